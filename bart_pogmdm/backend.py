@@ -1,0 +1,91 @@
+"""The array module behind an array (NumPy or CuPy), its FFT, its hot loops, and the threads of the CPU."""
+
+import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+import scipy.fft
+
+NUM_THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+CACHE_BYTES = 2 << 20  # images handled together: what a core's cache holds between an FFT and the next loop
+
+_in_pool = threading.local()
+
+
+def array_module(array):
+    """The module that made the array: cupy for CuPy arrays, else numpy; cupy is never imported here."""
+    cupy = sys.modules.get("cupy")
+    return cupy if cupy is not None and isinstance(array, cupy.ndarray) else np
+
+
+def kernels(array):
+    """The hot loops for the array: compiled for NumPy, written in array operations otherwise."""
+    if array_module(array) is np:
+        from .kernels import cpu
+        return cpu
+    from .kernels import generic
+    return generic
+
+
+def fftn(array, axes=(-2, -1), overwrite=False):
+    """Unitary FFT over `axes`, zero frequency first."""
+    return _transform("fftn", array, axes, overwrite)
+
+
+def ifftn(array, axes=(-2, -1), overwrite=False):
+    """Unitary inverse FFT over `axes`, zero frequency first."""
+    return _transform("ifftn", array, axes, overwrite)
+
+
+def _transform(name, array, axes, overwrite):
+    if not axes:
+        return array
+    if array_module(array) is np:
+        return getattr(scipy.fft, name)(array, axes=axes, norm="ortho", overwrite_x=overwrite,
+                                          workers=1 if hasattr(_in_pool, "flag") else NUM_THREADS)
+    import cupyx.scipy.fft
+    return getattr(cupyx.scipy.fft, name)(array, axes=axes, norm="ortho", overwrite_x=overwrite)
+
+
+@lru_cache(maxsize=1)
+def _pool():
+    return ThreadPoolExecutor(NUM_THREADS, initializer=lambda: setattr(_in_pool, "flag", True))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
+
+
+def share(work, count, image):
+    """[work(pieces), …]: the indices 0..count-1 shared among the threads, each share in pieces (slices).
+
+    A piece holds as many arrays like `image` as the cache takes.  The shares depend on nothing but
+    `count` and the machine, so sums over them are reproducible.  A GPU gets one share of one piece.
+    """
+    if array_module(image) is not np:
+        return [work([slice(0, count)])]
+    step = max(1, CACHE_BYTES // image.nbytes)
+    threads = 1 if hasattr(_in_pool, "flag") else min(NUM_THREADS, count)
+    bounds = [count * i // threads for i in range(threads + 1)]
+    shares = [[slice(i, min(i + step, stop)) for i in range(start, stop, step)]
+              for start, stop in pairwise(bounds)]
+    return list(_pool().map(work, shares)) if threads > 1 else [work(shares[0])]
+
+
+def complex_dtype(dtype):
+    """complex128 for double precision, complex64 otherwise."""
+    return np.complex128 if np.dtype(dtype) in (np.float64, np.complex128) else np.complex64
+
+
+def real_dtype(dtype):
+    """float64 for double precision, float32 otherwise."""
+    return complex_dtype(dtype)(0).real.dtype
+
+
+def to_numpy(array):
+    """The array on the host."""
+    return array if array_module(array) is np else array.get()

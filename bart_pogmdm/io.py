@@ -1,0 +1,190 @@
+"""BART's array files (cfl, ra) and its dimensions; every output appears whole or not at all."""
+
+import os
+import re
+import tempfile
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+DIMS = ("READ", "PHS1", "PHS2", "COIL", "MAPS", "TE", "COEFF", "COEFF2",
+        "ITER", "CSHIFT", "TIME", "TIME2", "LEVEL", "SLICE", "AVG", "BATCH")
+COIL = DIMS.index("COIL")
+
+RA_MAGIC = 0x7961727261776172
+RA_COMPLEX = 4
+
+
+def _split(name):
+    """(folder and stem, is_ra): BART names a pair x.hdr, x.cfl by x; x.ra is one file."""
+    path = Path(name)
+    if path.suffix == ".ra":
+        return path, True
+    return (path.with_suffix("") if path.suffix in (".cfl", ".hdr") else path), False
+
+
+def files(name):
+    """The files behind a BART array name: (x.hdr, x.cfl) or (x.ra,)."""
+    path, is_ra = _split(name)
+    return (path,) if is_ra else tuple(path.with_name(path.name + end) for end in (".hdr", ".cfl"))
+
+
+def pad_dims(shape, name="array"):
+    """The shape with BART's 16 dimensions.  ValueError when a 17th would exceed 1."""
+    shape = tuple(int(n) for n in shape)
+    if any(n != 1 for n in shape[len(DIMS):]):
+        raise ValueError(f"{name}: expected at most {len(DIMS)} dimensions, got {len(shape)}")
+    return (shape + (1,) * len(DIMS))[:len(DIMS)]
+
+
+def _read_dims(path):
+    """The sizes under '# Dimensions' of a .hdr file."""
+    try:
+        with open(path, encoding="ascii") as file:
+            lines = file.read(1 << 20).splitlines()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such file") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not a BART header (it is not text)") from None
+    for line, sizes in pairwise(lines):
+        if line.strip() == "# Dimensions":
+            if not re.fullmatch(r"\s*[1-9]\d{0,17}(\s+[1-9]\d{0,17})*\s*", sizes):
+                raise ValueError(f"{path}: the line below '# Dimensions' must hold positive sizes, got {sizes[:60]!r}")
+            return pad_dims(sizes.split(), str(path))
+    raise ValueError(f"{path}: not a BART header (no '# Dimensions' section)")
+
+
+def _read_samples(path, shape, offset=0):
+    """complex64 samples in column-major order; the file must hold exactly these."""
+    expected = offset + 8 * int(np.prod(shape, dtype=object))
+    try:
+        size = os.stat(path).st_size
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such file") from None
+    if size != expected:
+        sizes = " x ".join(str(n) for n in np.trim_zeros(np.array(shape) - 1, "b") + 1) or "1"
+        raise ValueError(f"{path}: expected {expected} bytes for {sizes} complex samples, got {size}")
+    samples = np.fromfile(path, dtype="<c8", offset=offset)
+    return samples.astype(np.complex64, copy=False).reshape(shape, order="F")
+
+
+def _read_ra(path):
+    try:
+        with open(path, "rb") as file:
+            head = file.read(48)
+            fields = np.frombuffer(head, "<u8")
+            if len(fields) != 6 or fields[0] != RA_MAGIC:
+                raise ValueError(f"{path}: not an ra file (magic number missing)")
+            _, flags, kind, width, _, ndims = (int(v) for v in fields)
+            if flags & 1 or kind != RA_COMPLEX or width != 8:
+                raise ValueError(f"{path}: expected little-endian complex64 samples (ra type 4, 8 bytes),"
+                                 f" got type {kind}, {width} bytes, flags {flags}")
+            if ndims > 64:
+                raise ValueError(f"{path}: expected at most {len(DIMS)} dimensions, got {ndims}")
+            dims = np.frombuffer(file.read(8 * ndims), "<u8")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such file") from None
+    if len(dims) != ndims or (dims == 0).any():
+        raise ValueError(f"{path}: the ra header is truncated or holds a zero size")
+    return _read_samples(path, pad_dims(dims, str(path)), 48 + 8 * ndims)
+
+
+def read(name):
+    """Array of a cfl/hdr pair (named without ending) or an .ra file.
+
+    Returns complex64 with 16 dimensions in BART's order, column-major in memory.
+    Raises FileNotFoundError, or ValueError for a damaged file.
+    """
+    path, is_ra = _split(name)
+    if is_ra:
+        return _read_ra(path)
+    header, data = files(name)
+    return _read_samples(data, _read_dims(header))
+
+
+def _write_one(path, chunks):
+    """Fill a temporary file beside `path`; returns its name."""
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return temporary
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write(outputs, command=None):
+    """Write all arrays of {name: array} as cfl or ra: all of them appear, or none.
+
+    Arrays are stored as complex64 with 16 dimensions; `command` goes into the header.
+    Raises OSError when the folder cannot be written or the disk is full.
+    """
+    pending = []
+    try:
+        for name, array in outputs.items():
+            shape = pad_dims(np.shape(array), str(name))
+            samples = np.asarray(array, "<c8").reshape(shape, order="F").tobytes(order="F")
+            if len(paths := files(name)) == 1:
+                head = np.array([RA_MAGIC, 0, RA_COMPLEX, 8, len(samples), len(shape), *shape], "<u8")
+                parts = [(head.tobytes(), samples)]
+            else:
+                text = f"# Dimensions\n{' '.join(map(str, shape))} \n"
+                if command:
+                    text += f"# Command\n{command}\n"
+                parts = [(text.encode(),), (samples,)]
+            for path, chunks in zip(paths, parts):
+                pending.append((_write_one(path, chunks), path))
+        while pending:
+            os.replace(*pending[-1])
+            pending.pop()
+    except OSError as error:
+        raise OSError(error.errno, f"{name}: cannot write ({error.strerror or error})") from None
+    finally:
+        for temporary, _ in pending:
+            os.unlink(temporary)
+
+
+def check_outputs(outputs, inputs):
+    """Refuse outputs that could not be written, or that would overwrite an input (OSError, ValueError)."""
+    taken = {path.resolve() for name in inputs for path in files(name)}
+    for name in outputs:
+        for path in files(name):
+            if not path.name.strip("."):
+                raise ValueError(f"output {str(name)!r} is not a file name")
+            if path.resolve() in taken:
+                raise ValueError(f"output {name} would overwrite another file of this call")
+            taken.add(path.resolve())
+            if not path.parent.is_dir():
+                raise FileNotFoundError(f"output {name}: the folder {path.parent} does not exist")
+            if path.is_dir():
+                raise IsADirectoryError(f"output {name}: {path} is a folder")
+            try:
+                os.unlink(_write_one(path, ()))
+            except OSError as error:
+                raise OSError(error.errno, f"output {name}: cannot write there ({error.strerror})") from None
+
+
+def to_bart(array):
+    """(coil, y, x) or (y, x) -> (READ, PHS1, PHS2, COIL) with READ = y, PHS1 = x, PHS2 = 1."""
+    array = np.asarray(array)
+    return np.moveaxis(array[None] if array.ndim == 2 else array, 0, -1)[:, :, None, :]
+
+
+def from_bart(array):
+    """(READ, PHS1, 1, COIL, 1, …) -> (coil, y, x); ValueError when other dimensions are in use."""
+    shape = pad_dims(array.shape)
+    if shape[2] != 1 or any(n != 1 for n in shape[4:]):
+        raise ValueError(f"array: expected (READ, PHS1, 1, COIL), got {array.shape}")
+    return np.moveaxis(np.asarray(array).reshape(shape[0], shape[1], shape[3]), -1, 0)

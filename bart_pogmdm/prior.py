@@ -1,0 +1,217 @@
+"""The prior PoGMDM: shearlet filters, each with a Gaussian-mixture expert.
+
+A. Nagler, M. Zach, T. Pock, Product of Gaussian Mixture Diffusion Model for non-linear MRI Inversion;
+M. Zach et al., J. Math. Imaging Vis. 66, 2024, doi 10.1007/s10851-024-01180-3.
+"""
+
+import hashlib
+import zipfile
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from . import shearlets
+from .backend import array_module, complex_dtype, fftn, ifftn, kernels, real_dtype, share
+from .experts import Experts
+
+DEFAULT_PRIOR = Path(__file__).with_name("data") / "interim.npz"
+SCHEMA = 1
+NUM_FILTERS = 4 * shearlets.NUM_SHEARS
+
+
+@dataclass(frozen=True, eq=False)
+class PoGMDM:
+    """p_sigma(x) ∝ prod_k prod_ij psi_k((gamma_k K_k x)_ij ; sigma) on real images.
+
+    lowpass h (9,), directional P (17, 17): the filters K_k; gains gamma_k (20,);
+    weights w_kl (20, L) and means mu_l (L,) of the experts.  Images have maximum about 1; a complex
+    image counts with its real and its imaginary part.  Nothing changes after construction.
+    """
+
+    lowpass: np.ndarray
+    directional: np.ndarray
+    gains: np.ndarray
+    weights: np.ndarray
+    means: np.ndarray
+    base_std: float
+    name: str = field(default="unnamed", kw_only=True)
+
+    def __post_init__(self):
+        for key in ("lowpass", "directional", "gains", "weights", "means"):
+            array = np.array(getattr(self, key), float)
+            array.setflags(write=False)
+            object.__setattr__(self, key, array)
+
+    @cached_property
+    def filters(self):
+        """K_k without gains, centred, (20, 65, 65)."""
+        return shearlets.filter_bank(self.lowpass, self.directional)
+
+    @cached_property
+    def experts(self):
+        """The expert of each filter; filter k amplifies noise by at most gamma_k max |S_k|."""
+        peak = np.abs(np.fft.fft2(self.filters, (256, 256))).max((1, 2))
+        return Experts(self.weights, self.means, float(self.base_std), self.gains * peak)
+
+    @cached_property
+    def digest(self):
+        """First 12 hexadecimal digits of the SHA-256 of all parameters."""
+        sha = hashlib.sha256()
+        for array in (self.lowpass, self.directional, self.gains, self.weights, self.means, self.base_std):
+            sha.update(np.ascontiguousarray(array, "<f4").tobytes())
+        return sha.hexdigest()[:12]
+
+    def score(self, image, sigma, *, exact=False):
+        """grad log p_sigma(x) = sum_k gamma_k K_k^T phi_k(gamma_k K_k x).
+
+        image (…, ny, nx), real or complex -> same shape, type and array module; phi from a table
+        (within 1e-3), or from the mixture itself with exact=True (80 times slower).
+        """
+        image, batch = _as_batch(image)
+        table = None if exact else _table(self, float(sigma))
+        scores = [self._score(one, sigma, table) for one in batch]
+        return array_module(image).stack(scores).reshape(image.shape) if image.ndim > 2 else scores[0]
+
+    def _score(self, image, sigma, table):
+        xp, dtype = array_module(image), complex_dtype(image.dtype)
+        loops, maps = kernels(image), _spectra(self, image.shape, dtype, xp)
+        spectrum = fftn(image.astype(dtype))
+        if table is not None:
+            table = table.to(xp, real_dtype(dtype))
+
+        def work(pieces):
+            total = xp.zeros_like(spectrum)
+            for k in pieces:
+                responses = xp.empty(maps[k].shape, dtype)
+                loops.expand(maps[k], spectrum, responses)
+                responses = ifftn(responses, overwrite=True)
+                if table is None:
+                    self._activate_exactly(responses, k, sigma)
+                else:
+                    table.apply(responses, k)
+                loops.combine(maps[k], fftn(responses, overwrite=True), total)
+            return total
+
+        score = ifftn(sum(share(work, NUM_FILTERS, spectrum)), overwrite=True)
+        return score if image.dtype == dtype else score.real.astype(image.dtype)
+
+    def _activate_exactly(self, responses, k, sigma):
+        experts = Experts(self.weights[k], self.means, self.experts.base_std, self.experts.norms[k])
+        responses.real, responses.imag = (experts.activation(part, sigma) for part in (responses.real, responses.imag))
+
+    def denoise(self, image, sigma):
+        """Tweedie's posterior mean of an image in noise of standard deviation sigma: x + sigma^2 score(x, sigma)."""
+        return image + sigma**2 * self.score(image, sigma)
+
+    def potential(self, image, sigma):
+        """-log p_sigma(x) up to a constant: -sum_k sum_ij log psi_k((gamma_k K_k x)_ij), exactly.
+
+        image (…, ny, nx) -> (…) float64 (a float for one image).
+        """
+        image, batch = _as_batch(image)
+        energies = [self._potential(one, sigma) for one in batch]
+        return np.reshape(energies, image.shape[:-2]) if image.ndim > 2 else energies[0]
+
+    def _potential(self, image, sigma):
+        xp = array_module(image)
+        parts = (image.real, image.imag) if xp.iscomplexobj(image) else (image,)
+        maps = _spectra(self, image.shape, np.complex128, xp)
+        return -sum(float(self.experts.log_density(ifftn(maps * fftn(part.astype(complex))).real, sigma).sum())
+                    for part in parts)
+
+    def curvature(self, shape, sigma, xp=np):
+        """Spectrum of the Hessian that majorises -log p_sigma everywhere, (ny, nx) float32.
+
+        H_sigma(w) = sum_k gamma_k^2 |S_k(w)|^2 / std_k(sigma)^2: the mixture's latent component fixes it.
+        """
+        return xp.tensordot(xp.asarray(1 / self.experts.std(sigma)**2, np.float32),
+                            _power(self, tuple(shape), xp), 1)
+
+    def save(self, path):
+        """Write the parameters as npz (schema in `load_prior`)."""
+        np.savez_compressed(path, schema=SCHEMA, name=self.name, lowpass=self.lowpass.astype("f4"),
+                            directional=self.directional.astype("f4"), gains=self.gains.astype("f4"),
+                            weights=self.weights.astype("f4"), means=self.means.astype("f4"),
+                            base_std=np.float32(self.base_std))
+
+
+def _as_batch(image):
+    """The image and an iterator over its (ny, nx) planes; ValueError for fewer than two axes or a foreign type."""
+    if image.ndim < 2 or image.dtype.kind not in "fc":
+        raise ValueError(f"image: expected real or complex floating point of shape (…, ny, nx),"
+                         f" got {image.dtype} {image.shape}")
+    return image, image.reshape(-1, *image.shape[-2:])
+
+
+# What follows depends on a prior and an image size or noise level only; a few of each are kept.
+
+@lru_cache(maxsize=4)
+def _spectra(prior, shape, dtype, xp):
+    """gamma_k S_k, (20, ny, nx)."""
+    return xp.asarray(prior.gains[:, None, None] * shearlets.spectra(prior.filters, shape), dtype)
+
+
+@lru_cache(maxsize=4)
+def _power(prior, shape, xp):
+    """gamma_k^2 |S_k|^2, (20, ny, nx) float32."""
+    return xp.abs(_spectra(prior, shape, np.complex64, xp)) ** 2
+
+
+@lru_cache(maxsize=64)
+def _table(prior, sigma):
+    return prior.experts.table(sigma)
+
+
+SHAPES = {"lowpass": (9,), "directional": (17, 17), "gains": (NUM_FILTERS,),
+          "weights": (NUM_FILTERS, None), "means": (None,), "base_std": ()}
+
+
+def load_prior(path=None):
+    """The prior from an npz file; the package's own by default.
+
+    Schema 1, float32: `schema`, `name`, `lowpass` (9,) of sum 1, `directional` (17, 17) of absolute sum 1,
+    `gains` (20,) >= 0, `weights` (20, L) on the simplex and symmetric, `means` (L,) equispaced and
+    symmetric, `base_std`.  Raises FileNotFoundError, or ValueError for a damaged or foreign file.
+    """
+    path = DEFAULT_PRIOR if path is None else Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            content = {key: file[key] for key in file.files}
+    except FileNotFoundError:
+        raise FileNotFoundError(f"prior {path}: no such file") from None
+    except (ValueError, EOFError, OSError, AttributeError, zipfile.BadZipFile, zipfile.zlib.error) as error:
+        raise ValueError(f"prior {path}: not a readable npz file ({error})") from None
+    if fault := _fault(content):
+        raise ValueError(f"prior {path}: {fault}")
+    return PoGMDM(**{key: content[key] for key in SHAPES}, name=str(content["name"]))
+
+
+def _fault(content):
+    """What is wrong with the content of a prior file, or None."""
+    if missing := {"schema", "name", *SHAPES} - set(content):
+        return f"not a PoGMDM prior (missing {', '.join(sorted(missing))})"
+    if content["schema"].shape != () or content["schema"] != SCHEMA:
+        return f"expected schema {SCHEMA}, got {content['schema']}"
+    for key, shape in SHAPES.items():
+        array = content[key]
+        if array.dtype.kind != "f" or len(array.shape) != len(shape) \
+                or any(want not in (None, got) for want, got in zip(shape, array.shape)):
+            return f"{key}: expected real numbers of shape {shape}, got {array.dtype} {array.shape}"
+        if not np.isfinite(array).all():
+            return f"{key} holds NaN or infinite numbers"
+    weights, means = content["weights"], content["means"]
+    if weights.shape[1] != means.size or means.size < 2:
+        return f"weights and means must agree in their number of components, got {weights.shape[1]} and {means.size}"
+    checks = {
+        "lowpass must sum to 1": abs(content["lowpass"].sum() - 1) < 1e-3,
+        "directional must have absolute sum 1": abs(np.abs(content["directional"]).sum() - 1) < 1e-3,
+        "gains must not be negative": (content["gains"] >= 0).all(),
+        "weights must lie on the simplex": (weights >= 0).all() and np.allclose(weights.sum(1), 1, atol=1e-3),
+        "weights must be symmetric": np.allclose(weights, weights[:, ::-1], atol=1e-4),
+        "means must be equispaced, ascending and symmetric":
+            means[-1] > 0 and np.allclose(means, np.linspace(-means[-1], means[-1], means.size), atol=1e-4 * means[-1]),
+        "base_std must be positive": content["base_std"] > 0,
+    }
+    return next((message for message, holds in checks.items() if not holds), None)

@@ -1,0 +1,149 @@
+"""The public call: k-space in, image and sensitivities out, in the caller's layout, scale and type."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import layout, noise
+from .backend import array_module, real_dtype
+from .operators import Sampling, ifft2c, resample
+from .prior import load_prior
+from .samplers import Data, graduated_map
+from .sens import SensFit
+
+LOW_RADIUS = 0.06  # of the smaller side: the low-resolution image that fixes the scale
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What `recon` returns, in the order, array library, device and precision of its k-space.
+
+    image: complex, in data units; sens: coil sensitivities with image * sens = coil images;
+    std: pixel-wise standard deviation of |image|, None for methods without one; info: what was done.
+    """
+
+    image: np.ndarray
+    sens: np.ndarray
+    std: np.ndarray | None
+    info: dict
+
+
+def recon(kspace, mask=None, *, prior=None, iterations=30, noise_std=None, sens=None, start=None,
+          normalize=True, seed=0, callback=None):
+    """Reconstruct image and coil sensitivities jointly from undersampled multi-coil k-space.
+
+    Maximises p(x) p(c) prod_j N(z_j; M F (c_j x), noise_std^2) with the prior PoGMDM on the image and
+    smooth sensitivities, by graduated majorise-minimise steps; no calibration scan is needed.
+
+    kspace: complex, zero frequency at n // 2; (y, x) for one coil, (coil, y, x), or with four and more
+        dimensions BART's (READ, PHS1, PHS2, COIL, …), looped over what follows COIL.
+    mask: boolean or 0/1, broadcastable to the image; None: sampled where k-space is not zero.
+    prior: a PoGMDM, the path of one, or None for the default.
+    iterations: majorise-minimise steps.
+    noise_std: of the data per real and imaginary part; None: estimated.
+    sens: known sensitivities, of k-space's shape; None: estimated.
+    start: an image to start from, in the shape and scale of the result.
+    normalize: report the image times the RSS of the sensitivities, and these with RSS 1.
+    seed: of methods that draw random numbers; this one draws none.
+    callback: called with a `samplers.Step` after each iteration.
+
+    Returns a Result.  Raises ValueError or TypeError that names the argument.
+    """
+    began = time.perf_counter()
+    layout.check_kspace(kspace)
+    xp, dtype = array_module(kspace), kspace.dtype
+    prior = prior if hasattr(prior, "score") else load_prior(prior)
+    if not (isinstance(iterations, (int, np.integer)) and iterations >= 1):
+        raise ValueError(f"iterations: expected a positive integer, got {iterations!r}")
+    if noise_std is not None and not (np.isfinite(noise_std) and noise_std >= 0):
+        raise ValueError(f"noise_std: expected a number >= 0, got {noise_std!r}")
+    slices, masks = layout.slices(kspace), layout.mask_slices(mask, kspace)
+    known_sens = None if sens is None else layout.slices(_like(sens, kspace.shape, dtype, xp, "sens"))
+    shape = layout.image_shape(kspace.shape)
+    starts = None if start is None else layout.slices(_like(start, shape, dtype, xp, "start"))
+
+    image_out, sens_out = xp.empty(shape, dtype), xp.empty(kspace.shape, dtype)
+    images, maps = layout.slices(image_out), layout.slices(sens_out)
+    loop = slices.shape[:-3]
+    stds, scales = np.empty(loop), np.empty(loop)
+    for index in np.ndindex(loop):
+        try:
+            images[index][0], maps[index][...], stds[index], scales[index] = _recon_slice(
+                slices[index], masks[index], prior, iterations, noise_std,
+                None if known_sens is None else known_sens[index],
+                None if starts is None else starts[index][0], normalize, callback)
+        except ValueError as error:
+            where = f" in slice {', '.join(map(str, index))}" if np.prod(loop) > 1 else ""
+            raise ValueError(f"{error}{where}") from None
+    info = {"method": "map", "iterations": int(iterations), "noise_std": stds[()], "scale": scales[()],
+            "seconds": time.perf_counter() - began, "prior": prior.name, "prior_hash": prior.digest, "seed": seed}
+    return Result(image_out, sens_out, None, info)
+
+
+def _like(array, shape, dtype, xp, name):
+    """The argument as an array of a shape and type; ValueError otherwise."""
+    array = xp.asarray(array)
+    if array.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
+    if array.dtype.kind not in "fc" or not bool(xp.isfinite(array).all()):
+        raise ValueError(f"{name}: expected finite floating-point numbers, got {array.dtype}"
+                         + (" with NaN or infinite ones" if array.dtype.kind in "fc" else ""))
+    return array.astype(dtype)
+
+
+def _recon_slice(kspace, mask, prior, iterations, noise_std, sens, start, normalize, callback):
+    """Image (ny, nx), sens (J, ny, nx), noise_std and scale of one slice."""
+    xp, dtype = array_module(kspace), kspace.dtype
+    if not bool(mask.any()):
+        raise ValueError("mask: expected at least one sample, got none" if bool((kspace != 0).any())
+                         else "kspace: all samples are zero")
+    kspace = xp.where(mask, kspace, 0)
+    if not bool(xp.isfinite(kspace).all()):
+        raise ValueError("kspace: expected finite samples, got NaN or infinite ones")
+    if not bool((kspace != 0).any()):
+        raise ValueError("kspace: all samples are zero" + (" inside the mask" if bool(mask.any()) else ""))
+    noise_std = noise.estimate(kspace, mask) if noise_std is None else float(noise_std)
+    low = _low_resolution(kspace)
+    scale = float(xp.quantile(_rss(low), 0.999))
+    kspace, low = kspace / scale, low / scale
+
+    coefficients = fit = None
+    if sens is None and len(kspace) == 1:
+        sens, image = xp.ones_like(kspace), low[0]
+    elif sens is None:
+        fit = SensFit.of(kspace, mask)
+        image, coefficients = fit.start()
+        sens, image = fit.maps.forward(coefficients), resample(image, mask.shape)
+    else:
+        power = _rss(sens) ** 2
+        image = (sens.conj() * low).sum(0) / xp.where(power > 0, power, 1)
+    if start is not None:
+        image = start / scale
+        if fit:
+            coefficients = fit.update(image, xp.zeros_like(coefficients), (noise_std / scale) ** 2 or 1e-6, 1, 20)
+            sens = fit.maps.forward(coefficients)
+
+    sampling = Sampling.centred(mask, real_dtype(dtype))
+    data = Data(sampling, sampling.forward(ifft2c(kspace)), noise_std / scale, fit)
+    image, sens = graduated_map(prior, data, image, sens, coefficients, iterations=iterations, callback=callback)
+    image = image * scale
+    if normalize:
+        rss = _rss(sens)
+        image, sens = image * rss, sens / xp.where(rss > 0, rss, 1)
+    return image, sens, noise_std, scale
+
+
+def _low_resolution(kspace):
+    """Coil images from the centre of k-space under a Hann window."""
+    xp, shape = array_module(kspace), kspace.shape[-2:]
+    rows, columns = (xp.arange(n) - n // 2 for n in shape)
+    radius = xp.hypot(rows[:, None], columns) / max(LOW_RADIUS * min(shape), 1.5)
+    window = xp.where(radius < 1, 0.5 + 0.5 * xp.cos(np.pi * radius), 0)
+    return ifft2c(kspace * window.astype(real_dtype(kspace.dtype)))
+
+
+def _rss(images):
+    """Root sum of squares over the coils."""
+    xp = array_module(images)
+    return xp.sqrt((xp.abs(images) ** 2).sum(0))

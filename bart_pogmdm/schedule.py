@@ -1,0 +1,27 @@
+"""What changes from iteration to iteration: noise level, momentum, weight of the sensitivities."""
+
+import numpy as np
+
+SIGMA_START = 0.1
+SIGMA_END = 0.03
+SENS_DECAY = 0.8
+
+
+def graduated(iterations):
+    """Noise levels: geometric from SIGMA_START to SIGMA_END in the first half, then constant."""
+    return [float(s) for s in SIGMA_START * (SIGMA_END / SIGMA_START) ** np.minimum(
+        np.arange(iterations) / max(iterations // 2 - 1, 1), 1)]
+
+
+def momentum(iterations):
+    """Nesterov's extrapolation factors (t - 1) / t+, at most 0.95 (Soviet Math. Dokl. 27, 1983)."""
+    factors, t = [], 1.0
+    for _ in range(iterations):
+        t, before = (1 + (1 + 4 * t * t) ** 0.5) / 2, t
+        factors.append(min((before - 1) / t, 0.95))
+    return factors
+
+
+def sens_weights(iterations):
+    """The penalty on the sensitivities, loosened by SENS_DECAY each time."""
+    return [SENS_DECAY**i for i in range(iterations)]

@@ -1,0 +1,147 @@
+"""Coil sensitivities: smooth maps on a padded field of view, estimated from the low frequencies.
+
+A map is a short Fourier series whose coefficients carry the Sobolev weight of nonlinear inversion
+(M. Uecker et al., Magn. Reson. Med. 60, 2008, doi 10.1002/mrm.21691).  Smooth maps are known from the
+centre of k-space, so everything here works on a small grid; only the finished maps have full size.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .backend import array_module, real_dtype
+from .operators import Sampling, ifft2c, resample, resize
+from .solvers import conjugate_gradients
+
+SOBOLEV_A = 0.02   # weight (1 + a |k|^2)^-b as in nlinv, but with k in cycles per field of view (nlinv: per sample),
+SOBOLEV_B = 8      # so that smoothness does not depend on the matrix; half of nlinv's exponent
+PADDING = 1.25     # the maps are periodic on a field of view larger by this factor: they need not wrap
+CUTOFF = 1e-4      # modes of less weight are left out
+BOX = 0.25         # data are used up to this frequency, in cycles per sample,
+BOX_CYCLES = 64    # or this one, in cycles per field of view, whichever is lower
+
+NEWTON_STEPS = 10  # of the start value; the regularisation is halved after each
+NEWTON_CG = 10
+
+
+def _size(shape):
+    """Samples per field of view: one number for both axes, because pixels are about square."""
+    return float(np.prod(shape)) ** 0.5
+
+
+def _bandwidth(shape):
+    """Frequency at which the Sobolev weight falls to CUTOFF, in cycles per sample."""
+    return ((CUTOFF ** (-1 / SOBOLEV_B) - 1) / SOBOLEV_A) ** 0.5 / _size(shape)
+
+
+@dataclass(frozen=True, eq=False)
+class SobolevMaps:
+    """c_j = E W chat_j: maps (J, ny, nx) of coefficients (J, my, mx), which are penalised by ||chat||^2.
+
+    E: plane waves (rows) x (columns), orthonormal on the padded field of view; W = (1 + a |k|^2)^-b.
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    weight: np.ndarray
+
+    @classmethod
+    def on_grid(cls, grid, shape, dtype, xp=np):
+        """The maps of an image of `shape`, sampled at `grid` points."""
+        waves, frequencies = [], []
+        for points, n in zip(grid, shape):
+            last = int(_bandwidth(shape) * PADDING * n)
+            frequency = np.arange(-last, last + 1) / (PADDING * n)
+            position = (np.arange(points) - points // 2) * (n / points)
+            waves.append(xp.asarray(np.exp(2j * np.pi * np.outer(position, frequency)), dtype))
+            frequencies.append(frequency * _size(shape))
+        weight = (1 + SOBOLEV_A * (frequencies[0][:, None]**2 + frequencies[1]**2)) ** -SOBOLEV_B
+        weight[weight < CUTOFF] = 0
+        norm = PADDING * _size(shape)
+        return cls(*waves, xp.asarray(weight / norm, real_dtype(dtype)))
+
+    def forward(self, coefficients):
+        """Maps of coefficients."""
+        return self.rows @ (self.weight * coefficients) @ self.columns.T
+
+    def adjoint(self, maps):
+        """Adjoint of `forward`."""
+        return self.weight * (self.rows.conj().T @ maps @ self.columns.conj())
+
+
+@dataclass(frozen=True, eq=False)
+class SensFit:
+    """Sensitivities from the centre of k-space: its samples (J, gy, gx), and the maps at low and at full resolution.
+
+    The data end one bandwidth of the maps before the border of the grid: a product c x does not wrap into them.
+    """
+
+    sampling: Sampling
+    samples: np.ndarray
+    low: SobolevMaps
+    maps: SobolevMaps
+
+    @classmethod
+    def of(cls, kspace, mask):
+        """From centred k-space (J, ny, nx), zero where not sampled, and its mask (ny, nx)."""
+        xp, dtype, shape, margin = array_module(kspace), kspace.dtype, mask.shape, _bandwidth(mask.shape)
+        highest = min(BOX, BOX_CYCLES / _size(shape))
+        grid = tuple(min(n, 2 * int(np.ceil((highest + margin) * n))) for n in shape)
+        inner = tuple(n if n == points else 2 * int(highest * n) + 1 for n, points in zip(shape, grid))
+        sampling = Sampling.centred(resize(resize(mask, inner), grid), real_dtype(dtype))
+        low, maps = (SobolevMaps.on_grid(points, shape, dtype, xp) for points in (grid, shape))
+        return cls(sampling, sampling.forward(ifft2c(resize(kspace, grid))), low, maps)
+
+    def _pack(self, image, coefficients):
+        return array_module(image).concatenate([image.ravel(), coefficients.ravel()])
+
+    def _unpack(self, vector):
+        coils, *grid = self.samples.shape
+        image, coefficients = vector[:np.prod(grid)], vector[np.prod(grid):]
+        return image.reshape(grid), coefficients.reshape(coils, *self.low.weight.shape)
+
+    def start(self):
+        """Image and coefficients from a first joint inversion at low resolution: nlinv itself.
+
+        Iteratively regularised Gauss-Newton steps on z = M F (x E W chat) from x = 1, chat = 0.
+        Returns (image (gy, gx), coefficients) with maps of mean RSS 1 where the image is bright.
+        """
+        xp, (coils, *grid) = array_module(self.samples), self.samples.shape
+        norm = float(xp.linalg.norm(self.samples)) / 100
+        origin = self._pack(xp.ones(grid, self.samples.dtype),
+                            xp.zeros((coils, *self.low.weight.shape), self.samples.dtype))
+        estimate = origin
+        for i in range(NEWTON_STEPS):
+            estimate = estimate + self._newton_step(estimate, origin, self.samples / norm, 0.5**i)
+        image, coefficients = self._unpack(estimate)
+        energy = xp.abs(image) ** 2
+        balance = float(((xp.abs(self.low.forward(coefficients)) ** 2).sum(0) * energy).sum() / energy.sum()) ** 0.5
+        return image * (balance * norm), coefficients / balance
+
+    def _newton_step(self, estimate, origin, samples, alpha):
+        """argmin_d ||F(u) + F'(u) d - z||^2 + alpha ||u + d - u_0||^2 for the pair u = (x, chat)."""
+        image, coefficients = self._unpack(estimate)
+        sens = self.low.forward(coefficients)
+
+        def adjoint(samples):
+            images = self.sampling.adjoint(samples)
+            return self._pack((sens.conj() * images).sum(0), self.low.adjoint(image.conj() * images))
+
+        def normal(update):
+            change, coefficients = self._unpack(update)
+            samples = self.sampling.forward(sens * change + image * self.low.forward(coefficients))
+            return adjoint(samples) + alpha * update
+
+        rhs = adjoint(samples - self.sampling.forward(sens * image)) + alpha * (origin - estimate)
+        return conjugate_gradients(normal, rhs, iterations=NEWTON_CG)
+
+    def update(self, image, coefficients, variance, weight, iterations):
+        """A few CG steps on ||M F (x E W chat) - z||^2 / variance + weight ||chat||^2 for an image of full size."""
+        image = resample(image, self.samples.shape[1:])
+        rhs = self.low.adjoint(image.conj() * self.sampling.adjoint(self.samples.copy())) / variance
+
+        def normal(coefficients):
+            images = self.sampling.adjoint(self.sampling.forward(image * self.low.forward(coefficients)))
+            return self.low.adjoint(image.conj() * images) / variance + weight * coefficients
+
+        return conjugate_gradients(normal, rhs, coefficients, iterations=iterations)

@@ -1,0 +1,28 @@
+"""Conjugate gradients, the one linear solver of the reconstruction."""
+
+from .backend import array_module
+
+
+def conjugate_gradients(normal, rhs, start=None, *, iterations, precondition=None):
+    """Approximate solution of N x = b for a Hermitian positive definite operator N on any array shape.
+
+    `precondition` applies an approximate inverse of N.  Stops early only at the accuracy of the numbers.
+    """
+    xp = array_module(rhs)
+    solution = xp.zeros_like(rhs) if start is None else start
+    residual = rhs if start is None else rhs - normal(start)
+    direction, energy, enough = None, 0.0, 0.0
+    for _ in range(iterations):
+        step = residual if precondition is None else precondition(residual)
+        previous, energy = energy, float(xp.vdot(residual, step).real)
+        if energy <= enough:
+            break
+        if direction is None:
+            direction, enough = step, energy * float(xp.finfo(rhs.dtype).eps) ** 2
+        else:
+            direction = step + energy / previous * direction
+        image = normal(direction)
+        length = energy / float(xp.vdot(direction, image).real)
+        solution = solution + length * direction
+        residual = residual - length * image
+    return solution
