@@ -6,7 +6,8 @@ import numpy as np
 
 from .backend import array_module, kernels, share
 
-TABLE_NODES = 2049  # on [-radius, radius]: 1024 intervals on each side
+TABLE_NODES = 4097  # on [-radius, radius]
+TABLE_REACH = 32    # radius beyond the outermost mean, in std: clamping there costs less than 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,7 @@ class Experts:
     def table(self, sigma):
         """The activations at one noise level, ready for `kernels.interpolate`."""
         std = self.std(sigma)
-        radius = self.means[-1] + 8 * std
+        radius = self.means[-1] + TABLE_REACH * std
         nodes = radius[:, None] * np.linspace(-1, 1, TABLE_NODES)
         return Table(self._mixture(nodes, sigma)[1], radius, 1 / std**2)
 

@@ -6,6 +6,7 @@ M. Zach et al., J. Math. Imaging Vis. 66, 2024, doi 10.1007/s10851-024-01180-3.
 
 import hashlib
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -177,11 +178,11 @@ def load_prior(path=None):
     """
     path = DEFAULT_PRIOR if path is None else Path(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
             content = {key: file[key] for key in file.files}
     except FileNotFoundError:
         raise FileNotFoundError(f"prior {path}: no such file") from None
-    except (ValueError, EOFError, OSError, AttributeError, zipfile.BadZipFile, zipfile.zlib.error) as error:
+    except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"prior {path}: not a readable npz file ({error})") from None
     if fault := _fault(content):
         raise ValueError(f"prior {path}: {fault}")

@@ -7,12 +7,14 @@ import numpy as np
 
 from . import layout, noise
 from .backend import array_module, real_dtype
-from .operators import Sampling, ifft2c, resample
+from .operators import CoilModel, Sampling, ifft2c, resample
 from .prior import load_prior
 from .samplers import Data, graduated_map
 from .sens import SensFit
+from .solvers import conjugate_gradients
 
 LOW_RADIUS = 0.06  # of the smaller side: the low-resolution image that fixes the scale
+START_CG = 10      # of the start value that is missing: the image for known sensitivities, or these for a known image
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +50,8 @@ def recon(kspace, mask=None, *, prior=None, iterations=30, noise_std=None, sens=
     seed: of methods that draw random numbers; this one draws none.
     callback: called with a `samplers.Step` after each iteration.
 
-    Returns a Result.  Raises ValueError or TypeError that names the argument.
+    Returns a Result, whose info holds method, iterations, noise_std and scale (one number for each slice),
+    seconds, name and hash of the prior, and seed.  Raises ValueError or TypeError that names the argument.
     """
     began = time.perf_counter()
     layout.check_kspace(kspace)
@@ -74,9 +77,9 @@ def recon(kspace, mask=None, *, prior=None, iterations=30, noise_std=None, sens=
                 None if known_sens is None else known_sens[index],
                 None if starts is None else starts[index][0], normalize, callback)
         except ValueError as error:
-            where = f" in slice {', '.join(map(str, index))}" if np.prod(loop) > 1 else ""
-            raise ValueError(f"{error}{where}") from None
-    info = {"method": "map", "iterations": int(iterations), "noise_std": stds[()], "scale": scales[()],
+            position = ", ".join(str(i) for i, n in zip(index, loop) if n > 1)
+            raise ValueError(f"{error}{f' in slice {position}' if position else ''}") from None
+    info = {"method": "map", "iterations": int(iterations), "noise_std": np.squeeze(stds)[()], "scale": np.squeeze(scales)[()],
             "seconds": time.perf_counter() - began, "prior": prior.name, "prior_hash": prior.digest, "seed": seed}
     return Result(image_out, sens_out, None, info)
 
@@ -102,36 +105,41 @@ def _recon_slice(kspace, mask, prior, iterations, noise_std, sens, start, normal
     if not bool(xp.isfinite(kspace).all()):
         raise ValueError("kspace: expected finite samples, got NaN or infinite ones")
     if not bool((kspace != 0).any()):
-        raise ValueError("kspace: all samples are zero" + (" inside the mask" if bool(mask.any()) else ""))
+        raise ValueError("kspace: all samples are zero inside the mask")
+    if not bool((kspace.imag != 0).any()):
+        raise ValueError("kspace: expected complex samples, got real ones (all imaginary parts are zero)")
+    if sens is not None and not bool((sens != 0).any()):
+        raise ValueError("sens: all values are zero")
     noise_std = noise.estimate(kspace, mask) if noise_std is None else float(noise_std)
-    low = _low_resolution(kspace)
-    scale = float(xp.quantile(_rss(low), 0.999))
-    kspace, low = kspace / scale, low / scale
+    scale = float(xp.quantile(_rss(_low_resolution(kspace)), 0.999))
+    kspace, noise_std = kspace / scale, noise_std / scale
+    sampling = Sampling.centred(mask, real_dtype(dtype))
+    samples = sampling.forward(ifft2c(kspace))
 
-    coefficients = fit = None
     if sens is None and len(kspace) == 1:
-        sens, image = xp.ones_like(kspace), low[0]
-    elif sens is None:
+        sens = xp.ones_like(kspace)
+    if sens is None:
         fit = SensFit.of(kspace, mask)
         image, coefficients = fit.start()
-        sens, image = fit.maps.forward(coefficients), resample(image, mask.shape)
+        image = resample(image, mask.shape)
     else:
-        power = _rss(sens) ** 2
-        image = (sens.conj() * low).sum(0) / xp.where(power > 0, power, 1)
+        fit, coefficients = None, None
+        model = CoilModel(sampling, sens)
+        image = conjugate_gradients(model.normal, model.adjoint(samples), iterations=START_CG)
     if start is not None:
         image = start / scale
         if fit:
-            coefficients = fit.update(image, xp.zeros_like(coefficients), (noise_std / scale) ** 2 or 1e-6, 1, 20)
-            sens = fit.maps.forward(coefficients)
+            coefficients = fit.update(image, xp.zeros_like(coefficients), noise_std**2 or 1e-6, 1, START_CG)
+    if fit:
+        sens = fit.maps.forward(coefficients)
 
-    sampling = Sampling.centred(mask, real_dtype(dtype))
-    data = Data(sampling, sampling.forward(ifft2c(kspace)), noise_std / scale, fit)
+    data = Data(sampling, samples, noise_std, fit)
     image, sens = graduated_map(prior, data, image, sens, coefficients, iterations=iterations, callback=callback)
     image = image * scale
     if normalize:
         rss = _rss(sens)
         image, sens = image * rss, sens / xp.where(rss > 0, rss, 1)
-    return image, sens, noise_std, scale
+    return image, sens, noise_std * scale, scale
 
 
 def _low_resolution(kspace):

@@ -18,7 +18,7 @@ def conjugate_gradients(normal, rhs, start=None, *, iterations, precondition=Non
         if energy <= enough:
             break
         if direction is None:
-            direction, enough = step, energy * float(xp.finfo(rhs.dtype).eps) ** 2
+            direction, enough = step, energy * float(xp.finfo(rhs.dtype).eps)
         else:
             direction = step + energy / previous * direction
         image = normal(direction)

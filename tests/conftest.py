@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bart_pogmdm import bridge, load_prior
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def prior():
+    return load_prior()
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """shared(name) -> path of a development file, or skip."""
+    def path(name):
+        if not (SHARED / name).exists():
+            pytest.skip(f"development data shared/{name} not here")
+        return SHARED / name
+    return path
+
+
+@pytest.fixture(scope="session")
+def bart():
+    if bridge.find() is None:
+        pytest.skip("BART is not installed")
+    return bridge.bart
+
+
+@pytest.fixture(scope="session")
+def phantom():
+    """Eight-coil k-space of a piecewise smooth head with noise, its mask and the noise-free RSS image."""
+    return simulate()
+
+
+def simulate(shape=(72, 64), coils=8, noise_std=0.01, seed=1):
+    from bart_pogmdm.operators import fft2c
+    rng = np.random.default_rng(seed)
+    y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    image = sum(value * ((((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2) < 1) for value, cx, cy, rx, ry in
+                ((0.6, 0, 0, 0.8, 0.9), (0.4, 0.3, -0.2, 0.2, 0.3), (-0.3, -0.3, 0.1, 0.25, 0.2), (0.3, 0, 0.6, 0.5, 0.1)))
+    image = image * np.exp(0.5j * x + 0.3j * y**2)
+    angles = 2 * np.pi * np.arange(coils) / coils
+    sens = np.stack([np.exp(-((x - 1.3 * np.cos(a)) ** 2 + (y - 1.3 * np.sin(a)) ** 2) / 2 + 1j * (a + x * np.sin(a)))
+                     for a in angles])
+    kspace = fft2c(sens * image)
+    kspace = kspace + noise_std * (rng.standard_normal(kspace.shape) + 1j * rng.standard_normal(kspace.shape))
+    radius = np.hypot(x, y)
+    mask = (rng.random(shape) < np.exp(-(radius / 0.45) ** 2)) | (radius < 0.15)
+    return (kspace * mask).astype(np.complex64), mask, np.sqrt((np.abs(sens * image) ** 2).sum(0))
+
+
+def psnr(image, reference):
+    """In dB over the object, after one least-squares scale."""
+    reference = np.abs(reference)
+    inside, magnitude = reference > 0.1 * reference.max(), np.abs(image)
+    scale = (magnitude * reference)[inside].sum() / (magnitude[inside] ** 2).sum()
+    return 10 * np.log10(reference.max() ** 2 / np.mean((scale * magnitude - reference)[inside] ** 2))

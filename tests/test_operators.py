@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+from properties import assert_adjoint, assert_gradient, assert_unitary, random_complex
+
+from bart_pogmdm.operators import CoilModel, Sampling, fft2c, ifft2c, resample, resize
+from bart_pogmdm.solvers import conjugate_gradients
+
+SHAPES = [(8, 8), (9, 7), (12, 15), (1, 2)]
+MASKS = {"lines": (1, 15), "rows": (12, 1), "points": (12, 15), "full": (1, 1)}
+
+
+def sampling(kind, rng, shape=(12, 15)):
+    mask = rng.random(MASKS[kind]) < 0.4 if kind != "full" else np.ones((1, 1), bool)
+    return Sampling.centred(np.broadcast_to(mask, shape), float)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_fft_is_unitary_and_centred(shape, rng):
+    assert_unitary(fft2c, ifft2c, shape, rng)
+    point = np.zeros(shape, complex)
+    point[tuple(n // 2 for n in shape)] = 1
+    np.testing.assert_allclose(fft2c(point), np.full(shape, np.prod(shape) ** -0.5), atol=1e-14)
+    np.testing.assert_allclose(ifft2c(np.ones(shape, complex)), point * np.prod(shape) ** 0.5, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (9, 7)])
+def test_fft_is_barts(shape, rng, bart):
+    x = random_complex(rng, shape, np.complex64)
+    np.testing.assert_allclose(bart(1, "fft -u 3", x), fft2c(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", MASKS)
+def test_sampling_and_coil_model_are_adjoint(kind, rng):
+    operator = sampling(kind, rng)
+    model = CoilModel(operator, random_complex(rng, (5, 12, 15)))
+    assert_adjoint(operator.forward, operator.adjoint, (5, 12, 15), (5, 12, 15), rng, restrict=operator.mask)
+    assert_adjoint(model.forward, model.adjoint, (12, 15), (5, 12, 15), rng, restrict=operator.mask)
+
+
+@pytest.mark.parametrize("kind", MASKS)
+def test_untransformed_axes_change_nothing(kind, rng):
+    operator, x = sampling(kind, rng), random_complex(rng, (3, 12, 15))
+    centred = np.fft.fftshift(operator.mask)
+    dense = ifft2c(centred * fft2c(x))
+    np.testing.assert_allclose(operator.adjoint(operator.forward(x.copy())), dense, atol=1e-12)
+    assert np.isclose(np.linalg.norm(operator.forward(x.copy())), np.linalg.norm(centred * fft2c(x)))
+
+
+def test_coil_model_matches_its_formula(rng):
+    operator, sens, x = sampling("points", rng), random_complex(rng, (5, 12, 15)), random_complex(rng, (12, 15))
+    model, mask = CoilModel(operator, sens), np.fft.fftshift(operator.mask)
+    dense = (sens.conj() * ifft2c(mask * fft2c(sens * x))).sum(0)
+    np.testing.assert_allclose(model.normal(x), dense, atol=1e-11)
+    np.testing.assert_allclose(model.adjoint(model.forward(x)), dense, atol=1e-11)
+
+
+def test_gradient_of_the_data_term(rng):
+    model = CoilModel(sampling("lines", rng), random_complex(rng, (5, 12, 15)))
+    z, x = model.forward(random_complex(rng, (12, 15))), random_complex(rng, (12, 15))
+    assert_gradient(lambda x: model.gradient(x, z)[1] / 2, lambda x: model.gradient(x, z)[0], x, rng)
+    assert np.isclose(model.gradient(x, z)[1], np.linalg.norm(model.forward(x) - z) ** 2)
+
+
+@pytest.mark.parametrize("old, new", [((8, 9), (5, 12)), ((9, 8), (4, 3)), ((7, 7), (10, 8))])
+def test_resize_and_resample_are_adjoint_both_ways(old, new, rng):
+    for operator in (resize, resample):
+        assert_adjoint(lambda x: operator(x, new), lambda y: operator(y, old), old, new, rng)  # noqa: B023
+    inner = random_complex(rng, tuple(map(min, old, new)))
+    np.testing.assert_allclose(resize(resize(inner, tuple(map(max, old, new))), inner.shape), inner)
+
+
+def test_resample_keeps_a_smooth_function():
+    wave = [np.exp(2j * np.pi * (np.arange(n) - n // 2)[:, None] / n) * np.ones(n) for n in (16, 23)]
+    np.testing.assert_allclose(resample(wave[0] / 16, (23, 23)), wave[1] / 23, atol=1e-12)
+
+
+@pytest.mark.parametrize("preconditioned", [False, True])
+def test_conjugate_gradients_solve(preconditioned, rng):
+    root = random_complex(rng, (10, 10))
+    matrix, rhs = root @ root.conj().T + np.eye(10), random_complex(rng, 10)
+    solution = conjugate_gradients(lambda x: matrix @ x, rhs, random_complex(rng, 10), iterations=40,
+                                   precondition=(lambda x: x / np.diag(matrix)) if preconditioned else None)
+    np.testing.assert_allclose(matrix @ solution, rhs, atol=1e-8)
+    np.testing.assert_array_equal(conjugate_gradients(lambda x: x, np.zeros(3), iterations=5), np.zeros(3))

@@ -1,0 +1,212 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from properties import assert_gradient, random_complex
+
+from bart_pogmdm import PoGMDM, backend, load_prior, shearlets
+from bart_pogmdm import prior as prior_module
+from bart_pogmdm.kernels import cpu, generic
+
+SIGMAS = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0]
+
+
+def image(rng, shape=(33, 40)):
+    steps = np.cumsum(rng.standard_normal(shape) * (rng.random(shape) < 0.1), 1)
+    return steps / np.abs(steps).max() + 0.02 * rng.standard_normal(shape)
+
+
+def test_filters_are_the_reference_ones(prior, shared):
+    with np.load(shared("reference/interim_prior.npz")) as file:
+        reference, norms = file["filters"], file["filter_norms"]
+        bank = shearlets.filter_bank(file["lowpass"], file["directional"])
+    size = (128, 128)
+    difference = np.abs(np.fft.fft2(bank, size)) - np.abs(np.fft.fft2(reference, size))
+    assert np.abs(difference).max() < 1.7e-3
+    np.testing.assert_allclose(prior.experts.norms / prior.gains, norms, rtol=2e-3)
+
+
+def test_second_cone_is_the_transpose(prior):
+    np.testing.assert_array_equal(prior.filters[10:], prior.filters[:10].transpose(0, 2, 1))
+
+
+@pytest.mark.parametrize("shape", [(96, 80), (51, 70), (16, 90)])
+def test_spectra_convolve_periodically(prior, shape, rng):
+    x, responses = rng.standard_normal(shape), shearlets.spectra(prior.filters[3:4], shape)[0]
+    fast = np.fft.ifft2(responses * np.fft.fft2(x)).real
+    shifts = range(-32, 33)
+    slow = sum(prior.filters[3, i + 32, j + 32] * np.roll(x, (i, j), (0, 1)) for i in shifts for j in shifts)
+    np.testing.assert_allclose(fast, slow, atol=1e-10)
+
+
+@pytest.mark.parametrize("sigma", SIGMAS)
+def test_table_is_the_mixture(prior, sigma):
+    reach = 0.5 + 50 * prior.experts.std(sigma)
+    u = reach[:, None] * np.linspace(-1, 1, 20001)
+    exact = prior.experts.activation(u, sigma)
+    table, fast = prior.experts.table(sigma), u.copy()
+    cpu.interpolate(fast, table.means, table.radius, table.inverse_variance)
+    relative = np.abs(fast - exact).max(1) / np.abs(exact).max(1)
+    assert relative.max() < 1e-3
+    single = table.to(np, np.float32)
+    fast = u.astype(np.float32)
+    cpu.interpolate(fast, single.means, single.radius, single.inverse_variance)
+    assert (np.linalg.norm(fast - exact, axis=1) / np.linalg.norm(exact, axis=1)).max() < 1e-3
+
+
+def test_table_error_falls_with_the_square_of_the_step(prior, monkeypatch):
+    from bart_pogmdm import experts
+    errors, u = [], np.linspace(-0.5, 0.5, 3001) * np.ones((20, 1))
+    for nodes in (2049, 4097):
+        monkeypatch.setattr(experts, "TABLE_NODES", nodes)
+        table, fast = prior.experts.table(0.05), u.copy()
+        cpu.interpolate(fast, table.means, table.radius, table.inverse_variance)
+        errors.append(np.abs(fast - prior.experts.activation(u, 0.05)).max())
+    assert 3 < errors[0] / errors[1] < 5
+
+
+def test_activation_is_the_derivative_of_the_log_density(prior, rng):
+    assert_gradient(lambda u: prior.experts.log_density(u, 0.1).sum(), lambda u: prior.experts.activation(u, 0.1),
+                    0.2 * rng.standard_normal((20, 50)), rng)
+
+
+@pytest.mark.parametrize("shape", [(33, 40), (24, 25), (64, 64)])
+@pytest.mark.parametrize("sigma", [0.02, 0.2, 2.0])
+def test_score_is_the_gradient_of_the_potential(prior, rng, sigma, shape):
+    for x in (image(rng, shape), image(rng, shape) + 1j * image(rng, shape)):
+        assert_gradient(lambda x: -prior.potential(x, sigma), lambda x: prior.score(x, sigma, exact=True), x, rng)  # noqa: B023
+
+
+@pytest.mark.parametrize("sigma", SIGMAS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
+def test_fast_score_is_the_exact_one(prior, rng, sigma, dtype):
+    x = image(rng) + (1j * image(rng) if np.dtype(dtype).kind == "c" else 0)
+    fast, exact = prior.score(x.astype(dtype), sigma), prior.score(x, sigma, exact=True)
+    assert fast.dtype == dtype
+    assert np.linalg.norm(fast - exact) < 1e-3 * np.linalg.norm(exact)
+
+
+def test_complex_score_is_that_of_both_parts(prior, rng):
+    x = image(rng) + 1j * image(rng)
+    parts = prior.score(x.real.copy(), 0.1) + 1j * prior.score(x.imag.copy(), 0.1)
+    np.testing.assert_allclose(prior.score(x, 0.1), parts, atol=1e-9 * np.abs(parts).max())
+    assert np.isclose(prior.potential(x, 0.1), prior.potential(x.real, 0.1) + prior.potential(x.imag, 0.1))
+
+
+def test_leading_axes_are_a_batch(prior, rng):
+    x = np.stack([image(rng), image(rng)])[None].astype(np.float32)
+    np.testing.assert_array_equal(prior.score(x, 0.1)[0, 1], prior.score(x[0, 1], 0.1))
+    assert prior.potential(x, 0.1).shape == (1, 2)
+
+
+def test_generic_kernels_are_the_compiled_ones(prior, rng, monkeypatch):
+    x = random_complex(rng, (30, 28))
+    fast, slow = prior.score(x, 0.07), None
+    potential = prior.potential(x, 0.07)
+    monkeypatch.setattr(prior_module, "kernels", lambda array: generic)
+    slow = prior.score(x, 0.07)
+    np.testing.assert_allclose(slow, fast, atol=1e-9 * np.abs(fast).max())
+    monkeypatch.setattr("bart_pogmdm.experts.kernels", lambda array: generic)
+    assert np.isclose(prior.potential(x, 0.07), potential, rtol=1e-12)
+    np.testing.assert_allclose(prior.score(x, 0.07), fast, atol=1e-9 * np.abs(fast).max())
+    images, maps, factor = (random_complex(rng, (3, 5, 6)) for _ in range(3))
+    for name, arguments in (("expand", (maps, images[0])), ("combine", (maps, images)), ("scale", ())):
+        results = []
+        for module in (cpu, generic):
+            out = factor.copy() if name != "combine" else factor[0].copy()
+            getattr(module, name)(*((*arguments, out) if arguments else (out, np.abs(images[0]))))
+            results.append(out)
+        np.testing.assert_allclose(*results)
+
+
+def test_threads_do_not_change_the_score_beyond_rounding(prior, rng, monkeypatch):
+    x = random_complex(rng, (30, 28))
+    many = prior.score(x, 0.1)
+    np.testing.assert_array_equal(prior.score(x, 0.1), many)
+    monkeypatch.setattr(backend, "NUM_THREADS", 1)
+    np.testing.assert_allclose(prior.score(x, 0.1), many, rtol=1e-9)
+
+
+@pytest.mark.parametrize("sigma", [0.02, 0.1, 1.0])
+def test_majoriser_majorises_and_touches(prior, rng, sigma):
+    x = image(rng, (40, 33))
+    hessian, energy, slope = prior.curvature(x.shape, sigma), prior.potential(x, sigma), -prior.score(x, sigma, exact=True)
+    for step in (1e-3, 0.03, 0.3, 1.0):
+        for d in (rng.standard_normal(x.shape), image(rng, (40, 33)), -x):
+            spectrum = np.fft.fft2(step * d, norm="ortho")
+            bound = energy + step * (slope * d).sum() + (hessian * np.abs(spectrum) ** 2).sum() / 2
+            assert prior.potential(x + step * d, sigma) <= bound + 1e-6 * abs(energy)
+    d = 1e-4 * rng.standard_normal(x.shape)
+    assert abs(prior.potential(x + d, sigma) - energy - (slope * d).sum()) < \
+        (hessian * np.abs(np.fft.fft2(d, norm="ortho")) ** 2).sum() / 2 + 1e-9 * abs(energy)
+
+
+def test_denoising_helps(prior, rng):
+    clean = np.zeros((64, 64))
+    clean[16:48, 20:40] = 1
+    noisy = clean + 0.1 * rng.standard_normal(clean.shape)
+    denoised = prior.denoise(noisy, 0.1)
+    assert np.linalg.norm(denoised - clean) < 0.6 * np.linalg.norm(noisy - clean)
+
+
+def test_prior_is_immutable(prior):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        prior.base_std = 1.0
+    with pytest.raises(ValueError, match="read-only"):
+        prior.gains[0] = 1.0
+
+
+def test_save_and_load(prior, tmp_path, rng):
+    prior.save(tmp_path / "copy.npz")
+    copy = load_prior(tmp_path / "copy.npz")
+    assert copy.digest == prior.digest and copy.name == prior.name
+    x = image(rng)
+    np.testing.assert_array_equal(copy.score(x, 0.1), prior.score(x, 0.1))
+    changed = PoGMDM(prior.lowpass, prior.directional, 2 * prior.gains, prior.weights, prior.means, prior.base_std)
+    assert changed.digest != prior.digest
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"schema": 99}, "expected schema 1, got 99"),
+    ({"gains": None}, "missing gains"),
+    ({"gains": np.ones(19, "f4")}, "gains: expected real numbers of shape"),
+    ({"gains": -np.ones(20, "f4")}, "gains must not be negative"),
+    ({"lowpass": np.full(9, np.nan, "f4")}, "lowpass holds NaN"),
+    ({"lowpass": np.ones(9, "f4")}, "lowpass must sum to 1"),
+    ({"weights": np.ones((20, 125), "f4")}, "weights must lie on the simplex"),
+    ({"weights": np.eye(20, 125, dtype="f4")}, "weights must be symmetric"),
+    ({"means": np.zeros(124, "f4")}, "agree in their number of components"),
+    ({"means": np.linspace(0, 1, 125, dtype="f4")}, "means must be equispaced"),
+    ({"base_std": np.float32(0)}, "base_std must be positive"),
+])
+def test_foreign_priors_are_refused(prior, tmp_path, change, message):
+    prior.save(tmp_path / "prior.npz")
+    with np.load(tmp_path / "prior.npz") as file:
+        content = {**file, **change}
+    np.savez(tmp_path / "bad.npz", **{key: value for key, value in content.items() if value is not None})
+    with pytest.raises(ValueError, match=message):
+        load_prior(tmp_path / "bad.npz")
+
+
+def test_damaged_priors_are_refused(prior, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        load_prior(tmp_path / "none.npz")
+    prior.save(tmp_path / "prior.npz")
+    whole = (tmp_path / "prior.npz").read_bytes()
+    np.save(tmp_path / "array.npy", np.ones(3))
+    pickled = np.array([{"a": 1}], dtype=object)
+    np.savez(tmp_path / "pickle.npz", pickled)
+    (tmp_path / "cut.npz").write_bytes(whole[:len(whole) // 2])
+    (tmp_path / "flipped.npz").write_bytes(whole[:3000] + bytes(255 - b for b in whole[3000:3100]) + whole[3100:])
+    (tmp_path / "text.npz").write_text("hello")
+    (tmp_path / "empty.npz").write_bytes(b"")
+    for name in ("cut.npz", "flipped.npz", "text.npz", "empty.npz", "array.npy", "pickle.npz"):
+        with pytest.raises(ValueError, match="not a readable npz|missing|not a PoGMDM"):
+            load_prior(tmp_path / name)
+
+
+def test_score_names_a_bad_image(prior):
+    with pytest.raises(ValueError, match=r"image: expected .* got float64 \(5,\)"):
+        prior.score(np.ones(5), 0.1)
+    with pytest.raises(ValueError, match="got int64"):
+        prior.potential(np.ones((5, 5), int), 0.1)
