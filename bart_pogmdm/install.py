@@ -104,7 +104,7 @@ def install(argv):
     command = launcher(sys.executable)
     if _writable(SYSTEM):
         _put(SYSTEM / "pogmdm", command)
-    elif version >= (0, 9) and os.access(bart.parent, os.W_OK):
+    elif version >= (0, 9) and _writable(bart.parent / "commands"):
         _put(bart.parent / "commands" / "pogmdm", command)
     else:
         _put(_home() / "commands" / "pogmdm", command)

@@ -73,19 +73,18 @@ def _read_ra(path):
     try:
         with open(path, "rb") as file:
             head = file.read(48)
-            fields = np.frombuffer(head, "<u8")
-            if len(fields) != 6 or fields[0] != RA_MAGIC:
+            if len(head) != 48 or head[:8] != RA_MAGIC.to_bytes(8, "little"):
                 raise ValueError(f"{path}: not an ra file (magic number missing)")
-            _, flags, kind, width, _, ndims = (int(v) for v in fields)
+            _, flags, kind, width, _, ndims = (int(v) for v in np.frombuffer(head, "<u8"))
             if flags & 1 or kind != RA_COMPLEX or width != 8:
                 raise ValueError(f"{path}: expected little-endian complex64 samples (ra type 4, 8 bytes),"
                                  f" got type {kind}, {width} bytes, flags {flags}")
             if ndims > 64:
                 raise ValueError(f"{path}: expected at most {len(DIMS)} dimensions, got {ndims}")
-            dims = np.frombuffer(file.read(8 * ndims), "<u8")
+            sizes = file.read(8 * ndims)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such file") from None
-    if len(dims) != ndims or (dims == 0).any():
+    if len(sizes) != 8 * ndims or not (dims := np.frombuffer(sizes, "<u8")).all():
         raise ValueError(f"{path}: the ra header is truncated or holds a zero size")
     return _read_samples(path, pad_dims(dims, str(path)), 48 + 8 * ndims)
 

@@ -79,8 +79,9 @@ def recon(kspace, mask=None, *, prior=None, iterations=30, noise_std=None, sens=
         except ValueError as error:
             position = ", ".join(str(i) for i, n in zip(index, loop) if n > 1)
             raise ValueError(f"{error}{f' in slice {position}' if position else ''}") from None
-    info = {"method": "map", "iterations": int(iterations), "noise_std": np.squeeze(stds)[()], "scale": np.squeeze(scales)[()],
-            "seconds": time.perf_counter() - began, "prior": prior.name, "prior_hash": prior.digest, "seed": seed}
+    info = {"method": "map", "iterations": int(iterations), "noise_std": np.squeeze(stds)[()],
+            "scale": np.squeeze(scales)[()], "seconds": time.perf_counter() - began,
+            "prior": prior.name, "prior_hash": prior.digest, "seed": seed}
     return Result(image_out, sens_out, None, info)
 
 

@@ -108,7 +108,7 @@ def test_known_sensitivities_are_kept(small):
 
 
 def test_start_image_saves_iterations(small):
-    kspace, mask, reference = small
+    kspace, mask, _ = small
     full = recon(kspace, mask)
     warm = recon(kspace, mask, start=full.image, iterations=2)
     assert psnr(warm.image, full.image) > psnr(recon(kspace, mask, iterations=2).image, full.image)

@@ -1,3 +1,5 @@
+from functools import partialmethod
+
 import numpy as np
 import pytest
 from conftest import psnr, simulate
@@ -19,7 +21,8 @@ def test_plane_waves_are_orthonormal_on_the_padded_field_of_view():
     shape = (40, 32)
     maps = SobolevMaps.on_grid(shape, shape, np.complex128)
     padded = [int(sens_module.PADDING * n) for n in shape]
-    frequencies = [np.arange(-(m // 2), m // 2 + 1) / n for m, n in zip((a.shape[1] for a in (maps.rows, maps.columns)), padded)]
+    frequencies = [np.arange(-(wave.shape[1] // 2), wave.shape[1] // 2 + 1) / n
+                   for wave, n in zip((maps.rows, maps.columns), padded)]
     waves = [np.exp(2j * np.pi * np.outer(np.arange(n), f)) / n**0.5 for n, f in zip(padded, frequencies)]
     for wave in waves:
         np.testing.assert_allclose(wave.conj().T @ wave, np.eye(wave.shape[1]), atol=1e-12)
@@ -86,7 +89,7 @@ def test_each_step_lowers_the_posterior_energy(prior, rng, monkeypatch):
     monkeypatch.setattr("bart_pogmdm.schedule.momentum", lambda n: [0.0] * n)
     monkeypatch.setattr("bart_pogmdm.schedule.graduated", lambda n: [0.05] * n)
     monkeypatch.setattr("bart_pogmdm.samplers.CONTINUATION", 0.0)
-    monkeypatch.setattr(type(prior), "score", lambda self, x, s, exact=None, plain=type(prior).score: plain(self, x, s, exact=True))
+    monkeypatch.setattr(type(prior), "score", partialmethod(type(prior).score, exact=True))
     energies = []
 
     def record(step):

@@ -1,0 +1,313 @@
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import simulate
+
+from bart_pogmdm import bridge, cli, install, io, recon
+from bart_pogmdm.io import to_bart
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def pogmdm(*words, cwd, **keywords):
+    return subprocess.run([sys.executable, "-m", "bart_pogmdm", *map(str, words)], cwd=cwd, capture_output=True,
+                          text=True, check=False, timeout=300, **keywords)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with `ksp` (40 x 36, 4 coils) and `pat`; yields it and checks that these stay as they are."""
+    kspace, mask, _ = simulate((40, 36), coils=4)
+    io.write({tmp_path / "ksp": to_bart(kspace), tmp_path / "pat": mask})
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    yield tmp_path
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+
+
+def names(folder):
+    return sorted(os.listdir(folder))
+
+
+INPUTS = ["ksp.cfl", "ksp.hdr", "pat.cfl", "pat.hdr"]
+
+
+def test_command_is_the_python_call(folder):
+    run = pogmdm("-i", 4, "-p", "pat", "-S", "-s1", "ksp", "image", "sens.ra", cwd=folder)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+    expected = recon(io.read(folder / "ksp"), io.read(folder / "pat"), iterations=4)
+    image, sens = io.read(folder / "image"), io.read(folder / "sens.ra")
+    assert np.linalg.norm(image - expected.image) < 1e-5 * np.linalg.norm(image)
+    assert np.linalg.norm(sens - expected.sens) < 1e-5 * np.linalg.norm(sens)
+    assert "# Command\npogmdm -i 4 -p pat" in (folder / "image.hdr").read_text()
+    assert names(folder) == sorted([*INPUTS, "image.cfl", "image.hdr", "sens.ra"])
+
+
+def test_options_reach_the_reconstruction(folder):
+    kspace = io.read(folder / "ksp")
+    start = recon(kspace, iterations=2).image
+    io.write({folder / "start": start})
+    for words, keywords in ((["-N"], {"normalize": False}), (["--noise", "0.5"], {"noise_std": 0.5}),
+                            (["-I", "start"], {"start": start})):
+        assert pogmdm("-i2", *words, "ksp", "out", cwd=folder).returncode == 0
+        np.testing.assert_allclose(io.read(folder / "out"), recon(kspace, iterations=2, **keywords).image, atol=1e-7)
+    run = pogmdm("-i2", "-d3", "ksp", "out", cwd=folder)
+    assert "prior: interim" in run.stderr and "noise_std: " in run.stderr
+    run = pogmdm("-i2", "ksp", "out", cwd=folder, env={**os.environ, "BART_DEBUG_LEVEL": "4"})
+    assert "prior: interim" in run.stderr
+
+
+def test_higher_dimensions(folder):
+    kspace = io.read(folder / "ksp")
+    io.write({folder / "stack": np.concatenate([kspace, 1j * kspace], axis=10)})
+    assert pogmdm("-i2", "stack", "out", cwd=folder).returncode == 0
+    out = io.read(folder / "out")
+    assert out.shape[10] == 2
+    np.testing.assert_array_equal(out[..., :1, :, :, :, :, :], recon(kspace, iterations=2).image)
+
+
+def test_help_has_barts_layout(tmp_path):
+    run = pogmdm("-h", cwd=tmp_path)
+    lines = run.stdout.splitlines()
+    assert run.returncode == 0 and not run.stderr
+    assert lines[0] == ("Usage: pogmdm [-i d] [-p <file>] [-s d] [-S] [-N] [-I <file>] [-d d] [--prior <file>]"
+                        " [--noise f] <kspace> <output> [<sensitivities>]")
+    assert lines[1] == "" and lines[-1].startswith("-h ") and lines[-1].endswith(" help")
+    table = lines[len(lines) - len(cli.OPTIONS) - 1:]
+    column = max(len(line.split("  ")[0]) for line in table) + 4
+    assert all(line[column - 1] == " " and line[column] != " " for line in table)
+    code = "import sys; from bart_pogmdm.cli import main; main(['-h']); sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_importing_needs_little():
+    code = ("import sys, bart_pogmdm; bart_pogmdm.recon; heavy = {'torch', 'cupy', 'matplotlib', 'numba', 'h5py'};"
+            "sys.exit(', '.join(heavy & set(sys.modules)) or 0)")
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+def spoil(folder, what):
+    kspace = io.read(folder / "ksp")
+    if what == "nan":
+        kspace[3, 3] = np.nan
+    if what == "inf":
+        kspace[3, 3] = np.inf
+    if what == "real":
+        kspace = kspace.real
+    if what == "zero":
+        kspace = 0 * kspace
+    if what == "volume":
+        kspace = np.concatenate([kspace, kspace], 2)
+    io.write({folder / "bad": kspace})
+    if what == "truncated":
+        (folder / "bad.cfl").write_bytes((folder / "bad.cfl").read_bytes()[:-8])
+    if what == "header":
+        (folder / "bad.hdr").write_text("hello\n")
+    io.write({folder / "half": np.full((40, 36), 0.5), folder / "wide": np.ones((40, 37)),
+              folder / "none": np.zeros((40, 36)), folder / "coils": np.ones((40, 36, 1, 4))})
+    (folder / "prior.npz").write_text("no prior")
+
+
+@pytest.mark.parametrize("what, words, message", [
+    ("", ["nowhere", "out"], "nowhere.hdr: no such file"),
+    ("truncated", ["bad", "out"], "bad.cfl: expected 46080 bytes for 40 x 36 x 1 x 4 complex samples, got 46072"),
+    ("header", ["bad", "out"], "bad.hdr: not a BART header"),
+    ("volume", ["bad", "out"], "expected two of READ, PHS1, PHS2 longer than 1"),
+    ("", ["-p", "wide", "ksp", "out"], "mask: expected a shape that broadcasts"),
+    ("", ["-p", "coils", "ksp", "out"], "mask: expected a shape that broadcasts"),
+    ("", ["-p", "half", "ksp", "out"], "mask: expected boolean or 0/1 values"),
+    ("", ["-p", "none", "ksp", "out"], "mask: expected at least one sample"),
+    ("zero", ["bad", "out"], "kspace: all samples are zero"),
+    ("nan", ["bad", "out"], "kspace: expected finite samples"),
+    ("inf", ["bad", "out"], "kspace: expected finite samples"),
+    ("real", ["bad", "out"], "kspace: expected complex samples, got real ones"),
+    ("", ["ksp", "missing/out"], "output missing/out: the folder missing does not exist"),
+    ("", ["ksp", "ksp"], "output ksp would overwrite another file of this call"),
+    ("", ["ksp", "out", "out"], "output out would overwrite another file of this call"),
+    ("", ["-p", "pat", "ksp", "out", "./pat.cfl"], "would overwrite another file of this call"),
+    ("", ["-x", "ksp", "out"], "unrecognized arguments: -x"),
+    ("", ["--iter", "3", "ksp", "out"], "unrecognized arguments: --iter"),
+    ("", ["-i", "many", "ksp", "out"], "argument -i: invalid int value: 'many'"),
+    ("", ["-i", "0", "ksp", "out"], "iterations: expected a positive integer, got 0"),
+    ("", ["--noise", "-1", "ksp", "out"], "noise_std: expected a number >= 0"),
+    ("", ["ksp"], "expected <kspace> <output> [<sensitivities>], got 1 file names"),
+    ("", [], "expected <kspace> <output> [<sensitivities>], got 0 file names"),
+    ("", ["ksp", "a", "b", "c"], "got 4 file names"),
+    ("", ["--prior", "prior.npz", "ksp", "out"], "prior prior.npz: not a readable npz file"),
+    ("", ["--prior", "nowhere.npz", "ksp", "out"], "prior nowhere.npz: no such file"),
+    ("", ["-I", "wide", "ksp", "out"], "start: expected shape"),
+])
+def test_bad_input(folder, what, words, message):
+    spoil(folder, what)
+    before = names(folder)
+    run = pogmdm(*words, cwd=folder)
+    assert run.returncode == 1 and run.stdout == ""
+    assert run.stderr.startswith("ERROR: ") and message in run.stderr and run.stderr.count("\n") == 1
+    assert names(folder) == before
+
+
+def test_full_disk(folder):
+    """Files may not exceed 4 kB: the image does not fit."""
+    (folder / "out.hdr").write_text("precious")
+    run = pogmdm("-i1", "ksp", "out", cwd=folder,
+                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)))
+    assert run.returncode == 1 and run.stderr == "ERROR: out: cannot write (File too large)\n"
+    assert names(folder) == sorted([*INPUTS, "out.hdr"]) and (folder / "out.hdr").read_text() == "precious"
+
+
+def test_read_only_folder(folder):
+    run = pogmdm("-i1", "ksp", "/proc/out", cwd=folder)  # read-only for root, too
+    assert run.returncode == 1 and "ERROR: output /proc/out: cannot write there" in run.stderr
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_interruption_leaves_nothing(folder, signum):
+    process = subprocess.Popen([sys.executable, "-m", "bart_pogmdm", "-i100000", "ksp", "out", "sens"], cwd=folder,
+                               stderr=subprocess.PIPE, text=True)
+    time.sleep(3)
+    process.send_signal(signum)
+    assert process.communicate(timeout=60)[1] == "ERROR: interrupted; nothing was written\n"
+    assert process.returncode == 1 and names(folder) == INPUTS
+
+
+# --- the external command ---------------------------------------------------------------------------------------
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home of one's own without BART variables."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for variable in ("BART_TOOLBOX_PATH", "TOOLBOX_PATH", "BART_POGMDM_PYTHON"):
+        monkeypatch.delenv(variable, raising=False)
+    return tmp_path / "home"
+
+
+def fake_bart(folder, version):
+    folder.mkdir(parents=True)
+    (folder / "bart").write_text(f"#!/bin/sh\necho {version}\n")
+    (folder / "bart").chmod(0o755)
+
+
+def test_repository_holds_the_launcher():
+    with open(os.path.join(ROOT, "plugin", "pogmdm")) as file:
+        assert file.read() == install.launcher("python3")
+    assert os.access(os.path.join(ROOT, "plugin", "pogmdm"), os.X_OK)
+
+
+def test_launcher_says_what_is_wrong(tmp_path):
+    launcher = tmp_path / "pogmdm"
+    launcher.write_text(install.launcher("/nowhere/my python"))
+    launcher.chmod(0o755)
+    run = subprocess.run([launcher], capture_output=True, text=True, check=False)
+    assert run.returncode == 1 and run.stderr.startswith("ERROR: pogmdm: no Python at /nowhere/my python")
+    bare = tmp_path / "python"
+    bare.write_text(f"#!/bin/sh\nexec {sys.executable} -I -S \"$@\"\n")
+    bare.chmod(0o755)
+    run = subprocess.run([launcher], capture_output=True, text=True, check=False, cwd=tmp_path,
+                         env={**os.environ, "BART_POGMDM_PYTHON": str(bare)})
+    assert run.returncode == 1 and run.stderr.startswith("ERROR: pogmdm: No module named 'bart_pogmdm'")
+    run = subprocess.run([launcher, "-h"], capture_output=True, text=True, check=False,
+                         env={**os.environ, "BART_POGMDM_PYTHON": sys.executable})
+    assert run.returncode == 0 and run.stdout.startswith("Usage: pogmdm")
+
+
+def test_install_for_a_user_of_0_8(home, monkeypatch, capsys, bart, folder):
+    """A shim named bart on the PATH: it runs our command and hands all others to the real BART."""
+    monkeypatch.setattr(install, "_version", lambda bart: ("v0.8.00", (0, 8)))
+    monkeypatch.setattr(install, "_writable", lambda path: False)
+    assert install.install([]) == 0
+    shim = home / ".local" / "lib" / "bart" / "bin" / "bart"
+    assert f"export PATH={shim.parent}" in capsys.readouterr().out
+    version = subprocess.run([shim, "version"], capture_output=True, text=True, check=True).stdout
+    assert version.strip() == bridge.version()
+    subprocess.run([shim, "pogmdm", "-i1", "ksp", "out"], cwd=folder, check=True)
+    assert "out.cfl" in names(folder)
+    monkeypatch.setenv("PATH", f"{shim.parent}{os.pathsep}{os.environ['PATH']}")
+    assert install.install([]) == 0  # again, from behind its own shim
+    assert "exec " + str(shim) not in shim.read_text()
+    assert install.doctor([]) == 0 and "command      bart pogmdm works" in capsys.readouterr().out
+    assert install.uninstall([]) == 0
+    assert not (home / ".local" / "lib" / "bart").exists()
+    assert install.uninstall([]) == 0 and "nothing to remove" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_install_for_a_user_of_1_0(home, monkeypatch, capsys, writable, tmp_path):
+    fake_bart(tmp_path / "toolbox", "v1.0.00")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'toolbox'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(install, "_writable", lambda path: writable and path.is_relative_to(tmp_path))
+    assert install.install([]) == 0
+    out = capsys.readouterr().out
+    local = home / ".local" / "lib" / "bart"
+    command = (tmp_path / "toolbox" if writable else local) / "commands" / "pogmdm"
+    assert command.exists() and f"wrote {command}" in out
+    monkeypatch.undo()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'toolbox'}{os.pathsep}{os.environ['PATH']}")
+    assert subprocess.run([command, "-h"], capture_output=True, check=False).returncode == 0
+    if not writable:
+        assert (local / "bart").resolve() == tmp_path / "toolbox" / "bart"
+        assert f"export BART_TOOLBOX_PATH={local}" in out
+    monkeypatch.setattr(install, "SYSTEM", tmp_path / "elsewhere")
+    assert install.uninstall([]) == 0 and not command.exists() and not (local / "bart").exists()
+
+
+def test_install_spares_what_is_not_its_own(home, monkeypatch, tmp_path):
+    fake_bart(tmp_path / "toolbox", "v0.8.00")
+    monkeypatch.setenv("PATH", str(tmp_path / "toolbox"))
+    monkeypatch.setattr(install, "SYSTEM", tmp_path / "system")
+    (tmp_path / "system").mkdir()
+    (tmp_path / "system" / "pogmdm").write_text("mine")
+    with pytest.raises(FileExistsError, match="was not written by `bart-pogmdm install`"):
+        install.install([])
+    install.uninstall([])
+    assert (tmp_path / "system" / "pogmdm").read_text() == "mine"
+
+
+def test_without_bart(home, monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert cli.main(["install"]) == 1
+    assert "ERROR: bart not found" in capsys.readouterr().err
+    assert cli.main(["doctor"]) == 1
+    out = capsys.readouterr().out
+    assert "missing      BART" in out and "prior        interim" in out and "gpu          none" in out
+    assert cli.main(["doctor", "now"]) == 1
+    assert "doctor takes no arguments, got now" in capsys.readouterr().err
+
+
+def test_real_bart_runs_it(bart, folder):
+    """`bart pogmdm` through the system folder that BART 0.8 knows, put back as it was."""
+    if not install._writable(install.SYSTEM):
+        pytest.skip(f"{install.SYSTEM} cannot be written here")
+    command = install.SYSTEM / "pogmdm"
+    before = command.read_bytes() if command.exists() else None
+    if before is not None and not install._is_ours(command):
+        pytest.skip(f"{command} belongs to somebody else")
+    try:
+        assert install.install([]) == 0
+        subprocess.run([bridge.find(), "pogmdm", "-i4", "ksp", "out", "sens"], cwd=folder, check=True)
+        expected = recon(io.read(folder / "ksp"), iterations=4).image
+        assert np.linalg.norm(io.read(folder / "out") - expected) < 1e-5 * np.linalg.norm(expected)
+        run = subprocess.run([bridge.find(), "pogmdm", "none", "out2"], cwd=folder, capture_output=True, text=True,
+                             check=False)
+        assert run.returncode == 1 and run.stderr.startswith("ERROR: none.hdr: no such file")
+    finally:
+        if before is None:
+            install.uninstall([])
+        else:
+            command.write_bytes(before)
+
+
+def test_real_data_in_python_and_shell(shared, tmp_path):
+    with np.load(shared("data/dev/brain8ch_sigpy_poisson8x.npz")) as file:
+        kspace = file["kspace"]
+    io.write({tmp_path / "ksp": to_bart(kspace)})
+    assert pogmdm("ksp", "image", cwd=tmp_path).returncode == 0
+    image = io.read(tmp_path / "image").reshape(kspace.shape[1:], order="F")
+    expected = recon(kspace).image
+    assert np.linalg.norm(image - expected) < 1e-5 * np.linalg.norm(expected)
