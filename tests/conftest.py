@@ -45,7 +45,8 @@ def simulate(shape=(72, 64), coils=8, noise_std=0.01, seed=1):
     from bart_pogmdm.operators import fft2c
     rng = np.random.default_rng(seed)
     y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
-    ellipses = ((0.6, 0, 0, 0.8, 0.9), (0.4, 0.3, -0.2, 0.2, 0.3), (-0.3, -0.3, 0.1, 0.25, 0.2), (0.3, 0, 0.6, 0.5, 0.1))
+    ellipses = ((0.6, 0, 0, 0.8, 0.9), (0.4, 0.3, -0.2, 0.2, 0.3),
+                (-0.3, -0.3, 0.1, 0.25, 0.2), (0.3, 0, 0.6, 0.5, 0.1))
     image = sum(value * ((((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2) < 1) for value, cx, cy, rx, ry in ellipses)
     image = image * np.exp(0.5j * x + 0.3j * y**2)
     angles = 2 * np.pi * np.arange(coils) / coils

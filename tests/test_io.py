@@ -62,7 +62,7 @@ def test_missing_bart_is_named(monkeypatch, tmp_path):
 def test_headers_of_others_are_read(tmp_path):
     (tmp_path / "a.hdr").write_text("# Dimensions\n2 3\n# Data\na.cfl\n# Command\nphantom\n# Unknown\nstuff\n")
     np.arange(6, dtype=np.complex64).tofile(tmp_path / "a.cfl")
-    np.testing.assert_array_equal(io.read(tmp_path / "a").reshape(2, 3, order="F"), np.arange(6).reshape(2, 3, order="F"))
+    np.testing.assert_array_equal(io.read(tmp_path / "a").ravel(order="F"), np.arange(6))
     np.testing.assert_array_equal(io.read(tmp_path / "a.cfl"), io.read(tmp_path / "a.hdr"))
 
 
@@ -95,7 +95,8 @@ def test_bad_ra(tmp_path):
         return fields.tobytes()
 
     for content, message in ((b"", "not an ra file"), (changed(0, 1), "not an ra file"),
-                             (whole[:-1], "expected 224 bytes"), (changed(2, 3), "expected little-endian complex64"), (changed(5, 999), "at most 16"),
+                             (whole[:-1], "expected 224 bytes"),
+                             (changed(2, 3), "expected little-endian complex64"), (changed(5, 999), "at most 16"),
                              (changed(6, 0), "truncated or holds a zero size"), (whole[:60], "truncated")):
         (tmp_path / "bad.ra").write_bytes(content)
         with pytest.raises(ValueError, match=message):

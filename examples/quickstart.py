@@ -1,0 +1,84 @@
+"""Undersample 8-coil k-space of a phantom (or take a file), reconstruct it, and draw quickstart.png."""
+
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+from bart_pogmdm import bart, bridge, io, recon
+from bart_pogmdm.operators import fft2c, ifft2c
+
+PICTURE = Path(__file__).with_name("quickstart.png")
+SIZE, COILS, NOISE = 192, 8, 0.005
+
+
+def phantom(rng):
+    """k-space (coil, y, x) of a head phantom with maximum 1 in noise, from BART or else simulated here."""
+    if bridge.find():
+        kspace = io.from_bart(bart(1, f"phantom -x{SIZE} -k -s{COILS}"))
+    else:
+        y, x = np.mgrid[-1:1:SIZE * 1j, -1:1:SIZE * 1j]
+        ellipses = ((1, 0, 0, .69, .92), (-.8, 0, -.02, .66, .87), (-.2, .22, 0, .11, .31), (-.2, -.22, 0, .16, .41),
+                    (.1, 0, .35, .21, .25), (.1, 0, .1, .05, .05), (.1, 0, -.1, .05, .05), (.1, -.08, -.6, .05, .02))
+        image = sum(a * (((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 < 1) for a, cx, cy, rx, ry in ellipses)
+        angles = 2 * np.pi * np.arange(COILS) / COILS
+        sens = [np.exp(-((x - np.cos(a)) ** 2 + (y - np.sin(a)) ** 2) / 2 + 1j * a) for a in angles]
+        kspace = fft2c(image * np.array(sens))
+    kspace = kspace / np.abs(rss(kspace)).max()
+    return kspace + NOISE * (rng.standard_normal(kspace.shape) + 1j * rng.standard_normal(kspace.shape))
+
+
+def variable_density(shape, acceleration, rng):
+    """A random mask, denser in the centre, full in a disc of 6 % of the width."""
+    y, x = (np.linspace(-1, 1, n) for n in shape)
+    radius = np.hypot(y[:, None], x)
+    density = np.exp(-(radius / 0.5) ** 2)
+    return (rng.random(shape) < density / density.mean() / acceleration) | (radius < 0.06)
+
+
+def rss(kspace):
+    return np.sqrt((np.abs(ifft2c(kspace)) ** 2).sum(0))
+
+
+def load(name):
+    if name.endswith(".npz"):
+        with np.load(name) as file:
+            return file["kspace"]
+    return io.from_bart(io.read(name))
+
+
+def draw(kspace, result, path):
+    panels = [("zero-filled", rss(kspace)), ("reconstruction", np.abs(result.image)),
+              *((f"|sensitivity {i + 1}|", np.abs(sens)) for i, sens in enumerate(result.sens[:3]))]
+    figure, axes = plt.subplots(1, len(panels), figsize=(3 * len(panels), 3.5), layout="constrained")
+    window = np.quantile(np.abs(result.image), 0.998)
+    for axis, (title, picture) in zip(axes, panels):
+        axis.imshow(picture, cmap="gray", vmin=0, vmax=1 if "sens" in title else window)
+        axis.set_title(title)
+        axis.axis("off")
+    figure.savefig(path, dpi=100)
+
+
+def main(arguments):
+    rng = np.random.default_rng(0)
+    if arguments:
+        kspace = load(arguments[0])
+        sampled = (kspace != 0).any(0)
+        mask = sampled if sampled.mean() < 0.7 else sampled & variable_density(sampled.shape, 8, rng)
+    else:
+        kspace = phantom(rng)
+        mask = variable_density(kspace.shape[1:], 8, rng)
+    kspace = np.asarray(kspace * mask, np.complex64)
+    result = recon(kspace, mask)
+    print(f"{kspace.shape[0]} coils, {mask.mean():.0%} of {mask.shape[0]} x {mask.shape[1]} samples:"
+          f" {result.info['seconds']:.1f} s")
+    draw(kspace, result, PICTURE)
+    print(f"picture: {PICTURE}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

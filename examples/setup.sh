@@ -1,0 +1,24 @@
+# Sourced from the top folder by quickstart.sh and tests/run.sh: a virtual environment in .venv with the package and
+# an extra, and BART if it is missing and may be installed.  Working again is quick: what is there stays.
+extra=$1
+
+if [ ! -x .venv/bin/python ]; then
+    echo "setting up .venv ..."
+    rm -rf .venv
+    python3 -m venv .venv
+fi
+source .venv/bin/activate
+python -m pip install --quiet --disable-pip-version-check --constraint tests/constraints.txt --editable ".[$extra]"
+
+if ! command -v bart >/dev/null; then
+    if ! command -v apt-get >/dev/null; then
+        echo "BART is missing: see https://mrirecon.github.io/bart; going on without"
+    elif [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; then
+        echo "installing BART ..."
+        root=$([ "$(id -u)" = 0 ] || echo sudo)
+        { $root apt-get -qq update && $root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y install bart; } \
+            >/dev/null 2>&1 || echo "BART could not be installed (apt-get install bart); going on without"
+    else
+        echo "BART is missing: sudo apt-get install bart; going on without"
+    fi
+fi

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Set up a virtual environment, install the package and BART if need be, and run all tests.
+# Arguments go to pytest: `bash tests/run.sh -k prior`.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source examples/setup.sh test
+ruff check .
+exec python -m pytest "$@"
