@@ -1,6 +1,6 @@
 """The prior PoGMDM: shearlet filters, each with a Gaussian-mixture expert.
 
-A. Nagler, M. Zach, T. Pock, Product of Gaussian Mixture Diffusion Model for non-linear MRI Inversion;
+L. Nagler, M. Zach, T. Pock, Product of Gaussian Mixture Diffusion Model for non-linear MRI Inversion;
 M. Zach et al., J. Math. Imaging Vis. 66, 2024, doi 10.1007/s10851-024-01180-3.
 """
 
