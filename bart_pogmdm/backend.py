@@ -76,13 +76,18 @@ def share(work, count, image):
     return list(_pool().map(work, shares)) if threads > 1 else [work(shares[0])]
 
 
+def inner(left, right):
+    """Re <left, right> as a Python number."""
+    return float((left.conj() * right).real.sum())
+
+
 def complex_dtype(dtype):
-    """complex128 for double precision, complex64 otherwise."""
-    return np.complex128 if np.dtype(dtype) in (np.float64, np.complex128) else np.complex64
+    """complex128 for double precision and beyond, complex64 otherwise; always in native byte order."""
+    return np.complex128 if np.result_type(dtype, np.complex64).itemsize > 8 else np.complex64
 
 
 def real_dtype(dtype):
-    """float64 for double precision, float32 otherwise."""
+    """float64 for double precision and beyond, float32 otherwise."""
     return complex_dtype(dtype)(0).real.dtype
 
 

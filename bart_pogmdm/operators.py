@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .backend import array_module, fftn, ifftn, kernels, share
+from .backend import array_module, fftn, ifftn, inner, kernels, share
 
 PLANE = (-2, -1)
 
@@ -112,7 +112,7 @@ class CoilModel:
 
         def residual(coils):
             difference = self._forward(image, coils) - samples[coils]
-            powers[coils.start] = float(array_module(image).vdot(difference, difference).real)
+            powers[coils.start] = inner(difference, difference)
             return difference
 
         return self._adjoint(residual, image), sum(powers[first] for first in sorted(powers))

@@ -127,8 +127,8 @@ class PoGMDM:
 
         H_sigma(w) = sum_k gamma_k^2 |S_k(w)|^2 / std_k(sigma)^2: the mixture's latent component fixes it.
         """
-        return xp.tensordot(xp.asarray(1 / self.experts.std(sigma)**2, np.float32),
-                            _power(self, tuple(shape), xp), 1)
+        factors = xp.asarray(1 / self.experts.std(sigma)**2, np.float32)
+        return xp.einsum("k,kyx->yx", factors, _power(self, tuple(shape), xp))
 
     def save(self, path):
         """Write the parameters as npz (schema in `load_prior`)."""

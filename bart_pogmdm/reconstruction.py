@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import layout, noise
-from .backend import array_module, real_dtype
+from .backend import array_module, complex_dtype, real_dtype
 from .operators import CoilModel, Sampling, ifft2c, resample
 from .prior import load_prior
 from .samplers import Data, graduated_map
@@ -55,7 +55,7 @@ def recon(kspace, mask=None, *, prior=None, iterations=30, noise_std=None, sens=
     """
     began = time.perf_counter()
     layout.check_kspace(kspace)
-    xp, dtype = array_module(kspace), kspace.dtype
+    xp, dtype = array_module(kspace), complex_dtype(kspace.dtype)
     prior = prior if hasattr(prior, "score") else load_prior(prior)
     if not (isinstance(iterations, (int, np.integer)) and iterations >= 1):
         raise ValueError(f"iterations: expected a positive integer, got {iterations!r}")
@@ -66,7 +66,7 @@ def recon(kspace, mask=None, *, prior=None, iterations=30, noise_std=None, sens=
     shape = layout.image_shape(kspace.shape)
     starts = None if start is None else layout.slices(_like(start, shape, dtype, xp, "start"))
 
-    image_out, sens_out = xp.empty(shape, dtype), xp.empty(kspace.shape, dtype)
+    image_out, sens_out = xp.empty(shape, kspace.dtype), xp.empty(kspace.shape, kspace.dtype)
     images, maps = layout.slices(image_out), layout.slices(sens_out)
     loop = slices.shape[:-3]
     stds, scales = np.empty(loop), np.empty(loop)
@@ -98,11 +98,11 @@ def _like(array, shape, dtype, xp, name):
 
 def _recon_slice(kspace, mask, prior, iterations, noise_std, sens, start, normalize, callback):
     """Image (ny, nx), sens (J, ny, nx), noise_std and scale of one slice."""
-    xp, dtype = array_module(kspace), kspace.dtype
+    xp, dtype = array_module(kspace), complex_dtype(kspace.dtype)
     if not bool(mask.any()):
         raise ValueError("mask: expected at least one sample, got none" if bool((kspace != 0).any())
                          else "kspace: all samples are zero")
-    kspace = xp.where(mask, kspace, 0)
+    kspace = xp.where(mask, kspace, 0).astype(dtype)
     if not bool(xp.isfinite(kspace).all()):
         raise ValueError("kspace: expected finite samples, got NaN or infinite ones")
     if not bool((kspace != 0).any()):

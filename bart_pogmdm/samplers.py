@@ -12,6 +12,7 @@ from .solvers import conjugate_gradients
 
 TEMPERATURE = 0.5  # the likelihood is sharpened: its variance is (TEMPERATURE noise_std)^2
 CONTINUATION = 0.5  # ... and at least this part of the current residual's
+LEAST_VARIANCE = 1e-9  # ... and at least this, for data without noise; the image has maximum 1
 IMAGE_CG = 3
 SENS_CG = 4
 
@@ -56,7 +57,7 @@ def graduated_map(prior, data, image, sens, coefficients, *, iterations, callbac
         extrapolated = image + momentum * (image - previous)
         gradient, power = model.gradient(extrapolated, data.samples)
         residual_var = power / count / 2
-        variance = max((TEMPERATURE * data.noise_std) ** 2, CONTINUATION * residual_var)
+        variance = max((TEMPERATURE * data.noise_std) ** 2, CONTINUATION * residual_var, LEAST_VARIANCE)
         descent = prior.score(extrapolated, sigma) - gradient / variance
         previous, image = image, extrapolated + newton_step(prior, model, descent, sigma, variance)
         if data.fit:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .backend import array_module, real_dtype
+from .backend import array_module, kernels, real_dtype, share
 from .operators import Sampling, ifft2c, resample, resize
 from .solvers import conjugate_gradients
 
@@ -18,7 +18,7 @@ SOBOLEV_B = 8      # so that smoothness does not depend on the matrix; half of n
 PADDING = 1.25     # the maps are periodic on a field of view larger by this factor: they need not wrap
 CUTOFF = 1e-4      # modes of less weight are left out
 BOX = 0.25         # data are used up to this frequency, in cycles per sample,
-BOX_CYCLES = 64    # or this one, in cycles per field of view, whichever is lower
+BOX_CYCLES = 48    # or this one, in cycles per field of view, whichever is lower
 
 NEWTON_STEPS = 10  # of the start value; the regularisation is halved after each
 NEWTON_CG = 10
@@ -62,11 +62,30 @@ class SobolevMaps:
 
     def forward(self, coefficients):
         """Maps of coefficients."""
-        return self.rows @ (self.weight * coefficients) @ self.columns.T
+        return _multiply(self.rows, _transpose(_multiply(self.columns, _transpose(self.weight * coefficients))))
 
     def adjoint(self, maps):
         """Adjoint of `forward`."""
-        return self.weight * (self.rows.conj().T @ maps @ self.columns.conj())
+        partial = _transpose(_multiply(self.rows.conj().T, maps))
+        return self.weight * _transpose(_multiply(self.columns.conj().T, partial))
+
+
+def _transpose(stack):
+    return stack.transpose(0, 2, 1)
+
+
+def _multiply(matrix, stack):
+    """matrix @ stack_j for all j."""
+    xp = array_module(stack)
+    matrix, stack = xp.ascontiguousarray(matrix), xp.ascontiguousarray(stack)
+    out = xp.empty((len(stack), len(matrix), stack.shape[2]), stack.dtype)
+
+    def work(pieces):
+        for part in pieces:
+            kernels(stack).multiply(matrix, stack[part], out[part])
+
+    share(work, len(stack), out[0])
+    return out
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 """Conjugate gradients, the one linear solver of the reconstruction."""
 
-from .backend import array_module
+from .backend import array_module, inner
 
 
 def conjugate_gradients(normal, rhs, start=None, *, iterations, precondition=None):
@@ -14,7 +14,7 @@ def conjugate_gradients(normal, rhs, start=None, *, iterations, precondition=Non
     direction, energy, enough = None, 0.0, 0.0
     for _ in range(iterations):
         step = residual if precondition is None else precondition(residual)
-        previous, energy = energy, float(xp.vdot(residual, step).real)
+        previous, energy = energy, inner(residual, step)
         if energy <= enough:
             break
         if direction is None:
@@ -22,7 +22,7 @@ def conjugate_gradients(normal, rhs, start=None, *, iterations, precondition=Non
         else:
             direction = step + energy / previous * direction
         image = normal(direction)
-        length = energy / float(xp.vdot(direction, image).real)
+        length = energy / inner(direction, image)
         solution = solution + length * direction
         residual = residual - length * image
     return solution

@@ -110,7 +110,9 @@ def test_generic_kernels_are_the_compiled_ones(prior, rng, monkeypatch):
     assert np.isclose(prior.potential(x, 0.07), potential, rtol=1e-12)
     np.testing.assert_allclose(prior.score(x, 0.07), fast, atol=1e-9 * np.abs(fast).max())
     images, maps, factor = (random_complex(rng, (3, 5, 6)) for _ in range(3))
-    for name, arguments in (("expand", (maps, images[0])), ("combine", (maps, images)), ("scale", ())):
+    matrix = random_complex(rng, (5, 5))
+    for name, arguments in (("expand", (maps, images[0])), ("combine", (maps, images)), ("scale", ()),
+                            ("multiply", (matrix, images))):
         results = []
         for module in (cpu, generic):
             out = factor.copy() if name != "combine" else factor[0].copy()

@@ -47,10 +47,12 @@ def test_single_coil(small):
     np.testing.assert_array_equal(flat.sens, np.ones((40, 36)))
 
 
-@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+@pytest.mark.parametrize("dtype", ["c8", "c16", ">c8", ">c16"])
 def test_precision_is_kept(small, dtype):
-    result = recon(small[0].astype(dtype), small[1], **QUICK)
-    assert result.image.dtype == result.sens.dtype == dtype
+    kspace = np.asfortranarray(small[0].astype(dtype))
+    kspace.setflags(write=False)
+    result = recon(kspace, small[1], **QUICK)
+    assert result.image.dtype == result.sens.dtype == np.dtype(dtype)
     reference = recon(small[0], small[1], **QUICK).image
     assert np.linalg.norm(result.image - reference) < 1e-3 * np.linalg.norm(reference)
 
@@ -136,6 +138,7 @@ def test_given_noise_is_used(small):
     assert result.info["noise_std"] == 0.3
     assert np.linalg.norm(result.image - recon(small[0], small[1], **QUICK).image) > 0
     assert np.isfinite(recon(small[0], small[1], noise_std=0).image).all()
+    assert np.isfinite(recon(simulate((40, 36), 1, noise_std=0)[0], noise_std=0).image).all()
 
 
 def test_callback_and_info(small, prior):

@@ -18,6 +18,11 @@ def scale(images, factor):
     images *= factor
 
 
+def multiply(matrix, stack, out):
+    """out_j = matrix @ stack_j;  (p, q), (J, q, r) -> (J, p, r)."""
+    out[...] = matrix @ stack
+
+
 def interpolate(values, table, radius, inverse_variance):
     """u -> (m(u) - u) / std^2 in place, with m from its table; elementwise on real values.
 
