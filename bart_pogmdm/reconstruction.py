@@ -8,8 +8,8 @@ import numpy as np
 from . import layout, noise
 from .backend import array_module, complex_dtype, real_dtype
 from .operators import CoilModel, Sampling, ifft2c, resample
-from .prior import load_prior
-from .samplers import Data, graduated_map
+from .prior import PoGMDM, load_prior
+from .samplers import LEAST_VARIANCE, Data, graduated_map
 from .sens import SensFit
 from .solvers import conjugate_gradients
 
@@ -56,13 +56,15 @@ def recon(kspace, mask=None, *, prior=None, iterations=30, noise_std=None, sens=
     began = time.perf_counter()
     layout.check_kspace(kspace)
     xp, dtype = array_module(kspace), complex_dtype(kspace.dtype)
-    prior = prior if hasattr(prior, "score") else load_prior(prior)
+    prior = prior if isinstance(prior, PoGMDM) else load_prior(prior)
     if not (isinstance(iterations, (int, np.integer)) and iterations >= 1):
         raise ValueError(f"iterations: expected a positive integer, got {iterations!r}")
     if noise_std is not None and not (np.isfinite(noise_std) and noise_std >= 0):
         raise ValueError(f"noise_std: expected a number >= 0, got {noise_std!r}")
     slices, masks = layout.slices(kspace), layout.mask_slices(mask, kspace)
     known_sens = None if sens is None else layout.slices(_like(sens, kspace.shape, dtype, xp, "sens"))
+    if sens is not None and not bool((known_sens != 0).any()):
+        raise ValueError("sens: all values are zero")
     shape = layout.image_shape(kspace.shape)
     starts = None if start is None else layout.slices(_like(start, shape, dtype, xp, "start"))
 
@@ -98,49 +100,66 @@ def _like(array, shape, dtype, xp, name):
 
 def _recon_slice(kspace, mask, prior, iterations, noise_std, sens, start, normalize, callback):
     """Image (ny, nx), sens (J, ny, nx), noise_std and scale of one slice."""
-    xp, dtype = array_module(kspace), complex_dtype(kspace.dtype)
+    kspace = _checked(kspace, mask)
+    noise_std = noise.estimate(kspace, mask) if noise_std is None else float(noise_std)
+    scale = _scale(kspace)
+    data = _data(kspace / scale, mask, noise_std / scale, sens)
+    image, sens, coefficients = _starting_point(data, sens, None if start is None else start / scale)
+    image, sens = graduated_map(prior, data, image, sens, coefficients, iterations=iterations, callback=callback)
+    image = image * scale
+    if normalize:
+        xp, rss = array_module(image), _rss(sens)
+        image, sens = image * rss, sens / xp.where(rss > 0, rss, 1)
+    return image, sens, noise_std, scale
+
+
+def _checked(kspace, mask):
+    """kspace in native byte order and zero outside the mask; ValueError where there is nothing to reconstruct."""
+    xp = array_module(kspace)
+    if not bool((kspace != 0).any()):
+        raise ValueError("kspace: all samples are zero")
     if not bool(mask.any()):
-        raise ValueError("mask: expected at least one sample, got none" if bool((kspace != 0).any())
-                         else "kspace: all samples are zero")
-    kspace = xp.where(mask, kspace, 0).astype(dtype)
+        raise ValueError("mask: expected at least one sample, got none")
+    kspace = xp.where(mask, kspace, 0).astype(complex_dtype(kspace.dtype))
     if not bool(xp.isfinite(kspace).all()):
         raise ValueError("kspace: expected finite samples, got NaN or infinite ones")
     if not bool((kspace != 0).any()):
         raise ValueError("kspace: all samples are zero inside the mask")
     if not bool((kspace.imag != 0).any()):
         raise ValueError("kspace: expected complex samples, got real ones (all imaginary parts are zero)")
-    if sens is not None and not bool((sens != 0).any()):
-        raise ValueError("sens: all values are zero")
-    noise_std = noise.estimate(kspace, mask) if noise_std is None else float(noise_std)
-    scale = float(xp.quantile(_rss(_low_resolution(kspace)), 0.999))
-    kspace, noise_std = kspace / scale, noise_std / scale
-    sampling = Sampling.centred(mask, real_dtype(dtype))
-    samples = sampling.forward(ifft2c(kspace))
+    return kspace
 
-    if sens is None and len(kspace) == 1:
-        sens = xp.ones_like(kspace)
-    if sens is None:
-        fit = SensFit.of(kspace, mask)
-        image, coefficients = fit.start()
-        image = resample(image, mask.shape)
+
+def _data(kspace, mask, noise_std, sens):
+    """What the solver needs of a slice; with several coils and no sensitivities, also what finds these."""
+    sampling = Sampling.centred(mask, real_dtype(kspace.dtype))
+    fit = SensFit.of(kspace, mask) if sens is None and len(kspace) > 1 else None
+    return Data(sampling, sampling.forward(ifft2c(kspace)), noise_std, fit)
+
+
+def _starting_point(data, sens, image):
+    """Image, sensitivities and their coefficients (None where sens is known) to start from."""
+    xp = array_module(data.samples)
+    if data.fit is None:
+        sens = xp.ones_like(data.samples) if sens is None else sens
+        if image is None:
+            model = CoilModel(data.sampling, sens)
+            image = conjugate_gradients(model.normal, model.adjoint(data.samples), iterations=START_CG)
+        return image, sens, None
+    if image is None:
+        low, coefficients = data.fit.start()
+        image = resample(low, data.sampling.mask.shape)
     else:
-        fit, coefficients = None, None
-        model = CoilModel(sampling, sens)
-        image = conjugate_gradients(model.normal, model.adjoint(samples), iterations=START_CG)
-    if start is not None:
-        image = start / scale
-        if fit:
-            coefficients = fit.update(image, xp.zeros_like(coefficients), noise_std**2 or 1e-6, 1, START_CG)
-    if fit:
-        sens = fit.maps.forward(coefficients)
+        nothing = xp.zeros((len(data.samples), *data.fit.low.weight.shape), data.samples.dtype)
+        coefficients = data.fit.update(image, nothing, max(data.noise_std**2, LEAST_VARIANCE), 1, START_CG)
+    return image, data.fit.maps.forward(coefficients), coefficients
 
-    data = Data(sampling, samples, noise_std, fit)
-    image, sens = graduated_map(prior, data, image, sens, coefficients, iterations=iterations, callback=callback)
-    image = image * scale
-    if normalize:
-        rss = _rss(sens)
-        image, sens = image * rss, sens / xp.where(rss > 0, rss, 1)
-    return image, sens, noise_std * scale, scale
+
+def _scale(kspace):
+    """What becomes 1: the 99.9 % quantile of the low-resolution RSS; from all samples where the centre is missing."""
+    xp = array_module(kspace)
+    low, full = (float(xp.quantile(_rss(images), 0.999)) for images in (_low_resolution(kspace), ifft2c(kspace)))
+    return max(low, full / 4)  # with the centre, low is above a third of full
 
 
 def _low_resolution(kspace):

@@ -68,6 +68,22 @@ def test_masks(small):
     np.testing.assert_array_equal(recon(kspace, line, **QUICK).image, recon(kspace, line[None, :], **QUICK).image)
 
 
+def test_missing_centre(small):
+    """The zero frequency and its neighbours need not be sampled."""
+    hole = np.ones((40, 36), bool)
+    hole[17:24, 15:22] = False
+    for coils in (slice(None), slice(1)):
+        result = recon(small[0][coils], small[1] & hole, **QUICK)
+        assert np.isfinite(result.image).all() and np.abs(result.image).max() < 3 * np.abs(small[2]).max()
+
+
+def test_one_line():
+    line = np.zeros(36, bool)
+    line[18] = True
+    for coils in (slice(None), slice(1)):
+        assert np.isfinite(recon(simulate((40, 36), 4)[0][coils], line, **QUICK).image).all()
+
+
 def test_input_is_left_alone(small):
     kspace, mask = small[0].copy(), np.ones((40, 36), bool)
     recon(kspace, mask, **QUICK)
