@@ -68,7 +68,7 @@ def reconstruct(argv):
     """`pogmdm [options] <kspace> <output> [<sensitivities>]`."""
     args = _parse(argv)
     if args.help:
-        print(help_text())
+        print(help_text(), flush=True)
         return
     source, *targets = args.files
     level = _debug_level(args.d)
@@ -107,6 +107,9 @@ def main(argv=None):
         reconstruct(argv)
     except KeyboardInterrupt:
         print("ERROR: interrupted; nothing was written", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # `pogmdm -h | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, TypeError, OSError, MemoryError) as error:
         print(f"ERROR: {_sentence(error)}", file=sys.stderr)

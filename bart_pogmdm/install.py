@@ -138,9 +138,10 @@ def uninstall(argv):
         link.unlink()
         print(f"removed {link}")
         removed.append(link)
-    for folder in sorted({path.parent for path in removed} | {_home()}, reverse=True):
-        if folder.is_dir() and folder.is_relative_to(Path.home()) and not any(folder.iterdir()):
-            folder.rmdir()
+    for path in removed:
+        for folder in (path.parent, path.parent.parent):
+            if folder.name in ("commands", "bin", "bart") and folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
     if not removed:
         print("nothing to remove")
     return 0

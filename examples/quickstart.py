@@ -81,4 +81,7 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        sys.exit(f"ERROR: {error}")

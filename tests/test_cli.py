@@ -85,6 +85,12 @@ def test_help_has_barts_layout(tmp_path):
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
+def test_help_into_a_closed_pipe(tmp_path):
+    run = subprocess.run(f"{sys.executable} -m bart_pogmdm -h | true", shell=True, cwd=tmp_path, capture_output=True,
+                         text=True, check=False)
+    assert run.stderr == ""
+
+
 def test_importing_needs_little():
     code = ("import sys, bart_pogmdm; bart_pogmdm.recon; heavy = {'torch', 'cupy', 'matplotlib', 'numba', 'h5py'};"
             "sys.exit(', '.join(heavy & set(sys.modules)) or 0)")
