@@ -11,6 +11,8 @@ import numpy as np
 import scipy.fft
 
 NUM_THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+if os.environ.get("OMP_NUM_THREADS", "").isdecimal():  # what BART's users set
+    NUM_THREADS = max(1, min(NUM_THREADS, int(os.environ["OMP_NUM_THREADS"])))
 CACHE_BYTES = 2 << 20  # images handled together: what a core's cache holds between an FFT and the next loop
 
 _in_pool = threading.local()
@@ -89,8 +91,3 @@ def complex_dtype(dtype):
 def real_dtype(dtype):
     """float64 for double precision and beyond, float32 otherwise."""
     return complex_dtype(dtype)(0).real.dtype
-
-
-def to_numpy(array):
-    """The array on the host."""
-    return array if array_module(array) is np else array.get()

@@ -26,6 +26,7 @@ OPTIONS = (
     ("--noise", "f", "std", "Noise of the data per real and imaginary part (default: estimated)"),
 )
 POSITIONAL = ("<kspace>", "<output>", "[<sensitivities>]")
+COMMANDS = ("install", "uninstall", "doctor")
 TYPES = {"d": int, "f": float, "<file>": str}
 INFO, DEBUG = 2, 3
 
@@ -69,6 +70,8 @@ def reconstruct(argv):
     args = _parse(argv)
     if args.help:
         print(help_text(), flush=True)
+        if os.path.basename(sys.argv[0]) == "bart-pogmdm":
+            print(f"\nOther commands: {', '.join(f'bart-pogmdm {name}' for name in COMMANDS)}", flush=True)
         return
     source, *targets = args.files
     level = _debug_level(args.d)
@@ -86,33 +89,44 @@ def reconstruct(argv):
     steps = iterations * slices(kspace)[..., 0, 0, 0].size
     with tqdm(total=steps, desc=USAGE, leave=False, disable=level < INFO or not sys.stderr.isatty()) as bar:
         result = recon(kspace, pattern, prior=args.prior, iterations=iterations, noise_std=args.noise, start=start,
-                       normalize=not args.N, seed=args.s or 0, callback=lambda step: bar.update())
+                       normalize=not args.N, seed=args.s or 0, callback=lambda step: _stop_if_told() or bar.update())
+    _stop_if_told()
     if level >= DEBUG:
         print(*(f"{key}: {value}" for key, value in result.info.items()), sep="\n", file=sys.stderr)
     io.write(dict(zip(targets, (result.image, result.sens))), shlex.join([USAGE, *argv]))
 
 
+_signals = []
+
+
 def _interrupt(signum, frame):
+    _signals.append(signum)
     raise KeyboardInterrupt
+
+
+def _stop_if_told():
+    """Raise again: what is raised while a compiled library calls back into Python gets lost there."""
+    if _signals:
+        raise KeyboardInterrupt
 
 
 def main(argv=None):
     """Entry of `bart pogmdm` and `bart-pogmdm`: exit code 0, or 1 after one line `ERROR: …`."""
     argv = sys.argv[1:] if argv is None else argv
-    signal.signal(signal.SIGTERM, _interrupt)
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, _interrupt)
     try:
-        if argv and argv[0] in ("install", "uninstall", "doctor"):
+        if argv and argv[0] in COMMANDS:
             from . import install
             return getattr(install, argv[0])(argv[1:])
         reconstruct(argv)
-    except KeyboardInterrupt:
-        print("ERROR: interrupted; nothing was written", file=sys.stderr)
-        return 1
     except BrokenPipeError:  # `pogmdm -h | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ValueError, TypeError, OSError, MemoryError) as error:
-        print(f"ERROR: {_sentence(error)}", file=sys.stderr)
+    except (Exception, KeyboardInterrupt) as error:  # the shell gets one line whatever happens
+        if _debug_level(None) > DEBUG:
+            raise
+        print(f"ERROR: {'interrupted; nothing was written' if _signals else _sentence(error)}", file=sys.stderr)
         return 1
     return 0
 
@@ -120,4 +134,7 @@ def main(argv=None):
 def _sentence(error):
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error) or "not enough memory"
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    known = isinstance(error, (ValueError, TypeError, OSError))
+    return str(error) if known else f"{type(error).__name__}: {error} (BART_DEBUG_LEVEL=4 shows where)"

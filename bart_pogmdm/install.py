@@ -88,6 +88,15 @@ def _put(path, text):
     print(f"wrote {path}")
 
 
+def _link(link, bart):
+    if link.exists() and not link.is_symlink():
+        raise FileExistsError(f"{link} exists and is no link to BART; it is left as it is")
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(bart)
+    print(f"linked {link} to {bart}")
+
+
 def _writable(folder):
     """Whether a folder exists or can be made, and can be written."""
     while not folder.exists():
@@ -97,7 +106,8 @@ def _writable(folder):
 
 def install(argv):
     """Put the launcher where this machine's BART finds it; says what was done and what to export."""
-    _no_arguments("install", argv)
+    if _help(install, argv):
+        return 0
     bart = _find_bart()
     text, version = _version(bart)
     print(f"BART {text} at {bart}")
@@ -107,13 +117,10 @@ def install(argv):
     elif version >= (0, 9) and _writable(bart.parent / "commands"):
         _put(bart.parent / "commands" / "pogmdm", command)
     else:
+        if version >= (0, 9):
+            _link(_home() / "bart", bart)
         _put(_home() / "commands" / "pogmdm", command)
         if version >= (0, 9):
-            link = _home() / "bart"
-            if not (link.is_symlink() and link.resolve() == bart):
-                link.unlink(missing_ok=True)
-                link.symlink_to(bart)
-                print(f"linked {link} to {bart}")
             print(f"add to your shell's profile:\n    export BART_TOOLBOX_PATH={shlex.quote(str(_home()))}")
         else:
             shim = _home() / "bin" / "bart"
@@ -126,18 +133,17 @@ def install(argv):
 
 def uninstall(argv):
     """Remove what `install` wrote."""
-    _no_arguments("uninstall", argv)
+    if _help(uninstall, argv):
+        return 0
     places = [SYSTEM / "pogmdm", _home() / "commands" / "pogmdm", _home() / "bin" / "bart"]
     with contextlib.suppress(FileNotFoundError):
         places.append(_find_bart().parent / "commands" / "pogmdm")
     removed = [path for path in places if _is_ours(path)]
+    if _home() / "commands" / "pogmdm" in removed and (_home() / "bart").is_symlink():
+        removed.append(_home() / "bart")
     for path in removed:
         path.unlink()
         print(f"removed {path}")
-    if (link := _home() / "bart").is_symlink():
-        link.unlink()
-        print(f"removed {link}")
-        removed.append(link)
     for path in removed:
         for folder in (path.parent, path.parent.parent):
             if folder.name in ("commands", "bin", "bart") and folder.is_dir() and not any(folder.iterdir()):
@@ -147,9 +153,14 @@ def uninstall(argv):
     return 0
 
 
-def _no_arguments(command, argv):
+def _help(command, argv):
+    """Whether the help was asked for, and printed; ValueError for other arguments."""
+    if argv in (["-h"], ["--help"]):
+        print(f"Usage: bart-pogmdm {command.__name__}\n\n{command.__doc__}")
+        return True
     if argv:
-        raise ValueError(f"{command} takes no arguments, got {' '.join(argv)}")
+        raise ValueError(f"{command.__name__} takes no arguments, got {' '.join(argv)}")
+    return False
 
 
 def _gpu():
@@ -165,7 +176,8 @@ def _gpu():
 
 def doctor(argv):
     """Print versions, BART, the command, GPU and default prior; name what is missing.  Exit code 1 then."""
-    _no_arguments("doctor", argv)
+    if _help(doctor, argv):
+        return 0
     missing = []
     versions = []
     for package in ("numpy", "scipy", "numba", "h5py", "tqdm"):

@@ -19,6 +19,10 @@ RA_COMPLEX = 4
 def _split(name):
     """(folder and stem, is_ra): BART names a pair x.hdr, x.cfl by x; x.ra is one file."""
     path = Path(name)
+    if path.name.strip(".") == "" or str(name).endswith("/"):
+        raise ValueError(f"{str(name)!r} is not a file name")
+    if path.name == "-":
+        raise ValueError("'-': streams are not supported; name a file")
     if path.suffix == ".ra":
         return path, True
     return (path.with_suffix("") if path.suffix in (".cfl", ".hdr") else path), False
@@ -125,7 +129,7 @@ def _umask():
 
 
 def write(outputs, command=None):
-    """Write all arrays of {name: array} as cfl or ra: all of them appear, or none.
+    """Write all arrays of {name: array} as cfl or ra: all of them appear, by renaming at the end, or none.
 
     Arrays are stored as complex64 with 16 dimensions; `command` goes into the header.
     Raises OSError when the folder cannot be written or the disk is full.
@@ -160,8 +164,6 @@ def check_outputs(outputs, inputs):
     taken = {path.resolve() for name in inputs for path in files(name)}
     for name in outputs:
         for path in files(name):
-            if not path.name.strip("."):
-                raise ValueError(f"output {str(name)!r} is not a file name")
             if path.resolve() in taken:
                 raise ValueError(f"output {name} would overwrite another file of this call")
             taken.add(path.resolve())

@@ -35,7 +35,7 @@ def image_shape(shape):
 
 def check_kspace(kspace):
     """ValueError or TypeError unless kspace is a complex array with 2 to 16 dimensions."""
-    if getattr(kspace, "dtype", None) is None or kspace.dtype.kind != "c":
+    if getattr(getattr(kspace, "dtype", None), "kind", None) != "c":
         raise TypeError(f"kspace: expected complex samples, got {getattr(kspace, 'dtype', type(kspace).__name__)}")
     if not 2 <= kspace.ndim <= len(DIMS):
         raise ValueError(f"kspace: expected 2 to {len(DIMS)} dimensions, got {kspace.ndim}")
@@ -50,19 +50,25 @@ def check_kspace(kspace):
 def mask_slices(mask, kspace):
     """The mask as boolean view (…, y, x) that matches `slices(kspace)`; sampled where kspace is not zero for None.
 
-    Accepts what broadcasts to the image: (y, x), a line mask, or BART's dims.  ValueError otherwise.
+    Accepts (y, x) or a line that broadcasts to it, for all slices, or BART's dims.  ValueError otherwise.
     """
     xp = array_module(kspace)
     if mask is None:
         return (slices(kspace) != 0).any(-3)
-    mask = xp.asarray(mask)
+    try:
+        mask = xp.asarray(mask)
+    except ValueError as error:
+        raise ValueError(f"mask: expected an array ({error})") from None
     given = mask.shape
     if mask.dtype.kind not in "biufc" or not bool(((mask == 0) | (mask == 1)).all()):
         raise ValueError("mask: expected boolean or 0/1 values"
                          + (f", got {mask.dtype}" if mask.dtype.kind not in "biufc" else ", got others"))
     shape = image_shape(kspace.shape)
-    if kspace.ndim > 3:
+    if kspace.ndim > 3 and mask.ndim > 2:
         mask = mask.reshape(given + (1,) * (kspace.ndim - mask.ndim))
+    elif kspace.ndim > 3:
+        mask = mask.reshape((1,) * (2 - mask.ndim) + given)
+        mask = xp.expand_dims(mask, tuple(set(range(kspace.ndim)) - set(plane_axes(kspace.shape))))
     elif mask.ndim == 3 and given[0] == 1:
         mask = mask[0]
     try:

@@ -12,14 +12,16 @@ def estimate(kspace, mask):
     """Noise standard deviation per real and imaginary part of centred k-space (J, ny, nx), mask (ny, nx).
 
     median |z| / 1.1774 over the outer 15 % of the samples, in the quarter of the virtual coils (principal
-    components) that carry least: even at the border of k-space the others hold signal.  Acquired but
-    empty samples do not count.
+    components) that carry least: even at the border of k-space the others hold signal.  These are found on
+    one half of the samples and measured on the other.  Empty samples and empty coils do not count.
     """
     xp = array_module(kspace)
     rows, columns = ((xp.arange(n) - n // 2) / n for n in mask.shape)
     radius = xp.hypot(rows[:, None], columns)
     acquired = mask & (kspace != 0).any(0)
     outer = acquired & (radius >= xp.quantile(radius[acquired], 1 - OUTER_PART))
-    samples = kspace[:, outer]
-    weakest = xp.linalg.eigh(samples @ samples.conj().T)[1][:, :max(1, len(kspace) // 4)]
-    return float(xp.median(xp.abs(weakest.conj().T @ samples))) / RAYLEIGH_MEDIAN
+    samples = kspace[(kspace != 0).any((1, 2))][:, outer]
+    seen = samples[:, ::2]
+    weakest = xp.linalg.eigh(seen @ seen.conj().T)[1][:, :max(1, len(samples) // 4)]
+    unseen = samples[:, 1::2] if samples.shape[1] > 1 else samples
+    return float(xp.median(xp.abs(weakest.conj().T @ unseen))) / RAYLEIGH_MEDIAN

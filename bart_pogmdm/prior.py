@@ -5,6 +5,8 @@ M. Zach et al., J. Math. Imaging Vis. 66, 2024, doi 10.1007/s10851-024-01180-3.
 """
 
 import hashlib
+import numbers
+import os
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -44,17 +46,20 @@ class PoGMDM:
             array = np.array(getattr(self, key), float)
             array.setflags(write=False)
             object.__setattr__(self, key, array)
+        object.__setattr__(self, "base_std", float(self.base_std))
 
     @cached_property
     def filters(self):
         """K_k without gains, centred, (20, 65, 65)."""
-        return shearlets.filter_bank(self.lowpass, self.directional)
+        filters = shearlets.filter_bank(self.lowpass, self.directional)
+        filters.setflags(write=False)
+        return filters
 
     @cached_property
     def experts(self):
         """The expert of each filter; filter k amplifies noise by at most gamma_k max |S_k|."""
         peak = np.abs(np.fft.fft2(self.filters, (256, 256))).max((1, 2))
-        return Experts(self.weights, self.means, float(self.base_std), self.gains * peak)
+        return Experts(self.weights, self.means, self.base_std, self.gains * peak)
 
     @cached_property
     def digest(self):
@@ -70,9 +75,9 @@ class PoGMDM:
         image (…, ny, nx), real or complex -> same shape, type and array module; phi from a table
         (within 1e-3), or from the mixture itself with exact=True (80 times slower).
         """
-        image, batch = _as_batch(image)
+        planes = _planes(image, sigma)
         table = None if exact else _table(self, float(sigma))
-        scores = [self._score(one, sigma, table) for one in batch]
+        scores = [self._score(plane, sigma, table) for plane in planes]
         return array_module(image).stack(scores).reshape(image.shape) if image.ndim > 2 else scores[0]
 
     def _score(self, image, sigma, table):
@@ -96,7 +101,7 @@ class PoGMDM:
             return total
 
         score = ifftn(sum(share(work, NUM_FILTERS, spectrum)), overwrite=True)
-        return score if image.dtype == dtype else score.real.astype(image.dtype)
+        return (score if image.dtype.kind == "c" else score.real).astype(image.dtype, copy=False)
 
     def _activate_exactly(self, responses, k, sigma):
         experts = Experts(self.weights[k], self.means, self.experts.base_std, self.experts.norms[k])
@@ -104,15 +109,14 @@ class PoGMDM:
 
     def denoise(self, image, sigma):
         """Tweedie's posterior mean of an image in noise of standard deviation sigma: x + sigma^2 score(x, sigma)."""
-        return image + sigma**2 * self.score(image, sigma)
+        return image + float(sigma)**2 * self.score(image, sigma)
 
     def potential(self, image, sigma):
         """-log p_sigma(x) up to a constant: -sum_k sum_ij log psi_k((gamma_k K_k x)_ij), exactly.
 
         image (…, ny, nx) -> (…) float64 (a float for one image).
         """
-        image, batch = _as_batch(image)
-        energies = [self._potential(one, sigma) for one in batch]
+        energies = [self._potential(plane, sigma) for plane in _planes(image, sigma)]
         return np.reshape(energies, image.shape[:-2]) if image.ndim > 2 else energies[0]
 
     def _potential(self, image, sigma):
@@ -138,23 +142,27 @@ class PoGMDM:
                             base_std=np.float32(self.base_std))
 
 
-def _as_batch(image):
-    """The image and an iterator over its (ny, nx) planes; ValueError for fewer than two axes or a foreign type."""
-    if image.ndim < 2 or image.dtype.kind not in "fc":
+def _planes(image, sigma):
+    """The (ny, nx) planes of an image; ValueError or TypeError for a bad image or noise level."""
+    if not hasattr(image, "dtype"):
+        raise TypeError(f"image: expected an array, got {type(image).__name__}")
+    if image.ndim < 2 or image.dtype.kind not in "fc" or image.size == 0:
         raise ValueError(f"image: expected real or complex floating point of shape (…, ny, nx),"
                          f" got {image.dtype} {image.shape}")
-    return image, image.reshape(-1, *image.shape[-2:])
+    if not (isinstance(sigma, numbers.Real) and 0 <= sigma < np.inf):
+        raise ValueError(f"sigma: expected a number >= 0, got {sigma!r}")
+    return image.reshape(-1, *image.shape[-2:])
 
 
 # What follows depends on a prior and an image size or noise level only; a few of each are kept.
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def _spectra(prior, shape, dtype, xp):
     """gamma_k S_k, (20, ny, nx)."""
     return xp.asarray(prior.gains[:, None, None] * shearlets.spectra(prior.filters, shape), dtype)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)
 def _power(prior, shape, xp):
     """gamma_k^2 |S_k|^2, (20, ny, nx) float32."""
     return xp.abs(_spectra(prior, shape, np.complex64, xp)) ** 2
@@ -176,13 +184,17 @@ def load_prior(path=None):
     `gains` (20,) >= 0, `weights` (20, L) on the simplex and symmetric, `means` (L,) equispaced and
     symmetric, `base_std`.  Raises FileNotFoundError, or ValueError for a damaged or foreign file.
     """
+    if not isinstance(path, (str, os.PathLike, type(None))):
+        raise TypeError(f"prior: expected a PoGMDM or a path, got {type(path).__name__}")
     path = DEFAULT_PRIOR if path is None else Path(path)
     try:
+        if not zipfile.is_zipfile(path) and path.exists():
+            raise ValueError("no zip archive")
         with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
             content = {key: file[key] for key in file.files}
     except FileNotFoundError:
         raise FileNotFoundError(f"prior {path}: no such file") from None
-    except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, KeyError, EOFError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"prior {path}: not a readable npz file ({error})") from None
     if fault := _fault(content):
         raise ValueError(f"prior {path}: {fault}")
@@ -202,13 +214,15 @@ def _fault(content):
             return f"{key}: expected real numbers of shape {shape}, got {array.dtype} {array.shape}"
         if not np.isfinite(array).all():
             return f"{key} holds NaN or infinite numbers"
+    if content["name"].shape != () or content["name"].dtype.kind != "U":
+        return f"name: expected a string, got {content['name'].dtype} {content['name'].shape}"
     weights, means = content["weights"], content["means"]
     if weights.shape[1] != means.size or means.size < 2:
         return f"weights and means must agree in their number of components, got {weights.shape[1]} and {means.size}"
     checks = {
         "lowpass must sum to 1": abs(content["lowpass"].sum() - 1) < 1e-3,
         "directional must have absolute sum 1": abs(np.abs(content["directional"]).sum() - 1) < 1e-3,
-        "gains must not be negative": (content["gains"] >= 0).all(),
+        "gains must not be negative, nor all zero": (content["gains"] >= 0).all() and content["gains"].any(),
         "weights must lie on the simplex": (weights >= 0).all() and np.allclose(weights.sum(1), 1, atol=1e-3),
         "weights must be symmetric": np.allclose(weights, weights[:, ::-1], atol=1e-4),
         "means must be equispaced, ascending and symmetric":

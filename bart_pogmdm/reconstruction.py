@@ -1,5 +1,6 @@
 """The public call: k-space in, image and sensitivities out, in the caller's layout, scale and type."""
 
+import numbers
 import time
 from dataclasses import dataclass
 
@@ -40,7 +41,8 @@ def recon(kspace, mask=None, *, prior=None, iterations=30, noise_std=None, sens=
 
     kspace: complex, zero frequency at n // 2; (y, x) for one coil, (coil, y, x), or with four and more
         dimensions BART's (READ, PHS1, PHS2, COIL, …), looped over what follows COIL.
-    mask: boolean or 0/1, broadcastable to the image; None: sampled where k-space is not zero.
+    mask: boolean or 0/1, (y, x) or a line that broadcasts to it, or in BART's dimensions; None: sampled where
+        k-space is not zero.
     prior: a PoGMDM, the path of one, or None for the default.
     iterations: majorise-minimise steps.
     noise_std: of the data per real and imaginary part; None: estimated.
@@ -48,7 +50,7 @@ def recon(kspace, mask=None, *, prior=None, iterations=30, noise_std=None, sens=
     start: an image to start from, in the shape and scale of the result.
     normalize: report the image times the RSS of the sensitivities, and these with RSS 1.
     seed: of methods that draw random numbers; this one draws none.
-    callback: called with a `samplers.Step` after each iteration.
+    callback: called with a `samplers.Step` after each iteration; its arrays are the solver's own.
 
     Returns a Result, whose info holds method, iterations, noise_std and scale (one number for each slice),
     seconds, name and hash of the prior, and seed.  Raises ValueError or TypeError that names the argument.
@@ -59,7 +61,7 @@ def recon(kspace, mask=None, *, prior=None, iterations=30, noise_std=None, sens=
     prior = prior if isinstance(prior, PoGMDM) else load_prior(prior)
     if not (isinstance(iterations, (int, np.integer)) and iterations >= 1):
         raise ValueError(f"iterations: expected a positive integer, got {iterations!r}")
-    if noise_std is not None and not (np.isfinite(noise_std) and noise_std >= 0):
+    if noise_std is not None and not (isinstance(noise_std, numbers.Real) and 0 <= noise_std < np.inf):
         raise ValueError(f"noise_std: expected a number >= 0, got {noise_std!r}")
     slices, masks = layout.slices(kspace), layout.mask_slices(mask, kspace)
     known_sens = None if sens is None else layout.slices(_like(sens, kspace.shape, dtype, xp, "sens"))
@@ -103,14 +105,17 @@ def _recon_slice(kspace, mask, prior, iterations, noise_std, sens, start, normal
     kspace = _checked(kspace, mask)
     noise_std = noise.estimate(kspace, mask) if noise_std is None else float(noise_std)
     scale = _scale(kspace)
+    unit_sens = None if sens is None else _divide(sens, _rss(sens))  # the prior knows images of maximum 1
     data = _data(kspace / scale, mask, noise_std / scale, sens)
-    image, sens, coefficients = _starting_point(data, sens, None if start is None else start / scale)
-    image, sens = graduated_map(prior, data, image, sens, coefficients, iterations=iterations, callback=callback)
+    image, maps, coefficients = _starting_point(data, unit_sens, None if start is None else start / scale)
+    image, maps = graduated_map(prior, data, image, maps, coefficients, iterations=iterations, callback=callback)
     image = image * scale
     if normalize:
-        xp, rss = array_module(image), _rss(sens)
-        image, sens = image * rss, sens / xp.where(rss > 0, rss, 1)
-    return image, sens, noise_std, scale
+        rss = _rss(maps)
+        image, maps = image * rss, _divide(maps, rss)
+    elif sens is not None:
+        image, maps = _divide(image, _rss(sens)), sens
+    return image, maps, noise_std, scale
 
 
 def _checked(kspace, mask):
@@ -169,6 +174,11 @@ def _low_resolution(kspace):
     radius = xp.hypot(rows[:, None], columns) / max(LOW_RADIUS * min(shape), 1.5)
     window = xp.where(radius < 1, 0.5 + 0.5 * xp.cos(np.pi * radius), 0)
     return ifft2c(kspace * window.astype(real_dtype(kspace.dtype)))
+
+
+def _divide(array, rss):
+    """array / rss, left alone where that is 0."""
+    return array / array_module(rss).where(rss > 0, rss, 1)
 
 
 def _rss(images):

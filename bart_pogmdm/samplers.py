@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import schedule
-from .backend import fftn, ifftn
+from .backend import array_module, fftn, ifftn
 from .operators import CoilModel, Sampling
 from .sens import SensFit
 from .solvers import conjugate_gradients
@@ -31,9 +31,9 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """One slice, ready for a solver: image maximum about 1, samples in the form of `sampling`.
+    """One slice, ready for a solver: scaled to an image of maximum about 1.
 
-    kspace (J, ny, nx) centred; mask (ny, nx) centred; noise_std per real and imaginary part.
+    samples (J, ny, nx) in the form of `sampling`; noise_std per real and imaginary part.
     """
 
     sampling: Sampling
@@ -70,7 +70,7 @@ def graduated_map(prior, data, image, sens, coefficients, *, iterations, callbac
 
 def newton_step(prior, model, descent, sigma, variance):
     """d with (A^H A / v + H_sigma) d = descent: exact for one coil, by preconditioned CG for several."""
-    hessian = prior.curvature(descent.shape, sigma)
+    hessian = prior.curvature(descent.shape, sigma, array_module(descent))
     mask = model.sampling.mask
 
     def filtered(factor, image):

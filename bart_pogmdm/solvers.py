@@ -6,7 +6,8 @@ from .backend import array_module, inner
 def conjugate_gradients(normal, rhs, start=None, *, iterations, precondition=None):
     """Approximate solution of N x = b for a Hermitian positive definite operator N on any array shape.
 
-    `precondition` applies an approximate inverse of N.  Stops early only at the accuracy of the numbers.
+    `precondition` applies an approximate inverse of N.  Stops early where the energy <r, r> has fallen to
+    the rounding of the numbers: beyond, a semidefinite N would only feed on it.
     """
     xp = array_module(rhs)
     solution = xp.zeros_like(rhs) if start is None else start

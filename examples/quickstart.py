@@ -9,7 +9,7 @@ import numpy as np
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from bart_pogmdm import bart, bridge, io, recon
+from bart_pogmdm import bart, bridge, io, layout, recon
 from bart_pogmdm.operators import fft2c, ifft2c
 
 PICTURE = Path(__file__).with_name("quickstart.png")
@@ -48,7 +48,10 @@ def load(name):
     if name.endswith(".npz"):
         with np.load(name) as file:
             return file["kspace"]
-    return io.from_bart(io.read(name))
+    slices = layout.slices(io.read(name))
+    if slices[..., 0, 0, 0].size > 1:
+        raise ValueError(f"{name}: expected one slice, got {slices[..., 0, 0, 0].size}")
+    return slices.reshape(slices.shape[-3:])
 
 
 def draw(kspace, result, path):

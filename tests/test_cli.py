@@ -145,6 +145,9 @@ def spoil(folder, what):
     ("", ["ksp"], "expected <kspace> <output> [<sensitivities>], got 1 file names"),
     ("", [], "expected <kspace> <output> [<sensitivities>], got 0 file names"),
     ("", ["ksp", "a", "b", "c"], "got 4 file names"),
+    ("", ["ksp", ".."], "'..' is not a file name"),
+    ("", ["", "out"], "'' is not a file name"),
+    ("", ["ksp", "-"], "streams are not supported"),
     ("", ["--prior", "prior.npz", "ksp", "out"], "prior prior.npz: not a readable npz file"),
     ("", ["--prior", "nowhere.npz", "ksp", "out"], "prior nowhere.npz: no such file"),
     ("", ["-I", "wide", "ksp", "out"], "start: expected shape"),
@@ -172,11 +175,12 @@ def test_read_only_folder(folder):
     assert run.returncode == 1 and "ERROR: output /proc/out: cannot write there" in run.stderr
 
 
+@pytest.mark.parametrize("delay", [0.3, 0.4, 0.5, 3])
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_interruption_leaves_nothing(folder, signum):
+def test_interruption_leaves_nothing(folder, signum, delay):
     process = subprocess.Popen([sys.executable, "-m", "bart_pogmdm", "-i100000", "ksp", "out", "sens"], cwd=folder,
                                stderr=subprocess.PIPE, text=True)
-    time.sleep(3)
+    time.sleep(delay)
     process.send_signal(signum)
     assert process.communicate(timeout=60)[1] == "ERROR: interrupted; nothing was written\n"
     assert process.returncode == 1 and names(folder) == INPUTS
@@ -284,6 +288,32 @@ def test_without_bart(home, monkeypatch, capsys, tmp_path):
     assert "missing      BART" in out and "prior        interim" in out and "gpu          none" in out
     assert cli.main(["doctor", "now"]) == 1
     assert "doctor takes no arguments, got now" in capsys.readouterr().err
+    assert cli.main(["install", "-h"]) == 0
+    assert "Usage: bart-pogmdm install" in capsys.readouterr().out
+
+
+def test_other_peoples_links_stay(home, monkeypatch, tmp_path):
+    fake_bart(tmp_path / "toolbox", "v1.0.00")
+    fake_bart(home / ".local" / "lib" / "bart", "v0.9.00")
+    monkeypatch.setenv("PATH", str(tmp_path / "toolbox"))
+    monkeypatch.setattr(install, "_writable", lambda path: False)
+    with pytest.raises(FileExistsError, match="is no link to BART"):
+        install.install([])
+    assert sorted(path.name for path in (home / ".local" / "lib" / "bart").iterdir()) == ["bart"]
+
+
+def test_nowhere_to_cache_compiled_code(folder, tmp_path):
+    """A read-only installation without a home: slower, not broken."""
+    code = ("import numba.core.caching as caching; caching.CacheImpl._locator_classes = [];"
+            "from bart_pogmdm.cli import main; raise SystemExit(main(['-i1', 'ksp', 'out']))")
+    run = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    assert run.returncode == 0 and not run.stderr and "out.cfl" in names(folder)
+
+
+def test_unforeseen_errors_are_one_line(capsys, monkeypatch):
+    monkeypatch.setattr(cli, "reconstruct", lambda argv: 1 / 0)
+    assert cli.main([]) == 1
+    assert capsys.readouterr().err == "ERROR: ZeroDivisionError: division by zero (BART_DEBUG_LEVEL=4 shows where)\n"
 
 
 def test_real_bart_runs_it(bart, folder):

@@ -174,6 +174,8 @@ def test_save_and_load(prior, tmp_path, rng):
     ({"gains": None}, "missing gains"),
     ({"gains": np.ones(19, "f4")}, "gains: expected real numbers of shape"),
     ({"gains": -np.ones(20, "f4")}, "gains must not be negative"),
+    ({"gains": np.zeros(20, "f4")}, "gains must not be negative, nor all zero"),
+    ({"name": np.arange(3)}, "name: expected a string"),
     ({"lowpass": np.full(9, np.nan, "f4")}, "lowpass holds NaN"),
     ({"lowpass": np.ones(9, "f4")}, "lowpass must sum to 1"),
     ({"weights": np.ones((20, 125), "f4")}, "weights must lie on the simplex"),
@@ -213,3 +215,16 @@ def test_score_names_a_bad_image(prior):
         prior.score(np.ones(5), 0.1)
     with pytest.raises(ValueError, match="got int64"):
         prior.potential(np.ones((5, 5), int), 0.1)
+    with pytest.raises(TypeError, match="image: expected an array, got list"):
+        prior.score([[1.0]], 0.1)
+    for sigma in (np.nan, -1, "a"):
+        with pytest.raises(ValueError, match="sigma: expected a number >= 0"):
+            prior.score(np.ones((5, 5)), sigma)
+
+
+def test_foreign_byte_order(prior, rng):
+    x = random_complex(rng, (20, 20), np.complex64)
+    for dtype in (">c8", ">c16"):
+        score = prior.score(x.astype(dtype), 0.1)
+        assert score.dtype == np.dtype(dtype)
+        np.testing.assert_allclose(score, prior.score(x, 0.1), rtol=1e-3, atol=1e-3)

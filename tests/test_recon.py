@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import strict_cupy
 from conftest import psnr, simulate
 
 from bart_pogmdm import PoGMDM, noise, recon
@@ -22,8 +23,9 @@ def test_layouts_agree(small):
     assert bart.image.shape == (40, 36, 1, 1) and bart.sens.shape == (40, 36, 1, 4)
     np.testing.assert_array_equal(bart.image[..., 0, 0], plain.image)
     np.testing.assert_array_equal(np.moveaxis(bart.sens[:, :, 0], -1, 0), plain.sens)
-    sliced = recon(np.moveaxis(kspace, 0, -1)[None], mask[None, :, :, None], **QUICK)  # READ = 1
-    np.testing.assert_array_equal(sliced.image[0, ..., 0], plain.image)
+    for same in (mask, mask[None, :, :], mask[None, :, :, None]):
+        sliced = recon(np.moveaxis(kspace, 0, -1)[None], same, **QUICK)  # READ = 1
+        np.testing.assert_array_equal(sliced.image[0, ..., 0], plain.image)
 
 
 def test_higher_dimensions_are_looped_over(small):
@@ -65,7 +67,8 @@ def test_masks(small):
     line = (np.arange(36) % 3 == 0) | (np.abs(np.arange(36) - 18) < 4)
     lines = recon(kspace * line, None if (kspace[:, :, line] == 0).any() else line, **QUICK)
     assert np.isfinite(lines.image).all()
-    np.testing.assert_array_equal(recon(kspace, line, **QUICK).image, recon(kspace, line[None, :], **QUICK).image)
+    for same in (recon(kspace, line[None, :], **QUICK), recon(to_bart(kspace), line, **QUICK)):
+        np.testing.assert_array_equal(np.squeeze(same.image), recon(kspace, line, **QUICK).image)
 
 
 def test_missing_centre(small):
@@ -120,9 +123,14 @@ def test_known_sensitivities_are_kept(small):
     known = recon(kspace, mask, sens=joint.sens)
     np.testing.assert_allclose(known.sens, joint.sens, rtol=1e-4, atol=1e-6)
     assert psnr(known.image, reference) > psnr(joint.image, reference) - 1
-    one_coil = recon(kspace[:1], mask, sens=2j * np.ones((1, 40, 36), np.complex64))
-    plain = recon(kspace[:1], mask)
-    assert np.linalg.norm(abs(one_coil.image) - abs(plain.image)) < 0.1 * np.linalg.norm(plain.image)
+    for factor in (0.1, 10):
+        scaled = recon(kspace, mask, sens=factor * joint.sens)
+        assert np.linalg.norm(scaled.image - known.image) < 1e-3 * np.linalg.norm(known.image)
+        raw = recon(kspace, mask, sens=factor * joint.sens, normalize=False)
+        np.testing.assert_array_equal(raw.sens, factor * joint.sens)
+        assert np.linalg.norm(raw.image * factor - known.image) < 1e-3 * np.linalg.norm(known.image)
+    one_coil = recon(kspace[:1], mask, sens=np.ones((1, 40, 36), np.complex64))
+    np.testing.assert_array_equal(one_coil.image, recon(kspace[:1], mask).image)
 
 
 def test_start_image_saves_iterations(small):
@@ -146,6 +154,7 @@ def test_noise_estimate(noise_std, coils):
     kspace, mask, _ = simulate((160, 144), coils, noise_std)
     assert 0.5 * noise_std < noise.estimate(kspace, mask) < 2 * noise_std
     kspace[:, :, :10] = 0  # acquired but empty
+    kspace = np.concatenate([kspace, 0 * kspace])  # and coils that are not connected
     assert 0.5 * noise_std < noise.estimate(kspace, np.ones_like(mask)) < 2 * noise_std
 
 
@@ -165,6 +174,21 @@ def test_callback_and_info(small, prior):
     assert all(0 < step.residual_std < 1 and step.sens.shape == small[0].shape for step in steps)
     assert result.info["prior_hash"] == prior.digest and result.info["seconds"] > 0
     assert {"method", "iterations", "noise_std", "scale", "prior", "seed"} <= set(result.info)
+
+
+@pytest.mark.parametrize("coils", [1, 4])
+def test_no_numpy_array_meets_a_device_array(small, prior, monkeypatch, coils):
+    """On a stand-in for CuPy the arrays stay what they are, and the result is that of NumPy."""
+    kspace = small[0][:coils]
+    expected = recon(kspace, small[1], **QUICK)
+    cupy = strict_cupy.install(monkeypatch)
+    result = recon(cupy.asarray(kspace), cupy.asarray(small[1]), **QUICK)
+    assert type(result.image) is type(result.sens) is cupy.ndarray
+    assert np.linalg.norm(np.array(result.image) - expected.image) < 1e-5 * np.linalg.norm(expected.image)
+    image = cupy.asarray(np.abs(expected.image))
+    for name in ("score", "denoise", "potential"):
+        np.testing.assert_allclose(np.array(getattr(prior, name)(image, 0.1)),
+                                   getattr(prior, name)(np.array(image), 0.1), rtol=1e-3, atol=1e-3)
 
 
 def test_another_prior(small, prior, tmp_path):
@@ -204,6 +228,9 @@ def bad(change):
     ({"iterations": 2.5}, "iterations: expected a positive integer, got 2.5"),
     ({"noise_std": -1}, "noise_std: expected a number >= 0, got -1"),
     ({"noise_std": np.nan}, "noise_std: expected a number >= 0, got nan"),
+    ({"noise_std": "a"}, "noise_std: expected a number >= 0, got 'a'"),
+    ({"mask": [[1], [1, 1]]}, "mask: expected an array"),
+    ({"prior": 5}, "prior: expected a PoGMDM or a path, got int"),
     ({"sens": np.ones((3, 20, 20), complex)}, r"sens: expected shape \(2, 20, 20\), got \(3, 20, 20\)"),
     ({"sens": np.zeros((2, 20, 20), complex)}, "sens: all values are zero"),
     ({"start": np.full((20, 20), np.nan)}, "start: expected finite"),

@@ -6,7 +6,14 @@ import numpy as np
 from numba import njit
 
 
-@njit(nogil=True, cache=True)
+def _jit(function):
+    try:
+        return njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # no folder to cache in: compiled anew in each process
+        return njit(nogil=True)(function)
+
+
+@_jit
 def expand(maps, image, out):
     count, rows, columns = maps.shape
     for row in range(rows):
@@ -15,7 +22,7 @@ def expand(maps, image, out):
                 out[j, row, i] = maps[j, row, i] * image[row, i]
 
 
-@njit(nogil=True, cache=True)
+@_jit
 def combine(maps, images, out):
     count, rows, columns = maps.shape
     for row in range(rows):
@@ -24,7 +31,7 @@ def combine(maps, images, out):
                 out[row, i] += maps[j, row, i].conjugate() * images[j, row, i]
 
 
-@njit(nogil=True, cache=True)
+@_jit
 def scale(images, factor):
     count, rows, columns = images.shape
     for row in range(rows):
@@ -33,7 +40,7 @@ def scale(images, factor):
                 images[j, row, i] *= factor[row, i]
 
 
-@njit(nogil=True, cache=True)
+@_jit
 def multiply(matrix, stack, out):
     # Not by BLAS: on a busy machine the active waiting of its threads takes ten times as long as the products.
     count, inner, columns = stack.shape
@@ -46,7 +53,7 @@ def multiply(matrix, stack, out):
                     out[j, row, column] += factor * stack[j, i, column]
 
 
-@njit(nogil=True, cache=True)
+@_jit
 def interpolate(values, table, radius, inverse_variance):
     count, size = values.shape
     last = table.shape[1] - 1
@@ -65,7 +72,7 @@ def interpolate(values, table, radius, inverse_variance):
             values[k, i] = (left + (position - real(node)) * (table[k, node + 1] - left) - u) * factor
 
 
-@njit(nogil=True, cache=True)
+@_jit
 def mixture(values, log_weights, means, std, log_density, mean):
     count, size = values.shape
     terms = np.empty(means.size)
