@@ -100,12 +100,13 @@ _signals = []
 
 
 def _interrupt(signum, frame):
+    """Take note, and stop at the next iteration: an exception inside a compiled library's callback gets lost there."""
     _signals.append(signum)
-    raise KeyboardInterrupt
+    if len(_signals) > 1:
+        raise KeyboardInterrupt
 
 
 def _stop_if_told():
-    """Raise again: what is raised while a compiled library calls back into Python gets lost there."""
     if _signals:
         raise KeyboardInterrupt
 
@@ -113,12 +114,12 @@ def _stop_if_told():
 def main(argv=None):
     """Entry of `bart pogmdm` and `bart-pogmdm`: exit code 0, or 1 after one line `ERROR: …`."""
     argv = sys.argv[1:] if argv is None else argv
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, _interrupt)
     try:
         if argv and argv[0] in COMMANDS:
             from . import install
             return getattr(install, argv[0])(argv[1:])
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, _interrupt)
         reconstruct(argv)
     except BrokenPipeError:  # `pogmdm -h | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -126,7 +127,7 @@ def main(argv=None):
     except (Exception, KeyboardInterrupt) as error:  # the shell gets one line whatever happens
         if _debug_level(None) > DEBUG:
             raise
-        print(f"ERROR: {'interrupted; nothing was written' if _signals else _sentence(error)}", file=sys.stderr)
+        print(f"ERROR: {_sentence(error)}", file=sys.stderr)
         return 1
     return 0
 
@@ -134,6 +135,8 @@ def main(argv=None):
 def _sentence(error):
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; nothing was written"
     if isinstance(error, MemoryError):
         return "not enough memory"
     known = isinstance(error, (ValueError, TypeError, OSError))
