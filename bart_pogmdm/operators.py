@@ -39,7 +39,7 @@ def resample(image, shape):
 
 @dataclass(frozen=True, eq=False)
 class Sampling:
-    """M F: unitary FFT of (J, ny, nx) images, zero frequency first, then the mask (ny, nx) of real weights.
+    """M F: unitary FFT of (J, ny, nx) images, zero frequency first, then the mask (ny, nx) of zeros and ones.
 
     An axis along which the mask does not vary is left untransformed: there F^H M F = M, so neither
     norms nor the normal operator notice, and half of the work is saved for sampled lines.

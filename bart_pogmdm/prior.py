@@ -73,7 +73,7 @@ class PoGMDM:
         """grad log p_sigma(x) = sum_k gamma_k K_k^T phi_k(gamma_k K_k x).
 
         image (…, ny, nx), real or complex -> same shape, type and array module; phi from a table
-        (within 1e-3), or from the mixture itself with exact=True (80 times slower).
+        (within 1e-3), or from the mixture itself, slowly, with exact=True.
         """
         planes = _planes(image, sigma)
         table = None if exact else _table(self, float(sigma))

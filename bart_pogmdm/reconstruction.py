@@ -105,7 +105,8 @@ def _recon_slice(kspace, mask, prior, iterations, noise_std, sens, start, normal
     kspace = _checked(kspace, mask)
     noise_std = noise.estimate(kspace, mask) if noise_std is None else float(noise_std)
     scale = _scale(kspace)
-    unit_sens = None if sens is None else _divide(sens, _rss(sens))  # the prior knows images of maximum 1
+    given_rss = None if sens is None else _rss(sens)
+    unit_sens = None if sens is None else _divide(sens, given_rss)  # the prior knows images of maximum 1
     data = _data(kspace / scale, mask, noise_std / scale, sens)
     image, maps, coefficients = _starting_point(data, unit_sens, None if start is None else start / scale)
     image, maps = graduated_map(prior, data, image, maps, coefficients, iterations=iterations, callback=callback)
@@ -114,7 +115,7 @@ def _recon_slice(kspace, mask, prior, iterations, noise_std, sens, start, normal
         rss = _rss(maps)
         image, maps = image * rss, _divide(maps, rss)
     elif sens is not None:
-        image, maps = _divide(image, _rss(sens)), sens
+        image, maps = _divide(image, given_rss), sens
     return image, maps, noise_std, scale
 
 

@@ -6,6 +6,7 @@ centre of k-space, so everything here works on a small grid; only the finished m
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -111,6 +112,11 @@ class SensFit:
         low, maps = (SobolevMaps.on_grid(points, shape, dtype, xp) for points in (grid, shape))
         return cls(sampling, sampling.forward(ifft2c(resize(kspace, grid))), low, maps)
 
+    @cached_property
+    def _zero_filled(self):
+        """F^H M z, the same in every update."""
+        return self.sampling.adjoint(self.samples.copy())
+
     def _pack(self, image, coefficients):
         return array_module(image).concatenate([image.ravel(), coefficients.ravel()])
 
@@ -127,11 +133,12 @@ class SensFit:
         """
         xp, (coils, *grid) = array_module(self.samples), self.samples.shape
         norm = float(xp.linalg.norm(self.samples)) / 100
+        samples = self.samples / norm
         origin = self._pack(xp.ones(grid, self.samples.dtype),
                             xp.zeros((coils, *self.low.weight.shape), self.samples.dtype))
         estimate = origin
         for i in range(NEWTON_STEPS):
-            estimate = estimate + self._newton_step(estimate, origin, self.samples / norm, 0.5**i)
+            estimate = estimate + self._newton_step(estimate, origin, samples, 0.5**i)
         image, coefficients = self._unpack(estimate)
         energy = xp.abs(image) ** 2
         balance = float(((xp.abs(self.low.forward(coefficients)) ** 2).sum(0) * energy).sum() / energy.sum()) ** 0.5
@@ -157,7 +164,7 @@ class SensFit:
     def update(self, image, coefficients, variance, weight, iterations):
         """A few CG steps on ||M F (x E W chat) - z||^2 / variance + weight ||chat||^2 for an image of full size."""
         image = resample(image, self.samples.shape[1:])
-        rhs = self.low.adjoint(image.conj() * self.sampling.adjoint(self.samples.copy())) / variance
+        rhs = self.low.adjoint(image.conj() * self._zero_filled) / variance
 
         def normal(coefficients):
             images = self.sampling.adjoint(self.sampling.forward(image * self.low.forward(coefficients)))
