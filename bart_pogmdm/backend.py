@@ -19,9 +19,12 @@ _in_pool = threading.local()
 
 
 def array_module(array):
-    """The module that made the array: cupy for CuPy arrays, else numpy; cupy is never imported here."""
-    cupy = sys.modules.get("cupy")
-    return cupy if cupy is not None and isinstance(array, cupy.ndarray) else np
+    """The module that made the array: cupy, torch (in training) or numpy; the first two are never imported here."""
+    for name, kind in (("cupy", "ndarray"), ("torch", "Tensor")):
+        module = sys.modules.get(name)
+        if module is not None and isinstance(array, getattr(module, kind)):
+            return module
+    return np
 
 
 def kernels(array):

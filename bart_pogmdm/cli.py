@@ -5,6 +5,7 @@ import os
 import shlex
 import signal
 import sys
+from importlib import import_module
 
 USAGE = "pogmdm"
 DESCRIPTION = """\
@@ -26,7 +27,8 @@ OPTIONS = (
     ("--noise", "f", "std", "Noise of the data per real and imaginary part (default: estimated)"),
 )
 POSITIONAL = ("<kspace>", "<output>", "[<sensitivities>]")
-COMMANDS = ("install", "uninstall", "doctor")
+COMMANDS = {"install": "install", "uninstall": "install", "doctor": "install",  # each a function of its module
+            "train": "train.command", "show": "evaluate.show"}
 TYPES = {"d": int, "f": float, "<file>": str}
 INFO, DEBUG = 2, 3
 
@@ -116,8 +118,8 @@ def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
     try:
         if argv and argv[0] in COMMANDS:
-            from . import install
-            return getattr(install, argv[0])(argv[1:])
+            module = import_module(f".{COMMANDS[argv[0]]}", __package__)
+            return getattr(module, argv[0])(argv[1:])
         for signum in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signum, _interrupt)
         reconstruct(argv)

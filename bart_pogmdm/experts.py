@@ -6,38 +6,37 @@ import numpy as np
 
 from .backend import array_module, kernels, share
 
+NOISE_GAIN = 0.3    # how much of the image's noise the experts are smoothed by (the paper's eta)
 TABLE_NODES = 4097  # on [-radius, radius]
-TABLE_REACH = 32    # radius beyond the outermost mean, in std: clamping there costs less than 1e-3
+TABLE_REACH = 64    # radius beyond the outermost mean, in std: clamping there costs less than 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class Experts:
-    """psi_k(u; sigma) = sum_l w_kl N(u; mu_l, std_k^2),   std_k^2 = base_std^2 + (norm_k sigma)^2.
+    """psi_k(u; sigma) = sum_l w_kl N(u; mu_l, std^2),   std^2 = base_std^2 + (NOISE_GAIN sigma)^2.
 
-    weights (K, L) on the simplex and symmetric; means (L,) equispaced and symmetric;
-    norms (K,): how much the k-th filter amplifies noise (the paper's eta).
+    weights (K, L) on the simplex and symmetric; means (L,) equispaced and symmetric.
     """
 
     weights: np.ndarray
     means: np.ndarray
     base_std: float
-    norms: np.ndarray
 
     def std(self, sigma):
-        """Component standard deviations at noise level sigma, (K,)."""
-        return np.sqrt(self.base_std**2 + (self.norms * sigma)**2)
+        """Standard deviation of the components at noise level sigma."""
+        return float(np.hypot(self.base_std, NOISE_GAIN * sigma))
 
     def _mixture(self, responses, sigma):
         xp = array_module(responses)
         values = xp.ascontiguousarray(responses, dtype=float).reshape(len(self.weights), -1)
         log_density, mean = xp.empty_like(values), xp.empty_like(values)
         with np.errstate(divide="ignore"):
-            log_weights, std = xp.asarray(np.log(self.weights)), xp.asarray(self.std(sigma))
-        means = xp.asarray(self.means)
+            log_weights = xp.asarray(np.log(self.weights))
+        means, std = xp.asarray(self.means), self.std(sigma)
 
         def work(pieces):
             for k in pieces:
-                kernels(values).mixture(values[k], log_weights[k], means, std[k], log_density[k], mean[k])
+                kernels(values).mixture(values[k], log_weights[k], means, std, log_density[k], mean[k])
 
         share(work, len(values), values[0])
         return log_density.reshape(responses.shape), mean.reshape(responses.shape)
@@ -47,32 +46,37 @@ class Experts:
         return self._mixture(responses, sigma)[0]
 
     def activation(self, responses, sigma):
-        """phi_k(u) = d/du log psi_k = (m_k(u) - u) / std_k^2, exactly;  (K, …) real -> (K, …) float64."""
-        variance = array_module(responses).asarray(self.std(sigma)**2)
-        mean = self._mixture(responses, sigma)[1]
-        return (mean - responses) / variance.reshape(-1, *(1,) * (responses.ndim - 1))
+        """phi_k(u) = d/du log psi_k = (m_k(u) - u) / std^2, exactly;  (K, …) real -> (K, …) float64."""
+        return (self._mixture(responses, sigma)[1] - responses) / self.std(sigma)**2
+
+    def peak_curvature(self, sigma):
+        """-phi_k'(0) = (1 - var_k / std^2) / std^2 with var_k the variance of the component means given u = 0, (K,)."""
+        variance = self.std(sigma)**2
+        kernel = np.exp(-self.means**2 / (2 * variance))
+        return (1 - self.weights @ (kernel * self.means**2) / (self.weights @ kernel) / variance) / variance
 
     def table(self, sigma):
         """The activations at one noise level, ready for `kernels.interpolate`."""
         std = self.std(sigma)
-        radius = self.means[-1] + TABLE_REACH * std
-        nodes = radius[:, None] * np.linspace(-1, 1, TABLE_NODES)
+        radius = float(self.means[-1] + TABLE_REACH * std)
+        nodes = np.tile(np.linspace(-radius, radius, TABLE_NODES), (len(self.weights), 1))
         return Table(self._mixture(nodes, sigma)[1], radius, 1 / std**2)
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Posterior means m_k on a regular grid of [-radius_k, radius_k]; constant beyond it, where phi is linear."""
+    """Posterior means m_k on a regular grid of [-radius, radius]; constant beyond it, where phi is linear."""
 
     means: np.ndarray
-    radius: np.ndarray
-    inverse_variance: np.ndarray
+    radius: float
+    inverse_variance: float
 
     def to(self, xp, dtype):
-        """The same table as arrays of a module and a real type."""
-        return Table(*(xp.asarray(a, dtype) for a in (self.means, self.radius, self.inverse_variance)))
+        """The same table as an array of a module and a real type."""
+        return Table(xp.asarray(self.means, dtype), self.radius, self.inverse_variance)
 
     def apply(self, responses, part):
         """phi in place on real and imaginary part of the responses (K', ny, nx) of a slice of the filters."""
         values = responses.view(self.means.dtype).reshape(len(responses), -1)
-        kernels(values).interpolate(values, self.means[part], self.radius[part], self.inverse_variance[part])
+        real = values.dtype.type
+        kernels(values).interpolate(values, self.means[part], real(self.radius), real(self.inverse_variance))

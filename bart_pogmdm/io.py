@@ -106,13 +106,12 @@ def read(name):
     return _read_samples(data, _read_dims(header))
 
 
-def _write_one(path, chunks):
-    """Fill a temporary file beside `path`; returns its name."""
+def _write_one(path, fill, *arguments):
+    """A temporary file beside `path`, filled by `fill(file, *arguments)`; returns its name."""
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            for chunk in chunks:
-                file.write(chunk)
+            fill(file, *arguments)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
@@ -120,6 +119,19 @@ def _write_one(path, chunks):
         os.unlink(temporary)
         raise
     return temporary
+
+
+def replace(path, fill):
+    """Write `path` by `fill(file)`, whole or not at all.  Raises OSError where that is not possible."""
+    path = Path(path)
+    try:
+        os.replace(_write_one(path, fill), path)
+    except OSError as error:
+        raise OSError(error.errno, f"{path}: cannot write ({error.strerror or error})") from None
+
+
+def _write_chunks(file, chunks):
+    file.writelines(chunks)
 
 
 def _umask():
@@ -148,7 +160,7 @@ def write(outputs, command=None):
                     text += f"# Command\n{command}\n"
                 parts = [(text.encode(),), (samples,)]
             for path, chunks in zip(paths, parts):
-                pending.append((_write_one(path, chunks), path))
+                pending.append((_write_one(path, _write_chunks, chunks), path))
         while pending:
             os.replace(*pending[-1])
             pending.pop()
@@ -172,7 +184,7 @@ def check_outputs(outputs, inputs):
             if path.is_dir():
                 raise IsADirectoryError(f"output {name}: {path} is a folder")
             try:
-                os.unlink(_write_one(path, ()))
+                os.unlink(_write_one(path, lambda file: None))
             except OSError as error:
                 raise OSError(error.errno, f"output {name}: cannot write there ({error.strerror})") from None
 

@@ -5,6 +5,7 @@ M. Zach et al., J. Math. Imaging Vis. 66, 2024, doi 10.1007/s10851-024-01180-3.
 """
 
 import hashlib
+import json
 import numbers
 import os
 import zipfile
@@ -18,19 +19,22 @@ import numpy as np
 from . import shearlets
 from .backend import array_module, complex_dtype, fftn, ifftn, kernels, real_dtype, share
 from .experts import Experts
+from .io import replace
 
-DEFAULT_PRIOR = Path(__file__).with_name("data") / "interim.npz"
-SCHEMA = 1
+DEFAULT_PRIOR = Path(__file__).with_name("data") / "prior.npz"
+SCHEMA = 2
+EXPONENT = 0.4  # of every expert: neighbouring responses of overlapping filters are no independent observations
 NUM_FILTERS = 4 * shearlets.NUM_SHEARS
 
 
 @dataclass(frozen=True, eq=False)
 class PoGMDM:
-    """p_sigma(x) ∝ prod_k prod_ij psi_k((gamma_k K_k x)_ij ; sigma) on real images.
+    """p_sigma(x) ∝ prod_k prod_ij psi_k((gamma_k K_k x)_ij ; sigma)^alpha(sigma) on real images.
 
-    lowpass h (9,), directional P (17, 17): the filters K_k; gains gamma_k (20,);
-    weights w_kl (20, L) and means mu_l (L,) of the experts.  Images have maximum about 1; a complex
-    image counts with its real and its imaginary part.  Nothing changes after construction.
+    lowpass h (9,), directional P (17, 17): the filters K_k, normalised such that no frequency counts more than
+    once (`shearlets.normalise`); gains gamma_k (20,); weights w_kl (20, L) and means mu_l (L,) of the experts.
+    Images have maximum about 1; a complex image counts with its real and its imaginary part.  Nothing changes
+    after construction.
     """
 
     lowpass: np.ndarray
@@ -40,6 +44,7 @@ class PoGMDM:
     means: np.ndarray
     base_std: float
     name: str = field(default="unnamed", kw_only=True)
+    provenance: dict = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self):
         for key in ("lowpass", "directional", "gains", "weights", "means"):
@@ -50,16 +55,34 @@ class PoGMDM:
 
     @cached_property
     def filters(self):
-        """K_k without gains, centred, (20, 65, 65)."""
+        """The shearlets before normalisation and without gains, centred, (20, 65, 65)."""
         filters = shearlets.filter_bank(self.lowpass, self.directional)
         filters.setflags(write=False)
         return filters
 
     @cached_property
     def experts(self):
-        """The expert of each filter; filter k amplifies noise by at most gamma_k max |S_k|."""
-        peak = np.abs(np.fft.fft2(self.filters, (256, 256))).max((1, 2))
-        return Experts(self.weights, self.means, self.base_std, self.gains * peak)
+        """The experts of the filters."""
+        return Experts(self.weights, self.means, self.base_std)
+
+    def spectra(self, shape):
+        """gamma_k S_k, the normalised frequency responses with gains at an image size, (20, ny, nx)."""
+        spectra = shearlets.normalise(shearlets.spectra(self.filters, shape), shearlets.overlap(self.filters))
+        return self.gains[:, None, None] * spectra
+
+    @cached_property
+    def _power(self):
+        """gamma_k^2 |S_k|^2, (20, 128, 128)."""
+        return shearlets.power(self.spectra(shearlets.GRID))
+
+    def exponent(self, sigma):
+        """alpha(sigma): EXPONENT, or less where denoising would overshoot.
+
+        Around a constant image denoising multiplies the noise at frequency w by 1 - q(w) with
+        q = alpha sigma^2 sum_k gamma_k^2 |S_k(w)|^2 kappa_k(sigma), kappa_k = -phi_k'(0).  It must not amplify: q <= 2.
+        """
+        peak = np.max(np.tensordot(self.experts.peak_curvature(sigma), self._power, 1))
+        return float(min(EXPONENT, 2 / max(sigma**2 * peak, 1e-6)))
 
     @cached_property
     def digest(self):
@@ -70,7 +93,7 @@ class PoGMDM:
         return sha.hexdigest()[:12]
 
     def score(self, image, sigma, *, exact=False):
-        """grad log p_sigma(x) = sum_k gamma_k K_k^T phi_k(gamma_k K_k x).
+        """grad log p_sigma(x) = alpha sum_k gamma_k K_k^T phi_k(gamma_k K_k x).
 
         image (…, ny, nx), real or complex -> same shape, type and array module; phi from a table
         (within 1e-3), or from the mixture itself, slowly, with exact=True.
@@ -100,11 +123,11 @@ class PoGMDM:
                 loops.combine(maps[k], fftn(responses, overwrite=True), total)
             return total
 
-        score = ifftn(sum(share(work, NUM_FILTERS, spectrum)), overwrite=True)
+        score = _exponent(self, sigma) * ifftn(sum(share(work, NUM_FILTERS, spectrum)), overwrite=True)
         return (score if image.dtype.kind == "c" else score.real).astype(image.dtype, copy=False)
 
     def _activate_exactly(self, responses, k, sigma):
-        experts = Experts(self.weights[k], self.means, self.experts.base_std, self.experts.norms[k])
+        experts = Experts(self.weights[k], self.means, self.base_std)
         responses.real, responses.imag = (experts.activation(part, sigma) for part in (responses.real, responses.imag))
 
     def denoise(self, image, sigma):
@@ -112,7 +135,7 @@ class PoGMDM:
         return image + float(sigma)**2 * self.score(image, sigma)
 
     def potential(self, image, sigma):
-        """-log p_sigma(x) up to a constant: -sum_k sum_ij log psi_k((gamma_k K_k x)_ij), exactly.
+        """-log p_sigma(x) up to a constant: -alpha sum_k sum_ij log psi_k((gamma_k K_k x)_ij), exactly.
 
         image (…, ny, nx) -> (…) float64 (a float for one image).
         """
@@ -123,23 +146,24 @@ class PoGMDM:
         xp = array_module(image)
         parts = (image.real, image.imag) if xp.iscomplexobj(image) else (image,)
         maps = _spectra(self, image.shape, np.complex128, xp)
-        return -sum(float(self.experts.log_density(ifftn(maps * fftn(part.astype(complex))).real, sigma).sum())
-                    for part in parts)
+        return -_exponent(self, float(sigma)) * sum(
+            float(self.experts.log_density(ifftn(maps * fftn(part.astype(complex))).real, sigma).sum())
+            for part in parts)
 
     def curvature(self, shape, sigma, xp=np):
         """Spectrum of the Hessian that majorises -log p_sigma everywhere, (ny, nx) float32.
 
-        H_sigma(w) = sum_k gamma_k^2 |S_k(w)|^2 / std_k(sigma)^2: the mixture's latent component fixes it.
+        H_sigma(w) = alpha sum_k gamma_k^2 |S_k(w)|^2 / std(sigma)^2: the mixture's latent component fixes it.
         """
-        factors = xp.asarray(1 / self.experts.std(sigma)**2, np.float32)
-        return xp.einsum("k,kyx->yx", factors, _power(self, tuple(shape), xp))
+        factor = np.float32(_exponent(self, float(sigma)) / self.experts.std(sigma)**2)
+        return factor * _total_power(self, tuple(shape), xp)
 
     def save(self, path):
-        """Write the parameters as npz (schema in `load_prior`)."""
-        np.savez_compressed(path, schema=SCHEMA, name=self.name, lowpass=self.lowpass.astype("f4"),
-                            directional=self.directional.astype("f4"), gains=self.gains.astype("f4"),
-                            weights=self.weights.astype("f4"), means=self.means.astype("f4"),
-                            base_std=np.float32(self.base_std))
+        """Write the parameters as npz (schema in `load_prior`), whole or not at all."""
+        parameters = {key: np.asarray(getattr(self, key), "f4") for key in SHAPES}
+        provenance = json.dumps(self.provenance, indent=1)
+        replace(path, lambda file: np.savez_compressed(
+            file, schema=SCHEMA, name=self.name, provenance=provenance, **parameters))
 
 
 def _planes(image, sigma):
@@ -159,13 +183,18 @@ def _planes(image, sigma):
 @lru_cache(maxsize=2)
 def _spectra(prior, shape, dtype, xp):
     """gamma_k S_k, (20, ny, nx)."""
-    return xp.asarray(prior.gains[:, None, None] * shearlets.spectra(prior.filters, shape), dtype)
+    return xp.asarray(prior.spectra(shape), dtype)
 
 
-@lru_cache(maxsize=1)
-def _power(prior, shape, xp):
-    """gamma_k^2 |S_k|^2, (20, ny, nx) float32."""
-    return xp.abs(_spectra(prior, shape, np.complex64, xp)) ** 2
+@lru_cache(maxsize=2)
+def _total_power(prior, shape, xp):
+    """sum_k gamma_k^2 |S_k|^2, (ny, nx) float32."""
+    return shearlets.power(_spectra(prior, shape, np.complex64, xp)).sum(0)
+
+
+@lru_cache(maxsize=64)
+def _exponent(prior, sigma):
+    return prior.exponent(sigma)
 
 
 @lru_cache(maxsize=64)
@@ -180,9 +209,10 @@ SHAPES = {"lowpass": (9,), "directional": (17, 17), "gains": (NUM_FILTERS,),
 def load_prior(path=None):
     """The prior from an npz file; the package's own by default.
 
-    Schema 1, float32: `schema`, `name`, `lowpass` (9,) of sum 1, `directional` (17, 17) of absolute sum 1,
+    Schema 2, float32: `schema`, `name`, `lowpass` (9,) of sum 1, `directional` (17, 17) of absolute sum 1,
     `gains` (20,) >= 0, `weights` (20, L) on the simplex and symmetric, `means` (L,) equispaced and
-    symmetric, `base_std`.  Raises FileNotFoundError, or ValueError for a damaged or foreign file.
+    symmetric, `base_std`; `provenance`, a JSON object: data, licences, training, validation.
+    Raises FileNotFoundError, or ValueError for a damaged or foreign file.
     """
     if not isinstance(path, (str, os.PathLike, type(None))):
         raise TypeError(f"prior: expected a PoGMDM or a path, got {type(path).__name__}")
@@ -198,12 +228,13 @@ def load_prior(path=None):
         raise ValueError(f"prior {path}: not a readable npz file ({error})") from None
     if fault := _fault(content):
         raise ValueError(f"prior {path}: {fault}")
-    return PoGMDM(**{key: content[key] for key in SHAPES}, name=str(content["name"]))
+    return PoGMDM(**{key: content[key] for key in SHAPES}, name=str(content["name"]),
+                  provenance=json.loads(str(content["provenance"])))
 
 
 def _fault(content):
     """What is wrong with the content of a prior file, or None."""
-    if missing := {"schema", "name", *SHAPES} - set(content):
+    if missing := {"schema", "name", "provenance", *SHAPES} - set(content):
         return f"not a PoGMDM prior (missing {', '.join(sorted(missing))})"
     if content["schema"].shape != () or content["schema"] != SCHEMA:
         return f"expected schema {SCHEMA}, got {content['schema']}"
@@ -214,8 +245,14 @@ def _fault(content):
             return f"{key}: expected real numbers of shape {shape}, got {array.dtype} {array.shape}"
         if not np.isfinite(array).all():
             return f"{key} holds NaN or infinite numbers"
-    if content["name"].shape != () or content["name"].dtype.kind != "U":
-        return f"name: expected a string, got {content['name'].dtype} {content['name'].shape}"
+    for key in ("name", "provenance"):
+        if content[key].shape != () or content[key].dtype.kind != "U":
+            return f"{key}: expected a string, got {content[key].dtype} {content[key].shape}"
+    try:
+        if not isinstance(json.loads(str(content["provenance"])), dict):
+            return "provenance: expected a JSON object"
+    except ValueError as error:
+        return f"provenance: expected a JSON object ({error})"
     weights, means = content["weights"], content["means"]
     if weights.shape[1] != means.size or means.size < 2:
         return f"weights and means must agree in their number of components, got {weights.shape[1]} and {means.size}"

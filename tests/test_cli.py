@@ -57,9 +57,9 @@ def test_options_reach_the_reconstruction(folder):
         assert pogmdm("-i2", *words, "ksp", "out", cwd=folder).returncode == 0
         np.testing.assert_allclose(io.read(folder / "out"), recon(kspace, iterations=2, **keywords).image, atol=1e-7)
     run = pogmdm("-i2", "-d3", "ksp", "out", cwd=folder)
-    assert "prior: interim" in run.stderr and "noise_std: " in run.stderr
+    assert "prior: brain-mr" in run.stderr and "noise_std: " in run.stderr
     run = pogmdm("-i2", "ksp", "out", cwd=folder, env={**os.environ, "BART_DEBUG_LEVEL": "4"})
-    assert "prior: interim" in run.stderr
+    assert "prior: brain-mr" in run.stderr
 
 
 def test_higher_dimensions(folder):
@@ -295,7 +295,7 @@ def test_without_bart(home, monkeypatch, capsys, tmp_path):
     assert "ERROR: bart not found" in capsys.readouterr().err
     assert cli.main(["doctor"]) == 1
     out = capsys.readouterr().out
-    assert "missing      BART" in out and "prior        interim" in out and "gpu          none" in out
+    assert "missing      BART" in out and "prior        brain-mr" in out and "gpu          none" in out
     assert cli.main(["doctor", "now"]) == 1
     assert "doctor takes no arguments, got now" in capsys.readouterr().err
     assert cli.main(["install", "-h"]) == 0

@@ -6,14 +6,14 @@ import numpy as np
 from numba import njit
 
 
-def _jit(function):
+def jit(function):
     try:
         return njit(nogil=True, cache=True)(function)
     except RuntimeError:  # no folder to cache in: compiled anew in each process
         return njit(nogil=True)(function)
 
 
-@_jit
+@jit
 def expand(maps, image, out):
     count, rows, columns = maps.shape
     for row in range(rows):
@@ -22,7 +22,7 @@ def expand(maps, image, out):
                 out[j, row, i] = maps[j, row, i] * image[row, i]
 
 
-@_jit
+@jit
 def combine(maps, images, out):
     count, rows, columns = maps.shape
     for row in range(rows):
@@ -31,7 +31,7 @@ def combine(maps, images, out):
                 out[row, i] += maps[j, row, i].conjugate() * images[j, row, i]
 
 
-@_jit
+@jit
 def scale(images, factor):
     count, rows, columns = images.shape
     for row in range(rows):
@@ -40,7 +40,7 @@ def scale(images, factor):
                 images[j, row, i] *= factor[row, i]
 
 
-@_jit
+@jit
 def multiply(matrix, stack, out):
     # Not by BLAS: on a busy machine the active waiting of its threads takes ten times as long as the products.
     count, inner, columns = stack.shape
@@ -53,32 +53,30 @@ def multiply(matrix, stack, out):
                     out[j, row, column] += factor * stack[j, i, column]
 
 
-@_jit
+@jit
 def interpolate(values, table, radius, inverse_variance):
     count, size = values.shape
     last = table.shape[1] - 1
     real = values.dtype.type
+    per_step = real(last) / (radius + radius)
     for k in range(count):
-        limit = radius[k]
-        factor = inverse_variance[k]
-        per_step = real(last) / (limit + limit)
         for i in range(size):
             u = values[k, i]
-            position = (u + limit) * per_step
+            position = (u + radius) * per_step
             position = position if position > 0 else real(0)  # also where u is NaN
             position = min(position, real(last))
             node = min(np.int64(position), last - 1)
             left = table[k, node]
-            values[k, i] = (left + (position - real(node)) * (table[k, node + 1] - left) - u) * factor
+            values[k, i] = (left + (position - real(node)) * (table[k, node + 1] - left) - u) * inverse_variance
 
 
-@_jit
+@jit
 def mixture(values, log_weights, means, std, log_density, mean):
     count, size = values.shape
     terms = np.empty(means.size)
+    constant = math.log(math.sqrt(2 * math.pi) * std)
+    scaling = 0.5 / std**2
     for k in range(count):
-        constant = math.log(math.sqrt(2 * math.pi) * std[k])
-        scaling = 0.5 / std[k] ** 2
         for i in range(size):
             u = values[k, i]
             top = -math.inf

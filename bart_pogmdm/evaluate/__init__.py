@@ -1,0 +1,1 @@
+"""What looks at priors and results; needs matplotlib (extra `plot`)."""

@@ -1,0 +1,365 @@
+"""Training: gradients, projections, steps, data, resuming, the commands `train` and `show`."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import simulate
+
+from bart_pogmdm import cli, io, load_prior
+
+torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
+
+from bart_pogmdm.train import images, loop, optim  # noqa: E402
+from bart_pogmdm.train.twin import PARAMETERS, Twin  # noqa: E402
+
+LEVELS = np.array([0.02, 0.1, 0.6])
+
+
+@pytest.fixture(scope="module")
+def batch():
+    rng = np.random.default_rng(0)
+    clean = np.zeros((3, 66, 70))
+    clean[:, 20:50, 30:60] = 1
+    parts = clean + 0.05 * rng.standard_normal((2, 3, 66, 70))
+    return parts[0] + 0.3j * parts[1]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Four series of three small images in one HDF5 file."""
+    import h5py
+    rng = np.random.default_rng(3)
+    with h5py.File(tmp_path / "images.h5", "w") as file:
+        for name in ("a/one", "a/two", "three", "b/c/four"):
+            blocks = np.kron(rng.random((3, 10, 9)), np.ones((8, 9)))
+            file[name] = blocks.astype("f4")
+            file[name].attrs.update(source=f"generator {name}", licence="CC0")
+    return tmp_path
+
+
+def scores(prior, batch, dtype, **options):
+    complex_dtype = torch.complex64 if dtype == torch.float32 else torch.complex128
+    return Twin(prior, dtype).score(torch.tensor(batch, dtype=complex_dtype), torch.tensor(LEVELS, dtype=dtype),
+                                    **options).detach().numpy()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("which", ["start", "shipped"])
+def test_twin_is_the_prior(prior, batch, dtype, which):
+    prior = prior if which == "shipped" else loop.start()
+    exact = np.stack([prior.score(image, sigma, exact=True) for image, sigma in zip(batch, LEVELS)])
+    norms = np.linalg.norm(exact, axis=(1, 2))
+    dense = scores(prior, batch, dtype, dense=True)
+    assert (np.linalg.norm(dense - exact, axis=(1, 2)) < (3e-6 if dtype == torch.float32 else 1e-12) * norms).all()
+    assert (np.linalg.norm(scores(prior, batch, dtype) - exact, axis=(1, 2)) < 6e-3 * norms).all()  # from the table
+
+
+def test_twin_gives_its_prior_back(prior):
+    again = Twin(prior).prior("copy")
+    for name in PARAMETERS:
+        np.testing.assert_allclose(getattr(again, name), getattr(prior, name), atol=1e-7)
+
+
+def energy(twin, batch, **options):
+    sigmas = torch.tensor(LEVELS, dtype=twin.gains.dtype)
+    noise = torch.tensor(0.1 * batch, dtype=torch.complex64 if twin.gains.dtype == torch.float32 else torch.complex128)
+    return loop.loss_of(twin, noise * 9, noise, sigmas, **options)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_gradient_is_that_of_finite_differences(batch, name):
+    twin, rng = Twin(loop.start(), torch.float64), np.random.default_rng(1)
+    with torch.no_grad():  # away from the start, whose symmetry makes the maximum of a spectrum ambiguous
+        twin.directional += 1e-3 * torch.tensor(rng.standard_normal((17, 17)))
+        twin.gains += 0.1 * torch.tensor(rng.random(20))
+    energy(twin, batch, dense=True).backward()
+    parameter = getattr(twin, name)
+    direction = torch.tensor(rng.standard_normal(parameter.shape)) * (parameter.detach() if name == "weights" else 1)
+    slope, step = (parameter.grad * direction).sum().item(), 1e-5
+    values = []
+    for sign in (1, -1):
+        with torch.no_grad():
+            parameter += sign * step * direction
+            values.append(energy(twin, batch, dense=True).item())
+            parameter -= sign * step * direction
+    assert np.isclose((values[0] - values[1]) / (2 * step), slope, rtol=1e-5)
+
+
+def test_compiled_gradients_are_those_of_the_dense_mixture(batch):
+    gradients = []
+    for dtype, options in ((torch.float32, {}), (torch.float64, {}), (torch.float64, {"dense": True})):
+        twin = Twin(loop.start(), dtype)
+        energy(twin, batch, **options).backward()
+        gradients.append({name: getattr(twin, name).grad.double() for name in PARAMETERS})
+    for name, dense in gradients[2].items():
+        dense = dense + dense.flip(-1) if name == "weights" else dense  # tables are odd: only that part is theirs
+        for tabulated in gradients[:2]:
+            fast = tabulated[name] + tabulated[name].flip(-1) if name == "weights" else tabulated[name]
+            assert torch.linalg.norm(fast - dense) < 3e-3 * torch.linalg.norm(dense)
+
+
+def test_simplex_projection_is_the_nearest_point():
+    rng = np.random.default_rng(0)
+    points = rng.standard_normal((50, 4)) * np.array([0.1, 1, 3, 10, 100]).repeat(10)[:, None]
+    found = optim.simplex(torch.tensor(points)).numpy()
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-9)
+    for point, projection in zip(points, found):
+        candidates = []
+        for size in range(1, 5):
+            for support in itertools.combinations(range(4), size):  # on each face the nearest point is an equal shift
+                candidate = np.zeros(4)
+                candidate[list(support)] = point[list(support)] + (1 - point[list(support)].sum()) / size
+                if (candidate >= 0).all():
+                    candidates.append(candidate)
+        best = min(candidates, key=lambda candidate: np.linalg.norm(candidate - point))
+        np.testing.assert_allclose(projection, best, atol=1e-9)
+
+
+def test_constraints_hold_after_projection():
+    twin, rng = Twin(loop.start()), np.random.default_rng(0)
+    signs = twin.directional.detach().sign().clone()
+    with torch.no_grad():
+        twin.lowpass += torch.tensor(rng.standard_normal(9), dtype=torch.float32)
+        twin.directional *= torch.tensor(rng.random((17, 17)) * 5, dtype=torch.float32)
+        twin.gains -= 0.5 * torch.arange(20)
+        twin.weights += 0.01 * torch.tensor(rng.standard_normal((20, 125)), dtype=torch.float32)
+    optim.project(twin)
+    assert_constraints(twin)
+    kept = twin.directional != 0
+    assert (twin.directional.sign()[kept] == signs[kept]).all()
+
+
+def assert_constraints(twin):
+    assert abs(twin.lowpass.sum() - 1) < 1e-5
+    assert abs(twin.directional.abs().sum() - 1) < 1e-5
+    assert (twin.gains >= 0).all() and (twin.weights >= 0).all()
+    assert ((twin.weights.sum(1) - 1).abs() < 1e-5).all()
+    assert torch.equal(twin.weights, twin.weights.flip(1))
+
+
+def test_adabelief_without_groups_is_the_published_one():
+    start = torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64)
+    parameter = torch.nn.Parameter(start.clone())
+    optimizer = optim.AdaBelief([{"params": [parameter], "lr": 0.1}])
+    rng, theta, mean, belief = np.random.default_rng(0), start.numpy().copy(), np.zeros(3), np.zeros(3)
+    first, second = optim.DECAYS
+    for t in range(1, 20):
+        gradient = rng.standard_normal(3)
+        parameter.grad = torch.tensor(gradient)
+        optimizer.step()
+        mean = first * mean + (1 - first) * gradient
+        belief = second * belief + (1 - second) * (gradient - mean) ** 2
+        theta -= 0.1 * (mean / (1 - first**t)) / (np.sqrt(belief / (1 - second**t)) + optim.EPSILON)
+        np.testing.assert_allclose(parameter.detach().numpy(), theta, rtol=1e-9)
+
+
+def test_a_group_shares_its_second_moment():
+    parameter = torch.nn.Parameter(torch.zeros(2, 3))
+    optimizer = optim.AdaBelief([{"params": [parameter], "lr": 1.0, "shared": 1}])
+    parameter.grad = torch.tensor([[1.0, 2.0, 3.0], [4.0, 0.0, 0.0]])
+    optimizer.step()
+    np.testing.assert_allclose(parameter.detach()[0] / parameter.detach()[0, 0], [1, 2, 3], rtol=1e-6)
+    np.testing.assert_allclose(optimizer.state[parameter]["belief"].shape, (2, 1))
+
+
+def test_a_batch_does_not_depend_on_the_number_of_processes(folder):
+    series, _ = images.load([folder], 66)
+    config = loop.Config(steps=1, batch=8, patch=66, phase=0.5)
+    whole = loop.batch_of(series, config, 5)
+    parts = [loop.batch_of(series, config, 5, rank, 2) for rank in range(2)]
+    for i, one in enumerate(whole):
+        assert torch.equal(one[::2], parts[0][i]) and torch.equal(one[1::2], parts[1][i])
+    assert not torch.equal(whole[0], loop.batch_of(series, config, 6)[0])
+    assert (whole[2] >= config.sigma_min).all() and (whole[2] <= config.sigma_max).all()
+
+
+def test_training_learns_and_resumes_to_the_same_result(folder, monkeypatch):
+    monkeypatch.setattr(loop, "INTERVAL", 10)
+    series, _ = images.load([folder], 66)
+    config = loop.Config(steps=30, batch=4, patch=66)
+
+    def run(name, callback=None, resume=False):
+        return loop.train(config, series, series, folder / f"{name}.ckpt", folder / f"{name}.csv", name="test",
+                          callback=callback, resume=resume)
+
+    prior, psnr = run("whole")
+    assert psnr[2] > loop.validate(loop.start(), loop.validation_images(series))[2] + 0.3
+
+    class Killed(Exception):
+        pass
+
+    def kill(step, loss, psnr):
+        if step == 24:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run("killed", kill)
+    again, _ = run("killed", resume=True)
+    for name in PARAMETERS:
+        np.testing.assert_array_equal(getattr(again, name), getattr(prior, name))
+    assert (folder / "killed.csv").read_text() == (folder / "whole.csv").read_text()
+    rows = (folder / "whole.csv").read_text().splitlines()
+    assert rows[0] == "step,loss,psnr_0.025,psnr_0.05,psnr_0.1,psnr_0.2" and len(rows) == 4
+    prior.save(folder / "trained.npz")
+    assert load_prior(folder / "trained.npz").digest == prior.digest
+    with pytest.raises(ValueError, match=r"resume: .* another configuration \(seed 0 there, 1 here\)"):
+        loop.train(loop.Config(steps=30, batch=4, patch=66, seed=1), series, series, folder / "killed.ckpt",
+                   folder / "x.csv", name="x", resume=True)
+    (folder / "killed.ckpt").write_bytes(b"nonsense")
+    with pytest.raises(ValueError, match="no readable checkpoint"):
+        run("killed", resume=True)
+
+
+def test_constraints_hold_after_every_step(folder):
+    series, _ = images.load([folder], 66)
+    run = loop.Run(loop.Config(steps=3, batch=2, patch=66), "cpu")
+    for _ in range(3):
+        run.advance(series, "cpu")
+        assert_constraints(run.twin)
+
+
+OPTIONS = ["--steps", "6", "--batch", "4", "--patch", "66"]
+
+
+def test_command(folder, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert cli.main(["train", "--images", "images.h5", "--out", "new.npz", *OPTIONS]) == 0
+    prior = load_prior("new.npz")
+    assert prior.name == "new" and prior.provenance["config"]["steps"] == 6
+    assert {"source": "generator a/one", "licence": "CC0", "images": 2} in prior.provenance["data"]
+    assert set(prior.provenance) == {"config", "device", "torch", "revision", "validation_psnr", "data"}
+    assert cli.main(["train", "--images", "images.h5", "--out", "new.npz", *OPTIONS]) == 1
+    assert "give --resume" in capsys.readouterr().err
+    assert cli.main(["train", "--images", "images.h5", "--out", "new.npz", "--resume", *OPTIONS]) == 0
+    assert cli.main(["show", "new.npz"]) == 0
+    out = capsys.readouterr().out
+    assert "1578 parameters" in out and '"licence": "CC0"' in out and "picture: new.png" in out
+    assert (folder / "new.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_two_processes_train_as_one(folder):
+    """torchrun with gloo: the same prior up to the order of a sum."""
+    command = ["--images", "images.h5", *OPTIONS]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-m", "bart_pogmdm", "train", *command, "--out", "one.npz"], cwd=folder, check=True,
+                   env=env)
+    subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m",
+                    "bart_pogmdm", "train", *command, "--out", "two.npz"], cwd=folder, check=True, env=env)
+    one, two = load_prior(folder / "one.npz"), load_prior(folder / "two.npz")
+    for name in PARAMETERS:
+        np.testing.assert_allclose(getattr(one, name), getattr(two, name), atol=1e-4)
+
+
+def test_killed_for_real_it_resumes(folder):
+    """kill -9 in the middle: a whole checkpoint or none, no temporary file in use, and the run goes on."""
+    command = [sys.executable, "-c", "from bart_pogmdm.train import loop; loop.INTERVAL = 2;"
+               "import sys; from bart_pogmdm.cli import main; sys.exit(main(sys.argv[1:]))",
+               "train", "--images", "images.h5", "--batch", "2", "--patch", "66", "--steps", "40", "--out", "p.npz"]
+    process = subprocess.Popen(command, cwd=folder)
+    while not (folder / "p.ckpt").exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (folder / "p.npz").exists()
+    subprocess.run([*command, "--resume"], cwd=folder, check=True)
+    subprocess.run([*command[:-1], "q.npz"], cwd=folder, check=True)
+    assert load_prior(folder / "p.npz").digest == load_prior(folder / "q.npz").digest
+
+
+def test_files_of_many_kinds(tmp_path, rng):
+    import h5py
+    array = rng.random((2, 70, 80)) + 0.1
+    np.save(tmp_path / "a.npy", array)
+    np.savez(tmp_path / "b.npz", x=array, label=np.array("text"))
+    io.write({tmp_path / "c": np.moveaxis(array, 0, -1) * np.exp(1j)})
+    (tmp_path / "knees").mkdir()
+    for name, kind in (("d", "CORPD_FBK"), ("e", "CORPDFS_FBK")):
+        with h5py.File(tmp_path / "knees" / f"{name}.h5", "w") as file:
+            file["reconstruction_rss"] = rng.random((30, 70, 80)).astype("f4")
+            file["kspace"] = np.zeros((30, 1, 70, 80), "c8")
+            file.attrs["acquisition"] = kind
+    series, skipped = images.load([tmp_path], 66)
+    assert not skipped and [len(one.images) for one in series] == [2, 2, 2, 11, 11]
+    for one in series[:3]:
+        np.testing.assert_allclose(one.images[0], array[0] / array[0].max(), rtol=1e-5)
+    fat = images.load([tmp_path / "knees"], 66, "CORPDFS")
+    assert [one.source for one in fat[0]] == ["fastMRI e.h5"] and "acquisition CORPD_FBK" in str(fat[1])
+
+
+def test_bad_images_are_named_and_left_out(tmp_path, rng):
+    good = rng.random((70, 70))
+    bad = good.copy()
+    bad[3, 4] = np.nan
+    np.save(tmp_path / "mixed.npy", np.stack([good, bad, np.ones_like(good)]))
+    np.save(tmp_path / "small.npy", good[:40])
+    (tmp_path / "torn.h5").write_bytes(b"\x89HDF nothing")
+    series, skipped = images.load([tmp_path], 66)
+    assert len(series) == 1 and len(series[0].images) == 1 and len(skipped) == 4
+    reasons = " ".join(skipped.values())
+    assert "NaN" in reasons and "constant" in reasons and "40 x 70 is smaller than the patch of 66" in reasons
+    with pytest.raises(ValueError, match=r"images: no usable image in .*smaller than the patch"):
+        images.load([tmp_path / "small.npy"], 66)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="no file of a known kind"):
+        images.load([tmp_path / "empty"], 66)
+    with pytest.raises(FileNotFoundError, match="no such file or folder"):
+        images.load([tmp_path / "nowhere"], 66)
+
+
+@pytest.mark.parametrize("change, message", [
+    (["--batch", "3"], "--batch: expected an even number, got 3"),
+    (["--patch", "64"], "--patch: expected at least 65, got 64"),
+    (["--steps", "0"], "--steps: expected at least 1, got 0"),
+    (["--phase", "2"], "--phase: expected a number from 0 to 1"),
+    (["--out", "new.txt"], "--out: expected a name that ends in .npz"),
+    (["--out", "nowhere/new.npz"], "--out: the folder nowhere does not exist"),
+    (["--device", "tpu"], "--device: expected cpu or cuda, got tpu"),
+    (["--resume"], "--resume: new.ckpt does not exist"),
+    (["--patch", "90"], "images: no usable image"),
+    (["--speed"], "train: unrecognized arguments"),
+])
+def test_command_names_what_is_wrong(folder, monkeypatch, capsys, change, message):
+    monkeypatch.chdir(folder)
+    before = sorted(os.listdir())
+    assert cli.main(["train", "--images", "images.h5", "--out", "new.npz", *OPTIONS, *change]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("ERROR: ") and message in err and err.count("\n") == 1
+    assert sorted(os.listdir()) == before
+
+
+def test_full_disk_leaves_the_old_checkpoint(folder, monkeypatch):
+    run = loop.Run(loop.Config(steps=3, batch=2, patch=66), "cpu")
+    run.save(folder / "run.ckpt")
+    before = (folder / "run.ckpt").read_bytes()
+
+    def full(state, file):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="cannot write"):
+        run.save(folder / "run.ckpt")
+    assert (folder / "run.ckpt").read_bytes() == before and not list(folder.glob(".run*"))
+
+
+def test_show_refuses_what_it_cannot_do(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["show", "none.npz"]) == 1 and "no such file" in capsys.readouterr().err
+    assert cli.main(["show", "--out", "nowhere/x.png"]) == 1 and "does not exist" in capsys.readouterr().err
+    assert cli.main(["show"]) == 0 and (tmp_path / "prior.png").exists()
+    assert json.loads(capsys.readouterr().out.split("\n{", 1)[1].rsplit("picture:", 1)[0].join(["{", ""]))
+
+
+def test_trained_prior_reconstructs(prior):
+    from bart_pogmdm import recon
+    kspace, mask, _ = simulate((40, 36), coils=4)
+    trained = Twin(loop.start()).prior("start")
+    result = recon(kspace, mask, prior=trained, iterations=3)
+    assert np.isfinite(result.image).all() and result.info["prior"] == "start"
