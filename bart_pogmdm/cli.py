@@ -141,5 +141,5 @@ def _sentence(error):
         return "interrupted; nothing was written"
     if isinstance(error, MemoryError):
         return "not enough memory"
-    known = isinstance(error, (ValueError, TypeError, OSError))
+    known = isinstance(error, (ValueError, TypeError, OSError, ImportError))
     return str(error) if known else f"{type(error).__name__}: {error} (BART_DEBUG_LEVEL=4 shows where)"

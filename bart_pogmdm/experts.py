@@ -53,7 +53,8 @@ class Experts:
         """-phi_k'(0) = (1 - var_k / std^2) / std^2 with var_k the variance of the component means given u = 0, (K,)."""
         variance = self.std(sigma)**2
         kernel = np.exp(-self.means**2 / (2 * variance))
-        return (1 - self.weights @ (kernel * self.means**2) / (self.weights @ kernel) / variance) / variance
+        spread = self.weights @ (kernel * self.means**2) / np.maximum(self.weights @ kernel, 1e-30)
+        return (1 - spread / variance) / variance
 
     def table(self, sigma):
         """The activations at one noise level, ready for `kernels.interpolate`."""

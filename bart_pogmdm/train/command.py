@@ -73,8 +73,12 @@ def train(argv):
             print(f"left out: {name}: {why}", file=sys.stderr)
         print(f"{count} images in {len(series)} series, {len(skipped) + len(others)} left out", file=sys.stderr)
     progress = _Progress(config, rank)
-    prior, psnr = loop.train(config, series, validation, checkpoint, log, name=args.name or args.out.stem,
-                             resume=args.resume, device=device, callback=progress)
+    try:
+        prior, psnr = loop.train(config, series, validation, checkpoint, log, name=args.name or args.out.stem,
+                                 resume=args.resume, device=device, callback=progress)
+    except KeyboardInterrupt:
+        state = "the same command with --resume goes on" if checkpoint.exists() else "before the first checkpoint"
+        raise ValueError(f"train: interrupted; {state}") from None
     if rank == 0:
         provenance = {"config": asdict(config), "device": device, "torch": torch.__version__, "revision": _revision(),
                       "validation_psnr": dict(zip(map(str, loop.LEVELS), (round(value, 3) for value in psnr))),

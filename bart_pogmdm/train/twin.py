@@ -14,7 +14,7 @@ from ..kernels.cpu import combine, expand
 from ..prior import EXPONENT, PoGMDM
 from . import kernels
 
-NODES = 384        # of the tables, on [0, radius]: scores within 1e-4, gradients within 1e-3
+NODES = 384        # of the tables, on [0, radius]: scores and gradients within 0.5 %
 TABLE_REACH = 12   # radius beyond the outermost mean, in std
 PIECE = 4          # filters handled together: what a core's cache holds
 PARAMETERS = ("lowpass", "directional", "gains", "weights")
@@ -53,8 +53,9 @@ class Twin(torch.nn.Module):
         """The exponent of the experts at the noise levels, (B,), from spectra on GRID; see `PoGMDM.exponent`."""
         variance = self.variance(sigmas)[:, None]
         kernel = torch.exp(-self.means**2 / (2 * variance)).to(self.weights.dtype)
-        second = (kernel * self.means.to(kernel.dtype) ** 2) @ self.weights.T / (kernel @ self.weights.T)
-        curvature = (1 - second / variance) / variance * self.gains**2
+        spread = (kernel * self.means.to(kernel.dtype) ** 2) @ self.weights.T
+        spread = spread / (kernel @ self.weights.T).clamp(min=1e-30)
+        curvature = (1 - spread / variance) / variance * self.gains**2
         power = shearlets.power(spectra).reshape(len(spectra), -1)
         peak = (curvature.to(power.dtype) @ power).amax(1)
         return torch.clamp(2 / (sigmas**2 * peak.clamp(min=1e-6)), max=EXPONENT).to(self.weights.dtype)
