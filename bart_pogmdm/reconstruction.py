@@ -15,6 +15,7 @@ from .sens import SensFit
 from .solvers import conjugate_gradients
 
 LOW_RADIUS = 0.06  # of the smaller side: the low-resolution image that fixes the scale
+LEAST_RADIUS = 2.5  # ... in samples: in images below 42 samples less than that makes the scale too low
 START_CG = 10      # of the start value that is missing: the image for known sensitivities, or these for a known image
 
 
@@ -172,7 +173,7 @@ def _low_resolution(kspace):
     """Coil images from the centre of k-space under a Hann window."""
     xp, shape = array_module(kspace), kspace.shape[-2:]
     rows, columns = (xp.arange(n) - n // 2 for n in shape)
-    radius = xp.hypot(rows[:, None], columns) / max(LOW_RADIUS * min(shape), 1.5)
+    radius = xp.hypot(rows[:, None], columns) / max(LOW_RADIUS * min(shape), LEAST_RADIUS)
     window = xp.where(radius < 1, 0.5 + 0.5 * xp.cos(np.pi * radius), 0)
     return ifft2c(kspace * window.astype(real_dtype(kspace.dtype)))
 
