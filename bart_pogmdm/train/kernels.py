@@ -60,11 +60,10 @@ def mixture_means(weights, variance, means, nodes, total, moment):
 
 
 @jit
-def mixture_means_adjoint(weights, variance, means, nodes, total, moment, gradient, weights_gradient):
-    """Adds the gradient in the weights to `weights_gradient`; returns that in the variance."""
+def mixture_means_adjoint(variance, means, nodes, total, moment, gradient, weights_gradient):
+    """Adds the gradient in the weights to `weights_gradient`."""
     count, spacing = means.size, means[1] - means[0]
     ratio = math.exp(-spacing * spacing / variance)
-    variance_gradient = 0.0
     for t in range(nodes.size):
         if gradient[t] == 0:
             continue
@@ -81,13 +80,10 @@ def mixture_means_adjoint(weights, variance, means, nodes, total, moment, gradie
                 step *= ratio
                 index -= 1
             while 0 <= index < count and kernel > NEGLIGIBLE:
-                slope = factor * kernel * (means[index] - moment[t])
-                weights_gradient[index] += slope
-                variance_gradient += slope * weights[index] * (u - means[index]) ** 2
+                weights_gradient[index] += factor * kernel * (means[index] - moment[t])
                 kernel *= step
                 step *= ratio
                 index += direction
-    return variance_gradient / (2 * variance * variance)
 
 
 @jit

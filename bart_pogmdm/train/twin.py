@@ -142,8 +142,8 @@ class Tables(torch.autograd.Function):
         def work(filters):
             for k in filters:
                 for b, grid in enumerate(grids):
-                    kernels.mixture_means_adjoint(weights[k], variance[b], means, grid, ctx.totals[b, k],
-                                                  ctx.moments[b, k], gradient[b, k], weights_gradient[k])
+                    kernels.mixture_means_adjoint(variance[b], means, grid, ctx.totals[b, k], ctx.moments[b, k],
+                                                  gradient[b, k], weights_gradient[k])
 
         _share(work, len(weights))
         return torch.from_numpy(weights_gradient.astype(np.float32)), None, None, None
