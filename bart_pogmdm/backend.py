@@ -56,6 +56,21 @@ def _transform(name, array, axes, overwrite):
     return getattr(cupyx.scipy.fft, name)(array, axes=axes, norm="ortho", overwrite_x=overwrite)
 
 
+def dst1(array):
+    """Orthonormal DST of type I over the last two axes, its own inverse."""
+    if array_module(array) is np:
+        return scipy.fft.dstn(array, type=1, axes=(-2, -1), norm="ortho", workers=NUM_THREADS)
+    rows, columns = (array_module(array).asarray(_sines(n), array.dtype) for n in array.shape[-2:])
+    return rows @ array @ columns
+
+
+@lru_cache(maxsize=4)
+def _sines(n):
+    """The matrix of the orthonormal DST of type I; CuPy has no fast one."""
+    k = np.arange(1, n + 1)
+    return (2 / (n + 1)) ** 0.5 * np.sin(np.pi * np.outer(k, k) / (n + 1))
+
+
 @lru_cache(maxsize=1)
 def _pool():
     return ThreadPoolExecutor(NUM_THREADS, initializer=lambda: setattr(_in_pool, "flag", True))
@@ -79,6 +94,21 @@ def share(work, count, image):
     shares = [[slice(i, min(i + step, stop)) for i in range(start, stop, step)]
               for start, stop in pairwise(bounds)]
     return list(_pool().map(work, shares)) if threads > 1 else [work(shares[0])]
+
+
+def complex_normal(rng, like):
+    """Noise of standard deviation 1 in real and imaginary part, like a complex array; drawn on the CPU everywhere."""
+    shape = (*like.shape[:-1], 2 * like.shape[-1])
+    return array_module(like).asarray(rng.standard_normal(shape, real_dtype(like.dtype)).view(like.dtype))
+
+
+def available_memory():
+    """Bytes of main memory that can be had without swapping; infinite where the system does not say."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            return next(1024 * int(line.split()[1]) for line in file if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return float("inf")
 
 
 def inner(left, right):

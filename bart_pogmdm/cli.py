@@ -12,24 +12,31 @@ DESCRIPTION = """\
 Jointly reconstruct image and coil sensitivities from undersampled k-space
 with a learned prior (product of Gaussian mixture diffusion model). Needs no
 calibration region. The output is in the units of the data. Optionally
-outputs the sensitivities. Dimensions beyond COIL are looped over."""
+outputs the sensitivities, and the standard deviation of the magnitude.
+Dimensions beyond COIL are looped over."""
 
 # flag, type as BART writes it (None: a switch), name, help
 OPTIONS = (
-    ("-i", "d", "iter", "Number of iterations (default: 30)"),
+    ("-i", "d", "iter", "Number of iterations to the maximum of the posterior (default: 30)"),
     ("-p", "<file>", "file", "Sampling pattern (default: where k-space is not zero)"),
-    ("-s", "d", "seed", "Random seed (default: 0; this method draws no random numbers)"),
+    ("-s", "d", "seed", "Random seed (default: 0)"),
     ("-S", None, "", "Re-scale the image (always done; accepted as in nlinv)"),
     ("-N", None, "", "Do not normalize image with coil sensitivities"),
     ("-I", "<file>", "file", "Image to start from"),
     ("-d", "d", "level", "Debug level (default: BART_DEBUG_LEVEL, or 2)"),
     ("--prior", "<file>", "file", "Prior (default: the one of the package)"),
     ("--noise", "f", "std", "Noise of the data per real and imaginary part (default: estimated)"),
+    ("--method", "<string>", "name", "map, gibbs or diffusion (default: map; gibbs with --samples or <std>)"),
+    ("--samples", "d", "num", "Number of samples of the posterior, whose mean is the output (default: 10)"),
+    ("--keep", "<file>", "file", "Write the samples, along BATCH"),
+    ("--levels", "d", "num", "diffusion: number of noise levels (default: 1000; -N d means the same)"),
+    ("-K", "d", "num", "diffusion: corrector steps at each level (default: 1)"),
+    ("--come-closer", "f", "sigma", "diffusion: start at this noise level (default: 10)"),
 )
-POSITIONAL = ("<kspace>", "<output>", "[<sensitivities>]")
+POSITIONAL = ("<kspace>", "<output>", "[<sensitivities>]", "[<std>]")
 COMMANDS = {"install": "install", "uninstall": "install", "doctor": "install",  # each a function of its module
             "train": "train.command", "show": "evaluate.show"}
-TYPES = {"d": int, "f": float, "<file>": str}
+TYPES = {"d": int, "f": float, "<file>": str, "<string>": str}
 INFO, DEBUG = 2, 3
 
 
@@ -53,10 +60,36 @@ def _parse(argv):
     for flag, kind, _, _ in OPTIONS:
         parser.add_argument(flag, **({"type": TYPES[kind]} if kind else {"action": "store_true"}))
     parser.add_argument("files", nargs="*")
-    args = parser.parse_args(argv)
-    if not args.help and not 2 <= len(args.files) <= 3:
+    args = parser.parse_args(_levels_for_n(argv))
+    if not args.help and not 2 <= len(args.files) <= len(POSITIONAL):
         parser.error(f"expected {' '.join(POSITIONAL)}, got {len(args.files)} file names")
     return args
+
+
+def _levels_for_n(argv):
+    """-N is a switch of nlinv, -N d the noise levels of sample: before a number, `--levels` is meant."""
+    argv = list(argv)
+    for i, word in enumerate(argv):
+        if word == "-N" and i + 1 < len(argv) and argv[i + 1].isdecimal():
+            argv[i] = "--levels"
+        elif word[:2] == "-N" and word[2:].isdecimal():
+            argv[i] = f"--levels={word[2:]}"
+    return argv
+
+
+def _method(args):
+    """The method for `recon`: a name, or one with options; None where nothing was said.  ValueError for a misfit."""
+    from .methods import Diffusion
+    options = {"num_levels": args.levels, "num_corrector": args.K, "come_closer": args.come_closer}
+    options = {key: value for key, value in options.items() if value is not None}
+    if options and args.method != "diffusion":
+        raise ValueError("--levels, -K and --come-closer go with --method diffusion")
+    wants_draws = args.keep or len(args.files) == len(POSITIONAL)
+    if wants_draws and args.method == "map":
+        raise ValueError("<std> and --keep go with --method gibbs or diffusion, got map")
+    if args.method is None and wants_draws:
+        return "gibbs"
+    return Diffusion(**options) if args.method == "diffusion" else args.method
 
 
 def _debug_level(given):
@@ -79,23 +112,30 @@ def reconstruct(argv):
     level = _debug_level(args.d)
 
     from . import io
-    io.check_outputs(targets, [name for name in (source, args.p, args.I) if name])
+    method = _method(args)
+    keep = [args.keep] if args.keep else []
+    io.check_outputs(targets + keep, [name for name in (source, args.p, args.I) if name])
     kspace, pattern, start = (None if name is None else io.read(name) for name in (source, args.p, args.I))
 
     from tqdm import tqdm
 
-    from .layout import check_kspace, slices
+    from .layout import check_kspace
     from .reconstruction import recon
     check_kspace(kspace)
-    iterations = 30 if args.i is None else args.i
-    steps = iterations * slices(kspace)[..., 0, 0, 0].size
-    with tqdm(total=steps, desc=USAGE, leave=False, disable=level < INFO or not sys.stderr.isatty()) as bar:
-        result = recon(kspace, pattern, prior=args.prior, iterations=iterations, noise_std=args.noise, start=start,
-                       normalize=not args.N, seed=args.s or 0, callback=lambda step: _stop_if_told() or bar.update())
+    with tqdm(desc=USAGE, leave=False, disable=level < INFO or not sys.stderr.isatty()) as bar:
+        def advance(step):
+            _stop_if_told()
+            bar.total = step.iterations
+            bar.update()
+
+        result = recon(kspace, pattern, method=method, samples=args.samples, prior=args.prior,
+                       iterations=30 if args.i is None else args.i, noise_std=args.noise, start=start,
+                       normalize=not args.N, keep_samples=bool(keep), seed=args.s or 0, callback=advance)
     _stop_if_told()
     if level >= DEBUG:
         print(*(f"{key}: {value}" for key, value in result.info.items()), sep="\n", file=sys.stderr)
-    io.write(dict(zip(targets, (result.image, result.sens))), shlex.join([USAGE, *argv]))
+    outputs = dict(zip(targets, (result.image, result.sens, result.std)))
+    io.write({**outputs, **dict.fromkeys(keep, result.samples)}, shlex.join([USAGE, *argv]))
 
 
 _signals = []
@@ -140,6 +180,6 @@ def _sentence(error):
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; nothing was written"
     if isinstance(error, MemoryError):
-        return "not enough memory"
+        return str(error) or "not enough memory"
     known = isinstance(error, (ValueError, TypeError, OSError, ImportError))
     return str(error) if known else f"{type(error).__name__}: {error} (BART_DEBUG_LEVEL=4 shows where)"

@@ -9,6 +9,8 @@ from .backend import array_module, kernels, share
 NOISE_GAIN = 0.3    # how much of the image's noise the experts are smoothed by (the paper's eta)
 TABLE_NODES = 4097  # on [-radius, radius]
 TABLE_REACH = 64    # radius beyond the outermost mean, in std: clamping there costs less than 1e-3
+LATENT_NODES = 1025  # on [-radius, radius], at most a fifth of a std apart
+LATENT_REACH = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +60,32 @@ class Experts:
 
     def table(self, sigma):
         """The activations at one noise level, ready for `kernels.interpolate`."""
+        from .kernels.cpu import mixture_means
         std = self.std(sigma)
         radius = float(self.means[-1] + TABLE_REACH * std)
-        nodes = np.tile(np.linspace(-radius, radius, TABLE_NODES), (len(self.weights), 1))
-        return Table(self._mixture(nodes, sigma)[1], radius, 1 / std**2)
+        nodes = np.linspace(0, radius, TABLE_NODES // 2 + 1)
+        means = np.empty((len(self.weights), nodes.size))
+        mixture_means(nodes, self.weights, self.means, std, means)
+        if underflown := np.isnan(means).any(0).nonzero()[0].tolist():
+            means[:, underflown] = self._mixture(np.tile(nodes[underflown], (len(means), 1)), sigma)[1]
+        return Table(np.concatenate([-means[:, :0:-1], means], 1), radius, 1 / std**2)
+
+
+    def latents(self, sigma):
+        """The components given a response at one noise level, ready for `kernels.draw`."""
+        from .kernels.cpu import alias_tables
+        std = self.std(sigma)
+        radius = float(self.means[-1] + LATENT_REACH * std)
+        nodes = np.linspace(-radius, radius, LATENT_NODES)
+        accept = np.empty((len(self.weights), LATENT_NODES, self.means.size), np.float32)
+        alias = np.empty(accept.shape, np.uint8)
+        with np.errstate(divide="ignore"):
+            exponents = np.log(self.weights)[:, None] - ((nodes[:, None] - self.means) / std) ** 2 / 2
+        probabilities = np.exp(exponents - exponents.max(-1, keepdims=True))
+        probabilities /= probabilities.sum(-1, keepdims=True)
+        for distributions, table, others in zip(probabilities, accept, alias):
+            alias_tables(distributions, table, others)
+        return Latents(accept, alias, self.means, radius, 1 / std**2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,3 +105,26 @@ class Table:
         values = responses.view(self.means.dtype).reshape(len(responses), -1)
         real = values.dtype.type
         kernels(values).interpolate(values, self.means[part], real(self.radius), real(self.inverse_variance))
+
+
+@dataclass(frozen=True, eq=False)
+class Latents:
+    """Alias tables of the components given a response, on a regular grid of [-radius, radius]."""
+
+    accept: np.ndarray
+    alias: np.ndarray
+    means: np.ndarray
+    radius: float
+    inverse_variance: float
+
+    def to(self, xp, dtype):
+        """The same tables as arrays of a module and a real type."""
+        return Latents(xp.asarray(self.accept), xp.asarray(self.alias), xp.asarray(self.means, dtype), self.radius,
+                       self.inverse_variance)
+
+    def apply(self, responses, part, seeds):
+        """(mu - u) / std^2, mu the mean of a component drawn given u, in place as in `Table.apply`."""
+        values = responses.view(self.means.dtype).reshape(len(responses), -1)
+        real = values.dtype.type
+        kernels(values).draw(values, self.accept[part], self.alias[part], self.means, real(self.radius),
+                             real(self.inverse_variance), seeds[part])

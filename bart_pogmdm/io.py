@@ -10,7 +10,7 @@ import numpy as np
 
 DIMS = ("READ", "PHS1", "PHS2", "COIL", "MAPS", "TE", "COEFF", "COEFF2",
         "ITER", "CSHIFT", "TIME", "TIME2", "LEVEL", "SLICE", "AVG", "BATCH")
-COIL = DIMS.index("COIL")
+COIL, BATCH = DIMS.index("COIL"), DIMS.index("BATCH")
 
 RA_MAGIC = 0x7961727261776172
 RA_COMPLEX = 4

@@ -99,16 +99,33 @@ class PoGMDM:
         (within 1e-3), or from the mixture itself, slowly, with exact=True.
         """
         planes = _planes(image, sigma)
-        table = None if exact else _table(self, float(sigma))
-        scores = [self._score(plane, sigma, table) for plane in planes]
+        if exact:
+            def activate(responses, part):
+                experts = Experts(self.weights[part], self.means, self.base_std)
+                responses.real, responses.imag = (experts.activation(values, sigma)
+                                                  for values in (responses.real, responses.imag))
+        else:
+            table = _table(self, float(sigma)).to(array_module(image), real_dtype(image.dtype))
+            activate = table.apply
+        scores = [_exponent(self, float(sigma)) * self._pull_back(plane, activate) for plane in planes]
         return array_module(image).stack(scores).reshape(image.shape) if image.ndim > 2 else scores[0]
 
-    def _score(self, image, sigma, table):
+    def drawn_score(self, image, sigma, rng):
+        """The score with the component of every response drawn given the response, instead of averaged over.
+
+        alpha sum_k gamma_k K_k^T (mu_k - u_k) / std^2 of an image (ny, nx).  Given the drawn mu_k, p_sigma^(1/alpha)
+        is a Gaussian: this is alpha times the gradient of its logarithm, `curvature` alpha times its precision.
+        """
+        seeds = rng.integers(2**64, size=NUM_FILTERS, dtype=np.uint64)
+        latents = _latents(self, float(sigma)).to(array_module(image), real_dtype(image.dtype))
+        drawn = self._pull_back(image, lambda responses, part: latents.apply(responses, part, seeds))
+        return _exponent(self, float(sigma)) * drawn
+
+    def _pull_back(self, image, activate):
+        """sum_k gamma_k K_k^T f(gamma_k K_k x) with f in place: activate(responses, slice of the filters)."""
         xp, dtype = array_module(image), complex_dtype(image.dtype)
         loops, maps = kernels(image), _spectra(self, image.shape, dtype, xp)
         spectrum = fftn(image.astype(dtype))
-        if table is not None:
-            table = table.to(xp, real_dtype(dtype))
 
         def work(pieces):
             total = xp.zeros_like(spectrum)
@@ -116,19 +133,12 @@ class PoGMDM:
                 responses = xp.empty(maps[k].shape, dtype)
                 loops.expand(maps[k], spectrum, responses)
                 responses = ifftn(responses, overwrite=True)
-                if table is None:
-                    self._activate_exactly(responses, k, sigma)
-                else:
-                    table.apply(responses, k)
+                activate(responses, k)
                 loops.combine(maps[k], fftn(responses, overwrite=True), total)
             return total
 
-        score = _exponent(self, sigma) * ifftn(sum(share(work, NUM_FILTERS, spectrum)), overwrite=True)
+        score = ifftn(sum(share(work, NUM_FILTERS, spectrum)), overwrite=True)
         return (score if image.dtype.kind == "c" else score.real).astype(image.dtype, copy=False)
-
-    def _activate_exactly(self, responses, k, sigma):
-        experts = Experts(self.weights[k], self.means, self.base_std)
-        responses.real, responses.imag = (experts.activation(part, sigma) for part in (responses.real, responses.imag))
 
     def denoise(self, image, sigma):
         """Tweedie's posterior mean of an image in noise of standard deviation sigma: x + sigma^2 score(x, sigma)."""
@@ -200,6 +210,11 @@ def _exponent(prior, sigma):
 @lru_cache(maxsize=64)
 def _table(prior, sigma):
     return prior.experts.table(sigma)
+
+
+@lru_cache(maxsize=2)
+def _latents(prior, sigma):
+    return prior.experts.latents(sigma)
 
 
 SHAPES = {"lowpass": (9,), "directional": (17, 17), "gains": (NUM_FILTERS,),

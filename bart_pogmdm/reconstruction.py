@@ -3,14 +3,18 @@
 import numbers
 import time
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 
 from . import layout, noise
-from .backend import array_module, complex_dtype, real_dtype
+from .backend import array_module, available_memory, complex_dtype, real_dtype
+from .io import BATCH, pad_dims
+from .methods import METHODS
+from .moments import Moments, Welford
 from .operators import CoilModel, Sampling, ifft2c, resample
 from .prior import PoGMDM, load_prior
-from .samplers import LEAST_VARIANCE, Data, graduated_map
+from .samplers import LEAST_VARIANCE, Data, State
 from .sens import SensFit
 from .solvers import conjugate_gradients
 
@@ -23,47 +27,69 @@ START_CG = 10      # of the start value that is missing: the image for known sen
 class Result:
     """What `recon` returns, in the order, array library, device and precision of its k-space.
 
-    image: complex, in data units; sens: coil sensitivities with image * sens = coil images;
-    std: pixel-wise standard deviation of |image|, None for methods without one; info: what was done.
+    image: complex, in data units, the posterior mean where a method samples; sens: coil sensitivities with
+    image * sens = coil images; std: pixel-wise standard deviation of |image|, None for methods without one;
+    samples: with keep_samples (samples, y, x), or in BART's order along BATCH; info: what was done.
     """
 
     image: np.ndarray
     sens: np.ndarray
     std: np.ndarray | None
     info: dict
+    samples: np.ndarray | None = None
 
 
-def recon(kspace, mask=None, *, prior=None, iterations=30, noise_std=None, sens=None, start=None,
-          normalize=True, seed=0, callback=None):
+@dataclass(frozen=True)
+class Step:
+    """What a callback sees after each iteration; image and sens in the scale of the solver."""
+
+    iteration: int
+    iterations: int
+    sigma: float
+    residual_std: float
+    image: np.ndarray
+    sens: np.ndarray
+
+
+def recon(kspace, mask=None, *, method=None, samples=None, prior=None, iterations=30, noise_std=None, sens=None,
+          start=None, normalize=True, keep_samples=False, seed=0, callback=None):
     """Reconstruct image and coil sensitivities jointly from undersampled multi-coil k-space.
 
-    Maximises p(x) p(c) prod_j N(z_j; M F (c_j x), noise_std^2) with the prior PoGMDM on the image and
-    smooth sensitivities, by graduated majorise-minimise steps; no calibration scan is needed.
+    p(x, c | z) ∝ p(x) p(c) prod_j N(z_j; M F (c_j x), noise_std^2) with the prior PoGMDM on the image and
+    smooth sensitivities: its maximum, or its mean and standard deviation.  No calibration scan is needed.
 
     kspace: complex, zero frequency at n // 2; (y, x) for one coil, (coil, y, x), or with four and more
         dimensions BART's (READ, PHS1, PHS2, COIL, …), looped over what follows COIL.
     mask: boolean or 0/1, (y, x) or a line that broadcasts to it, or in BART's dimensions; None: sampled where
         k-space is not zero.
+    method: "map", the maximum; "gibbs", mean and std around it; "diffusion", Algorithm 1 of the paper; or one of
+        `methods` with its options, as Gibbs(chains=8).  None: "gibbs" where samples are asked for, else "map".
+    samples: draws from the posterior; 10 where the method samples.
     prior: a PoGMDM, the path of one, or None for the default.
-    iterations: majorise-minimise steps.
+    iterations: majorise-minimise steps to the maximum ("map" and "gibbs").
     noise_std: of the data per real and imaginary part; None: estimated.
     sens: known sensitivities, of k-space's shape; None: estimated.
     start: an image to start from, in the shape and scale of the result.
     normalize: report the image times the RSS of the sensitivities, and these with RSS 1.
-    seed: of methods that draw random numbers; this one draws none.
-    callback: called with a `samplers.Step` after each iteration; its arrays are the solver's own.
+    keep_samples: return the samples, too; they need their own memory.
+    seed: each chain or sample of each slice draws from its own child of it.
+    callback: called with a `Step` after each iteration; its arrays are the solver's own.
 
-    Returns a Result, whose info holds method, iterations, noise_std and scale (one number for each slice),
-    seconds, name and hash of the prior, and seed.  Raises ValueError or TypeError that names the argument.
+    Returns a Result, whose info holds method, iterations, samples, noise_std, scale and the final residual_std (one
+    number for each slice), the median rhat and the effective sample size ess of chains, seconds, name and hash of the
+    prior, and seed.  Raises ValueError or TypeError that names the argument, MemoryError for too many samples to keep.
     """
     began = time.perf_counter()
     layout.check_kspace(kspace)
     xp, dtype = array_module(kspace), complex_dtype(kspace.dtype)
+    method, samples = _method(method, samples)
     prior = prior if isinstance(prior, PoGMDM) else load_prior(prior)
     if not (isinstance(iterations, (int, np.integer)) and iterations >= 1):
         raise ValueError(f"iterations: expected a positive integer, got {iterations!r}")
     if noise_std is not None and not (isinstance(noise_std, numbers.Real) and 0 <= noise_std < np.inf):
         raise ValueError(f"noise_std: expected a number >= 0, got {noise_std!r}")
+    if not (isinstance(seed, (int, np.integer)) and seed >= 0):
+        raise ValueError(f"seed: expected an integer >= 0, got {seed!r}")
     slices, masks = layout.slices(kspace), layout.mask_slices(mask, kspace)
     known_sens = None if sens is None else layout.slices(_like(sens, kspace.shape, dtype, xp, "sens"))
     if sens is not None and not bool((known_sens != 0).any()):
@@ -72,22 +98,68 @@ def recon(kspace, mask=None, *, prior=None, iterations=30, noise_std=None, sens=
     starts = None if start is None else layout.slices(_like(start, shape, dtype, xp, "start"))
 
     image_out, sens_out = xp.empty(shape, kspace.dtype), xp.empty(kspace.shape, kspace.dtype)
+    std_out = None if samples is None else xp.empty(shape, kspace.real.dtype)
+    kept = _room_for_samples(samples, shape, kspace.dtype, xp) if keep_samples and samples else None
     images, maps = layout.slices(image_out), layout.slices(sens_out)
-    loop = slices.shape[:-3]
-    stds, scales = np.empty(loop), np.empty(loop)
-    for index in np.ndindex(loop):
+    loop, found = slices.shape[:-3], {}
+    total, counter = method.steps(iterations, samples) * int(np.prod(loop)), count(1)
+
+    def report(state):
+        if callback:
+            callback(Step(next(counter), total, state.sigma, state.residual_std, state.image, state.sens))
+
+    for number, index in enumerate(np.ndindex(loop)):
         try:
-            images[index][0], maps[index][...], stds[index], scales[index] = _recon_slice(
-                slices[index], masks[index], prior, iterations, noise_std,
+            images[index][0], maps[index][...], std, facts = _recon_slice(
+                slices[index], masks[index], prior, method, iterations, samples, (int(seed), number), noise_std,
                 None if known_sens is None else known_sens[index],
-                None if starts is None else starts[index][0], normalize, callback)
+                None if starts is None else starts[index][0], normalize,
+                None if kept is None else [layout.slices(sample)[index][0] for sample in kept], report)
         except ValueError as error:
             position = ", ".join(str(i) for i, n in zip(index, loop) if n > 1)
             raise ValueError(f"{error}{f' in slice {position}' if position else ''}") from None
-    info = {"method": "map", "iterations": int(iterations), "noise_std": np.squeeze(stds)[()],
-            "scale": np.squeeze(scales)[()], "seconds": time.perf_counter() - began,
-            "prior": prior.name, "prior_hash": prior.digest, "seed": seed}
-    return Result(image_out, sens_out, None, info)
+        if samples is not None:
+            layout.slices(std_out)[index][0] = std
+        for key, value in facts.items():
+            found.setdefault(key, np.empty(loop))[index] = value
+    info = {"method": method.name, "iterations": int(iterations), "samples": samples,
+            **{key: np.squeeze(values)[()] for key, values in found.items()},
+            "seconds": time.perf_counter() - began, "prior": prior.name, "prior_hash": prior.digest, "seed": int(seed)}
+    return Result(image_out, sens_out, std_out, info, _along_batch(kept))
+
+
+def _method(method, samples):
+    """The method object and its number of samples (None: it draws none)."""
+    if method is None:
+        method = "map" if samples is None else "gibbs"
+    if isinstance(method, str) and method in METHODS:
+        method = METHODS[method]()
+    if not isinstance(method, tuple(METHODS.values())):
+        raise ValueError(f"method: expected {', '.join(METHODS)} or an object of bart_pogmdm.methods, got {method!r}")
+    if samples is not None and not (isinstance(samples, (int, np.integer)) and samples >= 1):
+        raise ValueError(f"samples: expected a positive integer, got {samples!r}")
+    if samples is not None and method.samples is None:
+        raise ValueError(f"samples: method {method.name} draws none")
+    return method, method.samples if samples is None else int(samples)
+
+
+def _room_for_samples(samples, shape, dtype, xp):
+    """An array (samples, *shape); MemoryError where it would not fit."""
+    if len(shape) > BATCH and shape[BATCH] > 1:
+        raise ValueError(f"keep_samples: the samples lie along BATCH, where k-space has {shape[BATCH]} already")
+    needed, available = samples * int(np.prod(shape)) * np.dtype(dtype).itemsize, available_memory()
+    if needed > available:
+        raise MemoryError(f"samples: keeping {samples} needs {needed / 2**30:.3g} GiB,"
+                          f" {available / 2**30:.3g} GiB are available")
+    return xp.empty((samples, *shape), dtype)
+
+
+def _along_batch(kept):
+    """Samples (samples, *image) in the caller's order: first for up to three dimensions, else along BATCH."""
+    if kept is None or kept.ndim <= 3:
+        return kept
+    shape = pad_dims(kept.shape[1:])[:BATCH]
+    return array_module(kept).moveaxis(kept.reshape(len(kept), *shape), 0, -1)
 
 
 def _like(array, shape, dtype, xp, name):
@@ -101,23 +173,51 @@ def _like(array, shape, dtype, xp, name):
     return array.astype(dtype)
 
 
-def _recon_slice(kspace, mask, prior, iterations, noise_std, sens, start, normalize, callback):
-    """Image (ny, nx), sens (J, ny, nx), noise_std and scale of one slice."""
+def _recon_slice(kspace, mask, prior, method, iterations, samples, seed, noise_std, sens, start, normalize, kept,
+                 report):
+    """Image (ny, nx), sens (J, ny, nx), std (None without samples) and facts of one slice; the samples go to `kept`."""
     kspace = _checked(kspace, mask)
     noise_std = noise.estimate(kspace, mask) if noise_std is None else float(noise_std)
     scale = _scale(kspace)
     given_rss = None if sens is None else _rss(sens)
     unit_sens = None if sens is None else _divide(sens, given_rss)  # the prior knows images of maximum 1
     data = _data(kspace / scale, mask, noise_std / scale, sens)
-    image, maps, coefficients = _starting_point(data, unit_sens, None if start is None else start / scale)
-    image, maps = graduated_map(prior, data, image, maps, coefficients, iterations=iterations, callback=callback)
-    image = image * scale
-    if normalize:
-        rss = _rss(maps)
-        image, maps = image * rss, _divide(maps, rss)
-    elif sens is not None:
-        image, maps = _divide(image, given_rss), sens
-    return image, maps, noise_std, scale
+    start = _starting_point(data, unit_sens, None if start is None else start / scale)
+    result, moments, residual_var = None, Moments(), Welford()
+    for result in method.prepare(prior, data, start, iterations):
+        report(result)
+    for state, draw in method.draws(prior, data, result or start, samples, seed):
+        report(state)
+        if draw:
+            result = result or state
+            image = _combined(state, result.sens)
+            moments.add(image, draw.chain)
+            residual_var.add(state.residual_std**2)
+            if kept and draw.place is not None:
+                kept[draw.place][...] = image
+    rss, std = _rss(result.sens), None
+    facts = {"noise_std": noise_std, "scale": scale, "residual_std": result.residual_std * scale}
+    if samples is None:
+        image = result.image * rss
+    else:
+        image, spread = moments.mean, method.spread(prior)
+        std = spread * moments.std
+        facts |= {**dict(zip(("rhat", "ess"), moments.convergence())), "residual_std": residual_var.mean**0.5 * scale}
+    units, maps = scale, _divide(result.sens, rss)
+    if not normalize:
+        units, maps = (_divide(scale, rss), result.sens) if sens is None else (_divide(scale, given_rss), sens)
+    for sample in kept or ():
+        sample[...] = (image + spread * (sample - image)) * units
+    return image * units, maps, None if std is None else std * units, facts
+
+
+def _combined(state, reference):
+    """The image times the RSS of its sensitivities, with the phase that it has where these are `reference`."""
+    image = state.image * _rss(state.sens)
+    if state.sens is reference:
+        return image
+    turn = (reference.conj() * state.sens).sum(0)
+    return image * _divide(turn, array_module(image).abs(turn))
 
 
 def _checked(kspace, mask):
@@ -145,21 +245,21 @@ def _data(kspace, mask, noise_std, sens):
 
 
 def _starting_point(data, sens, image):
-    """Image, sensitivities and their coefficients (None where sens is known) to start from."""
+    """The State to start from, with the given image and sensitivities if there are any."""
     xp = array_module(data.samples)
     if data.fit is None:
         sens = xp.ones_like(data.samples) if sens is None else sens
         if image is None:
             model = CoilModel(data.sampling, sens)
             image = conjugate_gradients(model.normal, model.adjoint(data.samples), iterations=START_CG)
-        return image, sens, None
+        return State(image, sens, None)
     if image is None:
         low, coefficients = data.fit.start()
         image = resample(low, data.sampling.mask.shape)
     else:
         nothing = xp.zeros((len(data.samples), *data.fit.low.weight.shape), data.samples.dtype)
         coefficients = data.fit.update(image, nothing, max(data.noise_std**2, LEAST_VARIANCE), 1, START_CG)
-    return image, data.fit.maps.forward(coefficients), coefficients
+    return State(image, data.fit.maps.forward(coefficients), coefficients)
 
 
 def _scale(kspace):

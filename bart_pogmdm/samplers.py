@@ -1,11 +1,15 @@
-"""The reconstruction loops."""
+"""The loops of reconstruction: graduated MAP, Gibbs posterior, and Algorithm 1 of the paper.
+
+Each is a generator of States: it starts from one and yields one after every iteration.
+"""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from . import schedule
-from .backend import array_module, fftn, ifftn
+from .backend import array_module, complex_normal, fftn, ifftn, inner
 from .operators import CoilModel, Sampling
 from .sens import SensFit
 from .solvers import conjugate_gradients
@@ -15,25 +19,14 @@ CONTINUATION = 0.5  # ... and at least this part of the current residual's
 LEAST_VARIANCE = 1e-9  # ... and at least this, for data without noise; the image has maximum 1
 IMAGE_CG = 3
 SENS_CG = 4
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a callback sees after each iteration; image and sens in the scale of the solver."""
-
-    iteration: int
-    iterations: int
-    sigma: float
-    residual_std: float
-    image: np.ndarray
-    sens: np.ndarray
+DRAW_CG = 6        # of a drawn image: more, because what is missing to the solution is missing in the variance
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
     """One slice, ready for a solver: scaled to an image of maximum about 1.
 
-    samples (J, ny, nx) in the form of `sampling`; noise_std per real and imaginary part.
+    samples z (J, ny, nx) in the form of `sampling`; noise_std per real and imaginary part.
     """
 
     sampling: Sampling
@@ -41,43 +34,139 @@ class Data:
     noise_std: float
     fit: SensFit | None  # None: the sensitivities are known
 
+    def variances(self, power):
+        """Variance v of the likelihood, and of the residual, at a residual power ||A x - z||^2."""
+        residual_var = power / (float(self.sampling.mask.sum()) * len(self.samples)) / 2
+        return max((TEMPERATURE * self.noise_std) ** 2, CONTINUATION * residual_var, LEAST_VARIANCE), residual_var
 
-def graduated_map(prior, data, image, sens, coefficients, *, iterations, callback=None):
-    """Joint maximum of the posterior by majorise-minimise steps at a falling noise level.
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Image (ny, nx), sensitivities (J, ny, nx) and their coefficients (None where they are known).
+
+    After an iteration, also the noise level of the prior and the standard deviation of the residual before it.
+    """
+
+    image: np.ndarray
+    sens: np.ndarray
+    coefficients: np.ndarray | None
+    sigma: float | None = None
+    residual_std: float | None = None
+
+
+def graduated_map(prior, data, start, *, iterations):
+    """Joint maximum of the posterior by majorise-minimise steps at a falling noise level; yields the State of each.
 
     Each step minimises the quadratic majoriser of -log p_sigma(x) + ||A x - z||^2 / (2 v), which is
-    diagonal in Fourier space, then the sensitivities follow.  image (ny, nx), sens (J, ny, nx) are the
-    start values; `coefficients` those of sens, None where they are known.  Returns image, sens.
+    diagonal in Fourier space, then the sensitivities follow.
     """
-    count = float(data.sampling.mask.sum()) * len(sens)
+    image, sens, coefficients = start.image, start.sens, start.coefficients
     previous = image
     levels = zip(schedule.graduated(iterations), schedule.momentum(iterations), schedule.sens_weights(iterations))
-    for i, (sigma, momentum, weight) in enumerate(levels):
+    for sigma, momentum, weight in levels:
         model = CoilModel(data.sampling, sens)
         extrapolated = image + momentum * (image - previous)
         gradient, power = model.gradient(extrapolated, data.samples)
-        residual_var = power / count / 2
-        variance = max((TEMPERATURE * data.noise_std) ** 2, CONTINUATION * residual_var, LEAST_VARIANCE)
+        variance, residual_var = data.variances(power)
         descent = prior.score(extrapolated, sigma) - gradient / variance
-        previous, image = image, extrapolated + newton_step(prior, model, descent, sigma, variance)
+        hessian = prior.curvature(image.shape, sigma, array_module(image))
+        previous, image = image, extrapolated + newton_step(model, hessian, descent, variance, IMAGE_CG)
         if data.fit:
             coefficients = data.fit.update(image, coefficients, variance + residual_var, weight, SENS_CG)
             sens = data.fit.maps.forward(coefficients)
-        if callback:
-            callback(Step(i + 1, iterations, sigma, residual_var**0.5, image, sens))
-    return image, sens
+        yield State(image, sens, coefficients, sigma, residual_var**0.5)
 
 
-def newton_step(prior, model, descent, sigma, variance):
-    """d with (A^H A / v + H_sigma) d = descent: exact for one coil, by preconditioned CG for several."""
-    hessian = prior.curvature(descent.shape, sigma, array_module(descent))
+def gibbs(prior, data, start, rng, *, sigma, sweeps):
+    """Draws of image and sensitivities from the posterior at temperature alpha; yields the State of each.
+
+    (p_sigma(x) N(z; A x, v))^(1/alpha) with alpha = prior.exponent(sigma): p_sigma^(1/alpha) is a product of
+    mixtures.  Drawing the component of every filter response makes the rest Gaussian, and a draw from that is a
+    majorise-minimise step for perturbed data (exact for one coil, by CG for several).
+    Kuric et al., The Gaussian latent machine, arXiv 2505.12836.
+    """
+    image, sens, coefficients = start.image, start.sens, start.coefficients
+    hessian, temperature = prior.curvature(image.shape, sigma, array_module(image)), prior.exponent(sigma)
+    variance, residual_var = data.variances(CoilModel(data.sampling, sens).gradient(image, data.samples)[1])
+    for _ in range(sweeps):
+        model = CoilModel(data.sampling, sens)
+        gradient, power = model.gradient(image, data.samples)
+        noise = data.sampling.mask * complex_normal(rng, data.samples)
+        perturbation = model.adjoint(noise) / variance**0.5 + _filter(hessian**0.5, complex_normal(rng, image))
+        descent = prior.drawn_score(image, sigma, rng) - gradient / variance + temperature**0.5 * perturbation
+        image = image + newton_step(model, hessian, descent, variance, DRAW_CG)
+        if data.fit:
+            coefficients = data.fit.draw(image, coefficients, variance + residual_var, schedule.LAST_SENS_WEIGHT,
+                                         SENS_CG, temperature, rng)
+            sens = data.fit.maps.forward(coefficients)
+        yield State(image, sens, coefficients, sigma, data.variances(power)[1] ** 0.5)
+
+
+def diffusion(prior, data, start, rng, *, sigmas, num_corrector, likelihood_step, snr, update_sens):
+    """Algorithm 1 of the paper: predictor-corrector steps down the noise levels; yields the State after each.
+
+    `sigmas` fall; the start is noised to the first.  update_sens(image, sens, coefficients, power) returns the
+    sensitivities and their coefficients; None where they are known.
+    """
+    image, sens, coefficients = start.image, start.sens, start.coefficients
+    image = image + sigmas[0] * complex_normal(rng, image)                                    # line 1
+    for sigma, sigma_next in pairwise(sigmas):                                                # 2
+        model = CoilModel(data.sampling, sens)
+        image = _predict(prior, image, sigma, sigma_next, rng)                                # 3-5
+        gradient, power = model.gradient(image, data.samples)
+        image = image - likelihood_step * gradient                                            # 6
+        for _ in range(num_corrector):                                                        # 7
+            image = _correct(prior, image, sigma_next, snr, rng)                              # 8-10
+            gradient, power = model.gradient(image, data.samples)
+            image = image - likelihood_step * gradient                                        # 11
+        if update_sens:
+            sens, coefficients = update_sens(image, sens, coefficients, power)                # 12
+        yield State(image, sens, coefficients, sigma_next, data.variances(power)[1] ** 0.5)
+
+
+def _predict(prior, image, sigma, sigma_next, rng):
+    """One step of the reverse diffusion: x + (sigma^2 - sigma_next^2) score(x, sigma) + noise of that variance."""
+    variance = sigma**2 - sigma_next**2
+    return image + variance * prior.score(image, sigma) + variance**0.5 * complex_normal(rng, image)
+
+
+def _correct(prior, image, sigma, snr, rng):
+    """One Langevin step at a noise level, of size 2 (snr ||n|| / ||score||)^2.
+
+    Y. Song et al., Score-based generative modeling through stochastic differential equations, arXiv 2011.13456.
+    """
+    score, noise = prior.score(image, sigma), complex_normal(rng, image)
+    step = 2 * snr**2 * inner(noise, noise) / max(inner(score, score), 1e-30)
+    return image + step * score + (2 * step) ** 0.5 * noise
+
+
+def ascend(prior, data, start, *, sigma, steps):
+    """Maximum of the posterior at fixed sensitivities by accelerated gradient steps; yields the State of each.
+
+    Of size 1 / L, L a Lipschitz constant of the gradient of -log p_sigma(x) + ||A x - z||^2 / (2 v).
+    """
+    image, sens = start.image, start.sens
+    previous, model, xp = image, CoilModel(data.sampling, sens), array_module(image)
+    variance, _ = data.variances(model.gradient(image, data.samples)[1])
+    steepest = float(prior.curvature(image.shape, sigma, xp).max() + (xp.abs(sens) ** 2).sum(0).max() / variance)
+    for momentum in schedule.momentum(steps):
+        extrapolated = image + momentum * (image - previous)
+        gradient, power = model.gradient(extrapolated, data.samples)
+        descent = prior.score(extrapolated, sigma) - gradient / variance
+        previous, image = image, extrapolated + descent / steepest
+        yield State(image, sens, start.coefficients, sigma, data.variances(power)[1] ** 0.5)
+
+
+def newton_step(model, hessian, descent, variance, iterations):
+    """d with (A^H A / v + H) d = descent, H diagonal in Fourier space: exact for one coil, by CG for several."""
     mask = model.sampling.mask
-
-    def filtered(factor, image):
-        return ifftn(factor * fftn(image))
-
     if len(model.sens) == 1 and bool((model.sens == 1).all()):
-        return filtered(1 / (hessian + mask / variance), descent)
+        return _filter(1 / (hessian + mask / variance), descent)
     inverse = 1 / (hessian + (0.15 + 0.85 * mask) / variance)
-    return conjugate_gradients(lambda image: model.normal(image) / variance + filtered(hessian, image), descent,
-                               iterations=IMAGE_CG, precondition=lambda image: filtered(inverse, image))
+    return conjugate_gradients(lambda image: model.normal(image) / variance + _filter(hessian, image), descent,
+                               iterations=iterations, precondition=lambda image: _filter(inverse, image))
+
+
+def _filter(factor, image):
+    """The image with its spectrum multiplied by a factor."""
+    return ifftn(factor * fftn(image))

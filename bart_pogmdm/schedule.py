@@ -5,6 +5,7 @@ import numpy as np
 SIGMA_START = 0.1
 SIGMA_END = 0.03
 SENS_DECAY = 0.8
+LAST_SENS_WEIGHT = 1e-3  # of drawn sensitivities, about where the decay ends
 
 
 def graduated(iterations):
@@ -25,3 +26,8 @@ def momentum(iterations):
 def sens_weights(iterations):
     """The penalty on the sensitivities, loosened by SENS_DECAY each time."""
     return [SENS_DECAY**i for i in range(iterations)]
+
+
+def exponential(sigma_min, sigma_max, levels):
+    """The paper's noise levels sigma_min (sigma_max / sigma_min)^(i / N), falling from i = N to 0."""
+    return [float(s) for s in sigma_min * (sigma_max / sigma_min) ** (np.arange(levels, -1, -1) / levels)]

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .backend import array_module, kernels, real_dtype, share
+from .backend import array_module, complex_normal, dst1, kernels, real_dtype, share
 from .operators import Sampling, ifft2c, resample, resize
 from .solvers import conjugate_gradients
 
@@ -69,6 +69,27 @@ class SobolevMaps:
         """Adjoint of `forward`."""
         partial = _transpose(_multiply(self.rows.conj().T, maps))
         return self.weight * _transpose(_multiply(self.columns.conj().T, partial))
+
+
+def smooth(maps, weight):
+    """The paper's smoothing (I + weight L)^-1 of maps (J, ny, nx): the proximal map of weight ||D c||^2 / 2.
+
+    L = D^T D is the five-point Laplacian with zeros beyond the border, diagonal under the DST of type I.
+    """
+    rows, columns = (4 * np.sin(np.pi * np.arange(1, n + 1) / (2 * (n + 1))) ** 2 for n in maps.shape[-2:])
+    spectrum = array_module(maps).asarray(1 / (1 + weight * (rows[:, None] + columns)), real_dtype(maps.dtype))
+    return dst1(spectrum * dst1(maps))
+
+
+def h1_step(sampling, samples, image, sens, inverse_step):
+    """The paper's update: a gradient step 1 / mu on ||M F (c_j x) - z||^2 / 2, then `smooth` with 1 / mu.
+
+    mu is at least max |x|^2: a longer step would not be stable.
+    """
+    xp = array_module(image)
+    inverse_step = max(inverse_step, float((xp.abs(image) ** 2).max()))
+    residual = sampling.forward(sens * image) - samples
+    return smooth(sens - image.conj() * sampling.adjoint(residual) / inverse_step, 1 / inverse_step)
 
 
 def _transpose(stack):
@@ -162,9 +183,20 @@ class SensFit:
         return conjugate_gradients(normal, rhs, iterations=NEWTON_CG)
 
     def update(self, image, coefficients, variance, weight, iterations):
-        """A few CG steps on ||M F (x E W chat) - z||^2 / variance + weight ||chat||^2 for an image of full size."""
+        """A few CG steps on (||M F (x E W chat) - z||^2 / variance + weight ||chat||^2) / 2, x of full size."""
         image = resample(image, self.samples.shape[1:])
-        rhs = self.low.adjoint(image.conj() * self._zero_filled) / variance
+        return self._solve(image, coefficients, variance, weight, iterations, 0)
+
+    def draw(self, image, coefficients, variance, weight, iterations, temperature, rng):
+        """Drawn from exp(-energy / temperature), the energy being that of `update`: its minimum for perturbed data."""
+        image = resample(image, self.samples.shape[1:])
+        noise = self.sampling.adjoint(self.sampling.mask * complex_normal(rng, self.samples))
+        perturbation = (self.low.adjoint(image.conj() * noise) / variance**0.5
+                        + weight**0.5 * complex_normal(rng, coefficients))
+        return self._solve(image, coefficients, variance, weight, iterations, temperature**0.5 * perturbation)
+
+    def _solve(self, image, coefficients, variance, weight, iterations, perturbation):
+        rhs = self.low.adjoint(image.conj() * self._zero_filled) / variance + perturbation
 
         def normal(coefficients):
             images = self.sampling.adjoint(self.sampling.forward(image * self.low.forward(coefficients)))

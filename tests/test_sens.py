@@ -7,7 +7,7 @@ from properties import assert_adjoint, random_complex
 
 from bart_pogmdm import sens as sens_module
 from bart_pogmdm.operators import CoilModel, Sampling, ifft2c
-from bart_pogmdm.samplers import Data, graduated_map, newton_step
+from bart_pogmdm.samplers import Data, State, graduated_map, newton_step
 from bart_pogmdm.sens import SensFit, SobolevMaps
 
 
@@ -73,9 +73,7 @@ def test_newton_step_is_the_solution_of_its_system(prior, rng):
     hessian = prior.curvature((40, 36), sigma)
     for sens in (np.ones((1, 40, 36), complex), random_complex(rng, (4, 40, 36))):
         model = CoilModel(operator, sens)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("bart_pogmdm.samplers.IMAGE_CG", 500)
-            d = newton_step(prior, model, descent, sigma, variance)
+        d = newton_step(model, hessian, descent, variance, 500)
         applied = model.normal(d) / variance + np.fft.ifft2(hessian * np.fft.fft2(d))
         np.testing.assert_allclose(applied, descent, atol=1e-6 * np.abs(descent).max())
 
@@ -91,13 +89,10 @@ def test_each_step_lowers_the_posterior_energy(prior, rng, monkeypatch):
     monkeypatch.setattr("bart_pogmdm.samplers.CONTINUATION", 0.0)
     monkeypatch.setattr(type(prior), "score", partialmethod(type(prior).score, exact=True))
     energies = []
-
-    def record(step):
-        power = CoilModel(operator, step.sens).gradient(step.image, data.samples)[1]
-        energies.append(prior.potential(step.image, 0.05) + power / (2 * (0.5 * noise_std) ** 2))
-
-    sens = np.ones((1, 48, 40), complex)
-    graduated_map(prior, data, ifft2c(kspace.astype(complex) / scale)[0], sens, None, iterations=12, callback=record)
+    start = State(ifft2c(kspace.astype(complex) / scale)[0], np.ones((1, 48, 40), complex), None)
+    for state in graduated_map(prior, data, start, iterations=12):
+        power = CoilModel(operator, state.sens).gradient(state.image, data.samples)[1]
+        energies.append(prior.potential(state.image, 0.05) + power / (2 * (0.5 * noise_std) ** 2))
     assert (np.diff(energies) < 1e-4).all() and energies[-1] < energies[0]
 
 

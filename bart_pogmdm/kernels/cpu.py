@@ -71,6 +71,84 @@ def interpolate(values, table, radius, inverse_variance):
 
 
 @jit
+def draw(values, accept, alias, means, radius, inverse_variance, seeds):
+    count, size = values.shape
+    last = accept.shape[1] - 1
+    components = accept.shape[2]
+    real = values.dtype.type
+    per_step = real(last) / (radius + radius)
+    for k in range(count):
+        bits = seeds[k]
+        for i in range(size):
+            u = values[k, i]
+            bits += np.uint64(0x9E3779B97F4A7C15)
+            mixed = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            mixed = mixed ^ (mixed >> np.uint64(31))
+            position = (u + radius) * per_step
+            position = position if position > 0 else real(0)  # also where u is NaN
+            position = min(position, real(last)) + np.float64(mixed & np.uint64(0xFFFFFFFF)) * 2.0**-32
+            node = min(np.int64(position), last)
+            place = np.float64(mixed >> np.uint64(32)) * 2.0**-32 * components
+            component = np.int64(place)
+            if place - component >= accept[k, node, component]:
+                component = np.int64(alias[k, node, component])
+            values[k, i] = (means[component] - u) * inverse_variance
+
+
+@jit
+def alias_tables(probabilities, accept, alias):
+    """Walker's alias tables of distributions (n, L), by Vose's method (IEEE TSE 17, 1991, doi 10.1109/32.92917)."""
+    count, size = probabilities.shape
+    small, large = np.empty(size, np.int64), np.empty(size, np.int64)
+    share = np.empty(size)
+    for n in range(count):
+        smalls = larges = 0
+        for j in range(size):
+            share[j] = probabilities[n, j] * size
+            accept[n, j] = 1
+            alias[n, j] = j
+            if share[j] < 1:
+                small[smalls] = j
+                smalls += 1
+            else:
+                large[larges] = j
+                larges += 1
+        while smalls and larges:
+            smalls -= 1
+            poor, rich = small[smalls], large[larges - 1]
+            accept[n, poor] = share[poor]
+            alias[n, poor] = rich
+            share[rich] -= 1 - share[poor]
+            if share[rich] < 1:
+                larges -= 1
+                small[smalls] = rich
+                smalls += 1
+
+
+@jit
+def mixture_means(nodes, weights, means, std, out):
+    # The components of all filters are the same, so their exponentials are, too.
+    terms = np.empty(means.size)
+    scaling = 0.5 / std**2
+    for i in range(nodes.size):
+        u = nodes[i]
+        nearest = math.inf
+        for j in range(means.size):
+            nearest = min(nearest, abs(u - means[j]))
+        for j in range(means.size):
+            terms[j] = math.exp(scaling * (nearest**2 - (u - means[j]) ** 2))
+        for k in range(weights.shape[0]):
+            total = 0.0
+            moment = 0.0
+            for j in range(means.size):
+                term = weights[k, j] * terms[j]
+                total += term
+                moment += means[j] * term
+            out[k, i] = moment / total if total > 1e-250 else math.nan  # so small that its terms have underflown
+
+
+@jit
 def mixture(values, log_weights, means, std, log_density, mean):
     count, size = values.shape
     terms = np.empty(means.size)

@@ -1,5 +1,7 @@
 """The hot loops in array operations, for NumPy and CuPy alike; same names and results as `cpu`."""
 
+import numpy as np
+
 from ..backend import array_module
 
 
@@ -35,6 +37,32 @@ def interpolate(values, table, radius, inverse_variance):
         index = xp.minimum(position.astype(int), last - 1)
         left = nodes[index]
         u[...] = (left + (position - index) * (nodes[index + 1] - left) - u) * inverse_variance
+
+
+def draw(values, accept, alias, means, radius, inverse_variance, seeds):
+    """u -> (mu - u) / std^2 in place, with a component mean mu drawn given u: `interpolate`, but at random.
+
+    values (K, n); accept, alias (K, nodes, L): Walker's alias tables of the components given u on a regular grid
+    of [-radius, radius], between whose nodes the nearer is likelier; seeds (K,) uint64.
+    """
+    xp = array_module(values)
+    last, size = accept.shape[1] - 1, accept.shape[2]
+    for k, u in enumerate(values):
+        bits = uniform_bits(xp.arange(1, u.size + 1, dtype=np.uint64), seeds[k])
+        low, high = (half.astype(float) * 2.0**-32 for half in (bits & np.uint64(0xFFFFFFFF), bits >> np.uint64(32)))
+        node = xp.minimum(xp.clip((u + radius) * (last / (2 * radius)), 0, last) + low, last).astype(int)
+        component = (high * size).astype(int)
+        own = high * size - component < accept[k, node, component]
+        mean = means[xp.where(own, component, alias[k, node, component])]
+        u[...] = (mean - u) * inverse_variance
+
+
+def uniform_bits(counter, seed):
+    """64 random bits for each counter: SplitMix64 (Steele et al., OOPSLA 2014, doi 10.1145/2660193.2660195)."""
+    bits = seed + counter * np.uint64(0x9E3779B97F4A7C15)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
 
 
 def mixture(values, log_weights, means, std, log_density, mean):
