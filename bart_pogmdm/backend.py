@@ -28,12 +28,12 @@ def array_module(array):
 
 
 def kernels(array):
-    """The hot loops for the array: compiled for NumPy, written in array operations otherwise."""
+    """The hot loops for the array: compiled by numba for NumPy, written in CUDA for CuPy."""
     if array_module(array) is np:
         from .kernels import cpu
         return cpu
-    from .kernels import generic
-    return generic
+    from .kernels import cuda
+    return cuda
 
 
 def fftn(array, axes=(-2, -1), overwrite=False):
@@ -97,9 +97,16 @@ def share(work, count, image):
 
 
 def complex_normal(rng, like):
-    """Noise of standard deviation 1 in real and imaginary part, like a complex array; drawn on the CPU everywhere."""
-    shape = (*like.shape[:-1], 2 * like.shape[-1])
-    return array_module(like).asarray(rng.standard_normal(shape, real_dtype(like.dtype)).view(like.dtype))
+    """Noise of standard deviation 1 in real and imaginary part, like a complex array; the same on every device."""
+    out, seed = array_module(like).empty(like.shape, like.dtype), rng.integers(2**64, dtype=np.uint64)
+    planes = out.reshape(-1, *like.shape[-2:])
+
+    def work(pieces):
+        for part in pieces:
+            kernels(out).normal(planes[part], seed, part.start * planes[0].size)
+
+    share(work, len(planes), planes[0])
+    return out
 
 
 def available_memory():
@@ -112,8 +119,14 @@ def available_memory():
 
 
 def inner(left, right):
-    """Re <left, right> as a Python number."""
-    return float((left.conj() * right).real.sum())
+    """Re <left, right>: a Python number; on a GPU an array of no dimensions, for to read it is to wait."""
+    total = (left.conj() * right).real.sum()
+    return float(total) if array_module(left) is np else total
+
+
+def at_least(number, floor):
+    """max(number, floor) of a result of `inner`, without reading it."""
+    return max(number, floor) if isinstance(number, float) else array_module(number).maximum(number, floor)
 
 
 def complex_dtype(dtype):

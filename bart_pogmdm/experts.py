@@ -58,21 +58,18 @@ class Experts:
         spread = self.weights @ (kernel * self.means**2) / np.maximum(self.weights @ kernel, 1e-30)
         return (1 - spread / variance) / variance
 
-    def table(self, sigma):
-        """The activations at one noise level, ready for `kernels.interpolate`."""
-        from .kernels.cpu import mixture_means
+    def table(self, sigma, xp=np, dtype=float):
+        """The activations at one noise level, ready for `kernels.interpolate`, of an array module and a real type."""
         std = self.std(sigma)
         radius = float(self.means[-1] + TABLE_REACH * std)
-        nodes = np.linspace(0, radius, TABLE_NODES // 2 + 1)
-        means = np.empty((len(self.weights), nodes.size))
-        mixture_means(nodes, self.weights, self.means, std, means)
-        if underflown := np.isnan(means).any(0).nonzero()[0].tolist():
-            means[:, underflown] = self._mixture(np.tile(nodes[underflown], (len(means), 1)), sigma)[1]
-        return Table(np.concatenate([-means[:, :0:-1], means], 1), radius, 1 / std**2)
+        nodes = xp.linspace(0, radius, TABLE_NODES // 2 + 1)
+        means = xp.empty((len(self.weights), nodes.size))
+        kernels(means).mixture_means(nodes, xp.asarray(self.weights), xp.asarray(self.means), std, means)
+        return Table(xp.concatenate([-means[:, :0:-1], means], 1).astype(dtype), radius, 1 / std**2)
 
 
-    def latents(self, sigma):
-        """The components given a response at one noise level, ready for `kernels.draw`."""
+    def latents(self, sigma, xp=np, dtype=float):
+        """The components given a response at one noise level, ready for `kernels.draw`; as `table`."""
         from .kernels.cpu import alias_tables
         std = self.std(sigma)
         radius = float(self.means[-1] + LATENT_REACH * std)
@@ -85,7 +82,7 @@ class Experts:
         probabilities /= probabilities.sum(-1, keepdims=True)
         for distributions, table, others in zip(probabilities, accept, alias):
             alias_tables(distributions, table, others)
-        return Latents(accept, alias, self.means, radius, 1 / std**2)
+        return Latents(xp.asarray(accept), xp.asarray(alias), xp.asarray(self.means, dtype), radius, 1 / std**2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,10 +92,6 @@ class Table:
     means: np.ndarray
     radius: float
     inverse_variance: float
-
-    def to(self, xp, dtype):
-        """The same table as an array of a module and a real type."""
-        return Table(xp.asarray(self.means, dtype), self.radius, self.inverse_variance)
 
     def apply(self, responses, part):
         """phi in place on real and imaginary part of the responses (K', ny, nx) of a slice of the filters."""
@@ -117,14 +110,9 @@ class Latents:
     radius: float
     inverse_variance: float
 
-    def to(self, xp, dtype):
-        """The same tables as arrays of a module and a real type."""
-        return Latents(xp.asarray(self.accept), xp.asarray(self.alias), xp.asarray(self.means, dtype), self.radius,
-                       self.inverse_variance)
-
-    def apply(self, responses, part, seeds):
+    def apply(self, responses, part, seed):
         """(mu - u) / std^2, mu the mean of a component drawn given u, in place as in `Table.apply`."""
         values = responses.view(self.means.dtype).reshape(len(responses), -1)
         real = values.dtype.type
         kernels(values).draw(values, self.accept[part], self.alias[part], self.means, real(self.radius),
-                             real(self.inverse_variance), seeds[part])
+                             real(self.inverse_variance), seed, part.start)

@@ -5,7 +5,7 @@ import numpy as np
 from .backend import array_module
 
 OUTER_PART = 0.15
-RAYLEIGH_MEDIAN = (2 * np.log(2)) ** 0.5
+RAYLEIGH_MEDIAN = float(2 * np.log(2)) ** 0.5
 
 
 def estimate(kspace, mask):

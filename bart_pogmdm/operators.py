@@ -54,6 +54,11 @@ class Sampling:
         return cls(xp.ascontiguousarray(xp.fft.ifftshift(mask), dtype))
 
     @cached_property
+    def count(self):
+        """Number of samples of one coil."""
+        return float(self.mask.sum())
+
+    @cached_property
     def axes(self):
         """The axes that are transformed: those along which the mask varies."""
         mask = self.mask
@@ -77,6 +82,11 @@ class CoilModel:
 
     sampling: Sampling
     sens: np.ndarray
+
+    @cached_property
+    def is_trivial(self):
+        """Whether there is one coil that sees everything as it is."""
+        return len(self.sens) == 1 and bool((self.sens == 1).all())
 
     def _forward(self, image, coils):
         sens = self.sens[coils]

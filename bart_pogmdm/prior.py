@@ -105,9 +105,8 @@ class PoGMDM:
                 responses.real, responses.imag = (experts.activation(values, sigma)
                                                   for values in (responses.real, responses.imag))
         else:
-            table = _table(self, float(sigma)).to(array_module(image), real_dtype(image.dtype))
-            activate = table.apply
-        scores = [_exponent(self, float(sigma)) * self._pull_back(plane, activate) for plane in planes]
+            activate = _table(self, float(sigma), array_module(image), real_dtype(image.dtype)).apply
+        scores = [self._pull_back(plane, activate, _exponent(self, float(sigma))) for plane in planes]
         return array_module(image).stack(scores).reshape(image.shape) if image.ndim > 2 else scores[0]
 
     def drawn_score(self, image, sigma, rng):
@@ -116,13 +115,13 @@ class PoGMDM:
         alpha sum_k gamma_k K_k^T (mu_k - u_k) / std^2 of an image (ny, nx).  Given the drawn mu_k, p_sigma^(1/alpha)
         is a Gaussian: this is alpha times the gradient of its logarithm, `curvature` alpha times its precision.
         """
-        seeds = rng.integers(2**64, size=NUM_FILTERS, dtype=np.uint64)
-        latents = _latents(self, float(sigma)).to(array_module(image), real_dtype(image.dtype))
-        drawn = self._pull_back(image, lambda responses, part: latents.apply(responses, part, seeds))
-        return _exponent(self, float(sigma)) * drawn
+        seed = rng.integers(2**64, dtype=np.uint64)
+        latents = _latents(self, float(sigma), array_module(image), real_dtype(image.dtype))
+        return self._pull_back(image, lambda responses, part: latents.apply(responses, part, seed),
+                               _exponent(self, float(sigma)))
 
-    def _pull_back(self, image, activate):
-        """sum_k gamma_k K_k^T f(gamma_k K_k x) with f in place: activate(responses, slice of the filters)."""
+    def _pull_back(self, image, activate, factor):
+        """factor sum_k gamma_k K_k^T f(gamma_k K_k x) with f in place: activate(responses, slice of the filters)."""
         xp, dtype = array_module(image), complex_dtype(image.dtype)
         loops, maps = kernels(image), _spectra(self, image.shape, dtype, xp)
         spectrum = fftn(image.astype(dtype))
@@ -137,7 +136,7 @@ class PoGMDM:
                 loops.combine(maps[k], fftn(responses, overwrite=True), total)
             return total
 
-        score = ifftn(sum(share(work, NUM_FILTERS, spectrum)), overwrite=True)
+        score = factor * ifftn(sum(share(work, NUM_FILTERS, spectrum)), overwrite=True)
         return (score if image.dtype.kind == "c" else score.real).astype(image.dtype, copy=False)
 
     def denoise(self, image, sigma):
@@ -208,13 +207,13 @@ def _exponent(prior, sigma):
 
 
 @lru_cache(maxsize=64)
-def _table(prior, sigma):
-    return prior.experts.table(sigma)
+def _table(prior, sigma, xp, dtype):
+    return prior.experts.table(sigma, xp, dtype)
 
 
 @lru_cache(maxsize=2)
-def _latents(prior, sigma):
-    return prior.experts.latents(sigma)
+def _latents(prior, sigma, xp, dtype):
+    return prior.experts.latents(sigma, xp, dtype)
 
 
 SHAPES = {"lowpass": (9,), "directional": (17, 17), "gains": (NUM_FILTERS,),

@@ -106,7 +106,7 @@ def recon(kspace, mask=None, *, method=None, samples=None, prior=None, iteration
 
     def report(state):
         if callback:
-            callback(Step(next(counter), total, state.sigma, state.residual_std, state.image, state.sens))
+            callback(Step(next(counter), total, state.sigma, float(state.residual_std), state.image, state.sens))
 
     for number, index in enumerate(np.ndindex(loop)):
         try:
@@ -177,7 +177,7 @@ def _recon_slice(kspace, mask, prior, method, iterations, samples, seed, noise_s
                  report):
     """Image (ny, nx), sens (J, ny, nx), std (None without samples) and facts of one slice; the samples go to `kept`."""
     kspace = _checked(kspace, mask)
-    noise_std = noise.estimate(kspace, mask) if noise_std is None else float(noise_std)
+    noise_std = float(noise.estimate(kspace, mask) if noise_std is None else noise_std)
     scale = _scale(kspace)
     given_rss = None if sens is None else _rss(sens)
     unit_sens = None if sens is None else _divide(sens, given_rss)  # the prior knows images of maximum 1

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from . import schedule
-from .backend import array_module, complex_normal, fftn, ifftn, inner
+from .backend import array_module, at_least, complex_normal, fftn, ifftn, inner
 from .operators import CoilModel, Sampling
 from .sens import SensFit
 from .solvers import conjugate_gradients
@@ -36,8 +36,9 @@ class Data:
 
     def variances(self, power):
         """Variance v of the likelihood, and of the residual, at a residual power ||A x - z||^2."""
-        residual_var = power / (float(self.sampling.mask.sum()) * len(self.samples)) / 2
-        return max((TEMPERATURE * self.noise_std) ** 2, CONTINUATION * residual_var, LEAST_VARIANCE), residual_var
+        residual_var = power / (2 * self.sampling.count * len(self.samples))
+        least = max((TEMPERATURE * self.noise_std) ** 2, LEAST_VARIANCE)
+        return at_least(CONTINUATION * residual_var, least), residual_var
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +61,10 @@ def graduated_map(prior, data, start, *, iterations):
     Each step minimises the quadratic majoriser of -log p_sigma(x) + ||A x - z||^2 / (2 v), which is
     diagonal in Fourier space, then the sensitivities follow.
     """
-    image, sens, coefficients = start.image, start.sens, start.coefficients
-    previous = image
+    image, coefficients = start.image, start.coefficients
+    previous, model = image, CoilModel(data.sampling, start.sens)
     levels = zip(schedule.graduated(iterations), schedule.momentum(iterations), schedule.sens_weights(iterations))
     for sigma, momentum, weight in levels:
-        model = CoilModel(data.sampling, sens)
         extrapolated = image + momentum * (image - previous)
         gradient, power = model.gradient(extrapolated, data.samples)
         variance, residual_var = data.variances(power)
@@ -73,8 +73,8 @@ def graduated_map(prior, data, start, *, iterations):
         previous, image = image, extrapolated + newton_step(model, hessian, descent, variance, IMAGE_CG)
         if data.fit:
             coefficients = data.fit.update(image, coefficients, variance + residual_var, weight, SENS_CG)
-            sens = data.fit.maps.forward(coefficients)
-        yield State(image, sens, coefficients, sigma, residual_var**0.5)
+            model = CoilModel(data.sampling, data.fit.maps.forward(coefficients))
+        yield State(image, model.sens, coefficients, sigma, residual_var**0.5)
 
 
 def gibbs(prior, data, start, rng, *, sigma, sweeps):
@@ -85,11 +85,10 @@ def gibbs(prior, data, start, rng, *, sigma, sweeps):
     majorise-minimise step for perturbed data (exact for one coil, by CG for several).
     Kuric et al., The Gaussian latent machine, arXiv 2505.12836.
     """
-    image, sens, coefficients = start.image, start.sens, start.coefficients
+    image, coefficients, model = start.image, start.coefficients, CoilModel(data.sampling, start.sens)
     hessian, temperature = prior.curvature(image.shape, sigma, array_module(image)), prior.exponent(sigma)
-    variance, residual_var = data.variances(CoilModel(data.sampling, sens).gradient(image, data.samples)[1])
+    variance, residual_var = data.variances(model.gradient(image, data.samples)[1])
     for _ in range(sweeps):
-        model = CoilModel(data.sampling, sens)
         gradient, power = model.gradient(image, data.samples)
         noise = data.sampling.mask * complex_normal(rng, data.samples)
         perturbation = model.adjoint(noise) / variance**0.5 + _filter(hessian**0.5, complex_normal(rng, image))
@@ -98,8 +97,8 @@ def gibbs(prior, data, start, rng, *, sigma, sweeps):
         if data.fit:
             coefficients = data.fit.draw(image, coefficients, variance + residual_var, schedule.LAST_SENS_WEIGHT,
                                          SENS_CG, temperature, rng)
-            sens = data.fit.maps.forward(coefficients)
-        yield State(image, sens, coefficients, sigma, data.variances(power)[1] ** 0.5)
+            model = CoilModel(data.sampling, data.fit.maps.forward(coefficients))
+        yield State(image, model.sens, coefficients, sigma, data.variances(power)[1] ** 0.5)
 
 
 def diffusion(prior, data, start, rng, *, sigmas, num_corrector, likelihood_step, snr, update_sens):
@@ -136,7 +135,7 @@ def _correct(prior, image, sigma, snr, rng):
     Y. Song et al., Score-based generative modeling through stochastic differential equations, arXiv 2011.13456.
     """
     score, noise = prior.score(image, sigma), complex_normal(rng, image)
-    step = 2 * snr**2 * inner(noise, noise) / max(inner(score, score), 1e-30)
+    step = 2 * snr**2 * inner(noise, noise) / at_least(inner(score, score), 1e-30)
     return image + step * score + (2 * step) ** 0.5 * noise
 
 
@@ -160,7 +159,7 @@ def ascend(prior, data, start, *, sigma, steps):
 def newton_step(model, hessian, descent, variance, iterations):
     """d with (A^H A / v + H) d = descent, H diagonal in Fourier space: exact for one coil, by CG for several."""
     mask = model.sampling.mask
-    if len(model.sens) == 1 and bool((model.sens == 1).all()):
+    if model.is_trivial:
         return _filter(1 / (hessian + mask / variance), descent)
     inverse = 1 / (hessian + (0.15 + 0.85 * mask) / variance)
     return conjugate_gradients(lambda image: model.normal(image) / variance + _filter(hessian, image), descent,

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .backend import array_module, complex_normal, dst1, kernels, real_dtype, share
+from .backend import array_module, at_least, complex_normal, dst1, kernels, real_dtype, share
 from .operators import Sampling, ifft2c, resample, resize
 from .solvers import conjugate_gradients
 
@@ -77,8 +77,8 @@ def smooth(maps, weight):
     L = D^T D is the five-point Laplacian with zeros beyond the border, diagonal under the DST of type I.
     """
     rows, columns = (4 * np.sin(np.pi * np.arange(1, n + 1) / (2 * (n + 1))) ** 2 for n in maps.shape[-2:])
-    spectrum = array_module(maps).asarray(1 / (1 + weight * (rows[:, None] + columns)), real_dtype(maps.dtype))
-    return dst1(spectrum * dst1(maps))
+    laplacian = array_module(maps).asarray(rows[:, None] + columns, real_dtype(maps.dtype))
+    return dst1(dst1(maps) / (1 + weight * laplacian))
 
 
 def h1_step(sampling, samples, image, sens, inverse_step):
@@ -87,7 +87,7 @@ def h1_step(sampling, samples, image, sens, inverse_step):
     mu is at least max |x|^2: a longer step would not be stable.
     """
     xp = array_module(image)
-    inverse_step = max(inverse_step, float((xp.abs(image) ** 2).max()))
+    inverse_step = at_least(xp.abs(image).max() ** 2, inverse_step)
     residual = sampling.forward(sens * image) - samples
     return smooth(sens - image.conj() * sampling.adjoint(residual) / inverse_step, 1 / inverse_step)
 

@@ -1,6 +1,8 @@
 """Conjugate gradients, the one linear solver of the reconstruction."""
 
-from .backend import array_module, inner
+import numpy as np
+
+from .backend import array_module, at_least, inner
 
 
 def conjugate_gradients(normal, rhs, start=None, *, iterations, precondition=None):
@@ -12,18 +14,20 @@ def conjugate_gradients(normal, rhs, start=None, *, iterations, precondition=Non
     xp = array_module(rhs)
     solution = xp.zeros_like(rhs) if start is None else start
     residual = rhs if start is None else rhs - normal(start)
-    direction, energy, enough = None, 0.0, 0.0
+    direction, energy, enough, tiny = None, 0.0, 0.0, float(xp.finfo(rhs.dtype).tiny)
     for _ in range(iterations):
         step = residual if precondition is None else precondition(residual)
         previous, energy = energy, inner(residual, step)
-        if energy <= enough:
+        if xp is np and energy <= enough:
             break
         if direction is None:
             direction, enough = step, energy * float(xp.finfo(rhs.dtype).eps)
         else:
-            direction = step + energy / previous * direction
+            direction = step + energy / at_least(previous, tiny) * direction
         image = normal(direction)
-        length = energy / inner(direction, image)
+        length = energy / at_least(inner(direction, image), tiny)
+        if xp is not np:  # to break would mean to wait for the number: stand still instead
+            length = length * (energy > enough)
         solution = solution + length * direction
         residual = residual - length * image
     return solution

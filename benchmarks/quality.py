@@ -11,22 +11,15 @@ import time
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import binary_fill_holes
 
 from bart_pogmdm import BartError, bart, recon
+from bart_pogmdm.evaluate.metrics import psnr
 from bart_pogmdm.io import to_bart
 
 NEWTON_STEPS = (8, 9, 10)
 PICS = {"TV": ("T:3:0:{}", (0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03)),
         "l1-wavelet": ("W:3:0:{}", (0.001, 0.002, 0.003, 0.005, 0.01))}
 METHODS = ("nlinv", *PICS, "pogmdm")
-
-
-def psnr(image, reference):
-    inside = binary_fill_holes(reference > 0.1 * reference.max())
-    magnitude, truth = np.abs(image)[inside], reference[inside]
-    scale = (magnitude @ truth) / (magnitude @ magnitude)
-    return 10 * np.log10(reference.max() ** 2 / np.mean((scale * magnitude - truth) ** 2))
 
 
 def compare(kspace, mask, reference):

@@ -1,10 +1,36 @@
-"""A stand-in for CuPy where there is no GPU: NumPy arrays that, like CuPy's, refuse to meet NumPy's own."""
+"""A stand-in for CuPy where there is no GPU: NumPy arrays that, like CuPy's, refuse to meet NumPy's own.
 
+The CUDA kernels run, too: their source compiled as plain C++, one block of one thread for each row of the grid.
+"""
+
+import ctypes
+import shutil
+import subprocess
 import sys
 import types
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import pytest
 import scipy.fft
+
+from bart_pogmdm.kernels import cuda
+
+SHIM = """
+#include <cmath>
+#define __global__
+#define __device__ static
+#define __shared__
+#define __align__(n) alignas(n)
+#define __syncthreads()
+using namespace std;
+static struct { long x, y; } blockIdx, blockDim = {1, 1}, gridDim = {1, 1}, threadIdx;
+char memory[1 << 20];
+extern "C" void set_row(long row) { blockIdx.y = row; }
+#line 1 "kernels.cu"
+"""
 
 
 class ndarray(np.ndarray):
@@ -54,8 +80,44 @@ class _Module(types.ModuleType):
         return value if isinstance(value, type) or not callable(value) else _strict(value, name)
 
 
+def _argument(value):
+    """A kernel's argument as CuPy would pass it."""
+    if isinstance(value, np.ndarray):
+        assert isinstance(value, ndarray), "a kernel got a NumPy array"
+        return ctypes.c_void_p(value.ctypes.data)
+    if isinstance(value, (int, np.uint64)):
+        return ctypes.c_uint64(int(value) % 2**64)
+    return ctypes.c_float(value) if isinstance(value, np.float32) else ctypes.c_double(value)
+
+
+class _Kernels:
+    """The module of kernels for one type of real numbers."""
+
+    def __init__(self, real):
+        with TemporaryDirectory() as folder:
+            source, library = Path(folder, "kernels.cpp"), Path(folder, "kernels.so")
+            source.write_text(SHIM + cuda.SOURCE.read_text())
+            subprocess.run(["g++", "-O1", "-shared", "-fPIC", "-std=gnu++17", "-Wall", "-Werror", f"-DREAL={real}",
+                            str(source), "-o", str(library)], check=True)
+            self._library = ctypes.CDLL(str(library))
+
+    def get_function(self, name):
+        def launch(grid, block, arguments, shared_mem):
+            assert shared_mem <= 48 << 10 and grid[0] >= 1 and block[0] <= 1024
+            for row in range(grid[1]):
+                self._library.set_row(ctypes.c_long(row))
+                getattr(self._library, name)(*map(_argument, arguments))
+        return launch
+
+
+_kernels = lru_cache(_Kernels)
+
+
 def install(monkeypatch):
     """Make `import cupy` and `import cupyx.scipy.fft` find the stand-in; returns it."""
+    if not shutil.which("g++"):
+        pytest.skip("the CUDA kernels need g++ to run as plain C++")
+    monkeypatch.setattr(cuda, "_module", _kernels)
     cupy, fft = _Module("cupy", np), _Module("cupyx.scipy.fft", scipy.fft)
     cupy.ndarray = ndarray
     packages = {"cupyx": _Module("cupyx", None), "cupyx.scipy": _Module("cupyx.scipy", None)}

@@ -11,6 +11,7 @@ from conftest import simulate
 
 from bart_pogmdm import bridge, cli, install, io, recon
 from bart_pogmdm.io import to_bart
+from bart_pogmdm.methods import Diffusion
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -62,6 +63,29 @@ def test_options_reach_the_reconstruction(folder):
     assert "prior: brain-mr" in run.stderr
 
 
+def test_samples(folder):
+    """Mean, std and the samples themselves are those of Python; -N is a switch alone, and with a number the levels."""
+    kspace = io.read(folder / "ksp")
+    run = pogmdm("-i3", "--samples", 2, "-s4", "--keep", "all", "ksp", "mean", "sens", "std", cwd=folder)
+    assert (run.returncode, run.stderr) == (0, "")
+    expected = recon(kspace, samples=2, iterations=3, seed=4, keep_samples=True)
+    assert expected.info["method"] == "gibbs"
+    for name, array in (("mean", expected.image), ("std", expected.std), ("all", expected.samples)):
+        np.testing.assert_allclose(io.read(folder / name).reshape(array.shape), array, atol=1e-6)
+    assert io.read(folder / "all").shape[15] == 2
+    assert pogmdm("-i3", "-s4", "ksp", "mean", "sens", "std", cwd=folder).returncode == 0
+    np.testing.assert_allclose(io.read(folder / "std").reshape(expected.std.shape),
+                               recon(kspace, samples=10, iterations=3, seed=4).std, atol=1e-6)
+    words = ["--method", "diffusion", "--samples", 1, "--come-closer", 0.3, "-K2"]
+    method = Diffusion(num_levels=20, num_corrector=2, come_closer=0.3)
+    for levels in (["-N", 20], ["-N20"], ["--levels", 20]):
+        assert pogmdm(*words, *levels, "ksp", "out", cwd=folder).returncode == 0
+        np.testing.assert_allclose(io.read(folder / "out"), recon(kspace, method=method, samples=1).image, atol=1e-6)
+    assert pogmdm(*words, "-N20", "-N", "ksp", "out", cwd=folder).returncode == 0
+    np.testing.assert_allclose(io.read(folder / "out"),
+                               recon(kspace, method=method, samples=1, normalize=False).image, atol=1e-6)
+
+
 def test_higher_dimensions(folder):
     kspace = io.read(folder / "ksp")
     io.write({folder / "stack": np.concatenate([kspace, 1j * kspace], axis=10)})
@@ -76,7 +100,8 @@ def test_help_has_barts_layout(tmp_path):
     lines = run.stdout.splitlines()
     assert run.returncode == 0 and not run.stderr
     assert lines[0] == ("Usage: pogmdm [-i d] [-p <file>] [-s d] [-S] [-N] [-I <file>] [-d d] [--prior <file>]"
-                        " [--noise f] <kspace> <output> [<sensitivities>]")
+                        " [--noise f] [--method <string>] [--samples d] [--keep <file>] [--levels d] [-K d]"
+                        " [--come-closer f] <kspace> <output> [<sensitivities>] [<std>]")
     assert lines[1] == "" and lines[-1].startswith("-h ") and lines[-1].endswith(" help")
     table = lines[len(lines) - len(cli.OPTIONS) - 1:]
     column = max(len(line.split("  ")[0]) for line in table) + 4
@@ -142,9 +167,19 @@ def spoil(folder, what):
     ("", ["-i", "many", "ksp", "out"], "argument -i: invalid int value: 'many'"),
     ("", ["-i", "0", "ksp", "out"], "iterations: expected a positive integer, got 0"),
     ("", ["--noise", "-1", "ksp", "out"], "noise_std: expected a number >= 0"),
-    ("", ["ksp"], "expected <kspace> <output> [<sensitivities>], got 1 file names"),
-    ("", [], "expected <kspace> <output> [<sensitivities>], got 0 file names"),
-    ("", ["ksp", "a", "b", "c"], "got 4 file names"),
+    ("", ["ksp"], "expected <kspace> <output> [<sensitivities>] [<std>], got 1 file names"),
+    ("", [], "expected <kspace> <output> [<sensitivities>] [<std>], got 0 file names"),
+    ("", ["ksp", "a", "b", "c", "d"], "got 5 file names"),
+    ("", ["ksp", "a", "b", "a"], "output a would overwrite another file of this call"),
+    ("", ["--keep", "ksp", "ksp", "a"], "output ksp would overwrite another file of this call"),
+    ("", ["--samples", "0", "ksp", "out"], "samples: expected a positive integer, got 0"),
+    ("", ["--method", "best", "ksp", "out"], "method: expected map, gibbs, diffusion"),
+    ("", ["--method", "map", "ksp", "a", "b", "c"], "<std> and --keep go with --method gibbs or diffusion, got map"),
+    ("", ["--method", "map", "--samples", "2", "ksp", "a"], "samples: method map draws none"),
+    ("", ["-K", "2", "ksp", "out"], "--levels, -K and --come-closer go with --method diffusion"),
+    ("", ["--method", "diffusion", "-N", "1", "ksp", "out"], "num_levels: expected an integer >= 2, got 1"),
+    ("", ["--method", "diffusion", "--come-closer", "99", "ksp", "out"], "come_closer: expected a number between"),
+    ("", ["--samples", "1000000000", "--keep", "all", "ksp", "out"], "samples: keeping 1000000000 needs"),
     ("", ["ksp", ".."], "'..' is not a file name"),
     ("", ["", "out"], "'' is not a file name"),
     ("", ["ksp", "-"], "streams are not supported"),

@@ -5,6 +5,7 @@ from conftest import psnr, simulate
 
 from bart_pogmdm import PoGMDM, noise, recon
 from bart_pogmdm.io import to_bart
+from bart_pogmdm.methods import Diffusion, Gibbs
 from bart_pogmdm.operators import ifft2c
 
 QUICK = {"iterations": 4}
@@ -57,6 +58,16 @@ def test_precision_is_kept(small, dtype):
     assert result.image.dtype == result.sens.dtype == np.dtype(dtype)
     reference = recon(small[0], small[1], **QUICK).image
     assert np.linalg.norm(result.image - reference) < 1e-3 * np.linalg.norm(reference)
+
+
+@pytest.mark.parametrize("method", [None, Gibbs(chains=1, burn_in=0, thin=1), Diffusion(num_levels=3)])
+@pytest.mark.parametrize("noise_std", [None, np.float64(0.01)])
+def test_single_precision_stays_single(small, method, noise_std):
+    """Not only in the result: one double-precision scalar on the way would double the work."""
+    seen = set()
+    recon(small[0], small[1], method=method, noise_std=noise_std, **QUICK,
+          callback=lambda step: seen.update((step.image.dtype, step.sens.dtype)))
+    assert seen == {np.dtype(np.complex64)}
 
 
 def test_masks(small):

@@ -27,6 +27,14 @@ def psnr(image, reference):
     return float(10 * np.log10(reference.max() ** 2 / np.mean(error**2)))
 
 
+def ssim(image, reference):
+    """Structural similarity (Z. Wang et al., IEEE TIP 13, 2004), the mean over the object, after `fit_scale`."""
+    from skimage.metrics import structural_similarity
+    scaled = (fit_scale(image, reference) * np.abs(image)).astype(reference.dtype)
+    similarity = structural_similarity(scaled, reference, data_range=float(reference.max()), full=True)[1]
+    return float(similarity[object_of(reference)].mean())
+
+
 def coverage(image, std, reference):
     """Part of the object where |image| +- 1.645 std holds the reference: 0.9 for a calibrated normal posterior."""
     return float(np.mean(standardised_error(image, std, reference) <= NORMAL_90))

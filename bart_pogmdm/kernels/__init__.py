@@ -1,1 +1,1 @@
-"""The hot loops: `cpu` compiled by numba, `generic` in array operations (the slow twin, and the one for CuPy)."""
+"""The hot loops: `cpu` compiled by numba, `cuda` for CuPy, and `generic` in array operations, the slow twin of both."""

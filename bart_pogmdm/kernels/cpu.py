@@ -71,25 +71,40 @@ def interpolate(values, table, radius, inverse_variance):
 
 
 @jit
-def draw(values, accept, alias, means, radius, inverse_variance, seeds):
+def random_bits(counter, seed):
+    bits = seed + counter * np.uint64(0x9E3779B97F4A7C15)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
+
+
+@jit
+def normal(out, seed, first):
+    flat = out.reshape(-1)
+    for i in range(flat.size):
+        bits = random_bits(np.uint64(first + i + 1), seed)
+        radius = math.sqrt(-2 * math.log((np.float64(bits >> np.uint64(32)) + 0.5) * 2.0**-32))
+        angle = 2 * math.pi * 2.0**-32 * np.float64(bits & np.uint64(0xFFFFFFFF))
+        flat[i] = complex(radius * math.cos(angle), radius * math.sin(angle))
+
+
+@jit
+def draw(values, accept, alias, means, radius, inverse_variance, seed, first_row):
     count, size = values.shape
     last = accept.shape[1] - 1
     components = accept.shape[2]
     real = values.dtype.type
     per_step = real(last) / (radius + radius)
     for k in range(count):
-        bits = seeds[k]
+        stream = random_bits(np.uint64(first_row + k), seed)
         for i in range(size):
             u = values[k, i]
-            bits += np.uint64(0x9E3779B97F4A7C15)
-            mixed = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            mixed = mixed ^ (mixed >> np.uint64(31))
+            bits = random_bits(np.uint64(i + 1), stream)
             position = (u + radius) * per_step
             position = position if position > 0 else real(0)  # also where u is NaN
-            position = min(position, real(last)) + np.float64(mixed & np.uint64(0xFFFFFFFF)) * 2.0**-32
+            position = min(position, real(last)) + np.float64(bits & np.uint64(0xFFFFFFFF)) * 2.0**-32
             node = min(np.int64(position), last)
-            place = np.float64(mixed >> np.uint64(32)) * 2.0**-32 * components
+            place = np.float64(bits >> np.uint64(32)) * 2.0**-32 * components
             component = np.int64(place)
             if place - component >= accept[k, node, component]:
                 component = np.int64(alias[k, node, component])
@@ -127,6 +142,21 @@ def alias_tables(probabilities, accept, alias):
 
 
 @jit
+def _mean_of_mixture(u, weights, means, scaling):
+    nearest = math.inf
+    for j in range(means.size):
+        if weights[j] > 0:
+            nearest = min(nearest, abs(u - means[j]))
+    total = 0.0
+    moment = 0.0
+    for j in range(means.size):
+        term = weights[j] * math.exp(scaling * (nearest**2 - (u - means[j]) ** 2)) if weights[j] > 0 else 0.0
+        total += term
+        moment += means[j] * term
+    return moment / total
+
+
+@jit
 def mixture_means(nodes, weights, means, std, out):
     # The components of all filters are the same, so their exponentials are, too.
     terms = np.empty(means.size)
@@ -145,7 +175,7 @@ def mixture_means(nodes, weights, means, std, out):
                 term = weights[k, j] * terms[j]
                 total += term
                 moment += means[j] * term
-            out[k, i] = moment / total if total > 1e-250 else math.nan  # so small that its terms have underflown
+            out[k, i] = moment / total if total > 1e-250 else _mean_of_mixture(u, weights[k], means, scaling)
 
 
 @jit

@@ -1,4 +1,4 @@
-"""The hot loops in array operations, for NumPy and CuPy alike; same names and results as `cpu`."""
+"""The hot loops in array operations: what `cpu` and `cuda` compute under the same names."""
 
 import numpy as np
 
@@ -39,17 +39,17 @@ def interpolate(values, table, radius, inverse_variance):
         u[...] = (left + (position - index) * (nodes[index + 1] - left) - u) * inverse_variance
 
 
-def draw(values, accept, alias, means, radius, inverse_variance, seeds):
+def draw(values, accept, alias, means, radius, inverse_variance, seed, first_row):
     """u -> (mu - u) / std^2 in place, with a component mean mu drawn given u: `interpolate`, but at random.
 
     values (K, n); accept, alias (K, nodes, L): Walker's alias tables of the components given u on a regular grid
-    of [-radius, radius], between whose nodes the nearer is likelier; seeds (K,) uint64.
+    of [-radius, radius], between whose nodes the nearer is likelier; row k draws from stream first_row + k of the seed.
     """
     xp = array_module(values)
     last, size = accept.shape[1] - 1, accept.shape[2]
+    streams = random_bits(xp.arange(first_row, first_row + len(values), dtype=np.uint64), seed)
     for k, u in enumerate(values):
-        bits = uniform_bits(xp.arange(1, u.size + 1, dtype=np.uint64), seeds[k])
-        low, high = (half.astype(float) * 2.0**-32 for half in (bits & np.uint64(0xFFFFFFFF), bits >> np.uint64(32)))
+        low, high = _halves(random_bits(xp.arange(1, u.size + 1, dtype=np.uint64), streams[k]))
         node = xp.minimum(xp.clip((u + radius) * (last / (2 * radius)), 0, last) + low, last).astype(int)
         component = (high * size).astype(int)
         own = high * size - component < accept[k, node, component]
@@ -57,12 +57,35 @@ def draw(values, accept, alias, means, radius, inverse_variance, seeds):
         u[...] = (mean - u) * inverse_variance
 
 
-def uniform_bits(counter, seed):
+def normal(out, seed, first):
+    """Standard normal real and imaginary parts (Box and Muller); element i takes random bits first + i + 1."""
+    counter = array_module(out).arange(first + 1, first + 1 + out.size, dtype=np.uint64)
+    low, high = _halves(random_bits(counter, seed))
+    radius, angle = (-2 * np.log(high + 2.0**-33)) ** 0.5, 2 * np.pi * low
+    out[...] = (radius * np.cos(angle) + 1j * radius * np.sin(angle)).reshape(out.shape)
+
+
+def _halves(bits):
+    """The low and the high half of random bits, as numbers in [0, 1)."""
+    return ((half.astype(float) * 2.0**-32) for half in (bits & np.uint64(0xFFFFFFFF), bits >> np.uint64(32)))
+
+
+def random_bits(counter, seed):
     """64 random bits for each counter: SplitMix64 (Steele et al., OOPSLA 2014, doi 10.1145/2660193.2660195)."""
     bits = seed + counter * np.uint64(0x9E3779B97F4A7C15)
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return bits ^ (bits >> np.uint64(31))
+
+
+def mixture_means(nodes, weights, means, std, out):
+    """Posterior means of the component means at nodes (n,), float64;  weights (K, L) -> out (K, n)."""
+    xp = array_module(nodes)
+    for k in range(len(weights)):
+        with np.errstate(divide="ignore"):
+            terms = xp.log(weights[k])[:, None] - ((nodes - means[:, None]) / std) ** 2 / 2
+        terms = xp.exp(terms - terms.max(0))
+        out[k] = means @ terms / terms.sum(0)
 
 
 def mixture(values, log_weights, means, std, log_density, mean):
