@@ -84,16 +84,81 @@ def share(work, count, image):
     """[work(pieces), …]: the indices 0..count-1 shared among the threads, each share in pieces (slices).
 
     A piece holds as many arrays like `image` as the cache takes.  The shares depend on nothing but
-    `count` and the machine, so sums over them are reproducible.  A GPU gets one share of one piece.
+    `count` and the machine, so sums over them are reproducible.  A GPU gets one share, of one piece if that fits.
     """
     if array_module(image) is not np:
-        return [work([slice(0, count)])]
+        return _share_on_device(work, count, image)
     step = max(1, CACHE_BYTES // image.nbytes)
     threads = 1 if hasattr(_in_pool, "flag") else min(NUM_THREADS, count)
     bounds = [count * i // threads for i in range(threads + 1)]
     shares = [[slice(i, min(i + step, stop)) for i in range(start, stop, step)]
               for start, stop in pairwise(bounds)]
     return list(_pool().map(work, shares)) if threads > 1 else [work(shares[0])]
+
+
+_device_pieces = {}  # (count, size of an image) -> as many pieces as the device's memory has asked for so far
+
+
+def _share_on_device(work, count, image):
+    """[work(pieces)] with more and smaller pieces each time that the memory is not enough."""
+    import cupy
+    key = count, image.nbytes
+    while True:
+        pieces = _device_pieces.setdefault(key, 1)
+        bounds = [count * i // pieces for i in range(pieces + 1)]
+        try:
+            return [work([slice(*bound) for bound in pairwise(bounds)])]
+        except cupy.cuda.memory.OutOfMemoryError as error:
+            if pieces == count:
+                raise MemoryError("the GPU's memory does not hold even single images of"
+                                  f" {image.nbytes / 2**20:.3g} MiB: use the CPU") from error
+        _device_pieces[key] = min(2 * pieces, count)
+        cupy.get_default_memory_pool().free_all_blocks()
+
+
+PLAN_PART = 8  # FFT plans may keep this part of the device's memory
+
+
+def choose(device, array):
+    """The array module for `device`: that of the array for None, numpy for "cpu", cupy for "gpu", the best for "auto".
+
+    Raises ValueError for another word, or where there is no GPU to be had.
+    """
+    if device is None:
+        return array_module(array)
+    if device not in ("cpu", "gpu", "auto"):
+        raise ValueError(f"device: expected cpu, gpu or auto, got {device!r}")
+    try:
+        return np if device == "cpu" else _gpu()
+    except ValueError:
+        if device == "auto":
+            return np
+        raise
+
+
+def _gpu():
+    """cupy with a device.  ValueError where either is missing: it can be imported without one."""
+    try:
+        import cupy
+        if cupy.cuda.runtime.getDeviceCount() < 1:
+            raise ValueError("no CUDA device was found")
+        cupy.fft.config.get_plan_cache().set_memsize(cupy.cuda.runtime.memGetInfo()[1] // PLAN_PART)
+    except ImportError as error:
+        raise ValueError("no CUDA device can be used: CuPy is not installed"
+                         " (pip install 'bart_pogmdm[cuda12]' or [cuda13])") from error
+    except RuntimeError as error:  # of the CUDA runtime: no driver, no permission
+        raise ValueError(f"no CUDA device can be used ({error})") from error
+    return cupy
+
+
+def move(array, xp):
+    """The array as one of another module; None stays None."""
+    if array is None or array_module(array) is xp:
+        return array
+    if xp is np:
+        return array.get()
+    array = np.asarray(array)
+    return xp.asarray(array.astype(array.dtype.newbyteorder("="), copy=False))
 
 
 def complex_normal(rng, like):

@@ -25,6 +25,7 @@ OPTIONS = (
     ("-I", "<file>", "file", "Image to start from"),
     ("-d", "d", "level", "Debug level (default: BART_DEBUG_LEVEL, or 2)"),
     ("--prior", "<file>", "file", "Prior (default: the one of the package)"),
+    ("-g", None, "", "Use a GPU (also with BART_GPU=1)"),
     ("--noise", "f", "std", "Noise of the data per real and imaginary part (default: estimated)"),
     ("--method", "<string>", "name", "map, gibbs or diffusion (default: map; gibbs with --samples or <std>)"),
     ("--samples", "d", "num", "Number of samples of the posterior, whose mean is the output (default: 10)"),
@@ -100,6 +101,12 @@ def _debug_level(given):
         return INFO
 
 
+def _asked_for_gpu():
+    """Whether BART_GPU, as BART reads it, is set."""
+    text = os.environ.get("BART_GPU", "")
+    return text.isdecimal() and int(text) > 0
+
+
 def reconstruct(argv):
     """`pogmdm [options] <kspace> <output> [<sensitivities>]`."""
     args = _parse(argv)
@@ -130,7 +137,8 @@ def reconstruct(argv):
 
         result = recon(kspace, pattern, method=method, samples=args.samples, prior=args.prior,
                        iterations=30 if args.i is None else args.i, noise_std=args.noise, start=start,
-                       normalize=not args.N, keep_samples=bool(keep), seed=args.s or 0, callback=advance)
+                       normalize=not args.N, keep_samples=bool(keep), seed=args.s or 0,
+                       device="gpu" if args.g or _asked_for_gpu() else None, callback=advance)
     _stop_if_told()
     if level >= DEBUG:
         print(*(f"{key}: {value}" for key, value in result.info.items()), sep="\n", file=sys.stderr)

@@ -95,14 +95,16 @@ class CoilModel:
         return self.sampling.forward(images)
 
     def _adjoint(self, samples_of, image):
-        """sum_j conj(c_j) F^H z_j over pieces z = samples_of(coils)."""
+        """sum_j conj(c_j) F^H z_j over pieces z, number = samples_of(coils), and the sum of the numbers."""
         def work(pieces):
-            out = array_module(image).zeros_like(image)
+            out, total = array_module(image).zeros_like(image), 0
             for coils in pieces:
-                kernels(out).combine(self.sens[coils], self.sampling.adjoint(samples_of(coils)), out)
-            return out
+                samples, number = samples_of(coils)
+                total = total + number
+                kernels(out).combine(self.sens[coils], self.sampling.adjoint(samples), out)
+            return out, total
 
-        return sum(share(work, len(self.sens), image))
+        return map(sum, zip(*share(work, len(self.sens), image)))
 
     def forward(self, image):
         """A x, (J, ny, nx)."""
@@ -110,19 +112,16 @@ class CoilModel:
 
     def adjoint(self, samples):
         """A^H z, (ny, nx), for samples that are zero where the mask is."""
-        return self._adjoint(lambda coils: samples[coils].copy(), samples[0])
+        return next(self._adjoint(lambda coils: (samples[coils].copy(), 0), samples[0]))
 
     def normal(self, image):
         """A^H A x."""
-        return self._adjoint(lambda coils: self._forward(image, coils), image)
+        return next(self._adjoint(lambda coils: (self._forward(image, coils), 0), image))
 
     def gradient(self, image, samples):
         """Gradient of ||A x - z||^2 / 2 and the residual power: A^H (A x - z), ||A x - z||^2."""
-        powers = {}
-
         def residual(coils):
             difference = self._forward(image, coils) - samples[coils]
-            powers[coils.start] = inner(difference, difference)
-            return difference
+            return difference, inner(difference, difference)
 
-        return self._adjoint(residual, image), sum(powers[first] for first in sorted(powers))
+        return tuple(self._adjoint(residual, image))

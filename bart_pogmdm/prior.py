@@ -230,7 +230,11 @@ def load_prior(path=None):
     """
     if not isinstance(path, (str, os.PathLike, type(None))):
         raise TypeError(f"prior: expected a PoGMDM or a path, got {type(path).__name__}")
-    path = DEFAULT_PRIOR if path is None else Path(path)
+    return _load(DEFAULT_PRIOR) if path is None else _load.__wrapped__(Path(path))
+
+
+@lru_cache(maxsize=1)
+def _load(path):
     try:
         if not zipfile.is_zipfile(path) and path.exists():
             raise ValueError("no zip archive")

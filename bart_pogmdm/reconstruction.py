@@ -2,18 +2,18 @@
 
 import numbers
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 import numpy as np
 
 from . import layout, noise
-from .backend import array_module, available_memory, complex_dtype, real_dtype
+from .backend import array_module, available_memory, choose, complex_dtype, move, real_dtype
 from .io import BATCH, pad_dims
 from .methods import METHODS
 from .moments import Moments, Welford
 from .operators import CoilModel, Sampling, ifft2c, resample
-from .prior import PoGMDM, load_prior
+from .prior import NUM_FILTERS, PoGMDM, load_prior
 from .samplers import LEAST_VARIANCE, Data, State
 from .sens import SensFit
 from .solvers import conjugate_gradients
@@ -52,7 +52,7 @@ class Step:
 
 
 def recon(kspace, mask=None, *, method=None, samples=None, prior=None, iterations=30, noise_std=None, sens=None,
-          start=None, normalize=True, keep_samples=False, seed=0, callback=None):
+          start=None, normalize=True, keep_samples=False, seed=0, device=None, callback=None):
     """Reconstruct image and coil sensitivities jointly from undersampled multi-coil k-space.
 
     p(x, c | z) ∝ p(x) p(c) prod_j N(z_j; M F (c_j x), noise_std^2) with the prior PoGMDM on the image and
@@ -73,15 +73,25 @@ def recon(kspace, mask=None, *, method=None, samples=None, prior=None, iteration
     normalize: report the image times the RSS of the sensitivities, and these with RSS 1.
     keep_samples: return the samples, too; they need their own memory.
     seed: each chain or sample of each slice draws from its own child of it.
+    device: "cpu", "gpu", "auto" (a GPU if there is one); None: where k-space is.  The result is where k-space is.
     callback: called with a `Step` after each iteration; its arrays are the solver's own.
 
     Returns a Result, whose info holds method, iterations, samples, noise_std, scale and the final residual_std (one
     number for each slice), the median rhat and the effective sample size ess of chains, seconds, name and hash of the
-    prior, and seed.  Raises ValueError or TypeError that names the argument, MemoryError for too many samples to keep.
+    prior, seed, and the estimated memory of the solver in bytes.  Raises ValueError or TypeError that names the
+    argument, MemoryError for too many samples to keep.
     """
     began = time.perf_counter()
     layout.check_kspace(kspace)
     xp, dtype = array_module(kspace), complex_dtype(kspace.dtype)
+    if (there := choose(device, kspace)) is not xp:
+        kspace, mask, sens, start = (array if array is None else move(array, there)
+                                     for array in (kspace, mask, sens, start))
+        result = recon(kspace, mask, method=method, samples=samples, prior=prior, iterations=iterations,
+                       noise_std=noise_std, sens=sens, start=start, normalize=normalize, keep_samples=keep_samples,
+                       seed=seed, callback=callback)
+        names = ("image", "sens", "std", "samples")
+        return replace(result, **{name: move(getattr(result, name), xp) for name in names})
     method, samples = _method(method, samples)
     prior = prior if isinstance(prior, PoGMDM) else load_prior(prior)
     if not (isinstance(iterations, (int, np.integer)) and iterations >= 1):
@@ -124,7 +134,8 @@ def recon(kspace, mask=None, *, method=None, samples=None, prior=None, iteration
             found.setdefault(key, np.empty(loop))[index] = value
     info = {"method": method.name, "iterations": int(iterations), "samples": samples,
             **{key: np.squeeze(values)[()] for key, values in found.items()},
-            "seconds": time.perf_counter() - began, "prior": prior.name, "prior_hash": prior.digest, "seed": int(seed)}
+            "seconds": time.perf_counter() - began, "prior": prior.name, "prior_hash": prior.digest, "seed": int(seed),
+            "memory": _memory(slices.shape[-3:], dtype)}
     return Result(image_out, sens_out, std_out, info, _along_batch(kept))
 
 
@@ -141,6 +152,16 @@ def _method(method, samples):
     if samples is not None and method.samples is None:
         raise ValueError(f"samples: method {method.name} draws none")
     return method, method.samples if samples is None else int(samples)
+
+
+def _memory(shape, dtype):
+    """About how many bytes the solver of one slice (J, ny, nx) works with, where all filters and coils go together.
+
+    Measured: spectra of the filters, in double precision when they are made, and their responses; samples,
+    sensitivities, noise and temporary stacks of the coils.
+    """
+    coils, ny, nx = shape
+    return (6 * NUM_FILTERS + 6 * coils) * ny * nx * np.dtype(dtype).itemsize
 
 
 def _room_for_samples(samples, shape, dtype, xp):

@@ -34,6 +34,10 @@ extern "C" void set_row(long row) { blockIdx.y = row; }
 
 
 class ndarray(np.ndarray):
+    def get(self):
+        """The NumPy array."""
+        return np.array(self)
+
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **keywords):
         for array in (*inputs, *(out or ())):
             if type(array) is np.ndarray and array.ndim:
@@ -63,6 +67,13 @@ def _strict(function, name):
             raise TypeError(f"cupy.{name}: got a NumPy array")
         return _wrap(function(*map(_plain, arguments), **{key: _plain(value) for key, value in keywords.items()}))
     return call
+
+
+class _Cuda:
+    """The part of `cupy.cuda` that is used."""
+
+    memory = types.SimpleNamespace(OutOfMemoryError=type("OutOfMemoryError", (MemoryError,), {}))
+    runtime = types.SimpleNamespace(getDeviceCount=lambda: 1, memGetInfo=lambda: (1 << 30, 1 << 30))
 
 
 class _Module(types.ModuleType):
@@ -119,7 +130,10 @@ def install(monkeypatch):
         pytest.skip("the CUDA kernels need g++ to run as plain C++")
     monkeypatch.setattr(cuda, "_module", _kernels)
     cupy, fft = _Module("cupy", np), _Module("cupyx.scipy.fft", scipy.fft)
-    cupy.ndarray = ndarray
+    cupy.ndarray, cupy.cuda = ndarray, _Cuda
+    cupy.fft = _Module("cupy.fft", np.fft)
+    cupy.fft.config = types.SimpleNamespace(get_plan_cache=lambda: types.SimpleNamespace(set_memsize=lambda size: None))
+    cupy.get_default_memory_pool = lambda: types.SimpleNamespace(free_all_blocks=lambda: None)
     packages = {"cupyx": _Module("cupyx", None), "cupyx.scipy": _Module("cupyx.scipy", None)}
     packages["cupyx"].scipy, packages["cupyx.scipy"].fft = packages["cupyx.scipy"], fft
     for name, module in {"cupy": cupy, **packages, "cupyx.scipy.fft": fft}.items():

@@ -1,0 +1,86 @@
+"""The GPU: one score against the bandwidth of a copy, MAP, Algorithm 1, ten Gibbs samples, and the same on the CPU.
+
+usage: gpu.py [JSON_FILE]    prints a table; medians of seconds, device and CPU in the same run
+
+Algorithm 1 is timed on the CPU with 20 of its 1000 levels and multiplied by 50.
+"""
+
+import json
+import sys
+import time
+
+import numpy as np
+
+from bart_pogmdm import load_prior, recon
+from bart_pogmdm.backend import choose, move
+from bart_pogmdm.evaluate import masks, simulate
+from bart_pogmdm.methods import Diffusion, Gibbs
+
+SIZES = {"640 x 372, 16 coils": ((640, 372), 16), "320 x 320, 8 coils": ((320, 320), 8)}
+REPEATS, SCORES = 3, 20
+LEVELS, CPU_LEVELS = 1000, 20
+
+
+def seconds(work, cupy, repeats=REPEATS):
+    """Median time of work(), the device's queue empty before and after; the first call is not counted."""
+    times = []
+    for _ in range(repeats + 1):
+        cupy.cuda.Device().synchronize()
+        began = time.perf_counter()
+        work()
+        cupy.cuda.Device().synchronize()
+        times.append(time.perf_counter() - began)
+    return float(np.median(times[1:]))
+
+
+def bandwidth(cupy, size=1 << 28):
+    """Bytes per second of a device-to-device copy, reading and writing counted."""
+    source = cupy.zeros(size, cupy.uint8)
+    target = cupy.empty_like(source)
+    return 2 * size / seconds(lambda: cupy.copyto(target, source), cupy, 20)
+
+
+def times(kspace, mask, image, levels, repeats, cupy):
+    """Seconds of each method on the device of the arrays."""
+    prior = load_prior()
+    return {"score": seconds(lambda: [prior.score(image, 0.05) for _ in range(SCORES)], cupy) / SCORES,
+            "map": seconds(lambda: recon(kspace, mask), cupy, repeats),
+            "gibbs, 10 samples": seconds(lambda: recon(kspace, mask, method=Gibbs()), cupy, repeats),
+            "diffusion, N = 1000, M = 1": LEVELS / levels * seconds(
+                lambda: recon(kspace, mask, method=Diffusion(num_levels=levels), samples=1), cupy, 1)}
+
+
+def measure(shape, coils, cupy):
+    image = np.random.default_rng(0).random(shape)
+    image = np.cumsum(np.cumsum(image - image.mean(), 0), 1)
+    image = (np.abs(image) / np.abs(image).max()).astype(np.complex64)
+    mask = masks.cartesian(shape, 4, 0)
+    arrays = simulate.kspace(image, coils, 0.01, 0) * mask, mask, image
+    row = {"gpu": times(*(move(array, cupy) for array in arrays), LEVELS, REPEATS, cupy),
+           "cpu": times(*arrays, CPU_LEVELS, 1, cupy)}
+    # The least that a score moves: 20 spectra, and responses in and out of 2 FFTs of 2 passes and an activation.
+    row["score GB/s"] = 20 * 11 * image.nbytes / row["gpu"]["score"] / 1e9
+    return row
+
+
+def main(target=None):
+    cupy = choose("gpu", None)
+    name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    results = {"device": name, "copy GB/s": bandwidth(cupy) / 1e9}
+    print(f"{name}: copy {results['copy GB/s']:.0f} GB/s\n\n| size | what | GPU s | CPU s | ratio |\n|---|---|---|---|---|")
+    for size, (shape, coils) in SIZES.items():
+        results[size] = row = measure(shape, coils, cupy)
+        for what, value in row["gpu"].items():
+            print(f"| {size} | {what} | {value:.4g} | {row['cpu'][what]:.4g} | {row['cpu'][what] / value:.0f} |")
+        part = row["score GB/s"] / results["copy GB/s"]
+        print(f"| {size} | score: {row['score GB/s']:.0f} GB/s, {part:.0%} of copy | | | |", flush=True)
+    if target:
+        with open(target, "w", encoding="ascii") as file:
+            json.dump(results, file, indent=1)
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except ValueError as error:
+        sys.exit(f"ERROR: {error}")

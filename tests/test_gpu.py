@@ -1,0 +1,152 @@
+"""The whole loop on CuPy arrays: on a GPU where there is one, and always on the stand-in of `strict_cupy`."""
+
+import os
+import subprocess
+import sys
+import tracemalloc
+
+import numpy as np
+import pytest
+import strict_cupy
+from conftest import simulate
+from properties import assert_adjoint, random_complex
+
+from bart_pogmdm import backend, io, recon
+from bart_pogmdm import prior as prior_module
+from bart_pogmdm.io import to_bart
+from bart_pogmdm.methods import Diffusion, Gibbs
+from bart_pogmdm.operators import CoilModel, Sampling
+from bart_pogmdm.sens import SobolevMaps
+
+METHODS = {"map": None, "gibbs": Gibbs(chains=2, burn_in=1, thin=1), "diffusion": Diffusion(num_levels=6)}
+
+
+@pytest.fixture(params=["stand-in", "gpu"])
+def cupy(request, monkeypatch):
+    if request.param == "stand-in":
+        return strict_cupy.install(monkeypatch)
+    try:
+        return backend.choose("gpu", None)
+    except ValueError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def small():
+    return simulate((40, 36), coils=4)
+
+
+def relative(result, expected):
+    return np.linalg.norm(backend.move(result, np) - expected) / np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(np.complex64, 1e-5), (np.complex128, 1e-10)])
+def test_prior(cupy, prior, rng, dtype, tolerance):
+    x = (random_complex(rng, (2, 40, 36)) / 5).astype(dtype)
+    for sigma in (0.02, 0.3):
+        assert relative(prior.score(cupy.asarray(x), sigma), prior.score(x, sigma)) < tolerance
+        assert relative(prior.score(cupy.asarray(x), sigma, exact=True), prior.score(x, sigma, exact=True)) < tolerance
+        np.testing.assert_allclose(prior.potential(cupy.asarray(x), sigma), prior.potential(x, sigma), rtol=1e-6)
+    draws = [prior.drawn_score(array, 0.1, np.random.default_rng(1)) for array in (cupy.asarray(x[0]), x[0])]
+    assert relative(*draws) < 2e-2  # a response next to the border of two components may fall on either side
+
+
+def test_operators(cupy, rng):
+    mask, sens = cupy.asarray(rng.random((24, 20)) < 0.4), cupy.asarray(random_complex(rng, (3, 24, 20)))
+    model = CoilModel(Sampling.centred(mask, float), sens)
+    maps = SobolevMaps.on_grid((24, 20), (24, 20), np.complex128, cupy)
+
+    def on_device(function):
+        return lambda x: backend.move(function(cupy.asarray(x)), np)
+
+    assert_adjoint(on_device(model.forward), on_device(model.adjoint), (24, 20), (3, 24, 20), rng,
+                   restrict=backend.move(model.sampling.mask, np))
+    assert_adjoint(on_device(maps.forward), on_device(maps.adjoint), (3, *maps.weight.shape), (3, 24, 20), rng)
+    x = cupy.asarray(random_complex(rng, (2, 7, 10)))
+    assert relative(backend.dst1(x), backend.dst1(backend.move(x, np))) < 1e-12
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_same_seed_same_result_as_on_the_cpu(cupy, small, name):
+    kspace, mask, _ = small
+    expected = recon(kspace, mask, method=METHODS[name], iterations=5, seed=3)
+    device = recon(cupy.asarray(kspace), cupy.asarray(mask), method=METHODS[name], iterations=5, seed=3)
+    assert type(device.image) is type(device.sens) is cupy.ndarray
+    moved = recon(kspace, mask, method=METHODS[name], iterations=5, seed=3, device="gpu")
+    assert type(moved.image) is type(moved.sens) is np.ndarray
+    tolerance = {"map": 1e-4, "gibbs": 0.05, "diffusion": 1e-3}[name]
+    for result in (device, moved):
+        assert relative(result.image, expected.image) < tolerance
+        assert (result.std is None) == (name == "map")
+
+
+def test_memory_is_about_the_estimate(small, monkeypatch):
+    cupy = strict_cupy.install(monkeypatch)
+    kspace, mask, _ = simulate((200, 180), coils=8)
+    kspace, mask = cupy.asarray(kspace), cupy.asarray(mask)
+    for method in (None, Gibbs(chains=1, burn_in=0, thin=1)):
+        recon(kspace, mask, method=method, iterations=1)  # tables and compiled code stay
+        prior_module._spectra.cache_clear()
+        tracemalloc.start()
+        estimate = recon(kspace, mask, method=method, iterations=2).info["memory"]
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert 0.7 < peak / estimate < 1.2
+
+
+def test_smaller_pieces_where_memory_is_short(cupy, small, monkeypatch):
+    kspace, mask, _ = small
+    expected = recon(cupy.asarray(kspace), cupy.asarray(mask), iterations=2)
+    pieces = {}
+    monkeypatch.setattr(backend, "_device_pieces", pieces)
+    forward = Sampling.forward
+
+    def short(self, images):
+        if len(images) > 1:
+            raise cupy.cuda.memory.OutOfMemoryError(images.nbytes, 0)
+        return forward(self, images)
+
+    model = CoilModel(Sampling.centred(cupy.asarray(mask), np.float32), expected.sens)
+    whole, power = model.gradient(expected.image, 0 * expected.sens)
+    with monkeypatch.context() as patch:
+        patch.setattr(Sampling, "forward", short)
+        parts, same = model.gradient(expected.image, 0 * expected.sens)
+    assert 4 in pieces.values()
+    assert relative(parts, backend.move(whole, np)) < 1e-6 and np.isclose(float(same), float(power))
+    with monkeypatch.context() as patch:
+        patch.setattr(Sampling, "forward", lambda self, images: short(self, np.empty(9)))
+        with pytest.raises(MemoryError, match="does not hold even single images"):
+            model.normal(expected.image)
+
+
+def test_without_a_gpu(small, tmp_path):
+    try:
+        backend.choose("gpu", None)
+    except ValueError as error:
+        assert "no CUDA device" in str(error)
+    else:
+        pytest.skip("there is a GPU")
+    assert recon(small[0], small[1], iterations=1, device="auto").image.shape == (40, 36)
+    with pytest.raises(ValueError, match="no CUDA device"):
+        recon(small[0], small[1], device="gpu")
+    with pytest.raises(ValueError, match="device: expected cpu, gpu or auto, got 'tpu'"):
+        recon(small[0], small[1], device="tpu")
+    io.write({tmp_path / "ksp": to_bart(small[0])})
+    command = [sys.executable, "-m", "bart_pogmdm", "-i1"]
+    for words, value, code in ((["-g"], "", 1), ([], "1", 1), ([], "0", 0)):
+        run = subprocess.run([*command, *words, "ksp", "out"], cwd=tmp_path, capture_output=True, text=True,
+                             check=False, env={**os.environ, "BART_GPU": value})
+        assert run.returncode == code and run.stderr.startswith("ERROR: no CUDA device" if code else "")
+        assert (tmp_path / "out.cfl").exists() == (code == 0)
+
+
+def test_cupy_without_a_driver(small, monkeypatch):
+    """It can be imported, and then fails when asked for devices."""
+    cupy = strict_cupy.install(monkeypatch)
+
+    def fail():
+        raise RuntimeError("cudaErrorInsufficientDriver")
+
+    monkeypatch.setattr(cupy.cuda.runtime, "getDeviceCount", fail)
+    with pytest.raises(ValueError, match=r"no CUDA device can be used .*InsufficientDriver"):
+        recon(small[0], small[1], device="gpu")
