@@ -1,11 +1,12 @@
 """The commands `bart pogmdm` and `bart-pogmdm`.  The help must be quick: what computes is imported when needed."""
 
-import argparse
 import os
 import shlex
 import signal
 import sys
 from importlib import import_module
+
+from .parser import Parser
 
 USAGE = "pogmdm"
 DESCRIPTION = """\
@@ -50,13 +51,8 @@ def help_text():
                       *(f"{left:{width}}{text}" for left, text in rows)])
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        raise ValueError(f"{message} (`{USAGE} -h` shows the usage)")
-
-
 def _parse(argv):
-    parser = _Parser(prog=USAGE, add_help=False, allow_abbrev=False)
+    parser = Parser(prog=USAGE, add_help=False, allow_abbrev=False)
     parser.add_argument("-h", "--help", action="store_true")
     for flag, kind, _, _ in OPTIONS:
         parser.add_argument(flag, **({"type": TYPES[kind]} if kind else {"action": "store_true"}))

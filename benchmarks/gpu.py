@@ -67,7 +67,8 @@ def main(target=None):
     cupy = choose("gpu", None)
     name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
     results = {"device": name, "copy GB/s": bandwidth(cupy) / 1e9}
-    print(f"{name}: copy {results['copy GB/s']:.0f} GB/s\n\n| size | what | GPU s | CPU s | ratio |\n|---|---|---|---|---|")
+    print(f"{name}: copy {results['copy GB/s']:.0f} GB/s\n")
+    print("| size | what | GPU s | CPU s | ratio |\n" + "|---" * 5 + "|")
     for size, (shape, coils) in SIZES.items():
         results[size] = row = measure(shape, coils, cupy)
         for what, value in row["gpu"].items():

@@ -1,6 +1,5 @@
 """`bart-pogmdm show`: a prior as a picture and as text."""
 
-import argparse
 import io
 import json
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..io import replace
+from ..parser import Parser
 from ..prior import EXPONENT, NUM_FILTERS, load_prior
 
 LEVELS = (0.0, 0.025, 0.05, 0.1, 0.2)
@@ -69,14 +69,9 @@ def text(prior):
     return "\n".join(lines)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        raise ValueError(f"show: {message}")
-
-
 def show(argv):
     """Print a prior as text, and draw it."""
-    parser = _Parser(prog="bart-pogmdm show", description="Show a prior: filters with gains, potentials at several "
+    parser = Parser(prog="bart-pogmdm show", description="Show a prior: filters with gains, potentials at several "
                      "noise levels, and weights as PNG; numbers and provenance as text.")
     parser.add_argument("prior", nargs="?", metavar="prior.npz", help="default: the one of the package")
     parser.add_argument("--out", type=Path, metavar="FILE.png", help="default: the name of the prior with .png, here")

@@ -1,22 +1,18 @@
 """`bart-pogmdm train`: a prior from one's own images."""
 
-import argparse
 import subprocess
 import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from ..parser import Parser
+
 HELD_OUT = 20  # without --validation, one image in so many is kept aside
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        raise ValueError(f"train: {message}")
-
-
 def _parser():
-    parser = _Parser(prog="bart-pogmdm train", description=(
+    parser = Parser(prog="bart-pogmdm train", description=(
         "Learn a prior from magnitude images. Writes OUT, and beside it OUT.ckpt to resume from and OUT.csv, the log. "
         "Under torchrun all processes share each step."))
     add = parser.add_argument

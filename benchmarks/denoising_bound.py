@@ -1,0 +1,80 @@
+"""How well one Tweedie step with 20 shearlets can denoise at all: the prior's structure without its mixtures.
+
+usage: denoising_bound.py [SIGMA] [STEPS] [SHARED_DATA_FOLDER]    (.05, 2000; half a second a step on one core)
+
+x - sum_k K_k^T f_k(K_k x) at a single noise level: the 20 shearlets of h and P, both learned, normalised as those of
+the prior, and for every filter a free odd function f_k, piecewise linear on 97 nodes.  At that level every prior of this
+structure is a special case, so the PSNR printed, on the images of the validation, is about what they can reach at most.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bart_pogmdm import shearlets
+from bart_pogmdm.train import images, loop
+
+PATCH, NODES, REACH = 128, 97, 1.5
+RATES = {"lowpass": 1e-3, "directional": 5e-4, "factors": 1e-2}
+
+
+class Shrinkage(torch.nn.Module):
+    def __init__(self, sigma):
+        super().__init__()
+        start = loop.start()
+        self.lowpass, self.directional = (torch.nn.Parameter(torch.tensor(np.array(array), dtype=torch.float32))
+                                          for array in (start.lowpass, start.directional))
+        self.factors = torch.nn.Parameter(torch.sigmoid(torch.linspace(4, -12, NODES)).repeat(20, 1))
+        self.width = 0.2 * sigma  # the nodes are dense at zero: regular in asinh(u / width)
+
+    def forward(self, noisy):
+        filters = shearlets.filter_bank(self.lowpass, self.directional)
+        ny, nx = noisy.shape[1:]
+        padded = torch.nn.functional.pad(filters, (0, nx - shearlets.SUPPORT, 0, ny - shearlets.SUPPORT))
+        spectra = torch.fft.fft2(torch.roll(padded, (-shearlets.HALF, -shearlets.HALF), (1, 2)))
+        spectra = shearlets.normalise(spectra, shearlets.overlap(filters))
+        responses = torch.view_as_real(torch.fft.ifft2(spectra * torch.fft.fft2(noisy)[:, None]))
+        last = NODES - 1
+        per_step = last / np.arcsinh(REACH / self.width)
+        place = (torch.asinh(responses.abs() / self.width) * per_step).clamp(max=last - 1e-3)
+        node = place.detach().long()
+        index = torch.arange(20)[:, None, None, None] * NODES + node
+        left, right = self.factors.flatten()[index], self.factors.flatten()[index + 1]
+        shrunk = torch.view_as_complex(responses * (left + (place - node) * (right - left)))
+        return noisy - torch.fft.ifft2((spectra.conj() * torch.fft.fft2(shrunk)).sum(1))
+
+
+def validate(model, held_out, sigma):
+    rng = np.random.default_rng(0)
+    errors = []
+    for image in held_out:
+        noisy = torch.tensor((image + sigma * rng.standard_normal(image.shape)).astype(np.complex64))
+        errors.append(np.mean((model(noisy[None])[0].real.numpy() - image) ** 2))
+    return float(np.mean(-10 * np.log10(errors)))
+
+
+def main(sigma=0.05, steps=2000, folder=Path(__file__).resolve().parents[2] / "shared" / "data"):
+    sigma, steps, folder = float(sigma), int(steps), Path(folder) / "train"
+    series, held_out = (images.load([folder / name], PATCH)[0] for name in ("train.h5", "validation.h5"))
+    held_out, model = loop.validation_images(held_out), Shrinkage(sigma)
+    optimizer = torch.optim.Adam([{"params": [getattr(model, name)], "lr": rate} for name, rate in RATES.items()])
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1, 2 * (1 - step / steps)))
+    config = loop.Config(steps=steps, patch=PATCH, sigma_min=sigma, sigma_max=sigma)
+    for step in range(steps):
+        clean, noise, _ = loop.batch_of(series, config, step)
+        loss = torch.view_as_real(model(clean + sigma * noise) - clean).square().mean() / sigma**2
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        with torch.no_grad():
+            model.lowpass /= model.lowpass.sum()
+            model.directional /= model.directional.abs().sum()
+            if (step + 1) % 200 == 0:
+                print(f"step {step + 1}: loss {loss.item():.4f}, {validate(model, held_out, sigma):.2f} dB", flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
