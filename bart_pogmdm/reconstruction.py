@@ -13,7 +13,7 @@ from .io import BATCH, pad_dims
 from .methods import METHODS
 from .moments import Moments, Welford
 from .operators import CoilModel, Sampling, ifft2c, resample
-from .prior import NUM_FILTERS, PoGMDM, load_prior
+from .prior import NUM_FILTERS, load_prior
 from .samplers import LEAST_VARIANCE, Data, State
 from .sens import SensFit
 from .solvers import conjugate_gradients
@@ -65,7 +65,7 @@ def recon(kspace, mask=None, *, method=None, samples=None, prior=None, iteration
     method: "map", the maximum; "gibbs", mean and std around it; "diffusion", Algorithm 1 of the paper; or one of
         `methods` with its options, as Gibbs(chains=8).  None: "gibbs" where samples are asked for, else "map".
     samples: draws from the posterior; 10 where the method samples.
-    prior: a PoGMDM, the path of one, or None for the default.
+    prior: a PoGMDM, the path of one, or None for the default; for the maximum, any object with its score and curvature.
     iterations: majorise-minimise steps to the maximum ("map" and "gibbs").
     noise_std: of the data per real and imaginary part; None: estimated.
     sens: known sensitivities, of k-space's shape; None: estimated.
@@ -93,7 +93,7 @@ def recon(kspace, mask=None, *, method=None, samples=None, prior=None, iteration
         names = ("image", "sens", "std", "samples")
         return replace(result, **{name: move(getattr(result, name), xp) for name in names})
     method, samples = _method(method, samples)
-    prior = prior if isinstance(prior, PoGMDM) else load_prior(prior)
+    prior = prior if hasattr(prior, "score") else load_prior(prior)
     if not (isinstance(iterations, (int, np.integer)) and iterations >= 1):
         raise ValueError(f"iterations: expected a positive integer, got {iterations!r}")
     if noise_std is not None and not (isinstance(noise_std, numbers.Real) and 0 <= noise_std < np.inf):

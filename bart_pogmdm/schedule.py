@@ -5,7 +5,7 @@ import numpy as np
 SIGMA_START = 0.1
 SIGMA_END = 0.03
 SENS_DECAY = 0.8
-LAST_SENS_WEIGHT = 1e-3  # of drawn sensitivities, about where the decay ends
+LAST_SENS_WEIGHT = 1e-3
 
 
 def graduated(iterations):
@@ -24,8 +24,8 @@ def momentum(iterations):
 
 
 def sens_weights(iterations):
-    """The penalty on the sensitivities, loosened by SENS_DECAY each time."""
-    return [SENS_DECAY**i for i in range(iterations)]
+    """The penalty on the sensitivities, loosened by SENS_DECAY each time, down to LAST_SENS_WEIGHT."""
+    return [max(SENS_DECAY**i, LAST_SENS_WEIGHT) for i in range(iterations)]
 
 
 def exponential(sigma_min, sigma_max, levels):

@@ -3,8 +3,8 @@
 usage: denoising_bound.py [SIGMA] [STEPS] [SHARED_DATA_FOLDER]    (.05, 2000; half a second a step on one core)
 
 x - sum_k K_k^T f_k(K_k x) at a single noise level: the 20 shearlets of h and P, both learned, normalised as those of
-the prior, and for every filter a free odd function f_k, piecewise linear on 97 nodes.  At that level every prior of this
-structure is a special case, so the PSNR printed, on the images of the validation, is about what they can reach at most.
+the prior, and for every filter a free odd function f_k, piecewise linear on 97 nodes.  At that level every prior of
+this structure is a special case, so the PSNR printed, of the validation images, is about what they can reach at most.
 """
 
 import sys
@@ -55,8 +55,9 @@ def validate(model, held_out, sigma):
     return float(np.mean(-10 * np.log10(errors)))
 
 
-def main(sigma=0.05, steps=2000, folder=Path(__file__).resolve().parents[2] / "shared" / "data"):
-    sigma, steps, folder = float(sigma), int(steps), Path(folder) / "train"
+def main(sigma=0.05, steps=2000, folder=None):
+    sigma, steps = float(sigma), int(steps)
+    folder = Path(folder or Path(__file__).resolve().parents[2] / "shared" / "data") / "train"
     series, held_out = (images.load([folder / name], PATCH)[0] for name in ("train.h5", "validation.h5"))
     held_out, model = loop.validation_images(held_out), Shrinkage(sigma)
     optimizer = torch.optim.Adam([{"params": [getattr(model, name)], "lr": rate} for name, rate in RATES.items()])

@@ -17,7 +17,7 @@ METHODS = {"map": (Map(), None), "gibbs": (Gibbs(), 10),
            "diffusion, come closer": (Diffusion(come_closer=0.5), DIFFUSION_SAMPLES),
            "diffusion, come closer, sobolev": (Diffusion(come_closer=0.5, sens_update="sobolev"), DIFFUSION_SAMPLES),
            "diffusion, N = 1000": (Diffusion(), DIFFUSION_SAMPLES)}
-CASES = [f"brain16ch_mchiew_96__{mask}__0" for mask in ("cartesian4", "gaussian8", "radial24")]
+CASES = [f"brain16ch_mchiew_96__{mask}__0" for mask in ("cartesian4", "gaussian8")]
 
 
 def main(folder):

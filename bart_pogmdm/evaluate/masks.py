@@ -1,8 +1,16 @@
-"""Sampling masks on the grid of k-space, boolean (ny, nx), zero frequency at n // 2, drawn from a seed."""
+"""Sampling masks on the grid of k-space, boolean (ny, nx), zero frequency at n // 2, drawn from a seed.
+
+`named` makes one from a word: a kind and a number, as cartesian4, horizontal4, radial24, spiral4, gaussian8, poisson8.
+"""
+
+import re
 
 import numpy as np
 
+from ..bridge import bart
+
 ACS_FRACTION = 0.08
+BISECTIONS = 8
 
 
 def cartesian(shape, acceleration, seed, *, acs_fraction=ACS_FRACTION, horizontal=False):
@@ -33,11 +41,53 @@ def gaussian(shape, acceleration, seed, *, width=1 / 6):
 
 def radial(shape, spokes):
     """Lines through the centre at multiples of the golden angle, on the nearest grid points."""
+    angles = np.arange(spokes)[:, None] * np.pi * (5**0.5 - 1) / 2
+    return _on_grid(shape, np.linspace(-0.5, 0.5, 4 * max(shape)), angles)
+
+
+def spiral(shape, acceleration, *, arms=8):
+    """Archimedean spirals, evenly rotated, `acceleration` grid points apart, on the nearest grid points."""
+    turns = max(shape) / (2 * arms * acceleration)
+    place = np.linspace(0, 1, int(16 * (turns + 1) * max(shape))) ** 0.5
+    return _on_grid(shape, place / 2, 2 * np.pi * (turns * place + np.arange(arms)[:, None] / arms))
+
+
+def _on_grid(shape, radius, angle):
+    """The grid points nearest to polar coordinates, the radius in parts of each side."""
     mask = np.zeros(shape, bool)
-    angles = np.arange(spokes) * np.pi * (5**0.5 - 1) / 2
-    radius = np.linspace(-0.5, 0.5, 4 * max(shape))
-    for angle in angles:
-        y, x = (np.round(n // 2 + n * radius * f(angle)).astype(int) for n, f in zip(shape, (np.sin, np.cos)))
-        inside = (y >= 0) & (y < shape[0]) & (x >= 0) & (x < shape[1])
-        mask[y[inside], x[inside]] = True
+    y, x = (np.round(n // 2 + n * radius * turn).astype(int) for n, turn in zip(shape, (np.sin(angle), np.cos(angle))))
+    inside = (y >= 0) & (y < shape[0]) & (x >= 0) & (x < shape[1])
+    mask[y[inside], x[inside]] = True
     return mask
+
+
+def poisson(shape, acceleration, seed):
+    """BART's Poisson disc of variable density with a centre of a twelfth of the side; its spacing by bisection."""
+    low, high = 1.0, acceleration
+    for _ in range(BISECTIONS):
+        spacing = (low * high) ** 0.5
+        words = ["poisson", f"-Y{shape[0]}", f"-Z{shape[1]}", f"-y{spacing}", f"-z{spacing}",
+                 f"-C{min(shape) // 12}", "-v", "-e", f"-s{seed}"]
+        mask = np.abs(bart(1, words).reshape(shape)) > 0
+        low, high = (spacing, high) if mask.mean() > 1 / acceleration else (low, spacing)
+    return mask
+
+
+KINDS = {"cartesian": cartesian, "gaussian": gaussian, "poisson": poisson,
+         "horizontal": lambda shape, number, seed: cartesian(shape, number, seed, horizontal=True),
+         "radial": lambda shape, number, seed: radial(shape, round(number)),
+         "spiral": lambda shape, number, seed: spiral(shape, number)}
+
+
+def check(word):
+    """Kind and number of a word such as cartesian4.  ValueError for a word that is none."""
+    match = re.fullmatch(r"([a-z]+)([0-9]+(?:\.[0-9]+)?)", word)
+    if not match or match[1] not in KINDS or float(match[2]) < 1:
+        raise ValueError(f"masks: expected one of {', '.join(KINDS)} with a number >= 1, as cartesian4, got {word!r}")
+    return match[1], float(match[2])
+
+
+def named(word, shape, seed):
+    """The mask of a word such as cartesian4.  ValueError for a word that is none."""
+    kind, number = check(word)
+    return KINDS[kind](shape, number, seed)

@@ -1,6 +1,7 @@
 """How near an image is to its reference, and how true its standard deviation."""
 
 import numpy as np
+from scipy.interpolate import make_lsq_spline
 from scipy.ndimage import binary_fill_holes
 from scipy.stats import spearmanr
 
@@ -27,12 +28,46 @@ def psnr(image, reference):
     return float(10 * np.log10(reference.max() ** 2 / np.mean(error**2)))
 
 
+def psnr_of_field(image, reference):
+    """As `psnr`, over the whole field of view: air counts as much as the object."""
+    error = fit_scale(image, reference) * np.abs(image) - reference
+    return float(10 * np.log10(reference.max() ** 2 / np.mean(error**2)))
+
+
 def ssim(image, reference):
     """Structural similarity (Z. Wang et al., IEEE TIP 13, 2004), the mean over the object, after `fit_scale`."""
     from skimage.metrics import structural_similarity
     scaled = (fit_scale(image, reference) * np.abs(image)).astype(reference.dtype)
     similarity = structural_similarity(scaled, reference, data_range=float(reference.max()), full=True)[1]
     return float(similarity[object_of(reference)].mean())
+
+
+def nmse(image, reference):
+    """||image - reference||^2 / ||reference||^2 inside the object, after `fit_scale`."""
+    inside = object_of(reference)
+    error = (fit_scale(image, reference) * np.abs(image) - reference)[inside]
+    return float((error @ error) / (reference[inside] @ reference[inside]))
+
+
+def fit_intensity(image, reference, knots=5):
+    """|image| with its intensities mapped by the cubic spline that fits the reference best in the object."""
+    inside = object_of(reference)
+    magnitude, truth = np.abs(image)[inside].astype(float), reference[inside]
+    order = np.argsort(magnitude, kind="stable")
+    inner = np.unique(np.quantile(magnitude, np.linspace(0, 1, knots + 2)[1:-1]))
+    ends = magnitude[order[[0, -1]]]
+    spline = make_lsq_spline(magnitude[order], truth[order], np.r_[[ends[0]] * 4, inner, [ends[1]] * 4])
+    mapped = spline(np.clip(np.abs(image), *ends))
+    return np.where(np.abs(image) < ends[0], mapped * np.abs(image) / max(ends[0], 1e-30), mapped)
+
+
+def null_space_residual(sens, coil_images, reference):
+    """Part of the energy of fully sampled coil images inside the object that no image times `sens` explains."""
+    power = np.maximum((np.abs(sens) ** 2).sum(0), 1e-30)
+    explained = sens * ((sens.conj() * coil_images).sum(0) / power)
+    left, all_ = ((np.abs(images) ** 2).sum(0)[object_of(reference)].sum() for images in (coil_images - explained,
+                                                                                          coil_images))
+    return float(left / all_)
 
 
 def coverage(image, std, reference):

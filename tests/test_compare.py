@@ -1,0 +1,223 @@
+import base64
+import csv
+import re
+
+import numpy as np
+import pytest
+from conftest import simulate
+from properties import assert_gradient, random_complex
+from skimage.metrics import structural_similarity
+
+from bart_pogmdm import bridge, cli, io, recon
+from bart_pogmdm.evaluate import compare, masks, methods, metrics
+from bart_pogmdm.evaluate import simulate as simulation
+from bart_pogmdm.evaluate.methods import METHODS
+from bart_pogmdm.evaluate.tv import CharbonnierTV
+from bart_pogmdm.io import to_bart
+from bart_pogmdm.operators import ifft2c
+
+
+@pytest.fixture(scope="module")
+def full():
+    """Fully sampled k-space of four coils, and its RSS."""
+    kspace, _, reference = simulate((48, 40), coils=4, noise_std=0.003)
+    image = reference * np.exp(0.3j * np.linspace(-1, 1, 40))
+    kspace = simulation.kspace(image, 4, 0.003, 0)
+    return kspace, np.sqrt((np.abs(ifft2c(kspace)) ** 2).sum(0)).astype(np.float32)
+
+
+@pytest.fixture
+def folder(tmp_path, full, monkeypatch):
+    np.savez(tmp_path / "scan.npz", kspace=full[0], reference=full[1])
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("word, part", [("cartesian4", 0.25), ("horizontal3", 1 / 3), ("gaussian8", 0.125)])
+def test_masks_hold_what_they_promise(word, part):
+    for shape in ((64, 48), (51, 70)):
+        mask = masks.named(word, shape, 1)
+        assert mask.shape == shape and mask.dtype == bool and abs(mask.mean() - part) < 0.02
+        assert mask[shape[0] // 2, shape[1] // 2]
+        np.testing.assert_array_equal(mask, masks.named(word, shape, 1))
+        assert (mask != masks.named(word, shape, 2)).any()
+    if word.startswith("cartesian"):
+        assert (mask == mask[:1]).all() and mask[0, 32:38].all()
+    if word.startswith("horizontal"):
+        assert (mask == mask[:, :1]).all()
+
+
+def test_radial_and_spiral_masks():
+    for word, least in (("radial24", 0.1), ("spiral4", 0.15)):
+        mask = masks.named(word, (96, 80), 0)
+        assert mask[48, 40] and least < mask.mean() < 0.7
+        assert mask[40:57, 32:49].mean() > 2 * mask[:16, :16].mean()
+
+
+def test_poisson_masks(bart):
+    mask = masks.named("poisson6", (96, 80), 3)
+    assert mask.shape == (96, 80) and abs(mask.mean() - 1 / 6) < 0.02 and mask[46:50, 38:42].all()
+
+
+def test_metrics_are_those_of_scikit_image(full, rng):
+    reference = full[1]
+    noisy = (reference + 0.05 * rng.standard_normal(reference.shape)).astype(np.float32)
+    scale = metrics.fit_scale(noisy, reference)
+    similarity = structural_similarity((scale * np.abs(noisy)).astype(np.float32), reference, win_size=7,
+                                       data_range=float(reference.max()), full=True)[1]
+    inside = metrics.object_of(reference)
+    assert abs(metrics.ssim(noisy, reference) - similarity[inside].mean()) < 1e-6
+    error = (scale * np.abs(noisy) - reference)[inside]
+    assert abs(metrics.psnr(noisy, reference) - 10 * np.log10(reference.max() ** 2 / np.mean(error**2))) < 1e-6
+    assert abs(metrics.nmse(noisy, reference) - (error**2).sum() / (reference[inside] ** 2).sum()) < 1e-6
+    for factor in (0.1, 7):
+        assert np.isclose(metrics.psnr(factor * noisy, reference), metrics.psnr(noisy, reference))
+    curved = np.sqrt(reference)
+    assert metrics.psnr(metrics.fit_intensity(curved, reference), reference) > metrics.psnr(curved, reference) + 10
+
+
+def test_null_space_residual(full, rng):
+    coil_images = ifft2c(full[0])
+    sens = coil_images / np.maximum(full[1], 1e-6)
+    assert metrics.null_space_residual(sens, coil_images, full[1]) < 1e-6
+    other = random_complex(rng, sens.shape)
+    assert metrics.null_space_residual(other, coil_images, full[1]) > 0.3
+
+
+def test_calibrated_errors_are_covered(rng):
+    reference, std = np.ones((80, 80)), np.full((80, 80), 0.1)
+    image = reference + std * rng.standard_normal((80, 80))
+    assert abs(metrics.coverage(image, std, reference) - 0.9) < 0.02
+    assert metrics.coverage(image, std / 3, reference) < 0.5
+
+
+def test_tv_is_a_gradient_and_majorised(rng):
+    tv, x = CharbonnierTV(3.0, 0.05), random_complex(rng, (12, 10))
+
+    def energy(x):
+        slopes = [np.abs(np.roll(x, -1, axis) - x) ** 2 for axis in (0, 1)]
+        return 3.0 * np.sqrt(slopes[0] + slopes[1] + 0.05**2).sum()
+
+    assert_gradient(energy, lambda x: -tv.score(x, 0.1), x, rng)
+    hessian = tv.curvature(x.shape, 0.1)
+    for size in (1e-3, 0.1, 10):
+        d = size * random_complex(rng, x.shape)
+        square = (hessian * np.abs(np.fft.fft2(d, norm="ortho")) ** 2).sum()
+        assert energy(x + d) <= energy(x) - np.vdot(tv.score(x, 0.1), d).real + square / 2 + 1e-9
+
+
+def test_joint_tv_has_converged(shared, monkeypatch):
+    """Twice the iterations at fixed sensitivities change nothing that counts."""
+    with np.load(shared("data/dev/masks.npz")) as patterns, np.load(shared("data/dev/brain16ch_mchiew_96.npz")) as data:
+        kspace, reference, mask = data["kspace"], data["reference"], patterns["brain16ch_mchiew_96__radial24__0"]
+    iterations, prior = methods.TV_ITERATIONS, CharbonnierTV(METHODS["joint-tv"].default)
+    joint = recon(kspace * mask, mask, prior=prior, iterations=iterations)
+    once, twice = (recon(kspace * mask, mask, prior=prior, sens=joint.sens, start=joint.image, iterations=n).image
+                   for n in (iterations, 2 * iterations))
+    assert abs(metrics.psnr(twice, reference) - metrics.psnr(once, reference)) < 0.05
+
+
+def test_every_method_runs(full, bart):
+    kspace, reference = full
+    mask = masks.cartesian(reference.shape, 2, 0, acs_fraction=0.4)
+    zero_filled = METHODS["zero-filled"].run(kspace, mask, None)[0]
+    for name, method in METHODS.items():
+        if name == "pogmdm-diffusion":
+            continue
+        image, std, sens = method.run(kspace, mask, method.default)
+        assert image.shape == mask.shape and (std is None) == (name != "pogmdm-mean")
+        assert metrics.psnr(image, reference) >= metrics.psnr(zero_filled, reference) - 0.1, name
+        assert sens is None or sens.shape == kspace.shape
+
+
+def run(*words):
+    return cli.main(["compare", *map(str, words)])
+
+
+def test_compare(folder, full, capsys, monkeypatch):
+    names = ["zero-filled", "joint-tv", "pogmdm", "pogmdm-mean"]
+    words = ["scan.npz", "--masks", "cartesian2", "spiral3", "--methods", *names, "--out", "out"]
+    monkeypatch.setattr("bart_pogmdm.evaluate.methods.TV_ITERATIONS", 10)
+    assert run(*words) == 0
+    with open("out/results.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 8 and {row["method"] for row in rows} == set(names)
+    assert all(float(row["psnr"]) > 15 and 0 < float(row["ssim"]) <= 1 for row in rows)
+    assert all(bool(row["coverage"]) == (row["method"] == "pogmdm-mean") for row in rows)
+    table = (folder / "out/table.md").read_text()
+    assert table.count("**") == 4 and table in capsys.readouterr().out
+    page = (folder / "out/index.html").read_text()
+    pictures = re.findall(r"data:image/png;base64,([^']+)'", page)
+    assert len(pictures) == 2 and all(base64.b64decode(p).startswith(b"\x89PNG") for p in pictures)
+    assert len(list((folder / "out/figures").glob("*.png"))) == 2
+
+    def never(*arguments):
+        raise AssertionError("computed again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(compare, "evaluate", never)
+        assert run(*words) == 0  # everything is there
+    sorted((folder / "out/images").iterdir())[0].unlink()
+    again, evaluate = [], compare.evaluate
+    monkeypatch.setattr(compare, "evaluate", lambda *arguments: again.append(1) or evaluate(*arguments))
+    assert run(*words) == 0 and len(again) == 1
+
+
+def test_sweep_and_tune(folder, capsys, monkeypatch):
+    monkeypatch.setattr("bart_pogmdm.evaluate.methods.TV_ITERATIONS", 5)
+    words = ["scan.npz", "--masks", "cartesian2", "--methods", "joint-tv"]
+    assert run(*words, "--sweep", "--out", "swept") == 0
+    assert len(list((folder / "swept/images").iterdir())) == len(METHODS["joint-tv"].sweep)
+    assert run(*words, "--tune", "scan.npz", "--out", "tuned") == 0
+    chosen = re.search(r"joint TV, weight: (\S+)", capsys.readouterr().out)[1]
+    with open("swept/results.csv") as file:
+        assert next(csv.DictReader(file))["parameter"] == chosen
+
+
+def test_methods_that_cannot_run_are_noted(folder, bart, monkeypatch):
+    """ecalib finds no calibration region; BART is missing."""
+    words = ["scan.npz", "--masks", "gaussian12", "--methods", "zero-filled", "pics-tv"]
+    assert run(*words, "--out", "uncalibrated") == 0
+    table = (folder / "uncalibrated/table.md").read_text()
+    assert "pics-tv did not run: " in table and "Calibration" in table
+    monkeypatch.setattr(bridge, "find", lambda: None)
+    assert run(*words, "--out", "without") == 0
+    assert "pics-tv did not run: BART is not installed" in (folder / "without/table.md").read_text()
+
+
+def test_other_files(folder, full):
+    io.write({"scan": to_bart(full[0])})
+    images = np.stack([full[1], full[1][::-1]]) * 1j
+    np.savez("images.npz", images=images)
+    loaded = list(compare.load(["scan", "images.npz"], coils=3))
+    assert [name for name, _, _ in loaded] == ["scan", "images-0", "images-1"]
+    assert [len(kspace) for _, kspace, _ in loaded] == [4, 3, 3]
+    assert all(reference.max() == 1 and reference.shape == (48, 40) for _, _, reference in loaded)
+    import h5py
+    with h5py.File("file.h5", "w") as file:
+        file["kspace"] = random_complex(np.random.default_rng(0), (13, 2, 20, 368), np.complex64)
+    assert [name for name, _, _ in compare.load(["file.h5"])] == [f"file-{n}" for n in range(1, 12)]
+
+
+@pytest.mark.parametrize("words, message", [
+    (["scan.npz", "--methods", "magic"], "--methods: expected some of zero-filled, "),
+    (["scan.npz", "--masks", "magic4"], "masks: expected one of cartesian, gaussian"),
+    (["scan.npz", "--masks", "cartesian"], "masks: expected one of cartesian, gaussian"),
+    (["scan.npz", "--seeds", "0"], "--seeds: expected at least 1, got 0"),
+    (["nowhere.npz"], "nowhere.npz"),
+    (["empty.npz"], "expected an array kspace or images, got other"),
+    (["part.npz"], "expected a reference or fully sampled k-space, got neither"),
+    (["narrow.h5"], "expected a width of 368 or 372, got 40"),
+    (["scan.npz", "--masks", "masks.npz"], "--masks: none for these data"),
+])
+def test_bad_input_is_named(folder, full, words, message, capsys):
+    import h5py
+    np.savez("empty.npz", other=1)
+    np.savez("masks.npz", other__cartesian__0=np.ones((48, 40), bool))
+    np.savez("part.npz", kspace=full[0] * masks.cartesian((48, 40), 3, 0))
+    with h5py.File("narrow.h5", "w") as file:
+        file["kspace"] = full[0][None]
+    assert run(*words, "--methods", "zero-filled", "--out", "out") == 1 if "--methods" not in words else \
+        run(*words, "--out", "out") == 1
+    err = capsys.readouterr().err
+    assert err.splitlines()[-1].startswith("ERROR: ") and message in err
