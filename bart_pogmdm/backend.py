@@ -60,15 +60,15 @@ def dst1(array):
     """Orthonormal DST of type I over the last two axes, its own inverse."""
     if array_module(array) is np:
         return scipy.fft.dstn(array, type=1, axes=(-2, -1), norm="ortho", workers=NUM_THREADS)
-    rows, columns = (array_module(array).asarray(_sines(n), array.dtype) for n in array.shape[-2:])
+    rows, columns = (_sines(n, array.dtype, array_module(array)) for n in array.shape[-2:])
     return rows @ array @ columns
 
 
 @lru_cache(maxsize=4)
-def _sines(n):
+def _sines(n, dtype=float, xp=np):
     """The matrix of the orthonormal DST of type I; CuPy has no fast one."""
     k = np.arange(1, n + 1)
-    return (2 / (n + 1)) ** 0.5 * np.sin(np.pi * np.outer(k, k) / (n + 1))
+    return xp.asarray((2 / (n + 1)) ** 0.5 * np.sin(np.pi * np.outer(k, k) / (n + 1)), dtype)
 
 
 @lru_cache(maxsize=1)

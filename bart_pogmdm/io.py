@@ -189,6 +189,15 @@ def check_outputs(outputs, inputs):
                 raise OSError(error.errno, f"output {name}: cannot write there ({error.strerror})") from None
 
 
+CENTRAL_SLICES = 11
+
+
+def central_slices(volume):
+    """The slices of a fastMRI volume that are used, as in the paper: a range of at most CENTRAL_SLICES."""
+    first = max(0, (len(volume) - CENTRAL_SLICES) // 2)
+    return range(first, min(first + CENTRAL_SLICES, len(volume)))
+
+
 def to_bart(array):
     """(coil, y, x) or (y, x) -> (READ, PHS1, PHS2, COIL) with READ = y, PHS1 = x, PHS2 = 1."""
     array = np.asarray(array)

@@ -87,11 +87,12 @@ def gibbs(prior, data, start, rng, *, sigma, sweeps):
     """
     image, coefficients, model = start.image, start.coefficients, CoilModel(data.sampling, start.sens)
     hessian, temperature = prior.curvature(image.shape, sigma, array_module(image)), prior.exponent(sigma)
+    root = hessian**0.5
     variance, residual_var = data.variances(model.gradient(image, data.samples)[1])
     for _ in range(sweeps):
         gradient, power = model.gradient(image, data.samples)
         noise = data.sampling.mask * complex_normal(rng, data.samples)
-        perturbation = model.adjoint(noise) / variance**0.5 + _filter(hessian**0.5, complex_normal(rng, image))
+        perturbation = model.adjoint(noise) / variance**0.5 + _filter(root, complex_normal(rng, image))
         descent = prior.drawn_score(image, sigma, rng) - gradient / variance + temperature**0.5 * perturbation
         image = image + newton_step(model, hessian, descent, variance, DRAW_CG)
         if data.fit:

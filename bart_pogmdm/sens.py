@@ -6,7 +6,7 @@ centre of k-space, so everything here works on a small grid; only the finished m
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -76,9 +76,14 @@ def smooth(maps, weight):
 
     L = D^T D is the five-point Laplacian with zeros beyond the border, diagonal under the DST of type I.
     """
-    rows, columns = (4 * np.sin(np.pi * np.arange(1, n + 1) / (2 * (n + 1))) ** 2 for n in maps.shape[-2:])
-    laplacian = array_module(maps).asarray(rows[:, None] + columns, real_dtype(maps.dtype))
-    return dst1(dst1(maps) / (1 + weight * laplacian))
+    return dst1(dst1(maps) / (1 + weight * _laplacian(maps.shape[-2:], real_dtype(maps.dtype), array_module(maps))))
+
+
+@lru_cache(maxsize=2)
+def _laplacian(shape, dtype, xp):
+    """The eigenvalues of L."""
+    rows, columns = (4 * np.sin(np.pi * np.arange(1, n + 1) / (2 * (n + 1))) ** 2 for n in shape)
+    return xp.asarray(rows[:, None] + columns, dtype)
 
 
 def h1_step(sampling, samples, image, sens, inverse_step):

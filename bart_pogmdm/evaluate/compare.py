@@ -13,14 +13,13 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import bridge
-from ..io import from_bart, read, replace
+from ..io import central_slices, from_bart, read, replace
 from ..operators import ifft2c
 from ..parser import Parser
 from . import masks, metrics, report, simulate
 from .methods import METHODS
 
-CENTRAL_SLICES = 11          # of a fastMRI volume, and
-FASTMRI_WIDTHS = (368, 372)  # only those of one of these widths, as in the paper
+FASTMRI_WIDTHS = (368, 372)  # only volumes of one of these, as in the paper
 COLUMNS = ("data", "mask", "method", "parameter", "psnr", "ssim", "nmse", "psnr_field", "psnr_spline", "coverage",
            "rank_correlation", "null_space", "seconds", "note")
 Case = namedtuple("Case", "name kspace reference mask_name mask")
@@ -60,8 +59,7 @@ def _fastmri(path):
         if volume.shape[-1] not in FASTMRI_WIDTHS:
             widths = " or ".join(map(str, FASTMRI_WIDTHS))
             raise ValueError(f"{path}: expected a width of {widths}, got {volume.shape[-1]}")
-        first = max(0, (len(volume) - CENTRAL_SLICES) // 2)
-        for number in range(first, min(first + CENTRAL_SLICES, len(volume))):
+        for number in central_slices(volume):
             kspace = volume[number].astype(np.complex64)
             kspace = kspace[None] if kspace.ndim == 2 else kspace
             yield f"{path.stem}-{number}", kspace / np.abs(kspace).max(), _reference(path, kspace, None)

@@ -21,17 +21,23 @@ def fit_scale(image, reference):
     return float((magnitude @ truth) / (magnitude @ magnitude))
 
 
+def _error(image, reference):
+    """|image| - reference, after `fit_scale`."""
+    return fit_scale(image, reference) * np.abs(image) - reference
+
+
+def _psnr(error, reference):
+    return float(10 * np.log10(reference.max() ** 2 / np.mean(error**2)))
+
+
 def psnr(image, reference):
     """In dB inside the object, to the maximum of the reference, after `fit_scale`."""
-    inside = object_of(reference)
-    error = (fit_scale(image, reference) * np.abs(image) - reference)[inside]
-    return float(10 * np.log10(reference.max() ** 2 / np.mean(error**2)))
+    return _psnr(_error(image, reference)[object_of(reference)], reference)
 
 
 def psnr_of_field(image, reference):
     """As `psnr`, over the whole field of view: air counts as much as the object."""
-    error = fit_scale(image, reference) * np.abs(image) - reference
-    return float(10 * np.log10(reference.max() ** 2 / np.mean(error**2)))
+    return _psnr(_error(image, reference), reference)
 
 
 def ssim(image, reference):
@@ -45,7 +51,7 @@ def ssim(image, reference):
 def nmse(image, reference):
     """||image - reference||^2 / ||reference||^2 inside the object, after `fit_scale`."""
     inside = object_of(reference)
-    error = (fit_scale(image, reference) * np.abs(image) - reference)[inside]
+    error = _error(image, reference)[inside]
     return float((error @ error) / (reference[inside] @ reference[inside]))
 
 
@@ -84,7 +90,7 @@ def standardised_error(image, std, reference):
 def rank_correlation(image, std, reference):
     """Spearman's, of std and absolute error, averaged over the blocks of 8 x 8 that lie at least half in the object."""
     inside = object_of(reference)
-    error = np.abs(fit_scale(image, reference) * np.abs(image) - reference)
+    error = np.abs(_error(image, reference))
     counts, errors, stds = (_block_sums(values * inside) for values in (np.ones_like(reference), error, std))
     used = counts >= BLOCK**2 / 2
     return float(spearmanr(errors[used] / counts[used], stds[used] / counts[used])[0])

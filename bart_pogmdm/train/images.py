@@ -8,7 +8,6 @@ import numpy as np
 
 from .. import io
 
-CENTRAL_SLICES = 11           # of a fastMRI volume
 KNEE_ACQUISITIONS = {"CORPD": "CORPD_FBK", "CORPDFS": "CORPDFS_FBK"}
 READABLE = (".h5", ".hdf5", ".npy", ".npz", ".cfl", ".hdr", ".ra")
 LEAST_MEAN = 0.02             # a patch of less is air
@@ -106,8 +105,8 @@ def _read_hdf5(path, acquisition):
             if acquisition and found != KNEE_ACQUISITIONS.get(acquisition, acquisition):
                 raise ValueError(f"acquisition {found}")
             volume = file["reconstruction_rss"]
-            first = max(0, (len(volume) - CENTRAL_SLICES) // 2)
-            yield from _stack(str(path), volume[first:first + CENTRAL_SLICES], f"fastMRI {path.name}", "fastMRI")
+            used = io.central_slices(volume)
+            yield from _stack(str(path), volume[used.start:used.stop], f"fastMRI {path.name}", "fastMRI")
             return
         names = []
         file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)

@@ -24,66 +24,64 @@ def _nearest_mean(weights, means, start):
 
 
 @jit
-def mixture_means(weights, variance, means, nodes, total, moment):
-    """Posterior means m(u) of the component means at nodes u >= 0, and their normalisers.
+def _components(u, means, variance, places, kernels):
+    """Number, places and kernels G_l = exp(-((u - mu_l)^2 - (u - mu_0)^2) / 2 v) of the components that count.
 
-    total = sum_l w_l G_l,  moment = sum_l mu_l w_l G_l / total,  G_l = exp(-((u - mu_l)^2 - (u - mu_0)^2) / 2 v)
-    with mu_0 the mean next to u.  The means are equispaced, so that G follows from its neighbour by two products.
+    mu_0 is the mean next to u and the first, then come those above it, then those below.  The means are equispaced, so
+    that G follows from its neighbour by two products.
     """
     count, spacing = means.size, means[1] - means[0]
     ratio = math.exp(-spacing * spacing / variance)
+    nearest = min(count - 1, max(0, round((u - means[0]) / spacing)))
+    offset = u - means[nearest]
+    found = 0
+    for direction in (1, -1):
+        kernel = 1.0
+        step = math.exp((direction * offset * spacing - 0.5 * spacing * spacing) / variance)
+        index = nearest
+        if direction < 0:
+            kernel *= step
+            step *= ratio
+            index -= 1
+        while 0 <= index < count and kernel > NEGLIGIBLE:
+            places[found], kernels[found] = index, kernel
+            found += 1
+            kernel *= step
+            step *= ratio
+            index += direction
+    return found
+
+
+@jit
+def mixture_means(weights, variance, means, nodes, total, moment):
+    """Posterior means m(u) of the component means at nodes u >= 0, and their normalisers.
+
+    total = sum_l w_l G_l,  moment = sum_l mu_l w_l G_l / total,  G_l as in `_components`.
+    """
+    places, kernels = np.empty(means.size, np.int64), np.empty(means.size)
     for t in range(nodes.size):
-        u = nodes[t]
-        nearest = min(count - 1, max(0, round((u - means[0]) / spacing)))
-        offset = u - means[nearest]
         normaliser, first = 0.0, 0.0
-        for direction in (1, -1):
-            kernel = 1.0
-            step = math.exp((direction * offset * spacing - 0.5 * spacing * spacing) / variance)
-            index = nearest
-            if direction < 0:
-                kernel *= step
-                step *= ratio
-                index -= 1
-            while 0 <= index < count and kernel > NEGLIGIBLE:
-                mass = weights[index] * kernel
-                normaliser += mass
-                first += mass * means[index]
-                kernel *= step
-                step *= ratio
-                index += direction
+        for i in range(_components(nodes[t], means, variance, places, kernels)):
+            mass = weights[places[i]] * kernels[i]
+            normaliser += mass
+            first += mass * means[places[i]]
         total[t] = normaliser
         if normaliser > 0:
             moment[t] = first / normaliser
         else:
-            moment[t] = _nearest_mean(weights, means, nearest)
+            moment[t] = _nearest_mean(weights, means, places[0])
 
 
 @jit
 def mixture_means_adjoint(variance, means, nodes, total, moment, gradient, weights_gradient):
     """Adds the gradient in the weights to `weights_gradient`."""
-    count, spacing = means.size, means[1] - means[0]
-    ratio = math.exp(-spacing * spacing / variance)
+    places, kernels = np.empty(means.size, np.int64), np.empty(means.size)
     for t in range(nodes.size):
         if gradient[t] == 0:
             continue
-        u = nodes[t]
         factor = gradient[t] / max(total[t], LEAST_TOTAL)
-        nearest = min(count - 1, max(0, round((u - means[0]) / spacing)))
-        offset = u - means[nearest]
-        for direction in (1, -1):
-            kernel = 1.0
-            step = math.exp((direction * offset * spacing - 0.5 * spacing * spacing) / variance)
-            index = nearest
-            if direction < 0:
-                kernel *= step
-                step *= ratio
-                index -= 1
-            while 0 <= index < count and kernel > NEGLIGIBLE:
-                weights_gradient[index] += factor * kernel * (means[index] - moment[t])
-                kernel *= step
-                step *= ratio
-                index += direction
+        for i in range(_components(nodes[t], means, variance, places, kernels)):
+            weights_gradient[places[i]] += factor * kernels[i] * (means[places[i]] - moment[t])
 
 
 @jit

@@ -203,8 +203,7 @@ def train(config, series, validation, checkpoint, log, *, name, resume=False, de
                 _write_log(log, run.rows)
         if callback:
             callback(run.step, run.rows[-1][1] if psnr else losses[-1], psnr)
-    prior = run.average.prior(name)
-    return prior, validate(prior, held_out)
+    return run.average.prior(name), run.rows[-1][2:]
 
 
 def _write_log(path, rows):
