@@ -114,11 +114,17 @@ def reconstruct(argv):
     source, *targets = args.files
     level = _debug_level(args.d)
 
-    from . import io
+    from . import io, streams
     method = _method(args)
     keep = [args.keep] if args.keep else []
-    io.check_outputs(targets + keep, [name for name in (source, args.p, args.I) if name])
-    kspace, pattern, start = (None if name is None else io.read(name) for name in (source, args.p, args.I))
+    sources = [name for name in (source, args.p, args.I) if name]
+    for direction, names in (("input", sources), ("output", targets + keep)):
+        if names.count(streams.NAME) > 1:
+            raise ValueError(f"'-': expected one {direction} in a stream, got {names.count(streams.NAME)}")
+    io.check_outputs(*([name for name in names if name != streams.NAME] for names in (targets + keep, sources)))
+    stream = streams.read(sys.stdin.buffer) if streams.NAME in sources else None
+    kspace, pattern, start = (None if name is None else stream.array if name == streams.NAME else io.read(name)
+                              for name in (source, args.p, args.I))
 
     from tqdm import tqdm
 
@@ -138,8 +144,11 @@ def reconstruct(argv):
     _stop_if_told()
     if level >= DEBUG:
         print(*(f"{key}: {value}" for key, value in result.info.items()), sep="\n", file=sys.stderr)
-    outputs = dict(zip(targets, (result.image, result.sens, result.std)))
-    io.write({**outputs, **dict.fromkeys(keep, result.samples)}, shlex.join([USAGE, *argv]))
+    outputs = dict(zip(targets, (result.image, result.sens, result.std))) | dict.fromkeys(keep, result.samples)
+    streamed, command = outputs.pop(streams.NAME, None), shlex.join([USAGE, *argv])
+    io.write(outputs, command)
+    if streamed is not None:
+        streams.write(sys.stdout.buffer, streamed, command, stream and stream.messages)
 
 
 _signals = []

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from . import __version__
+
 DIMS = ("READ", "PHS1", "PHS2", "COIL", "MAPS", "TE", "COEFF", "COEFF2",
         "ITER", "CSHIFT", "TIME", "TIME2", "LEVEL", "SLICE", "AVG", "BATCH")
 COIL, BATCH = DIMS.index("COIL"), DIMS.index("BATCH")
 
+HEADER_LIMIT = 1 << 20  # bytes of a .hdr file that are looked at
 RA_MAGIC = 0x7961727261776172
 RA_COMPLEX = 4
 
@@ -21,8 +24,6 @@ def _split(name):
     path = Path(name)
     if path.name.strip(".") == "" or str(name).endswith("/"):
         raise ValueError(f"{str(name)!r} is not a file name")
-    if path.name == "-":
-        raise ValueError("'-': streams are not supported; name a file")
     if path.suffix == ".ra":
         return path, True
     return (path.with_suffix("") if path.suffix in (".cfl", ".hdr") else path), False
@@ -42,55 +43,60 @@ def pad_dims(shape, name="array"):
     return (shape + (1,) * len(DIMS))[:len(DIMS)]
 
 
-def _read_dims(path):
-    """The sizes under '# Dimensions' of a .hdr file."""
+def _open(path):
+    """The file, to be read.  FileNotFoundError where there is none."""
     try:
-        with open(path, encoding="ascii") as file:
-            lines = file.read(1 << 20).splitlines()
+        return open(path, "rb")
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such file") from None
+
+
+def _read_dims(path):
+    """The sizes in a .hdr file."""
+    with _open(path) as file:
+        head = file.read(HEADER_LIMIT)
+    try:
+        return dims_of(head.decode("ascii"), path)
     except UnicodeDecodeError:
         raise ValueError(f"{path}: not a BART header (it is not text)") from None
-    for line, sizes in pairwise(lines):
+
+
+def dims_of(text, name):
+    """The sizes under '# Dimensions' in the text of a .hdr file, padded to 16.  ValueError where there are none."""
+    for line, sizes in pairwise(text.splitlines()):
         if line.strip() == "# Dimensions":
             if not re.fullmatch(r"\s*[1-9]\d{0,17}(\s+[1-9]\d{0,17})*\s*", sizes):
-                raise ValueError(f"{path}: the line below '# Dimensions' must hold positive sizes, got {sizes[:60]!r}")
-            return pad_dims(sizes.split(), str(path))
-    raise ValueError(f"{path}: not a BART header (no '# Dimensions' section)")
+                raise ValueError(f"{name}: the line below '# Dimensions' must hold positive sizes, got {sizes[:60]!r}")
+            return pad_dims(sizes.split(), str(name))
+    raise ValueError(f"{name}: not a BART header (no '# Dimensions' section)")
 
 
-def _read_samples(path, shape, offset=0):
-    """complex64 samples in column-major order; the file must hold exactly these."""
-    expected = offset + 8 * int(np.prod(shape, dtype=object))
-    try:
-        size = os.stat(path).st_size
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such file") from None
+def samples_of(file, shape, name):
+    """complex64 samples in column-major order from where an open file stands; it must hold exactly these."""
+    offset = file.tell()
+    expected, size = offset + 8 * int(np.prod(shape, dtype=object)), os.fstat(file.fileno()).st_size
     if size != expected:
         sizes = " x ".join(str(n) for n in np.trim_zeros(np.array(shape) - 1, "b") + 1) or "1"
-        raise ValueError(f"{path}: expected {expected} bytes for {sizes} complex samples, got {size}")
-    samples = np.fromfile(path, dtype="<c8", offset=offset)
+        raise ValueError(f"{name}: expected {expected} bytes for {sizes} complex samples, got {size}")
+    samples = np.fromfile(file, dtype="<c8")
     return samples.astype(np.complex64, copy=False).reshape(shape, order="F")
 
 
 def _read_ra(path):
-    try:
-        with open(path, "rb") as file:
-            head = file.read(48)
-            if len(head) != 48 or head[:8] != RA_MAGIC.to_bytes(8, "little"):
-                raise ValueError(f"{path}: not an ra file (magic number missing)")
-            _, flags, kind, width, _, ndims = (int(v) for v in np.frombuffer(head, "<u8"))
-            if flags & 1 or kind != RA_COMPLEX or width != 8:
-                raise ValueError(f"{path}: expected little-endian complex64 samples (ra type 4, 8 bytes),"
-                                 f" got type {kind}, {width} bytes, flags {flags}")
-            if ndims > 64:
-                raise ValueError(f"{path}: expected at most {len(DIMS)} dimensions, got {ndims}")
-            sizes = file.read(8 * ndims)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such file") from None
-    if len(sizes) != 8 * ndims or not (dims := np.frombuffer(sizes, "<u8")).all():
-        raise ValueError(f"{path}: the ra header is truncated or holds a zero size")
-    return _read_samples(path, pad_dims(dims, str(path)), 48 + 8 * ndims)
+    with _open(path) as file:
+        head = file.read(48)
+        if len(head) != 48 or head[:8] != RA_MAGIC.to_bytes(8, "little"):
+            raise ValueError(f"{path}: not an ra file (magic number missing)")
+        _, flags, kind, width, _, ndims = (int(v) for v in np.frombuffer(head, "<u8"))
+        if flags & 1 or kind != RA_COMPLEX or width != 8:
+            raise ValueError(f"{path}: expected little-endian complex64 samples (ra type 4, 8 bytes),"
+                             f" got type {kind}, {width} bytes, flags {flags}")
+        if ndims > 64:
+            raise ValueError(f"{path}: expected at most {len(DIMS)} dimensions, got {ndims}")
+        sizes = file.read(8 * ndims)
+        if len(sizes) != 8 * ndims or not (dims := np.frombuffer(sizes, "<u8")).all():
+            raise ValueError(f"{path}: the ra header is truncated or holds a zero size")
+        return samples_of(file, pad_dims(dims, str(path)), path)
 
 
 def read(name):
@@ -103,7 +109,9 @@ def read(name):
     if is_ra:
         return _read_ra(path)
     header, data = files(name)
-    return _read_samples(data, _read_dims(header))
+    shape = _read_dims(header)
+    with _open(data) as file:
+        return samples_of(file, shape, data)
 
 
 def _write_one(path, fill, *arguments):
@@ -140,6 +148,13 @@ def _umask():
     return mask
 
 
+def header_text(shape, command=None, data=None):
+    """The text of a .hdr file, as BART writes it; `data` names the file of the samples in a stream."""
+    sections = {"Dimensions": f"{' '.join(map(str, shape))} ", "Data": data, "Command": command,
+                "Creator": f"bart_pogmdm {__version__}"}
+    return "".join(f"# {name}\n{content}\n" for name, content in sections.items() if content)
+
+
 def write(outputs, command=None):
     """Write all arrays of {name: array} as cfl or ra: all of them appear, by renaming at the end, or none.
 
@@ -155,10 +170,7 @@ def write(outputs, command=None):
                 head = np.array([RA_MAGIC, 0, RA_COMPLEX, 8, len(samples), len(shape), *shape], "<u8")
                 parts = [(head.tobytes(), samples)]
             else:
-                text = f"# Dimensions\n{' '.join(map(str, shape))} \n"
-                if command:
-                    text += f"# Command\n{command}\n"
-                parts = [(text.encode(),), (samples,)]
+                parts = [(header_text(shape, command).encode(),), (samples,)]
             for path, chunks in zip(paths, parts):
                 pending.append((_write_one(path, _write_chunks, chunks), path))
         while pending:

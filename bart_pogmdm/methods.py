@@ -178,7 +178,8 @@ class Diffusion(Map):
         for state in diffusion(prior, data, start, rng, sigmas=self.sigmas, num_corrector=self.num_corrector,
                                likelihood_step=self.likelihood_step, snr=self.snr, update_sens=update_sens):
             yield state
-        yield from ascend(prior, data, state, sigma=self.sigma_min, steps=self.refine)
+        if self.refine:
+            yield from ascend(prior, data, state, sigma=self.sigma_min, steps=self.refine)
 
 
 METHODS = {method.name: method for method in (Map, Gibbs, Diffusion)}

@@ -18,8 +18,8 @@ from .samplers import LEAST_VARIANCE, Data, State
 from .sens import SensFit
 from .solvers import conjugate_gradients
 
-LOW_RADIUS = 0.06  # of the smaller side: the low-resolution image that fixes the scale
-LEAST_RADIUS = 2.5  # ... in samples: in images below 42 samples less than that makes the scale too low
+BRIGHTEST = 0.999  # quantile of the magnitude that fixes the scale,
+BRIGHTNESS = 1.2   # ... by what it is for the prior
 START_CG = 10      # of the start value that is missing: the image for known sensitivities, or these for a known image
 
 
@@ -199,11 +199,13 @@ def _recon_slice(kspace, mask, prior, method, iterations, samples, seed, noise_s
     """Image (ny, nx), sens (J, ny, nx), std (None without samples) and facts of one slice; the samples go to `kept`."""
     kspace = _checked(kspace, mask)
     noise_std = float(noise.estimate(kspace, mask) if noise_std is None else noise_std)
-    scale = _scale(kspace)
+    scale = _brightest(_rss(ifft2c(kspace)))
     given_rss = None if sens is None else _rss(sens)
-    unit_sens = None if sens is None else _divide(sens, given_rss)  # the prior knows images of maximum 1
+    unit_sens = None if sens is None else _divide(sens, given_rss)  # the prior knows the scale of the image only
     data = _data(kspace / scale, mask, noise_std / scale, sens)
     start = _starting_point(data, unit_sens, None if start is None else start / scale)
+    unit = _brightest(start.image * _rss(start.sens)) / BRIGHTNESS
+    data, start, scale = data.in_units(unit), replace(start, image=start.image / unit), scale * unit
     result, moments, residual_var = None, Moments(), Welford()
     for result in method.prepare(prior, data, start, iterations):
         report(result)
@@ -283,20 +285,10 @@ def _starting_point(data, sens, image):
     return State(image, data.fit.maps.forward(coefficients), coefficients)
 
 
-def _scale(kspace):
-    """What becomes 1: the 99.9 % quantile of the low-resolution RSS; from all samples where the centre is missing."""
-    xp = array_module(kspace)
-    low, full = (float(xp.quantile(_rss(images), 0.999)) for images in (_low_resolution(kspace), ifft2c(kspace)))
-    return max(low, full / 4)  # with the centre, low is above a third of full
-
-
-def _low_resolution(kspace):
-    """Coil images from the centre of k-space under a Hann window."""
-    xp, shape = array_module(kspace), kspace.shape[-2:]
-    rows, columns = (xp.arange(n) - n // 2 for n in shape)
-    radius = xp.hypot(rows[:, None], columns) / max(LOW_RADIUS * min(shape), LEAST_RADIUS)
-    window = xp.where(radius < 1, 0.5 + 0.5 * xp.cos(np.pi * radius), 0)
-    return ifft2c(kspace * window.astype(real_dtype(kspace.dtype)))
+def _brightest(image):
+    """The magnitude of its brightest part."""
+    xp = array_module(image)
+    return float(xp.quantile(xp.abs(image), BRIGHTEST))
 
 
 def _divide(array, rss):

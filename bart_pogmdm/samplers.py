@@ -3,7 +3,7 @@
 Each is a generator of States: it starts from one and yields one after every iteration.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +14,7 @@ from .operators import CoilModel, Sampling
 from .sens import SensFit
 from .solvers import conjugate_gradients
 
-TEMPERATURE = 0.5  # the likelihood is sharpened: its variance is (TEMPERATURE noise_std)^2
+TEMPERATURE = 0.25  # the likelihood is sharpened: its variance is (TEMPERATURE noise_std)^2
 CONTINUATION = 0.5  # ... and at least this part of the current residual's
 LEAST_VARIANCE = 1e-9  # ... and at least this, for data without noise; the image has maximum 1
 IMAGE_CG = 3
@@ -33,6 +33,11 @@ class Data:
     samples: np.ndarray
     noise_std: float
     fit: SensFit | None  # None: the sensitivities are known
+
+    def in_units(self, unit):
+        """The same with images divided by `unit`."""
+        fit = self.fit and replace(self.fit, samples=self.fit.samples / unit)
+        return replace(self, samples=self.samples / unit, noise_std=self.noise_std / unit, fit=fit)
 
     def variances(self, power):
         """Variance v of the likelihood, and of the residual, at a residual power ||A x - z||^2."""

@@ -3,7 +3,7 @@
 import numpy as np
 
 SIGMA_START = 0.1
-SIGMA_END = 0.03
+SIGMA_END = 0.015
 SENS_DECAY = 0.8
 LAST_SENS_WEIGHT = 1e-3
 

@@ -182,7 +182,6 @@ def spoil(folder, what):
     ("", ["--samples", "1000000000", "--keep", "all", "ksp", "out"], "samples: keeping 1000000000 needs"),
     ("", ["ksp", ".."], "'..' is not a file name"),
     ("", ["", "out"], "'' is not a file name"),
-    ("", ["ksp", "-"], "streams are not supported"),
     ("", ["--prior", "prior.npz", "ksp", "out"], "prior prior.npz: not a readable npz file"),
     ("", ["--prior", "nowhere.npz", "ksp", "out"], "prior nowhere.npz: no such file"),
     ("", ["-I", "wide", "ksp", "out"], "start: expected shape"),

@@ -89,8 +89,9 @@ def cases(data, words, seeds):
 
 def evaluate(case, method, parameter):
     """The row of the table, and the images, of one method with one parameter on one case."""
-    row = dict.fromkeys(COLUMNS, "") | {"data": case.name, "mask": case.mask_name, "method": method,
-                                        "parameter": "" if parameter is None else parameter}
+    row = dict.fromkeys(COLUMNS, "") | {"data": case.name, "mask": case.mask_name, "method": method}
+    if parameter is not None:
+        row["parameter"] = str(parameter) if METHODS[method].needs_weights else parameter
     began = time.perf_counter()
     try:
         image, std, sens = METHODS[method].run(case.kspace, case.mask, parameter)
@@ -104,11 +105,15 @@ def evaluate(case, method, parameter):
     if std is not None:
         row |= {"coverage": metrics.coverage(image, std, reference),
                 "rank_correlation": metrics.rank_correlation(image, std, reference)}
-    if sens is not None and len(sens) > 1:
-        row["null_space"] = metrics.null_space_residual(sens, ifft2c(case.kspace), reference)
     scale = metrics.fit_scale(image, reference)
-    images = {"image": (scale * np.abs(image)).astype(np.float32)}
-    return row, images if std is None else images | {"std": (scale * std).astype(np.float32)}
+    images = {"image": scale * np.abs(image)}
+    if std is not None:
+        images["std"] = scale * std
+    if sens is not None and len(sens) > 1:
+        coil_images = ifft2c(case.kspace)
+        row["null_space"] = metrics.null_space_residual(sens, coil_images, reference)
+        images["unexplained"] = metrics.unexplained(sens, coil_images)
+    return row, {name: array.astype(np.float32) for name, array in images.items()}
 
 
 def _reason(stderr):
@@ -128,7 +133,7 @@ def run(all_cases, names, parameters, folder, progress=tqdm):
         digest = hashlib.sha256(np.ascontiguousarray(case.kspace * case.mask)).hexdigest()[:8]
         for name in names:
             for parameter in parameters[name]:
-                path = folder / f"{case.name}__{case.mask_name}__{digest}__{name}__{parameter}.npz"
+                path = folder / f"{case.name}__{case.mask_name}__{digest}__{name}__{_word(name, parameter)}.npz"
                 if not path.exists():
                     row, images = evaluate(case, name, parameter)
                     images["reference"] = case.reference
@@ -136,6 +141,13 @@ def run(all_cases, names, parameters, folder, progress=tqdm):
                 with np.load(path, allow_pickle=False) as file:
                     rows.append(json.loads(str(file["row"])) | {"file": str(path)})
     return rows
+
+
+def _word(method, parameter):
+    """What tells a parameter from others in a file name: of a file of weights, its content."""
+    if not METHODS[method].needs_weights:
+        return str(parameter)
+    return f"{Path(parameter).stem}-{hashlib.sha256(Path(parameter).read_bytes()).hexdigest()[:8]}"
 
 
 def best_of(rows, keys):
@@ -168,14 +180,34 @@ def _parser():
     add("--masks", nargs="+", default=["cartesian4", "horizontal4", "radial24", "gaussian8"], metavar="MASK",
         help=f"kind and number ({', '.join(masks.KINDS)}), or an npz of masks (default: %(default)s)")
     add("--seeds", type=int, default=1, help="masks of each kind (default: %(default)s)")
-    add("--methods", nargs="+", default=[name for name in METHODS if name != "pogmdm-diffusion"], metavar="METHOD",
-        help=f"of {', '.join(METHODS)} (default: all but the last)")
+    usual = [name for name, method in METHODS.items() if not (method.needs_weights or name == "pogmdm-diffusion")]
+    add("--methods", nargs="+", default=usual, metavar="METHOD",
+        help=f"of {', '.join(METHODS)} (default: {', '.join(usual)})")
+    add("--weights", nargs="+", default=[], metavar="METHOD=FILE",
+        help="weights of the networks: " + ", ".join(name for name, method in METHODS.items() if method.needs_weights))
     add("--sweep", action="store_true", help="give every method the parameter that is best in each case")
     add("--tune", nargs="+", metavar="DATA", help="give every method the parameter that is best on these data")
     add("--coils", type=int, default=8, help="simulated coils (default: %(default)s)")
     add("--noise-std", type=float, default=0.005, help="simulated noise (default: %(default)s)")
     add("--out", required=True, type=Path, metavar="DIR")
     return parser
+
+
+def _weights(words, methods):
+    """{method: (file,)} of METHOD=FILE words.  Raises ValueError where one is wrong or missing."""
+    weights = {}
+    for word in words:
+        name, _, path = word.partition("=")
+        if name not in METHODS or not METHODS[name].needs_weights or not path:
+            names = ", ".join(name for name, method in METHODS.items() if method.needs_weights)
+            raise ValueError(f"--weights: expected METHOD=FILE with a method of {names}, got {word!r}")
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"--weights {word}: no such file")
+        weights[name] = (path,)
+    for name in methods:
+        if METHODS[name].needs_weights and name not in weights:
+            raise ValueError(f"--methods: {name} needs its weights, as --weights {name}=FILE")
+    return {name: weights[name] for name in methods if name in weights}
 
 
 def compare(argv):
@@ -187,13 +219,14 @@ def compare(argv):
         raise ValueError(f"--seeds: expected at least 1, got {args.seeds}")
     for word in args.masks:
         if not word.endswith(".npz"):
-            masks.check(word)
-    parameters = {name: METHODS[name].sweep if args.sweep else (METHODS[name].default,) for name in args.methods}
+            masks.parse(word)
+    weights = _weights(args.weights, args.methods)
+    swept = {name: METHODS[name].sweep for name in args.methods} | weights
+    parameters = swept if args.sweep else {name: (METHODS[name].default,) for name in args.methods} | weights
     if args.tune:
-        swept = {name: METHODS[name].sweep for name in args.methods}
         rows = run(cases(load(args.tune, args.coils, args.noise_std), args.masks, args.seeds), args.methods, swept,
                    args.out / "tuning")
-        parameters |= {name: (parameter if parameter != "" else None,) for name, parameter in tune(rows).items()}
+        parameters = parameters | {name: (value,) for name, value in tune(rows).items() if len(swept[name]) > 1}
         for name, (parameter,) in parameters.items():
             print(f"{METHODS[name].label}: {parameter}" if parameter is not None else METHODS[name].label)
     rows = run(cases(load(args.data, args.coils, args.noise_std), args.masks, args.seeds), args.methods, parameters,

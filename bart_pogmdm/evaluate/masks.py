@@ -1,6 +1,7 @@
 """Sampling masks on the grid of k-space, boolean (ny, nx), zero frequency at n // 2, drawn from a seed.
 
-`named` makes one from a word: a kind and a number, as cartesian4, horizontal4, radial24, spiral4, gaussian8, poisson8.
+`named` makes one from a word: a kind and a number, as cartesian4, horizontal4, radial24, spiral4, gaussian8, poisson8;
+cartesian4acs4 has 4 % of the lines at the centre, instead of 8 %.
 """
 
 import re
@@ -73,21 +74,28 @@ def poisson(shape, acceleration, seed):
     return mask
 
 
-KINDS = {"cartesian": cartesian, "gaussian": gaussian, "poisson": poisson,
-         "horizontal": lambda shape, number, seed: cartesian(shape, number, seed, horizontal=True),
+def _lines(horizontal):
+    def mask(shape, number, seed, acs=100 * ACS_FRACTION):
+        return cartesian(shape, number, seed, acs_fraction=acs / 100, horizontal=horizontal)
+    return mask
+
+
+KINDS = {"cartesian": _lines(False), "horizontal": _lines(True), "gaussian": gaussian, "poisson": poisson,
          "radial": lambda shape, number, seed: radial(shape, round(number)),
          "spiral": lambda shape, number, seed: spiral(shape, number)}
+WITH_ACS = ("cartesian", "horizontal")
 
 
-def check(word):
-    """Kind and number of a word such as cartesian4.  ValueError for a word that is none."""
-    match = re.fullmatch(r"([a-z]+)([0-9]+(?:\.[0-9]+)?)", word)
-    if not match or match[1] not in KINDS or float(match[2]) < 1:
-        raise ValueError(f"masks: expected one of {', '.join(KINDS)} with a number >= 1, as cartesian4, got {word!r}")
-    return match[1], float(match[2])
+def parse(word):
+    """Kind, number and options of a word such as cartesian4.  ValueError for a word that is none."""
+    match = re.fullmatch(r"([a-z]+?)([0-9]+(?:\.[0-9]+)?)(?:acs([0-9]+(?:\.[0-9]+)?))?", word)
+    if not match or match[1] not in KINDS or float(match[2]) < 1 or (match[3] and match[1] not in WITH_ACS):
+        raise ValueError(f"masks: expected one of {', '.join(KINDS)} with a number >= 1, as cartesian4"
+                         f" or (lines only, percent at the centre) cartesian4acs4, got {word!r}")
+    return match[1], float(match[2]), {"acs": float(match[3])} if match[3] else {}
 
 
 def named(word, shape, seed):
     """The mask of a word such as cartesian4.  ValueError for a word that is none."""
-    kind, number = check(word)
-    return KINDS[kind](shape, number, seed)
+    kind, number, options = parse(word)
+    return KINDS[kind](shape, number, seed, **options)

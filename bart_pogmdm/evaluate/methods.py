@@ -3,29 +3,38 @@
 Defaults were chosen by the mean PSNR over shared/data/dev/masks.npz and are in the units of each program.
 """
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
+from .. import io
 from ..bridge import bart
 from ..io import to_bart
+from ..methods import Diffusion
 from ..operators import ifft2c
 from ..reconstruction import recon
+from . import networks
 from .tv import CharbonnierTV
 
 TV_ITERATIONS = 100  # joint, and as many at fixed sensitivities
 PICS_ITERATIONS = 100
+NUM_SAMPLES = 2  # of Algorithm 1 and its like
 
 
 @dataclass(frozen=True)
 class Method:
-    """run(kspace (J, ny, nx), mask, parameter) -> (image, std or None, sens or None)."""
+    """run(kspace (J, ny, nx), mask, parameter) -> (image, std or None, sens or None).
+
+    needs_weights: the parameter is a file of network weights, which the user supplies.
+    """
 
     run: Callable
     sweep: tuple = (None,)
     default: float | None = None
-    needs_bart: bool = False
+    needs_weights: bool = field(default=False, kw_only=True)
     label: str = field(default="", kw_only=True)
 
 
@@ -65,6 +74,32 @@ def _pics(*words):
     return run
 
 
+def _bart_sample(kspace, mask, weights):
+    # BART 1.0 takes a graph of torch that it was built with, and these options of the posterior as one word.
+    data = to_bart(kspace * mask)
+    sens = bart(1, "ecalib -m1 -c0", data)
+    with tempfile.TemporaryDirectory() as folder:
+        files = {name: str(Path(folder) / name) for name in ("kspace", "sens")}
+        io.write({files["kspace"]: data, files["sens"]: sens})
+        samples = bart(1, ["sample", "-N100", "-K1", f"-S{NUM_SAMPLES}", "--external-graph", str(weights),
+                           "--posterior", f"k={files['kspace']},s={files['sens']}"])
+    images = samples.reshape(*mask.shape, -1)
+    return images.mean(-1), np.abs(images).std(-1), _coils_first(sens, kspace.shape)
+
+
+def _network(reconstruct):
+    def run(kspace, mask, weights):
+        return reconstruct(kspace, mask, weights), None, None
+    return run
+
+
+def _score_network(kspace, mask, weights):
+    # A tenth of the paper's levels: networks are slow.
+    result = recon(kspace * mask, mask, method=Diffusion(num_levels=100), samples=NUM_SAMPLES,
+                   prior=networks.TorchDenoiser(weights))
+    return result.image, result.std, result.sens
+
+
 def _coils_first(sens, shape):
     return np.moveaxis(sens.reshape(shape[1], shape[2], shape[0]), -1, 0)
 
@@ -72,14 +107,18 @@ def _coils_first(sens, shape):
 METHODS = {
     "zero-filled": Method(_zero_filled, label="zero-filled RSS"),
     "joint-tv": Method(_joint_tv, (5, 10, 20, 40), 20, label="joint TV, weight"),
-    "nlinv": Method(_nlinv, (8, 9, 10), 9, True, label="nlinv, -i"),
-    "pics-tv": Method(_pics("-R", "T:3:0:{}"), (.001, .002, .003, .005, .01, .02, .03), .005, True,
+    "nlinv": Method(_nlinv, (8, 9, 10), 9, label="nlinv, -i"),
+    "pics-tv": Method(_pics("-R", "T:3:0:{}"), (.001, .002, .003, .005, .01, .02, .03), .005,
                       label="ecalib + pics TV, weight"),
-    "pics-wavelet": Method(_pics("-R", "W:3:0:{}"), (.001, .002, .003, .005, .01), .003, True,
+    "pics-wavelet": Method(_pics("-R", "W:3:0:{}"), (.001, .002, .003, .005, .01), .003,
                            label="ecalib + pics l1-wavelet, weight"),
-    "pics-l2": Method(_pics("-l2", "-r", "{}"), (.001, .003, .01, .03, .1), .01, True,
+    "pics-l2": Method(_pics("-l2", "-r", "{}"), (.001, .003, .01, .03, .1), .01,
                       label="ecalib + pics l2, weight"),
     "pogmdm": Method(_ours(), label="pogmdm, maximum"),
     "pogmdm-mean": Method(_ours(method="gibbs"), label="pogmdm, posterior mean"),
-    "pogmdm-diffusion": Method(_ours(method="diffusion", samples=2), label="pogmdm, Algorithm 1, 2 samples"),
+    "pogmdm-diffusion": Method(_ours(method="diffusion", samples=NUM_SAMPLES), label="pogmdm, Algorithm 1"),
+    "score-network": Method(_score_network, needs_weights=True, label="score network, Algorithm 1"),
+    "bart-sample": Method(_bart_sample, needs_weights=True, label="ecalib + bart sample"),
+    "fastmri-unet": Method(_network(networks.unet), needs_weights=True, label="fastMRI U-Net"),
+    "fastmri-varnet": Method(_network(networks.varnet), needs_weights=True, label="fastMRI end-to-end VarNet"),
 }

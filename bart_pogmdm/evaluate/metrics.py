@@ -67,13 +67,17 @@ def fit_intensity(image, reference, knots=5):
     return np.where(np.abs(image) < ends[0], mapped * np.abs(image) / max(ends[0], 1e-30), mapped)
 
 
-def null_space_residual(sens, coil_images, reference):
-    """Part of the energy of fully sampled coil images inside the object that no image times `sens` explains."""
+def unexplained(sens, coil_images):
+    """RSS of the part of fully sampled coil images that no image times `sens` explains, (ny, nx)."""
     power = np.maximum((np.abs(sens) ** 2).sum(0), 1e-30)
-    explained = sens * ((sens.conj() * coil_images).sum(0) / power)
-    left, all_ = ((np.abs(images) ** 2).sum(0)[object_of(reference)].sum() for images in (coil_images - explained,
-                                                                                          coil_images))
-    return float(left / all_)
+    left = coil_images - sens * ((sens.conj() * coil_images).sum(0) / power)
+    return np.sqrt((np.abs(left) ** 2).sum(0))
+
+
+def null_space_residual(sens, coil_images, reference):
+    """The part of the energy inside the object that is `unexplained`."""
+    inside = object_of(reference)
+    return float((unexplained(sens, coil_images)[inside] ** 2).sum() / (np.abs(coil_images[:, inside]) ** 2).sum())
 
 
 def coverage(image, std, reference):

@@ -14,6 +14,8 @@ from .metrics import object_of
 ERROR_GAIN = 4  # errors and stds are shown so much brighter than the image
 ZOOM = 3        # the part shown enlarged has this part of each side
 CELL_INCHES = 2.2
+CAPTIONS = {"image": "image", "error": "error", "part": "enlarged", "std": "standard deviation",
+            "unexplained": "unexplained by sens"}
 
 
 def _cases(rows):
@@ -27,36 +29,54 @@ def _methods(rows):
     return [name for name in METHODS if any(row["method"] == name for row in rows)]
 
 
-def markdown(rows):
-    """PSNR and SSIM of every case (rows) and method (columns), the best in bold, and the means of each data set.
-
-    A method that did not run has its reason below the table.
-    """
+def _table(rows):
+    """Header, lines of cells (text, is it the best?) and notes of a table: PSNR and SSIM of every case and method."""
     names = _methods(rows)
-    lines = ["| data | mask | " + " | ".join(METHODS[name].label.split(",")[0] if name.startswith("pics") else name
-                                              for name in names) + " |", "|---" * (len(names) + 2) + "|"]
-    notes = {}
+    header = ["data", "mask", *(METHODS[name].label.split(",")[0] if name.startswith("pics") else name
+                                for name in names)]
+    lines, notes = [], {}
     for (data, mask), group in _cases(rows):
         found = {row["method"]: row for row in group}
         best = max((row["psnr"] for row in group if row["psnr"]), default=None)
-        cells = []
+        line = [(data, False), (mask, False)]
         for name in names:
             row = found.get(name)
             if row and row["psnr"]:
-                cell = f"{row['psnr']:.2f} / {row['ssim']:.3f}"
-                cells.append(f"**{cell}**" if row["psnr"] == best else cell)
+                line.append((f"{row['psnr']:.2f} / {row['ssim']:.3f}", row["psnr"] == best))
             else:
-                cells.append("-")
+                line.append(("-", False))
                 if row:
                     notes.setdefault((name, row["note"]), []).append(f"{data} {mask}")
-        lines.append(f"| {data} | {mask} | " + " | ".join(cells) + " |")
-    lines += ["", "PSNR in dB and SSIM inside the object, after one least-squares scale."]
-    lines += [f"- {name} did not run: {note} ({', '.join(places)})" for (name, note), places in notes.items()]
-    return "\n".join(lines) + "\n"
+        lines.append(line)
+    return header, lines, ["PSNR in dB and SSIM inside the object, after one least-squares scale.",
+                           *(f"{name} did not run: {note} ({', '.join(places)})"
+                             for (name, note), places in notes.items())]
+
+
+def markdown(rows):
+    """The table of all cases and methods, the best in bold; what did not run, and why, below."""
+    header, lines, notes = _table(rows)
+    cells = [[f"**{text}**" if best else text for text, best in line] for line in lines]
+    table = [f"| {' | '.join(line)} |" for line in (header, *cells)]
+    return "\n".join([table[0], "|---" * len(header) + "|", *table[1:], "", *(f"- {note}" for note in notes)]) + "\n"
+
+
+def _html(rows):
+    """The same as HTML."""
+    header, lines, notes = _table(rows)
+    cells = ["".join(f"<th>{html.escape(text)}</th>" for text in header)]
+    cells += ["".join(f"<td>{'<b>' if best else ''}{html.escape(text)}{'</b>' if best else ''}</td>"
+                      for text, best in line) for line in lines]
+    return ("<table>" + "".join(f"<tr>{line}</tr>" for line in cells) + "</table>"
+            + "".join(f"<p>{html.escape(note)}</p>" for note in notes))
 
 
 def figure(group):
-    """Image, error, enlarged part and std of every method of one case, as a matplotlib Figure; all on common scales."""
+    """Every method of one case as a matplotlib Figure, all on common scales.
+
+    Rows: image, error, enlarged part, std, and what the sensitivities cannot explain of the full data (RSS over the
+    coils; the paper's figure 3); the last two only where a method has them.
+    """
     from matplotlib.figure import Figure
     group = [row for row in sorted(group, key=lambda row: list(METHODS).index(row["method"])) if row["psnr"]]
     with np.load(group[0]["file"]) as file:
@@ -66,33 +86,34 @@ def figure(group):
     y, x = (int(np.median(place)) for place in np.nonzero(inside))
     half = ny // (2 * ZOOM), nx // (2 * ZOOM)
     part = tuple(slice(max(0, c - h), c + h) for c, h in zip((y, x), half))
-    canvas = Figure((CELL_INCHES * (len(group) + 1), CELL_INCHES * 4 * min(1.5, ny / nx)), layout="constrained")
-    axes = canvas.subplots(4, len(group) + 1)
+    columns = {"reference": {"image": reference, "part": reference[part]}}
+    for row in group:
+        with np.load(row["file"]) as file:
+            panels = {name: file[name] for name in ("image", "std", "unexplained") if name in file}
+        image = panels["image"]
+        columns[f"{row['method']}\n{row['psnr']:.2f} dB"] = panels | {"error": np.abs(image - reference),
+                                                                     "part": image[part]}
+    rows = [name for name in CAPTIONS if any(name in panels for panels in columns.values())]
     window = {"cmap": "gray", "vmin": 0, "vmax": float(np.quantile(reference[inside], 0.995))}
     small = window | {"cmap": "magma", "vmax": window["vmax"] / ERROR_GAIN}
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for column, row in zip(axes.T, [None, *group]):
-        if row is None:
-            image, std, title = reference, None, "reference"
-        else:
-            with np.load(row["file"]) as file:
-                image, std = file["image"], file.get("std")
-            title = f"{row['method']}\n{row['psnr']:.2f} dB"
-            column[1].imshow(np.abs(image - reference), **small)
+    canvas = Figure((CELL_INCHES * len(columns), CELL_INCHES * len(rows) * min(1.5, ny / nx)), layout="constrained")
+    axes = canvas.subplots(len(rows), len(columns), squeeze=False)
+    for column, (title, panels) in zip(axes.T, columns.items()):
         column[0].set_title(title, fontsize=8)
-        column[0].imshow(image, **window)
-        column[2].imshow(image[part], **window)
-        if std is not None:
-            shown = column[3].imshow(std, **small)
-            canvas.colorbar(shown, ax=column[3], fraction=0.05)
-            column[3].set_title("std, on the scale of the errors", fontsize=7)
+        for axis, name in zip(column, rows):
+            axis.set_axis_off()
+            if name in panels:
+                shown = axis.imshow(panels[name], **(window if name in ("image", "part") else small))
+    for axis, name in zip(axes[:, 0], rows):
+        axis.text(-0.05, 0.5, CAPTIONS[name], transform=axis.transAxes, rotation=90, ha="right", va="center",
+                  fontsize=7)
+    canvas.colorbar(shown, ax=axes[1:, -1], fraction=0.05)
     return canvas
 
 
 def write(rows, folder):
-    """A PNG for each case that has images, and index.html with the table, the CSV's numbers and all pictures inside."""
-    parts = [f"<h1>Comparison</h1><pre>{html.escape(markdown(rows))}</pre>"]
+    """A PNG for each case that has images, and index.html with the table and all pictures inside."""
+    parts = [f"<h1>Comparison</h1>{_html(rows)}"]
     (folder / "figures").mkdir(exist_ok=True)
     for (data, mask), group in _cases(rows):
         if not any(row["psnr"] for row in group):
@@ -101,10 +122,12 @@ def write(rows, folder):
         figure(group).savefig(buffer, format="png", dpi=110)
         replace(folder / "figures" / f"{data}__{mask}.png", lambda file, buffer=buffer: file.write(buffer.getvalue()))
         picture = base64.b64encode(buffer.getvalue()).decode()
-        parts.append(f"<h2>{html.escape(f'{data}, {mask}')}</h2><p>Image, error x {ERROR_GAIN}, enlarged part, standard"
-                     f" deviation x {ERROR_GAIN}.</p><img alt='{html.escape(f'{data} {mask}')}'"
+        parts.append(f"<h2>{html.escape(f'{data}, {mask}')}</h2><p>Errors, standard deviations and what the"
+                     f" sensitivities cannot explain are shown {ERROR_GAIN} x brighter than the images.</p>"
+                     f"<img alt='{html.escape(f'{data} {mask}')}'"
                      f" src='data:image/png;base64,{picture}'>")
     page = ("<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Comparison</title><style>"
-            "body{font-family:sans-serif;margin:2em} img{max-width:100%}</style></head><body>" + "".join(parts)
-            + "</body></html>\n")
+            "body{font-family:sans-serif;margin:2em} img{max-width:100%}"
+            "td,th{padding:.2em .6em;border-bottom:1px solid #ccc;text-align:left}</style></head><body>"
+            + "".join(parts) + "</body></html>\n")
     replace(folder / "index.html", lambda file: file.write(page.encode()))
