@@ -37,7 +37,7 @@ OPTIONS = (
 )
 POSITIONAL = ("<kspace>", "<output>", "[<sensitivities>]", "[<std>]")
 COMMANDS = {"install": "install", "uninstall": "install", "doctor": "install",  # each a function of its module
-            "train": "train.command", "show": "evaluate.show", "compare": "evaluate.compare"}
+            "train": "train.command", "show": "evaluate.show", "compare": "evaluate.compare", "view": "evaluate.view"}
 TYPES = {"d": int, "f": float, "<file>": str, "<string>": str}
 INFO, DEBUG = 2, 3
 
