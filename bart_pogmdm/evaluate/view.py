@@ -145,7 +145,7 @@ def _parser():
         "Draw what `bart pogmdm` wrote as PNG: magnitude and phase of the image, the magnitude of each coil's "
         "sensitivity, and the standard deviation, one row for each slice, turned as in `bart toimg`. The file with "
         "several coils holds the sensitivities; of the others the first is the image, the last the standard deviation. "
-        "Each scale ends at the 99.5 %% quantile."))
+        "Each scale ends at the 99.5 % quantile."))
     add = parser.add_argument
     add("results", nargs="+", metavar="RESULT", help="BART files: image, sensitivities, standard deviation, or some")
     add("-o", "--out", type=Path, metavar="FILE.png", help="default: the name of the first RESULT with .png, here")
