@@ -4,6 +4,7 @@ import inspect
 import io
 import os
 import re
+import textwrap
 from contextlib import redirect_stdout, suppress
 from importlib import import_module
 from unittest.mock import patch
@@ -19,7 +20,7 @@ MODULES = {  # module: what of it is documented
     "bart_pogmdm.operators": ("fft2c", "ifft2c", "Sampling", "CoilModel"),
     "bart_pogmdm.evaluate.view": ("figure", "png"),
 }
-COLUMNS = "100"  # of the terminal that the help is made for
+COLUMNS = 100  # of usages, signatures and help
 
 
 def on_page_markdown(markdown, **_):
@@ -31,7 +32,7 @@ def commands():
     """All commands as Markdown."""
     usage = cli.help_text().splitlines()[0].removeprefix("Usage: ")
     rows = [f"| `{f'{flag} {name}'.rstrip()}` | {_escape(text)} |" for flag, _, name, text in cli.OPTIONS]
-    parts = [f"## bart {cli.USAGE}", _fence(usage), _escape(cli.DESCRIPTION),
+    parts = [f"## bart {cli.USAGE}", _fence(_wrap(usage)), _escape(cli.DESCRIPTION),
              "\n".join(["| option | meaning |", "|---|---|", *rows, "| `-h` | help |"])]
     for name, module in cli.COMMANDS.items():
         parts += [f"## bart-pogmdm {name}", _fence(_help(getattr(import_module(f"bart_pogmdm.{module}"), name)))]
@@ -41,7 +42,7 @@ def commands():
 def _help(command):
     """What a command prints for -h."""
     printed = io.StringIO()
-    with patch.dict(os.environ, COLUMNS=COLUMNS), redirect_stdout(printed), suppress(SystemExit):
+    with patch.dict(os.environ, COLUMNS=str(COLUMNS)), redirect_stdout(printed), suppress(SystemExit):
         command(["-h"])
     return printed.getvalue().strip()
 
@@ -60,7 +61,7 @@ def python():
 def _entry(value, name):
     """Heading, signature and docstring of a function or class, and of what a class defines."""
     yield f"### {_escape(name)}"
-    yield _fence(name + _signature(value), "python")
+    yield _fence(_wrap(name + _signature(value)), "python")
     yield _prose(inspect.getdoc(value))
     for key, member in vars(value).items() if inspect.isclass(value) else ():
         member = getattr(member, "__func__", member)  # a class method's function
@@ -76,7 +77,7 @@ def _signature(value):
     """The parameters with their defaults, without annotations and self."""
     parameters = [parameter.replace(annotation=parameter.empty)
                   for key, parameter in inspect.signature(value).parameters.items() if key not in ("self", "cls")]
-    return str(inspect.Signature(parameters))
+    return re.sub(r"<module '(\w+)'[^>]*>", r"\1", str(inspect.Signature(parameters)))
 
 
 def _prose(docstring):
@@ -97,6 +98,13 @@ def _escape(text):
     parts = re.split(r"(`[^`]*`)", text)
     return "".join(part if part.startswith("`") else re.sub(r"([\\*_\[|#])", r"\\\1", part.replace("<", "&lt;"))
                    for part in parts)
+
+
+def _wrap(text):
+    """A usage or signature in lines of COLUMNS, broken between its arguments only."""
+    indent = " " * (re.match(r"\w+", text).end() + 1)
+    whole = re.sub(r"\[[^]]*\]", lambda match: match[0].replace(" ", "\xa0"), text)
+    return textwrap.fill(whole, COLUMNS, subsequent_indent=indent, break_on_hyphens=False).replace("\xa0", " ")
 
 
 def _fence(text, language="text"):

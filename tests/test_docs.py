@@ -24,7 +24,8 @@ def site(tmp_path_factory):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed (pip install '.[docs]')")
     folder = tmp_path_factory.mktemp("site")
-    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    # Without --quiet, which would hide the warnings from --strict, too.
+    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     run = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False,
                          env=os.environ | {"PYTHONPATH": str(ROOT)})
     assert run.returncode == 0, run.stdout + run.stderr
@@ -41,6 +42,7 @@ def test_every_page_is_there_and_nothing_is_left_to_fill_in(site):
     for page in PAGES:
         html = (site / page).with_suffix(".html").read_text()
         assert "<!-- commands -->" not in html and "<!-- python -->" not in html
+        assert str(ROOT) not in html and sys.prefix not in html
     assert not list(site.rglob("*.py"))
 
 
@@ -123,5 +125,7 @@ def test_code_runs(commands, tmp_path, monkeypatch, page):
 
 def test_every_fence_is_run_or_marked_as_text():
     for page in PAGES:
-        fences = re.findall(r"^```(.*)$", (ROOT / "docs" / page).read_text(), re.MULTILINE)
+        text = (ROOT / "docs" / page).read_text()
+        fences = re.findall(r"^```(.*)$", text, re.MULTILINE)
         assert set(fences[::2]) <= {"python", "sh", "text"} and set(fences[1::2]) <= {""}
+        assert not re.search(r"^    ", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)

@@ -2,6 +2,7 @@
 
 import io as memory
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -164,3 +165,12 @@ def test_plot_and_command_draw_the_same(folder):
     arrays = {name: io.read(name) for name in ("image", "sens", "std")}
     cli.main(["view", "image", "sens", "std"])
     assert view.png(Result(**arrays, info={}).plot()) == (folder / "image.png").read_bytes()
+
+
+def test_without_matplotlib_it_says_what_to_install(folder, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert cli.main(["view", "image"]) == 1
+    assert capsys.readouterr().err == "ERROR: pictures need matplotlib: pip install 'bart_pogmdm[plot]'\n"
+    with pytest.raises(ImportError, match="pip install"):
+        Result(io.read("image"), io.read("sens"), None, {}).plot()
+    assert not list(folder.glob("*.png"))
