@@ -30,6 +30,8 @@ OPTIONS = (
     ("--noise", "f", "std", "Noise of the data per real and imaginary part (default: estimated)"),
     ("--method", "<string>", "name", "map, gibbs or diffusion (default: map; gibbs with --samples or <std>)"),
     ("--samples", "d", "num", "Number of samples of the posterior, whose mean is the output (default: 10)"),
+    ("--whiten", "<file>", "file", "Noise scan of the same coils: prewhiten by it"),
+    ("--cc", "d", "num", "Compress to so many virtual coils; the sensitivities are those of all coils"),
     ("--keep", "<file>", "file", "Write the samples, along BATCH"),
     ("--levels", "d", "num", "diffusion: number of noise levels (default: 1000; -N d means the same)"),
     ("-K", "d", "num", "diffusion: corrector steps at each level (default: 1)"),
@@ -114,23 +116,28 @@ def reconstruct(argv):
     source, *targets = args.files
     level = _debug_level(args.d)
 
-    from . import io, streams
+    from . import coils, formats, io, streams
     method = _method(args)
     keep = [args.keep] if args.keep else []
-    sources = [name for name in (source, args.p, args.I) if name]
+    sources = [name for name in (source, args.p, args.I, args.whiten) if name]
     for direction, names in (("input", sources), ("output", targets + keep)):
         if names.count(streams.NAME) > 1:
             raise ValueError(f"'-': expected one {direction} in a stream, got {names.count(streams.NAME)}")
     io.check_outputs(*([name for name in names if name != streams.NAME] for names in (targets + keep, sources)))
     stream = streams.read(sys.stdin.buffer) if streams.NAME in sources else None
-    kspace, pattern, start = (None if name is None else stream.array if name == streams.NAME else io.read(name)
-                              for name in (source, args.p, args.I))
+    kspace, known_pattern = (stream.array, None) if source == streams.NAME else formats.load(source)
+    pattern, start, noise_scan = (None if name is None else stream.array if name == streams.NAME else io.read(name)
+                                  for name in (args.p, args.I, args.whiten))
+    pattern = known_pattern if pattern is None else pattern
 
     from tqdm import tqdm
 
     from .layout import check_kspace
     from .reconstruction import recon
     check_kspace(kspace)
+    combination = _combination(kspace, noise_scan, args.cc)
+    if combination is not None:
+        kspace = coils.mix(combination, kspace)
     with tqdm(desc=USAGE, leave=False, disable=level < INFO or not sys.stderr.isatty()) as bar:
         def advance(step):
             _stop_if_told()
@@ -144,11 +151,27 @@ def reconstruct(argv):
     _stop_if_told()
     if level >= DEBUG:
         print(*(f"{key}: {value}" for key, value in result.info.items()), sep="\n", file=sys.stderr)
-    outputs = dict(zip(targets, (result.image, result.sens, result.std))) | dict.fromkeys(keep, result.samples)
+    sens = result.sens if combination is None else coils.separate(combination, result.sens)
+    outputs = dict(zip(targets, (result.image, sens, result.std))) | dict.fromkeys(keep, result.samples)
     streamed, command = outputs.pop(streams.NAME, None), shlex.join([USAGE, *argv])
     io.write(outputs, command)
     if streamed is not None:
         streams.write(sys.stdout.buffer, streamed, command, stream and stream.messages)
+
+
+def _combination(kspace, noise_scan, virtual_coils):
+    """The matrix that combines the coils, or None.  ValueError for a noise scan of other coils."""
+    from . import coils, io
+    matrix = None
+    if noise_scan is not None:
+        if noise_scan.shape[io.COIL] != kspace.shape[io.COIL]:
+            raise ValueError(f"--whiten: expected noise of {kspace.shape[io.COIL]} coils,"
+                             f" got {noise_scan.shape[io.COIL]}")
+        matrix = coils.whitening(coils.by_coil(noise_scan))
+    if virtual_coils is not None:
+        compression = coils.compression(kspace if matrix is None else coils.mix(matrix, kspace), virtual_coils)
+        matrix = compression if matrix is None else compression @ matrix
+    return matrix
 
 
 _signals = []

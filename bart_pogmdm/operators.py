@@ -10,16 +10,16 @@ from .backend import array_module, fftn, ifftn, inner, kernels, share
 PLANE = (-2, -1)
 
 
-def fft2c(image):
+def fft2c(image, axes=PLANE):
     """Centred unitary FFT over the last two axes, as `bart fft -u`: fftshift(fft2(ifftshift(x)))."""
     xp = array_module(image)
-    return xp.fft.fftshift(fftn(xp.fft.ifftshift(image, PLANE)), PLANE)
+    return xp.fft.fftshift(fftn(xp.fft.ifftshift(image, axes), axes), axes)
 
 
-def ifft2c(kspace):
+def ifft2c(kspace, axes=PLANE):
     """Inverse and adjoint of `fft2c`."""
     xp = array_module(kspace)
-    return xp.fft.fftshift(ifftn(xp.fft.ifftshift(kspace, PLANE)), PLANE)
+    return xp.fft.fftshift(ifftn(xp.fft.ifftshift(kspace, axes), axes), axes)
 
 
 def resize(array, shape):

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import simulate
+from conftest import FUZZ_EXAMPLES, simulate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from properties import random_complex
@@ -154,7 +154,7 @@ def test_only_files_of_samples_are_removed(tmp_path):
 
 
 @given(st.binary(max_size=600), st.integers(0, 600), st.sampled_from(["flip", "insert", "cut", "noise"]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=2 * FUZZ_EXAMPLES, deadline=None)
 def test_any_bytes_end_in_an_array_or_one_error(noise, place, kind):
     stream = peer(np.ones(SHAPE, np.complex64), 8)
     mutated = {"flip": stream[:place] + noise[:8] + stream[place + len(noise[:8]):], "cut": stream[:place],
