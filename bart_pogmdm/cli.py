@@ -41,6 +41,8 @@ POSITIONAL = ("<kspace>", "<output>", "[<sensitivities>]", "[<std>]")
 COMMANDS = {"install": "install", "uninstall": "install", "doctor": "install",  # each a function of its module
             "train": "train.command", "show": "evaluate.show", "compare": "evaluate.compare"}
 TYPES = {"d": int, "f": float, "<file>": str, "<string>": str}
+INTERFACE = {"d": "OPT_INT", "f": "OPT_FLOAT", "<file>": "OPT_INFILE", "<string>": "OPT_STRING", None: "OPT_SET",
+             "--keep": "OPT_OUTFILE"}
 INFO, DEBUG = 2, 3
 
 
@@ -53,14 +55,33 @@ def help_text():
                       *(f"{left:{width}}{text}" for left, text in rows)])
 
 
+def interface_text():
+    """What BART's own commands print for `--interface`: for programs that make calls of it."""
+    def quoted(text):
+        return '"' + text.replace("\n", " ") + '"'
+
+    usage = "".join(f"{name} " for name in POSITIONAL)
+    files = [f'{{ {"false" if name[0] == "[" else "true"}, "ARG", 1, {{ {kind}, 8, {quoted(name.strip("[]<>"))} }} }}'
+             for name, kind in zip(POSITIONAL, ["OPT_INFILE"] + ["OPT_OUTFILE"] * (len(POSITIONAL) - 1))]
+    options = []
+    for flag, kind, _, text in OPTIONS:
+        short, long = ("n/a", flag[2:]) if flag.startswith("--") else (flag[1:], "(null)")
+        takes = "true" if kind else "false"
+        options.append(f'{{ "{short}", "{long}", {takes}, {INTERFACE.get(flag) or INTERFACE[kind]}, "{kind or ""}",'
+                       f' {quoted(text)} }}')
+    return "\n".join([f"name: {USAGE}, usage_str: {quoted(usage)}, help_str: {quoted(DESCRIPTION)}",
+                      "positional arguments:", *files, "options:", *options])
+
+
 def _parse(argv):
     parser = Parser(prog=USAGE, add_help=False, allow_abbrev=False)
     parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("--interface", action="store_true")
     for flag, kind, _, _ in OPTIONS:
         parser.add_argument(flag, **({"type": TYPES[kind]} if kind else {"action": "store_true"}))
     parser.add_argument("files", nargs="*")
     args = parser.parse_args(_levels_for_n(argv))
-    if not args.help and not 2 <= len(args.files) <= len(POSITIONAL):
+    if not (args.help or args.interface) and not 2 <= len(args.files) <= len(POSITIONAL):
         parser.error(f"expected {' '.join(POSITIONAL)}, got {len(args.files)} file names")
     return args
 
@@ -112,6 +133,9 @@ def reconstruct(argv):
         print(help_text(), flush=True)
         if os.path.basename(sys.argv[0]) == "bart-pogmdm":
             print(f"\nOther commands: {', '.join(f'bart-pogmdm {name}' for name in COMMANDS)}", flush=True)
+        return
+    if args.interface:
+        print(interface_text(), flush=True)
         return
     source, *targets = args.files
     level = _debug_level(args.d)
