@@ -7,12 +7,12 @@ from itertools import count
 
 import numpy as np
 
-from . import layout, noise
-from .backend import array_module, available_memory, choose, complex_dtype, move, real_dtype
+from . import layout
+from .backend import array_module, available_memory, choose, complex_dtype, move
 from .io import BATCH, pad_dims
 from .methods import METHODS
 from .moments import Moments, Welford
-from .operators import CoilModel, Sampling, ifft2c, resample
+from .operators import Cartesian, CoilModel, resample
 from .prior import NUM_FILTERS, load_prior
 from .samplers import LEAST_VARIANCE, Data, State
 from .sens import SensFit
@@ -121,8 +121,8 @@ def recon(kspace, mask=None, *, method=None, samples=None, prior=None, iteration
     for number, index in enumerate(np.ndindex(loop)):
         try:
             images[index][0], maps[index][...], std, facts = _recon_slice(
-                slices[index], masks[index], prior, method, iterations, samples, (int(seed), number), noise_std,
-                None if known_sens is None else known_sens[index],
+                _cartesian(slices[index], masks[index]), prior, method, iterations, samples, (int(seed), number),
+                noise_std, None if known_sens is None else known_sens[index],
                 None if starts is None else starts[index][0], normalize,
                 None if kept is None else [layout.slices(sample)[index][0] for sample in kept], report)
         except ValueError as error:
@@ -194,15 +194,13 @@ def _like(array, shape, dtype, xp, name):
     return array.astype(dtype)
 
 
-def _recon_slice(kspace, mask, prior, method, iterations, samples, seed, noise_std, sens, start, normalize, kept,
-                 report):
+def _recon_slice(scan, prior, method, iterations, samples, seed, noise_std, sens, start, normalize, kept, report):
     """Image (ny, nx), sens (J, ny, nx), std (None without samples) and facts of one slice; the samples go to `kept`."""
-    kspace = _checked(kspace, mask)
-    noise_std = float(noise.estimate(kspace, mask) if noise_std is None else noise_std)
-    scale = _brightest(_rss(ifft2c(kspace)))
+    noise_std = float(scan.noise_std() if noise_std is None else noise_std)
+    scale = _brightest(_rss(scan.zero_filled()))
     given_rss = None if sens is None else _rss(sens)
     unit_sens = None if sens is None else _divide(sens, given_rss)  # the prior knows the scale of the image only
-    data = _data(kspace / scale, mask, noise_std / scale, sens)
+    data = _data(scan.divided(scale), noise_std / scale, sens)
     start = _starting_point(data, unit_sens, None if start is None else start / scale)
     unit = _brightest(start.image * _rss(start.sens)) / BRIGHTNESS
     data, start, scale = data.in_units(unit), replace(start, image=start.image / unit), scale * unit
@@ -243,8 +241,8 @@ def _combined(state, reference):
     return image * _divide(turn, array_module(image).abs(turn))
 
 
-def _checked(kspace, mask):
-    """kspace in native byte order and zero outside the mask; ValueError where there is nothing to reconstruct."""
+def _cartesian(kspace, mask):
+    """The slice in native byte order and zero outside the mask; ValueError where there is nothing to reconstruct."""
     xp = array_module(kspace)
     if not bool((kspace != 0).any()):
         raise ValueError("kspace: all samples are zero")
@@ -257,28 +255,27 @@ def _checked(kspace, mask):
         raise ValueError("kspace: all samples are zero inside the mask")
     if not bool((kspace.imag != 0).any()):
         raise ValueError("kspace: expected complex samples, got real ones (all imaginary parts are zero)")
-    return kspace
+    return Cartesian(kspace, mask)
 
 
-def _data(kspace, mask, noise_std, sens):
+def _data(scan, noise_std, sens):
     """What the solver needs of a slice; with several coils and no sensitivities, also what finds these."""
-    sampling = Sampling.centred(mask, real_dtype(kspace.dtype))
-    fit = SensFit.of(kspace, mask) if sens is None and len(kspace) > 1 else None
-    return Data(sampling, sampling.forward(ifft2c(kspace)), noise_std, fit)
+    sampling, samples = scan.sampled()
+    return Data(sampling, samples, noise_std, SensFit.of(scan) if sens is None and len(samples) > 1 else None)
 
 
 def _starting_point(data, sens, image):
     """The State to start from, with the given image and sensitivities if there are any."""
     xp = array_module(data.samples)
     if data.fit is None:
-        sens = xp.ones_like(data.samples) if sens is None else sens
+        sens = xp.ones((len(data.samples), *data.sampling.shape), data.samples.dtype) if sens is None else sens
         if image is None:
             model = CoilModel(data.sampling, sens)
             image = conjugate_gradients(model.normal, model.adjoint(data.samples), iterations=START_CG)
         return State(image, sens, None)
     if image is None:
         low, coefficients = data.fit.start()
-        image = resample(low, data.sampling.mask.shape)
+        image = resample(low, data.sampling.shape)
     else:
         nothing = xp.zeros((len(data.samples), *data.fit.low.weight.shape), data.samples.dtype)
         coefficients = data.fit.update(image, nothing, max(data.noise_std**2, LEAST_VARIANCE), 1, START_CG)

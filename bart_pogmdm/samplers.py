@@ -26,7 +26,7 @@ DRAW_CG = 6        # of a drawn image: more, because what is missing to the solu
 class Data:
     """One slice, ready for a solver: scaled to an image of maximum about 1.
 
-    samples z (J, ny, nx) in the form of `sampling`; noise_std per real and imaginary part.
+    samples z of J coils in the form of `sampling`; noise_std per real and imaginary part.
     """
 
     sampling: Sampling
@@ -96,7 +96,7 @@ def gibbs(prior, data, start, rng, *, sigma, sweeps):
     variance, residual_var = data.variances(model.gradient(image, data.samples)[1])
     for _ in range(sweeps):
         gradient, power = model.gradient(image, data.samples)
-        noise = data.sampling.mask * complex_normal(rng, data.samples)
+        noise = data.sampling.noise(rng, data.samples)
         perturbation = model.adjoint(noise) / variance**0.5 + _filter(root, complex_normal(rng, image))
         descent = prior.drawn_score(image, sigma, rng) - gradient / variance + temperature**0.5 * perturbation
         image = image + newton_step(model, hessian, descent, variance, DRAW_CG)
@@ -119,11 +119,11 @@ def diffusion(prior, data, start, rng, *, sigmas, num_corrector, likelihood_step
         model = CoilModel(data.sampling, sens)
         image = _predict(prior, image, sigma, sigma_next, rng)                                # 3-5
         gradient, power = model.gradient(image, data.samples)
-        image = image - likelihood_step * gradient                                            # 6
+        image = image - likelihood_step * data.sampling.equalize(gradient)                    # 6
         for _ in range(num_corrector):                                                        # 7
             image = _correct(prior, image, sigma_next, snr, rng)                              # 8-10
             gradient, power = model.gradient(image, data.samples)
-            image = image - likelihood_step * gradient                                        # 11
+            image = image - likelihood_step * data.sampling.equalize(gradient)                # 11
         if update_sens:
             sens, coefficients = update_sens(image, sens, coefficients, power)                # 12
         yield State(image, sens, coefficients, sigma_next, data.variances(power)[1] ** 0.5)
@@ -153,7 +153,8 @@ def ascend(prior, data, start, *, sigma, steps):
     image, sens = start.image, start.sens
     previous, model, xp = image, CoilModel(data.sampling, sens), array_module(image)
     variance, _ = data.variances(model.gradient(image, data.samples)[1])
-    steepest = float(prior.curvature(image.shape, sigma, xp).max() + (xp.abs(sens) ** 2).sum(0).max() / variance)
+    brightest = data.sampling.norm * (xp.abs(sens) ** 2).sum(0).max()
+    steepest = float(prior.curvature(image.shape, sigma, xp).max() + brightest / variance)
     for momentum in schedule.momentum(steps):
         extrapolated = image + momentum * (image - previous)
         gradient, power = model.gradient(extrapolated, data.samples)
@@ -164,10 +165,10 @@ def ascend(prior, data, start, *, sigma, steps):
 
 def newton_step(model, hessian, descent, variance, iterations):
     """d with (A^H A / v + H) d = descent, H diagonal in Fourier space: exact for one coil, by CG for several."""
-    mask = model.sampling.mask
-    if model.is_trivial:
-        return _filter(1 / (hessian + mask / variance), descent)
-    inverse = 1 / (hessian + (0.15 + 0.85 * mask) / variance)
+    density = model.sampling.density
+    if model.is_diagonal:
+        return _filter(1 / (hessian + density / variance), descent)
+    inverse = 1 / (hessian + (0.15 + 0.85 * density) / variance)
     return conjugate_gradients(lambda image: model.normal(image) / variance + _filter(hessian, image), descent,
                                iterations=iterations, precondition=lambda image: _filter(inverse, image))
 
