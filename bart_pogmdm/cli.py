@@ -22,6 +22,7 @@ OPTIONS = (
     ("-p", "<file>", "file", "Sampling pattern (default: where k-space is not zero)"),
     ("-s", "d", "seed", "Random seed (default: 0)"),
     ("-S", None, "", "Re-scale the image (always done; accepted as in nlinv)"),
+    ("-m", "d", "maps", "Number of image and sensitivity sets: 2 where the object folds over (default: 1)"),
     ("-N", None, "", "Do not normalize image with coil sensitivities"),
     ("-I", "<file>", "file", "Image to start from"),
     ("-d", "d", "level", "Debug level (default: BART_DEBUG_LEVEL, or 2)"),
@@ -170,8 +171,8 @@ def reconstruct(argv):
 
         result = recon(kspace, pattern, method=method, samples=args.samples, prior=args.prior,
                        iterations=30 if args.i is None else args.i, noise_std=args.noise, start=start,
-                       normalize=not args.N, keep_samples=bool(keep), seed=args.s or 0,
-                       device="gpu" if args.g or _asked_for_gpu() else None, callback=advance)
+                       maps=1 if args.m is None else args.m, normalize=not args.N, keep_samples=bool(keep),
+                       seed=args.s or 0, device="gpu" if args.g or _asked_for_gpu() else None, callback=advance)
     _stop_if_told()
     if level >= DEBUG:
         print(*(f"{key}: {value}" for key, value in result.info.items()), sep="\n", file=sys.stderr)

@@ -136,6 +136,45 @@ class Cartesian:
         return sampling, sampling.forward(self.zero_filled())
 
 
+def coil_model(sampling, sens):
+    """The model of one set of sensitivities (J, ny, nx), or of several (M, J, ny, nx)."""
+    return CoilModel(sampling, sens) if sens.ndim == 3 else SetsModel(sampling, sens)
+
+
+@dataclass(frozen=True, eq=False)
+class SetsModel:
+    """A: x_1 .. x_M -> M F sum_m c_mj x_m, images (M, ny, nx), each with its set of sensitivities, (M, J, ny, nx).
+
+    For objects that fold over: what lies behind a pixel is seen through other sensitivities than what lies in it.
+    C. Holme et al., Scientific Reports 9, 2019, doi 10.1038/s41598-019-39888-7.
+    """
+
+    sampling: Sampling
+    sens: np.ndarray
+
+    is_diagonal = False
+
+    def _images(self, images):
+        return (self.sens * images[:, None]).sum(0)
+
+    def _combine(self, coil_images):
+        return (self.sens.conj() * coil_images).sum(1)
+
+    def adjoint(self, samples):
+        """A^H z, (M, ny, nx), for samples that are zero where nothing is measured."""
+        return self._combine(self.sampling.adjoint(samples.copy()))
+
+    def normal(self, images):
+        """A^H A x."""
+        return self._combine(self.sampling.normal(self._images(images)))
+
+    def gradient(self, images, samples):
+        """Gradient of ||A x - z||^2 / 2 and the residual power."""
+        difference = self.sampling.forward(self._images(images)) - samples
+        power = inner(difference, difference)
+        return self._combine(self.sampling.adjoint(difference)), power
+
+
 @dataclass(frozen=True, eq=False)
 class CoilModel:
     """A x = M F (c_j x), linear in the image x (ny, nx) for fixed sensitivities c (J, ny, nx)."""

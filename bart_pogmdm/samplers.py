@@ -10,7 +10,7 @@ import numpy as np
 
 from . import schedule
 from .backend import array_module, at_least, complex_normal, fftn, ifftn, inner
-from .operators import CoilModel, Sampling
+from .operators import CoilModel, Sampling, coil_model
 from .sens import SensFit
 from .solvers import conjugate_gradients
 
@@ -50,6 +50,8 @@ class Data:
 class State:
     """Image (ny, nx), sensitivities (J, ny, nx) and their coefficients (None where they are known).
 
+    With several sets, each has another first axis, of the sets.
+
     After an iteration, also the noise level of the prior and the standard deviation of the residual before it.
     """
 
@@ -67,18 +69,18 @@ def graduated_map(prior, data, start, *, iterations):
     diagonal in Fourier space, then the sensitivities follow.
     """
     image, coefficients = start.image, start.coefficients
-    previous, model = image, CoilModel(data.sampling, start.sens)
+    previous, model = image, coil_model(data.sampling, start.sens)
     levels = zip(schedule.graduated(iterations), schedule.momentum(iterations), schedule.sens_weights(iterations))
     for sigma, momentum, weight in levels:
         extrapolated = image + momentum * (image - previous)
         gradient, power = model.gradient(extrapolated, data.samples)
         variance, residual_var = data.variances(power)
         descent = prior.score(extrapolated, sigma) - gradient / variance
-        hessian = prior.curvature(image.shape, sigma, array_module(image))
+        hessian = prior.curvature(image.shape[-2:], sigma, array_module(image))
         previous, image = image, extrapolated + newton_step(model, hessian, descent, variance, IMAGE_CG)
         if data.fit:
             coefficients = data.fit.update(image, coefficients, variance + residual_var, weight, SENS_CG)
-            model = CoilModel(data.sampling, data.fit.maps.forward(coefficients))
+            model = coil_model(data.sampling, data.fit.maps.forward(coefficients))
         yield State(image, model.sens, coefficients, sigma, residual_var**0.5)
 
 

@@ -5,7 +5,7 @@ A map is a short Fourier series whose coefficients carry the Sobolev weight of n
 centre of k-space, so everything here works on a small grid; only the finished maps have full size.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -99,13 +99,13 @@ def h1_step(sampling, samples, image, sens, inverse_step):
 
 
 def _transpose(stack):
-    return stack.transpose(0, 2, 1)
+    return stack.swapaxes(-1, -2)
 
 
 def _multiply(matrix, stack):
-    """matrix @ stack_j for all j."""
-    xp = array_module(stack)
-    matrix, stack = xp.ascontiguousarray(matrix), xp.ascontiguousarray(stack)
+    """matrix @ stack_j for all j, of one or two axes."""
+    xp, leading = array_module(stack), stack.shape[:-2]
+    matrix, stack = xp.ascontiguousarray(matrix), xp.ascontiguousarray(stack).reshape(-1, *stack.shape[-2:])
     out = xp.empty((len(stack), len(matrix), stack.shape[2]), stack.dtype)
 
     def work(pieces):
@@ -113,7 +113,7 @@ def _multiply(matrix, stack):
             kernels(stack).multiply(matrix, stack[part], out[part])
 
     share(work, len(stack), out[0])
-    return out
+    return out.reshape(*leading, *out.shape[1:])
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +189,12 @@ class SensFit:
         rhs = adjoint(residual) + alpha * (origin - estimate)
         return conjugate_gradients(normal, rhs, iterations=NEWTON_CG)
 
+    def second_set(self, image, coefficients, variance, iterations):
+        """Coefficients (J, …) of another set for the same image, from what the first leaves of the data."""
+        image = resample(image, self.sampling.shape)
+        left = self.samples - self.sampling.forward(image * self.low.forward(coefficients))
+        return replace(self, samples=left).update(image, 0 * coefficients, variance, 1, iterations)
+
     def update(self, image, coefficients, variance, weight, iterations):
         """A few CG steps on (||M F (x E W chat) - z||^2 / variance + weight ||chat||^2) / 2, x of full size."""
         image = resample(image, self.sampling.shape)
@@ -203,10 +209,12 @@ class SensFit:
         return self._solve(image, coefficients, variance, weight, iterations, temperature**0.5 * perturbation)
 
     def _solve(self, image, coefficients, variance, weight, iterations, perturbation):
+        image = image[..., None, :, :]  # an axis for the coils, after that of the sets if there is one
         rhs = self.low.adjoint(image.conj() * self._zero_filled) / variance + perturbation
 
         def normal(coefficients):
-            images = self.sampling.normal(image * self.low.forward(coefficients))
+            images = image * self.low.forward(coefficients)
+            images = self.sampling.normal(images if images.ndim == 3 else images.sum(0))
             return self.low.adjoint(image.conj() * images) / variance + weight * coefficients
 
         return conjugate_gradients(normal, rhs, coefficients, iterations=iterations)

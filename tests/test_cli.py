@@ -54,7 +54,8 @@ def test_options_reach_the_reconstruction(folder):
     kspace = io.read(folder / "ksp")
     start = recon(kspace, iterations=2).image
     io.write({folder / "start": start})
-    for words, keywords in ((["-N"], {"normalize": False}), (["--noise", "0.5"], {"noise_std": 0.5}),
+    for words, keywords in ((["-N"], {"normalize": False}), (["-m2"], {"maps": 2}),
+                            (["--noise", "0.5"], {"noise_std": 0.5}),
                             (["-I", "start"], {"start": start})):
         assert pogmdm("-i2", *words, "ksp", "out", cwd=folder).returncode == 0
         np.testing.assert_allclose(io.read(folder / "out"), recon(kspace, iterations=2, **keywords).image, atol=1e-7)
@@ -100,9 +101,9 @@ def test_help_has_barts_layout(tmp_path):
     run = pogmdm("-h", cwd=tmp_path)
     lines = run.stdout.splitlines()
     assert run.returncode == 0 and not run.stderr
-    assert lines[0] == ("Usage: pogmdm [-i d] [-p <file>] [-s d] [-S] [-N] [-I <file>] [-d d] [--prior <file>] [-g]"
-                        " [--noise f] [--method <string>] [--samples d] [--whiten <file>] [--cc d] [--keep <file>] [--levels d]"
-                        " [-K d] [--come-closer f] <kspace> <output> [<sensitivities>] [<std>]")
+    assert lines[0] == ("Usage: pogmdm [-i d] [-p <file>] [-s d] [-S] [-m d] [-N] [-I <file>] [-d d] [--prior <file>]"
+                        " [-g] [--noise f] [--method <string>] [--samples d] [--whiten <file>] [--cc d] [--keep <file>]"
+                        " [--levels d] [-K d] [--come-closer f] <kspace> <output> [<sensitivities>] [<std>]")
     assert lines[1] == "" and lines[-1].startswith("-h ") and lines[-1].endswith(" help")
     table = lines[len(lines) - len(cli.OPTIONS) - 1:]
     column = max(len(line.split("  ")[0]) for line in table) + 4
