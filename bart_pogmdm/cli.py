@@ -40,7 +40,7 @@ OPTIONS = (
 )
 POSITIONAL = ("<kspace>", "<output>", "[<sensitivities>]", "[<std>]")
 COMMANDS = {"install": "install", "uninstall": "install", "doctor": "install",  # each a function of its module
-            "train": "train.command", "show": "evaluate.show", "compare": "evaluate.compare"}
+            "train": "train.command", "show": "evaluate.show", "compare": "evaluate.compare", "view": "evaluate.view"}
 TYPES = {"d": int, "f": float, "<file>": str, "<string>": str}
 INTERFACE = {"d": "OPT_INT", "f": "OPT_FLOAT", "<file>": "OPT_INFILE", "<string>": "OPT_STRING", None: "OPT_SET",
              "--keep": "OPT_OUTFILE"}

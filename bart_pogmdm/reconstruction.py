@@ -38,6 +38,11 @@ class Result:
     info: dict
     samples: np.ndarray | None = None
 
+    def plot(self):
+        """A matplotlib Figure of image, sensitivities and standard deviation (`evaluate.view`); notebooks show it."""
+        from .evaluate.view import figure
+        return figure(self.image, self.sens, self.std)
+
 
 @dataclass(frozen=True)
 class Step:
