@@ -22,6 +22,7 @@ OPTIONS = (
     ("-p", "<file>", "file", "Sampling pattern (default: where k-space is not zero)"),
     ("-s", "d", "seed", "Random seed (default: 0)"),
     ("-S", None, "", "Re-scale the image (always done; accepted as in nlinv)"),
+    ("-m", "d", "maps", "Number of image and sensitivity sets: 2 where the object folds over (default: 1)"),
     ("-N", None, "", "Do not normalize image with coil sensitivities"),
     ("-I", "<file>", "file", "Image to start from"),
     ("-d", "d", "level", "Debug level (default: BART_DEBUG_LEVEL, or 2)"),
@@ -30,6 +31,8 @@ OPTIONS = (
     ("--noise", "f", "std", "Noise of the data per real and imaginary part (default: estimated)"),
     ("--method", "<string>", "name", "map, gibbs or diffusion (default: map; gibbs with --samples or <std>)"),
     ("--samples", "d", "num", "Number of samples of the posterior, whose mean is the output (default: 10)"),
+    ("--whiten", "<file>", "file", "Noise scan of the same coils: prewhiten by it"),
+    ("--cc", "d", "num", "Compress to so many virtual coils; the sensitivities are those of all coils"),
     ("--keep", "<file>", "file", "Write the samples, along BATCH"),
     ("--levels", "d", "num", "diffusion: number of noise levels (default: 1000; -N d means the same)"),
     ("-K", "d", "num", "diffusion: corrector steps at each level (default: 1)"),
@@ -39,6 +42,8 @@ POSITIONAL = ("<kspace>", "<output>", "[<sensitivities>]", "[<std>]")
 COMMANDS = {"install": "install", "uninstall": "install", "doctor": "install",  # each a function of its module
             "train": "train.command", "show": "evaluate.show", "compare": "evaluate.compare", "view": "evaluate.view"}
 TYPES = {"d": int, "f": float, "<file>": str, "<string>": str}
+INTERFACE = {"d": "OPT_INT", "f": "OPT_FLOAT", "<file>": "OPT_INFILE", "<string>": "OPT_STRING", None: "OPT_SET",
+             "--keep": "OPT_OUTFILE"}
 INFO, DEBUG = 2, 3
 
 
@@ -51,14 +56,33 @@ def help_text():
                       *(f"{left:{width}}{text}" for left, text in rows)])
 
 
+def interface_text():
+    """What BART's own commands print for `--interface`: for programs that make calls of it."""
+    def quoted(text):
+        return '"' + text.replace("\n", " ") + '"'
+
+    usage = "".join(f"{name} " for name in POSITIONAL)
+    files = [f'{{ {"false" if name[0] == "[" else "true"}, "ARG", 1, {{ {kind}, 8, {quoted(name.strip("[]<>"))} }} }}'
+             for name, kind in zip(POSITIONAL, ["OPT_INFILE"] + ["OPT_OUTFILE"] * (len(POSITIONAL) - 1))]
+    options = []
+    for flag, kind, _, text in OPTIONS:
+        short, long = ("n/a", flag[2:]) if flag.startswith("--") else (flag[1:], "(null)")
+        takes = "true" if kind else "false"
+        options.append(f'{{ "{short}", "{long}", {takes}, {INTERFACE.get(flag) or INTERFACE[kind]}, "{kind or ""}",'
+                       f' {quoted(text)} }}')
+    return "\n".join([f"name: {USAGE}, usage_str: {quoted(usage)}, help_str: {quoted(DESCRIPTION)}",
+                      "positional arguments:", *files, "options:", *options])
+
+
 def _parse(argv):
     parser = Parser(prog=USAGE, add_help=False, allow_abbrev=False)
     parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("--interface", action="store_true")
     for flag, kind, _, _ in OPTIONS:
         parser.add_argument(flag, **({"type": TYPES[kind]} if kind else {"action": "store_true"}))
     parser.add_argument("files", nargs="*")
     args = parser.parse_args(_levels_for_n(argv))
-    if not args.help and not 2 <= len(args.files) <= len(POSITIONAL):
+    if not (args.help or args.interface) and not 2 <= len(args.files) <= len(POSITIONAL):
         parser.error(f"expected {' '.join(POSITIONAL)}, got {len(args.files)} file names")
     return args
 
@@ -111,26 +135,34 @@ def reconstruct(argv):
         if os.path.basename(sys.argv[0]) == "bart-pogmdm":
             print(f"\nOther commands: {', '.join(f'bart-pogmdm {name}' for name in COMMANDS)}", flush=True)
         return
+    if args.interface:
+        print(interface_text(), flush=True)
+        return
     source, *targets = args.files
     level = _debug_level(args.d)
 
-    from . import io, streams
+    from . import coils, formats, io, streams
     method = _method(args)
     keep = [args.keep] if args.keep else []
-    sources = [name for name in (source, args.p, args.I) if name]
+    sources = [name for name in (source, args.p, args.I, args.whiten) if name]
     for direction, names in (("input", sources), ("output", targets + keep)):
         if names.count(streams.NAME) > 1:
             raise ValueError(f"'-': expected one {direction} in a stream, got {names.count(streams.NAME)}")
     io.check_outputs(*([name for name in names if name != streams.NAME] for names in (targets + keep, sources)))
     stream = streams.read(sys.stdin.buffer) if streams.NAME in sources else None
-    kspace, pattern, start = (None if name is None else stream.array if name == streams.NAME else io.read(name)
-                              for name in (source, args.p, args.I))
+    kspace, known_pattern = (stream.array, None) if source == streams.NAME else formats.load(source)
+    pattern, start, noise_scan = (None if name is None else stream.array if name == streams.NAME else io.read(name)
+                                  for name in (args.p, args.I, args.whiten))
+    pattern = known_pattern if pattern is None else pattern
 
     from tqdm import tqdm
 
     from .layout import check_kspace
     from .reconstruction import recon
     check_kspace(kspace)
+    combination = _combination(kspace, noise_scan, args.cc)
+    if combination is not None:
+        kspace = coils.mix(combination, kspace)
     with tqdm(desc=USAGE, leave=False, disable=level < INFO or not sys.stderr.isatty()) as bar:
         def advance(step):
             _stop_if_told()
@@ -139,16 +171,32 @@ def reconstruct(argv):
 
         result = recon(kspace, pattern, method=method, samples=args.samples, prior=args.prior,
                        iterations=30 if args.i is None else args.i, noise_std=args.noise, start=start,
-                       normalize=not args.N, keep_samples=bool(keep), seed=args.s or 0,
-                       device="gpu" if args.g or _asked_for_gpu() else None, callback=advance)
+                       maps=1 if args.m is None else args.m, normalize=not args.N, keep_samples=bool(keep),
+                       seed=args.s or 0, device="gpu" if args.g or _asked_for_gpu() else None, callback=advance)
     _stop_if_told()
     if level >= DEBUG:
         print(*(f"{key}: {value}" for key, value in result.info.items()), sep="\n", file=sys.stderr)
-    outputs = dict(zip(targets, (result.image, result.sens, result.std))) | dict.fromkeys(keep, result.samples)
+    sens = result.sens if combination is None else coils.separate(combination, result.sens)
+    outputs = dict(zip(targets, (result.image, sens, result.std))) | dict.fromkeys(keep, result.samples)
     streamed, command = outputs.pop(streams.NAME, None), shlex.join([USAGE, *argv])
     io.write(outputs, command)
     if streamed is not None:
         streams.write(sys.stdout.buffer, streamed, command, stream and stream.messages)
+
+
+def _combination(kspace, noise_scan, virtual_coils):
+    """The matrix that combines the coils, or None.  ValueError for a noise scan of other coils."""
+    from . import coils, io
+    matrix = None
+    if noise_scan is not None:
+        if noise_scan.shape[io.COIL] != kspace.shape[io.COIL]:
+            raise ValueError(f"--whiten: expected noise of {kspace.shape[io.COIL]} coils,"
+                             f" got {noise_scan.shape[io.COIL]}")
+        matrix = coils.whitening(coils.by_coil(noise_scan))
+    if virtual_coils is not None:
+        compression = coils.compression(kspace if matrix is None else coils.mix(matrix, kspace), virtual_coils)
+        matrix = compression if matrix is None else compression @ matrix
+    return matrix
 
 
 _signals = []

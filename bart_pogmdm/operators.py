@@ -1,25 +1,26 @@
 """The forward model z_j = M F (c_j x): centred unitary FFT, sampling, and the coil model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from .backend import array_module, fftn, ifftn, inner, kernels, share
+from . import noise
+from .backend import array_module, complex_normal, fftn, ifftn, inner, kernels, real_dtype, share
 
 PLANE = (-2, -1)
 
 
-def fft2c(image):
+def fft2c(image, axes=PLANE):
     """Centred unitary FFT over the last two axes, as `bart fft -u`: fftshift(fft2(ifftshift(x)))."""
     xp = array_module(image)
-    return xp.fft.fftshift(fftn(xp.fft.ifftshift(image, PLANE)), PLANE)
+    return xp.fft.fftshift(fftn(xp.fft.ifftshift(image, axes), axes), axes)
 
 
-def ifft2c(kspace):
+def ifft2c(kspace, axes=PLANE):
     """Inverse and adjoint of `fft2c`."""
     xp = array_module(kspace)
-    return xp.fft.fftshift(ifftn(xp.fft.ifftshift(kspace, PLANE)), PLANE)
+    return xp.fft.fftshift(ifftn(xp.fft.ifftshift(kspace, axes), axes), axes)
 
 
 def resize(array, shape):
@@ -47,11 +48,24 @@ class Sampling:
 
     mask: np.ndarray
 
+    is_diagonal = True  # F^H M F is, in Fourier space
+    norm = 1.0          # and its largest eigenvalue
+
     @classmethod
     def centred(cls, mask, dtype):
         """From a mask with the zero frequency at n // 2."""
         xp = array_module(mask)
         return cls(xp.ascontiguousarray(xp.fft.ifftshift(mask), dtype))
+
+    @property
+    def shape(self):
+        """(ny, nx) of the images."""
+        return self.mask.shape
+
+    @property
+    def density(self):
+        """The diagonal of F^H M F in Fourier space, (ny, nx), zero frequency first."""
+        return self.mask
 
     @cached_property
     def count(self):
@@ -75,6 +89,91 @@ class Sampling:
         """F^H z for samples that are zero where the mask is; may overwrite z."""
         return ifftn(samples, self.axes, overwrite=True)
 
+    def normal(self, images):
+        """F^H M F x; may overwrite x."""
+        return self.adjoint(self.forward(images))
+
+    def noise(self, rng, samples):
+        """Noise of standard deviation 1 in real and imaginary part in the place of samples."""
+        return self.mask * complex_normal(rng, samples)
+
+    def equalize(self, images):
+        """Images F^H z such that no frequency counts more than once: as they are."""
+        return images
+
+
+@dataclass(frozen=True, eq=False)
+class Cartesian:
+    """One slice as measured: k-space (J, ny, nx), zero frequency at n // 2 and zero outside its mask (ny, nx)."""
+
+    kspace: np.ndarray
+    mask: np.ndarray
+
+    @property
+    def shape(self):
+        """(ny, nx) of the image."""
+        return self.mask.shape
+
+    def noise_std(self):
+        """Noise per real and imaginary part, estimated."""
+        return noise.estimate(self.kspace, self.mask)
+
+    def zero_filled(self):
+        """Coil images (J, ny, nx)."""
+        return ifft2c(self.kspace)
+
+    def divided(self, scale):
+        """The same in other units."""
+        return replace(self, kspace=self.kspace / scale)
+
+    def low(self, grid, cut):
+        """The frequencies within a window of size `cut` about zero, on a smaller grid."""
+        return Cartesian(resize(self.kspace, grid), resize(resize(self.mask, cut), grid))
+
+    def sampled(self):
+        """The sampling and the samples as this gives them."""
+        sampling = Sampling.centred(self.mask, real_dtype(self.kspace.dtype))
+        return sampling, sampling.forward(self.zero_filled())
+
+
+def coil_model(sampling, sens):
+    """The model of one set of sensitivities (J, ny, nx), or of several (M, J, ny, nx)."""
+    return CoilModel(sampling, sens) if sens.ndim == 3 else SetsModel(sampling, sens)
+
+
+@dataclass(frozen=True, eq=False)
+class SetsModel:
+    """A: x_1 .. x_M -> M F sum_m c_mj x_m, images (M, ny, nx), each with its set of sensitivities, (M, J, ny, nx).
+
+    For objects that fold over: what lies behind a pixel is seen through other sensitivities than what lies in it.
+    C. Holme et al., Scientific Reports 9, 2019, doi 10.1038/s41598-019-39888-7.
+    """
+
+    sampling: Sampling
+    sens: np.ndarray
+
+    is_diagonal = False
+
+    def _images(self, images):
+        return (self.sens * images[:, None]).sum(0)
+
+    def _combine(self, coil_images):
+        return (self.sens.conj() * coil_images).sum(1)
+
+    def adjoint(self, samples):
+        """A^H z, (M, ny, nx), for samples that are zero where nothing is measured."""
+        return self._combine(self.sampling.adjoint(samples.copy()))
+
+    def normal(self, images):
+        """A^H A x."""
+        return self._combine(self.sampling.normal(self._images(images)))
+
+    def gradient(self, images, samples):
+        """Gradient of ||A x - z||^2 / 2 and the residual power."""
+        difference = self.sampling.forward(self._images(images)) - samples
+        power = inner(difference, difference)
+        return self._combine(self.sampling.adjoint(difference)), power
+
 
 @dataclass(frozen=True, eq=False)
 class CoilModel:
@@ -84,44 +183,47 @@ class CoilModel:
     sens: np.ndarray
 
     @cached_property
-    def is_trivial(self):
-        """Whether there is one coil that sees everything as it is."""
-        return len(self.sens) == 1 and bool((self.sens == 1).all())
+    def is_diagonal(self):
+        """Whether A^H A is, in Fourier space: one coil that sees everything as it is."""
+        return self.sampling.is_diagonal and len(self.sens) == 1 and bool((self.sens == 1).all())
 
-    def _forward(self, image, coils):
+    def _images(self, image, coils):
         sens = self.sens[coils]
         images = array_module(image).empty_like(sens)
         kernels(image).expand(sens, image, images)
-        return self.sampling.forward(images)
+        return images
 
-    def _adjoint(self, samples_of, image):
-        """sum_j conj(c_j) F^H z_j over pieces z, number = samples_of(coils), and the sum of the numbers."""
+    def _combine(self, images_of):
+        """sum_j conj(c_j) y_j over pieces y, number = images_of(coils), and the sum of the numbers."""
+        like = self.sens[0]
+
         def work(pieces):
-            out, total = array_module(image).zeros_like(image), 0
+            out, total = array_module(like).zeros_like(like), 0
             for coils in pieces:
-                samples, number = samples_of(coils)
+                images, number = images_of(coils)
                 total = total + number
-                kernels(out).combine(self.sens[coils], self.sampling.adjoint(samples), out)
+                kernels(out).combine(self.sens[coils], images, out)
             return out, total
 
-        return map(sum, zip(*share(work, len(self.sens), image)))
+        return map(sum, zip(*share(work, len(self.sens), like)))
 
     def forward(self, image):
-        """A x, (J, ny, nx)."""
-        return self._forward(image, slice(None))
+        """A x: samples of J coils."""
+        return self.sampling.forward(self._images(image, slice(None)))
 
     def adjoint(self, samples):
-        """A^H z, (ny, nx), for samples that are zero where the mask is."""
-        return next(self._adjoint(lambda coils: (samples[coils].copy(), 0), samples[0]))
+        """A^H z, (ny, nx), for samples that are zero where nothing is measured."""
+        return next(self._combine(lambda coils: (self.sampling.adjoint(samples[coils].copy()), 0)))
 
     def normal(self, image):
         """A^H A x."""
-        return next(self._adjoint(lambda coils: (self._forward(image, coils), 0), image))
+        return next(self._combine(lambda coils: (self.sampling.normal(self._images(image, coils)), 0)))
 
     def gradient(self, image, samples):
         """Gradient of ||A x - z||^2 / 2 and the residual power: A^H (A x - z), ||A x - z||^2."""
         def residual(coils):
-            difference = self._forward(image, coils) - samples[coils]
-            return difference, inner(difference, difference)
+            difference = self.sampling.forward(self._images(image, coils)) - samples[coils]
+            power = inner(difference, difference)
+            return self.sampling.adjoint(difference), power
 
-        return tuple(self._adjoint(residual, image))
+        return tuple(self._combine(residual))

@@ -7,12 +7,12 @@ from itertools import count
 
 import numpy as np
 
-from . import layout, noise
-from .backend import array_module, available_memory, choose, complex_dtype, move, real_dtype
+from . import layout
+from .backend import array_module, available_memory, choose, complex_dtype, move
 from .io import BATCH, pad_dims
 from .methods import METHODS
 from .moments import Moments, Welford
-from .operators import CoilModel, Sampling, ifft2c, resample
+from .operators import Cartesian, CoilModel, resample
 from .prior import NUM_FILTERS, load_prior
 from .samplers import LEAST_VARIANCE, Data, State
 from .sens import SensFit
@@ -57,7 +57,7 @@ class Step:
 
 
 def recon(kspace, mask=None, *, method=None, samples=None, prior=None, iterations=30, noise_std=None, sens=None,
-          start=None, normalize=True, keep_samples=False, seed=0, device=None, callback=None):
+          start=None, maps=1, normalize=True, keep_samples=False, seed=0, device=None, callback=None):
     """Reconstruct image and coil sensitivities jointly from undersampled multi-coil k-space.
 
     p(x, c | z) ∝ p(x) p(c) prod_j N(z_j; M F (c_j x), noise_std^2) with the prior PoGMDM on the image and
@@ -75,6 +75,8 @@ def recon(kspace, mask=None, *, method=None, samples=None, prior=None, iteration
     noise_std: of the data per real and imaginary part; None: estimated.
     sens: known sensitivities, of k-space's shape; None: estimated.
     start: an image to start from, in the shape and scale of the result.
+    maps: 2 for an object larger than the field of view, so that it folds over: another image with its own
+        sensitivities for what lies behind the first, and the result for both together; "map" only.
     normalize: report the image times the RSS of the sensitivities, and these with RSS 1.
     keep_samples: return the samples, too; they need their own memory.
     seed: each chain or sample of each slice draws from its own child of it.
@@ -93,8 +95,8 @@ def recon(kspace, mask=None, *, method=None, samples=None, prior=None, iteration
         kspace, mask, sens, start = (array if array is None else move(array, there)
                                      for array in (kspace, mask, sens, start))
         result = recon(kspace, mask, method=method, samples=samples, prior=prior, iterations=iterations,
-                       noise_std=noise_std, sens=sens, start=start, normalize=normalize, keep_samples=keep_samples,
-                       seed=seed, callback=callback)
+                       noise_std=noise_std, sens=sens, start=start, maps=maps, normalize=normalize,
+                       keep_samples=keep_samples, seed=seed, callback=callback)
         names = ("image", "sens", "std", "samples")
         return replace(result, **{name: move(getattr(result, name), xp) for name in names})
     method, samples = _method(method, samples)
@@ -105,6 +107,10 @@ def recon(kspace, mask=None, *, method=None, samples=None, prior=None, iteration
         raise ValueError(f"noise_std: expected a number >= 0, got {noise_std!r}")
     if not (isinstance(seed, (int, np.integer)) and seed >= 0):
         raise ValueError(f"seed: expected an integer >= 0, got {seed!r}")
+    if maps not in (1, 2):
+        raise ValueError(f"maps: expected 1 or 2, got {maps!r}")
+    if maps == 2 and (method.name != "map" or sens is not None or not normalize):
+        raise ValueError("maps: 2 goes with method map, unknown sens and normalize only")
     slices, masks = layout.slices(kspace), layout.mask_slices(mask, kspace)
     known_sens = None if sens is None else layout.slices(_like(sens, kspace.shape, dtype, xp, "sens"))
     if sens is not None and not bool((known_sens != 0).any()):
@@ -115,7 +121,7 @@ def recon(kspace, mask=None, *, method=None, samples=None, prior=None, iteration
     image_out, sens_out = xp.empty(shape, kspace.dtype), xp.empty(kspace.shape, kspace.dtype)
     std_out = None if samples is None else xp.empty(shape, kspace.real.dtype)
     kept = _room_for_samples(samples, shape, kspace.dtype, xp) if keep_samples and samples else None
-    images, maps = layout.slices(image_out), layout.slices(sens_out)
+    images, all_sens = layout.slices(image_out), layout.slices(sens_out)
     loop, found = slices.shape[:-3], {}
     total, counter = method.steps(iterations, samples) * int(np.prod(loop)), count(1)
 
@@ -125,9 +131,9 @@ def recon(kspace, mask=None, *, method=None, samples=None, prior=None, iteration
 
     for number, index in enumerate(np.ndindex(loop)):
         try:
-            images[index][0], maps[index][...], std, facts = _recon_slice(
-                slices[index], masks[index], prior, method, iterations, samples, (int(seed), number), noise_std,
-                None if known_sens is None else known_sens[index],
+            images[index][0], all_sens[index][...], std, facts = _recon_slice(
+                _cartesian(slices[index], masks[index]), prior, method, iterations, samples, maps, (int(seed), number),
+                noise_std, None if known_sens is None else known_sens[index],
                 None if starts is None else starts[index][0], normalize,
                 None if kept is None else [layout.slices(sample)[index][0] for sample in kept], report)
         except ValueError as error:
@@ -199,18 +205,19 @@ def _like(array, shape, dtype, xp, name):
     return array.astype(dtype)
 
 
-def _recon_slice(kspace, mask, prior, method, iterations, samples, seed, noise_std, sens, start, normalize, kept,
+def _recon_slice(scan, prior, method, iterations, samples, maps, seed, noise_std, sens, start, normalize, kept,
                  report):
     """Image (ny, nx), sens (J, ny, nx), std (None without samples) and facts of one slice; the samples go to `kept`."""
-    kspace = _checked(kspace, mask)
-    noise_std = float(noise.estimate(kspace, mask) if noise_std is None else noise_std)
-    scale = _brightest(_rss(ifft2c(kspace)))
+    noise_std = float(scan.noise_std() if noise_std is None else noise_std)
+    scale = _brightest(_rss(scan.zero_filled()))
     given_rss = None if sens is None else _rss(sens)
     unit_sens = None if sens is None else _divide(sens, given_rss)  # the prior knows the scale of the image only
-    data = _data(kspace / scale, mask, noise_std / scale, sens)
+    data = _data(scan.divided(scale), noise_std / scale, sens)
     start = _starting_point(data, unit_sens, None if start is None else start / scale)
     unit = _brightest(start.image * _rss(start.sens)) / BRIGHTNESS
     data, start, scale = data.in_units(unit), replace(start, image=start.image / unit), scale * unit
+    if maps == 2 and data.fit:
+        start = _with_second_set(data, start)
     result, moments, residual_var = None, Moments(), Welford()
     for result in method.prepare(prior, data, start, iterations):
         report(result)
@@ -223,6 +230,8 @@ def _recon_slice(kspace, mask, prior, method, iterations, samples, seed, noise_s
             residual_var.add(state.residual_std**2)
             if kept and draw.place is not None:
                 kept[draw.place][...] = image
+    if result.sens.ndim > 3:
+        result = _sets_together(result)
     rss, std = _rss(result.sens), None
     facts = {"noise_std": noise_std, "scale": scale, "residual_std": result.residual_std * scale}
     if samples is None:
@@ -231,12 +240,29 @@ def _recon_slice(kspace, mask, prior, method, iterations, samples, seed, noise_s
         image, spread = moments.mean, method.spread(prior)
         std = spread * moments.std
         facts |= {**dict(zip(("rhat", "ess"), moments.convergence())), "residual_std": residual_var.mean**0.5 * scale}
-    units, maps = scale, _divide(result.sens, rss)
+    units, unit_sens = scale, _divide(result.sens, rss)
     if not normalize:
-        units, maps = (_divide(scale, rss), result.sens) if sens is None else (_divide(scale, given_rss), sens)
+        units, unit_sens = (_divide(scale, rss), result.sens) if sens is None else (_divide(scale, given_rss), sens)
     for sample in kept or ():
         sample[...] = (image + spread * (sample - image)) * units
-    return image * units, maps, None if std is None else std * units, facts
+    return image * units, unit_sens, None if std is None else std * units, facts
+
+
+def _with_second_set(data, start):
+    """The State with another set, of the same image at first, whose sensitivities fit what the first set leaves."""
+    xp, variance = array_module(start.image), max(data.noise_std**2, LEAST_VARIANCE)
+    second = data.fit.second_set(start.image, start.coefficients, variance, START_CG)
+    coefficients = xp.stack([start.coefficients, second])
+    return State(xp.stack([start.image, start.image]), data.fit.maps.forward(coefficients), coefficients)
+
+
+def _sets_together(state):
+    """One image and one set of sensitivities of RSS 1 for the sum of all sets; the phase is that of the first image."""
+    xp = array_module(state.image)
+    coil_images = (state.sens * state.image[:, None]).sum(0)
+    first = state.image[0]
+    image = _rss(coil_images) * _divide(first, xp.abs(first))
+    return replace(state, image=image, sens=_divide(coil_images, image))
 
 
 def _combined(state, reference):
@@ -248,8 +274,8 @@ def _combined(state, reference):
     return image * _divide(turn, array_module(image).abs(turn))
 
 
-def _checked(kspace, mask):
-    """kspace in native byte order and zero outside the mask; ValueError where there is nothing to reconstruct."""
+def _cartesian(kspace, mask):
+    """The slice in native byte order and zero outside the mask; ValueError where there is nothing to reconstruct."""
     xp = array_module(kspace)
     if not bool((kspace != 0).any()):
         raise ValueError("kspace: all samples are zero")
@@ -262,28 +288,27 @@ def _checked(kspace, mask):
         raise ValueError("kspace: all samples are zero inside the mask")
     if not bool((kspace.imag != 0).any()):
         raise ValueError("kspace: expected complex samples, got real ones (all imaginary parts are zero)")
-    return kspace
+    return Cartesian(kspace, mask)
 
 
-def _data(kspace, mask, noise_std, sens):
+def _data(scan, noise_std, sens):
     """What the solver needs of a slice; with several coils and no sensitivities, also what finds these."""
-    sampling = Sampling.centred(mask, real_dtype(kspace.dtype))
-    fit = SensFit.of(kspace, mask) if sens is None and len(kspace) > 1 else None
-    return Data(sampling, sampling.forward(ifft2c(kspace)), noise_std, fit)
+    sampling, samples = scan.sampled()
+    return Data(sampling, samples, noise_std, SensFit.of(scan) if sens is None and len(samples) > 1 else None)
 
 
 def _starting_point(data, sens, image):
     """The State to start from, with the given image and sensitivities if there are any."""
     xp = array_module(data.samples)
     if data.fit is None:
-        sens = xp.ones_like(data.samples) if sens is None else sens
+        sens = xp.ones((len(data.samples), *data.sampling.shape), data.samples.dtype) if sens is None else sens
         if image is None:
             model = CoilModel(data.sampling, sens)
             image = conjugate_gradients(model.normal, model.adjoint(data.samples), iterations=START_CG)
         return State(image, sens, None)
     if image is None:
         low, coefficients = data.fit.start()
-        image = resample(low, data.sampling.mask.shape)
+        image = resample(low, data.sampling.shape)
     else:
         nothing = xp.zeros((len(data.samples), *data.fit.low.weight.shape), data.samples.dtype)
         coefficients = data.fit.update(image, nothing, max(data.noise_std**2, LEAST_VARIANCE), 1, START_CG)
@@ -298,7 +323,7 @@ def _brightest(image):
 
 def _divide(array, rss):
     """array / rss, left alone where that is 0."""
-    return array / array_module(rss).where(rss > 0, rss, 1)
+    return array / array_module(rss).where(rss != 0, rss, 1)
 
 
 def _rss(images):

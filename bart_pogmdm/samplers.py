@@ -10,7 +10,7 @@ import numpy as np
 
 from . import schedule
 from .backend import array_module, at_least, complex_normal, fftn, ifftn, inner
-from .operators import CoilModel, Sampling
+from .operators import CoilModel, Sampling, coil_model
 from .sens import SensFit
 from .solvers import conjugate_gradients
 
@@ -26,7 +26,7 @@ DRAW_CG = 6        # of a drawn image: more, because what is missing to the solu
 class Data:
     """One slice, ready for a solver: scaled to an image of maximum about 1.
 
-    samples z (J, ny, nx) in the form of `sampling`; noise_std per real and imaginary part.
+    samples z of J coils in the form of `sampling`; noise_std per real and imaginary part.
     """
 
     sampling: Sampling
@@ -50,6 +50,8 @@ class Data:
 class State:
     """Image (ny, nx), sensitivities (J, ny, nx) and their coefficients (None where they are known).
 
+    With several sets, each has another first axis, of the sets.
+
     After an iteration, also the noise level of the prior and the standard deviation of the residual before it.
     """
 
@@ -67,18 +69,18 @@ def graduated_map(prior, data, start, *, iterations):
     diagonal in Fourier space, then the sensitivities follow.
     """
     image, coefficients = start.image, start.coefficients
-    previous, model = image, CoilModel(data.sampling, start.sens)
+    previous, model = image, coil_model(data.sampling, start.sens)
     levels = zip(schedule.graduated(iterations), schedule.momentum(iterations), schedule.sens_weights(iterations))
     for sigma, momentum, weight in levels:
         extrapolated = image + momentum * (image - previous)
         gradient, power = model.gradient(extrapolated, data.samples)
         variance, residual_var = data.variances(power)
         descent = prior.score(extrapolated, sigma) - gradient / variance
-        hessian = prior.curvature(image.shape, sigma, array_module(image))
+        hessian = prior.curvature(image.shape[-2:], sigma, array_module(image))
         previous, image = image, extrapolated + newton_step(model, hessian, descent, variance, IMAGE_CG)
         if data.fit:
             coefficients = data.fit.update(image, coefficients, variance + residual_var, weight, SENS_CG)
-            model = CoilModel(data.sampling, data.fit.maps.forward(coefficients))
+            model = coil_model(data.sampling, data.fit.maps.forward(coefficients))
         yield State(image, model.sens, coefficients, sigma, residual_var**0.5)
 
 
@@ -96,7 +98,7 @@ def gibbs(prior, data, start, rng, *, sigma, sweeps):
     variance, residual_var = data.variances(model.gradient(image, data.samples)[1])
     for _ in range(sweeps):
         gradient, power = model.gradient(image, data.samples)
-        noise = data.sampling.mask * complex_normal(rng, data.samples)
+        noise = data.sampling.noise(rng, data.samples)
         perturbation = model.adjoint(noise) / variance**0.5 + _filter(root, complex_normal(rng, image))
         descent = prior.drawn_score(image, sigma, rng) - gradient / variance + temperature**0.5 * perturbation
         image = image + newton_step(model, hessian, descent, variance, DRAW_CG)
@@ -119,11 +121,11 @@ def diffusion(prior, data, start, rng, *, sigmas, num_corrector, likelihood_step
         model = CoilModel(data.sampling, sens)
         image = _predict(prior, image, sigma, sigma_next, rng)                                # 3-5
         gradient, power = model.gradient(image, data.samples)
-        image = image - likelihood_step * gradient                                            # 6
+        image = image - likelihood_step * data.sampling.equalize(gradient)                    # 6
         for _ in range(num_corrector):                                                        # 7
             image = _correct(prior, image, sigma_next, snr, rng)                              # 8-10
             gradient, power = model.gradient(image, data.samples)
-            image = image - likelihood_step * gradient                                        # 11
+            image = image - likelihood_step * data.sampling.equalize(gradient)                # 11
         if update_sens:
             sens, coefficients = update_sens(image, sens, coefficients, power)                # 12
         yield State(image, sens, coefficients, sigma_next, data.variances(power)[1] ** 0.5)
@@ -153,7 +155,8 @@ def ascend(prior, data, start, *, sigma, steps):
     image, sens = start.image, start.sens
     previous, model, xp = image, CoilModel(data.sampling, sens), array_module(image)
     variance, _ = data.variances(model.gradient(image, data.samples)[1])
-    steepest = float(prior.curvature(image.shape, sigma, xp).max() + (xp.abs(sens) ** 2).sum(0).max() / variance)
+    brightest = data.sampling.norm * (xp.abs(sens) ** 2).sum(0).max()
+    steepest = float(prior.curvature(image.shape, sigma, xp).max() + brightest / variance)
     for momentum in schedule.momentum(steps):
         extrapolated = image + momentum * (image - previous)
         gradient, power = model.gradient(extrapolated, data.samples)
@@ -164,10 +167,10 @@ def ascend(prior, data, start, *, sigma, steps):
 
 def newton_step(model, hessian, descent, variance, iterations):
     """d with (A^H A / v + H) d = descent, H diagonal in Fourier space: exact for one coil, by CG for several."""
-    mask = model.sampling.mask
-    if model.is_trivial:
-        return _filter(1 / (hessian + mask / variance), descent)
-    inverse = 1 / (hessian + (0.15 + 0.85 * mask) / variance)
+    density = model.sampling.density
+    if model.is_diagonal:
+        return _filter(1 / (hessian + density / variance), descent)
+    inverse = 1 / (hessian + (0.15 + 0.85 * density) / variance)
     return conjugate_gradients(lambda image: model.normal(image) / variance + _filter(hessian, image), descent,
                                iterations=iterations, precondition=lambda image: _filter(inverse, image))
 

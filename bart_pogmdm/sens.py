@@ -5,13 +5,13 @@ A map is a short Fourier series whose coefficients carry the Sobolev weight of n
 centre of k-space, so everything here works on a small grid; only the finished maps have full size.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
 
 from .backend import array_module, at_least, complex_normal, dst1, kernels, real_dtype, share
-from .operators import Sampling, ifft2c, resample, resize
+from .operators import Sampling, resample
 from .solvers import conjugate_gradients
 
 SOBOLEV_A = 0.02   # weight (1 + a |k|^2)^-b as in nlinv, but with k in cycles per field of view (nlinv: per sample),
@@ -94,17 +94,18 @@ def h1_step(sampling, samples, image, sens, inverse_step):
     xp = array_module(image)
     inverse_step = at_least(xp.abs(image).max() ** 2, inverse_step)
     residual = sampling.forward(sens * image) - samples
-    return smooth(sens - image.conj() * sampling.adjoint(residual) / inverse_step, 1 / inverse_step)
+    images = sampling.equalize(sampling.adjoint(residual))
+    return smooth(sens - image.conj() * images / inverse_step, 1 / inverse_step)
 
 
 def _transpose(stack):
-    return stack.transpose(0, 2, 1)
+    return stack.swapaxes(-1, -2)
 
 
 def _multiply(matrix, stack):
-    """matrix @ stack_j for all j."""
-    xp = array_module(stack)
-    matrix, stack = xp.ascontiguousarray(matrix), xp.ascontiguousarray(stack)
+    """matrix @ stack_j for all j, of one or two axes."""
+    xp, leading = array_module(stack), stack.shape[:-2]
+    matrix, stack = xp.ascontiguousarray(matrix), xp.ascontiguousarray(stack).reshape(-1, *stack.shape[-2:])
     out = xp.empty((len(stack), len(matrix), stack.shape[2]), stack.dtype)
 
     def work(pieces):
@@ -112,12 +113,12 @@ def _multiply(matrix, stack):
             kernels(stack).multiply(matrix, stack[part], out[part])
 
     share(work, len(stack), out[0])
-    return out
+    return out.reshape(*leading, *out.shape[1:])
 
 
 @dataclass(frozen=True, eq=False)
 class SensFit:
-    """Sensitivities from the centre of k-space: its samples (J, gy, gx), and the maps at low and at full resolution.
+    """Sensitivities from the centre of k-space: its samples, and the maps at low and at full resolution.
 
     The data end one bandwidth of the maps before the border of the grid: a product c x does not wrap into them.
     """
@@ -128,15 +129,16 @@ class SensFit:
     maps: SobolevMaps
 
     @classmethod
-    def of(cls, kspace, mask):
-        """From centred k-space (J, ny, nx), zero where not sampled, and its mask (ny, nx)."""
-        xp, dtype, shape, margin = array_module(kspace), kspace.dtype, mask.shape, _bandwidth(mask.shape)
+    def of(cls, scan):
+        """From one slice as measured (`operators.Cartesian`)."""
+        shape, margin = scan.shape, _bandwidth(scan.shape)
         highest = min(BOX, BOX_CYCLES / _size(shape))
         grid = tuple(min(n, 2 * int(np.ceil((highest + margin) * n))) for n in shape)
         inner = tuple(n if n == points else 2 * int(highest * n) + 1 for n, points in zip(shape, grid))
-        sampling = Sampling.centred(resize(resize(mask, inner), grid), real_dtype(dtype))
-        low, maps = (SobolevMaps.on_grid(points, shape, dtype, xp) for points in (grid, shape))
-        return cls(sampling, sampling.forward(ifft2c(resize(kspace, grid))), low, maps)
+        sampling, samples = scan.low(grid, inner).sampled()
+        low, maps = (SobolevMaps.on_grid(points, shape, samples.dtype, array_module(samples))
+                     for points in (grid, shape))
+        return cls(sampling, samples, low, maps)
 
     @cached_property
     def _zero_filled(self):
@@ -147,9 +149,9 @@ class SensFit:
         return array_module(image).concatenate([image.ravel(), coefficients.ravel()])
 
     def _unpack(self, vector):
-        coils, *grid = self.samples.shape
-        image, coefficients = vector[:np.prod(grid)], vector[np.prod(grid):]
-        return image.reshape(grid), coefficients.reshape(coils, *self.low.weight.shape)
+        pixels = np.prod(self.sampling.shape)
+        image, coefficients = vector[:pixels], vector[pixels:]
+        return image.reshape(self.sampling.shape), coefficients.reshape(-1, *self.low.weight.shape)
 
     def start(self):
         """Image and coefficients from a first joint inversion at low resolution: nlinv itself.
@@ -157,7 +159,7 @@ class SensFit:
         Iteratively regularised Gauss-Newton steps on z = M F (x E W chat) from x = 1, chat = 0.
         Returns (image (gy, gx), coefficients) with maps of mean RSS 1 where the image is bright.
         """
-        xp, (coils, *grid) = array_module(self.samples), self.samples.shape
+        xp, coils, grid = array_module(self.samples), len(self.samples), self.sampling.shape
         norm = float(xp.linalg.norm(self.samples)) / 100
         samples = self.samples / norm
         origin = self._pack(xp.ones(grid, self.samples.dtype),
@@ -175,36 +177,44 @@ class SensFit:
         image, coefficients = self._unpack(estimate)
         sens = self.low.forward(coefficients)
 
-        def adjoint(samples):
-            images = self.sampling.adjoint(samples)
+        def adjoint(images):
             return self._pack((sens.conj() * images).sum(0), self.low.adjoint(image.conj() * images))
 
         def normal(update):
             change, coefficients = self._unpack(update)
-            samples = self.sampling.forward(sens * change + image * self.low.forward(coefficients))
-            return adjoint(samples) + alpha * update
+            images = self.sampling.normal(sens * change + image * self.low.forward(coefficients))
+            return adjoint(images) + alpha * update
 
-        rhs = adjoint(samples - self.sampling.forward(sens * image)) + alpha * (origin - estimate)
+        residual = self.sampling.adjoint(samples - self.sampling.forward(sens * image))
+        rhs = adjoint(residual) + alpha * (origin - estimate)
         return conjugate_gradients(normal, rhs, iterations=NEWTON_CG)
+
+    def second_set(self, image, coefficients, variance, iterations):
+        """Coefficients (J, …) of another set for the same image, from what the first leaves of the data."""
+        image = resample(image, self.sampling.shape)
+        left = self.samples - self.sampling.forward(image * self.low.forward(coefficients))
+        return replace(self, samples=left).update(image, 0 * coefficients, variance, 1, iterations)
 
     def update(self, image, coefficients, variance, weight, iterations):
         """A few CG steps on (||M F (x E W chat) - z||^2 / variance + weight ||chat||^2) / 2, x of full size."""
-        image = resample(image, self.samples.shape[1:])
+        image = resample(image, self.sampling.shape)
         return self._solve(image, coefficients, variance, weight, iterations, 0)
 
     def draw(self, image, coefficients, variance, weight, iterations, temperature, rng):
         """Drawn from exp(-energy / temperature), the energy being that of `update`: its minimum for perturbed data."""
-        image = resample(image, self.samples.shape[1:])
-        noise = self.sampling.adjoint(self.sampling.mask * complex_normal(rng, self.samples))
+        image = resample(image, self.sampling.shape)
+        noise = self.sampling.adjoint(self.sampling.noise(rng, self.samples))
         perturbation = (self.low.adjoint(image.conj() * noise) / variance**0.5
                         + weight**0.5 * complex_normal(rng, coefficients))
         return self._solve(image, coefficients, variance, weight, iterations, temperature**0.5 * perturbation)
 
     def _solve(self, image, coefficients, variance, weight, iterations, perturbation):
+        image = image[..., None, :, :]  # an axis for the coils, after that of the sets if there is one
         rhs = self.low.adjoint(image.conj() * self._zero_filled) / variance + perturbation
 
         def normal(coefficients):
-            images = self.sampling.adjoint(self.sampling.forward(image * self.low.forward(coefficients)))
+            images = image * self.low.forward(coefficients)
+            images = self.sampling.normal(images if images.ndim == 3 else images.sum(0))
             return self.low.adjoint(image.conj() * images) / variance + weight * coefficients
 
         return conjugate_gradients(normal, rhs, coefficients, iterations=iterations)

@@ -15,6 +15,7 @@ import numpy as np
 from . import bridge, io
 
 NAME = "-"
+LABEL = repr(NAME)  # in messages
 MAGIC = b"# Header\n"
 HEADER_BYTES = range(256, 1000)  # its length is told in three digits
 MESSAGE_BYTES = 24
@@ -40,12 +41,12 @@ def read(file):
         raise ValueError(f"'-': expected a header of 256 to 999 bytes, got {length!r}")
     text = _text(_exactly(file, int(length) - len(MAGIC) - len(length), "the header"))
     if (path := _data_file(text)) is None:
-        return Stream(_read_binary(file, io.dims_of(text, NAME)), True)
+        return Stream(_read_binary(file, io.dims_of(text, LABEL)), True)
     with _samples_file(path) as samples:
-        shape = io.dims_of(text, NAME)
+        shape = io.dims_of(text, LABEL)
         for _ in _slices(file, shape, binary=False):
             pass  # what counts is that all have been announced
-        return Stream(io.samples_of(samples, shape, NAME), True)
+        return Stream(io.samples_of(samples, shape, LABEL), True)
 
 
 def _read_file_form(head):
@@ -55,7 +56,7 @@ def _read_file_form(head):
         raise ValueError("'-': expected a stream of BART, got other data" if "# Dimensions" not in text
                          else "'-': expected '# Data' and a file name in the stream's header")
     with _samples_file(path) as samples:
-        return Stream(io.samples_of(samples, io.dims_of(text, NAME), NAME), False)
+        return Stream(io.samples_of(samples, io.dims_of(text, LABEL), LABEL), False)
 
 
 def _text(head):

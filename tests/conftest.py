@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 
 from bart_pogmdm import bridge, load_prior
 
+FUZZ_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "150"))  # more of them: FUZZ_EXAMPLES=20000 pytest -k any_bytes
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

@@ -1,4 +1,5 @@
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -53,7 +54,8 @@ def test_options_reach_the_reconstruction(folder):
     kspace = io.read(folder / "ksp")
     start = recon(kspace, iterations=2).image
     io.write({folder / "start": start})
-    for words, keywords in ((["-N"], {"normalize": False}), (["--noise", "0.5"], {"noise_std": 0.5}),
+    for words, keywords in ((["-N"], {"normalize": False}), (["-m2"], {"maps": 2}),
+                            (["--noise", "0.5"], {"noise_std": 0.5}),
                             (["-I", "start"], {"start": start})):
         assert pogmdm("-i2", *words, "ksp", "out", cwd=folder).returncode == 0
         np.testing.assert_allclose(io.read(folder / "out"), recon(kspace, iterations=2, **keywords).image, atol=1e-7)
@@ -99,15 +101,29 @@ def test_help_has_barts_layout(tmp_path):
     run = pogmdm("-h", cwd=tmp_path)
     lines = run.stdout.splitlines()
     assert run.returncode == 0 and not run.stderr
-    assert lines[0] == ("Usage: pogmdm [-i d] [-p <file>] [-s d] [-S] [-N] [-I <file>] [-d d] [--prior <file>] [-g]"
-                        " [--noise f] [--method <string>] [--samples d] [--keep <file>] [--levels d] [-K d]"
-                        " [--come-closer f] <kspace> <output> [<sensitivities>] [<std>]")
+    assert lines[0] == ("Usage: pogmdm [-i d] [-p <file>] [-s d] [-S] [-m d] [-N] [-I <file>] [-d d] [--prior <file>]"
+                        " [-g] [--noise f] [--method <string>] [--samples d] [--whiten <file>] [--cc d] [--keep <file>]"
+                        " [--levels d] [-K d] [--come-closer f] <kspace> <output> [<sensitivities>] [<std>]")
     assert lines[1] == "" and lines[-1].startswith("-h ") and lines[-1].endswith(" help")
     table = lines[len(lines) - len(cli.OPTIONS) - 1:]
     column = max(len(line.split("  ")[0]) for line in table) + 4
     assert all(line[column - 1] == " " and line[column] != " " for line in table)
     code = "import sys; from bart_pogmdm.cli import main; main(['-h']); sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_interface_is_that_of_barts_commands(bart, tmp_path):
+    def lines(command):
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    ours, theirs = lines([sys.executable, "-m", "bart_pogmdm", "--interface"]), lines(["bart", "nlinv", "--interface"])
+    shapes = (r'name: \w+, usage_str: "[^"]*", help_str: "', "positional arguments:", "options:",
+              r'\{ (true|false), "ARG", 1, \{ OPT_(IN|OUT)FILE, 8, "\w+" \} \}$',
+              r'\{ "[^"]+", "[^"]+", (true|false), OPT_[A-Z]+, "[^"]*", "[^"]*" \}$')
+    for shape in shapes:
+        assert any(re.match(shape, line) for line in theirs) and any(re.match(shape, line) for line in ours), shape
+    assert all(any(re.match(shape, line) for shape in shapes) for line in ours)
+    assert len(ours) == 3 + len(cli.POSITIONAL) + len(cli.OPTIONS)
 
 
 def test_help_into_a_closed_pipe(tmp_path):

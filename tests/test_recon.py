@@ -4,9 +4,11 @@ import strict_cupy
 from conftest import psnr, simulate
 
 from bart_pogmdm import PoGMDM, noise, recon
+from bart_pogmdm.evaluate import masks, metrics
+from bart_pogmdm.evaluate.simulate import sensitivities
 from bart_pogmdm.io import to_bart
 from bart_pogmdm.methods import Diffusion, Gibbs
-from bart_pogmdm.operators import ifft2c
+from bart_pogmdm.operators import fft2c, ifft2c
 
 QUICK = {"iterations": 4}
 
@@ -264,3 +266,41 @@ def test_real_data_beat_nlinv(shared):
     with np.load(shared("data/dev/masks.npz")) as masks, np.load(shared("data/dev/brain8ch_espirit.npz")) as data:
         result = recon(data["kspace"], masks["brain8ch_espirit__gaussian8__0"])
         assert psnr(result.image, data["reference"]) > 29.5
+
+
+def folded(part, noise_std=0.005):
+    """k-space of a head on `part` of its height, what is outside folded over, and its RSS image."""
+    _, _, reference = simulate((128, 96), coils=4)
+    rows, columns = (np.linspace(-1, 1, n) for n in reference.shape)
+    image = reference / reference.max() * np.exp(0.5j * rows[:, None] + 0.4j * columns)
+    full = sensitivities(image.shape, 8) * image
+    height = round(part * len(image)) // 2 * 2
+    first = len(image) // 2 - height // 2
+    images = full[:, first:first + height].copy()
+    images[:, height - first:] += full[:, :first]
+    images[:, :first] += full[:, first + height:]
+    noise = np.random.default_rng(0).standard_normal((2, *images.shape))
+    kspace = fft2c(images) + noise_std * (noise[0] + 1j * noise[1])
+    return kspace.astype(np.complex64), np.sqrt((np.abs(images) ** 2).sum(0))
+
+
+def test_two_sets_unfold_a_small_field_of_view():
+    """The error in the middle falls by 6 dB, and image times sensitivities are still the coil images."""
+    kspace, reference = folded(0.75)
+    lines = masks.named("horizontal1.5", reference.shape, 0)
+    errors = []
+    for maps in (1, 2):
+        result = recon(kspace * lines, lines, maps=maps)
+        scale = metrics.fit_scale(result.image, reference)
+        middle = tuple(slice(n // 3, n - n // 3) for n in reference.shape)
+        errors.append(np.mean((scale * np.abs(result.image) - reference)[middle] ** 2))
+        assert np.allclose(np.sqrt((np.abs(result.sens) ** 2).sum(0)), 1, atol=1e-3)
+    assert 10 * np.log10(errors[0] / errors[1]) > 6
+    coil_images = result.image * result.sens
+    assert np.linalg.norm(coil_images - ifft2c(kspace)) < 0.15 * np.linalg.norm(kspace)
+
+
+@pytest.mark.parametrize("options", [{"maps": 3}, {"maps": 2, "samples": 2}, {"maps": 2, "normalize": False}])
+def test_sets_have_their_limits(phantom, options):
+    with pytest.raises(ValueError, match="maps: "):
+        recon(phantom[0], phantom[1], **options)

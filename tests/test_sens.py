@@ -6,7 +6,7 @@ from conftest import psnr, simulate
 from properties import assert_adjoint, random_complex
 
 from bart_pogmdm import sens as sens_module
-from bart_pogmdm.operators import CoilModel, Sampling, ifft2c
+from bart_pogmdm.operators import Cartesian, CoilModel, Sampling, ifft2c
 from bart_pogmdm.samplers import Data, State, graduated_map, newton_step
 from bart_pogmdm.sens import SensFit, SobolevMaps
 
@@ -47,7 +47,7 @@ def test_low_frequency_data_are_those_of_the_full_grid(shape, rng):
     y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
     image = np.exp(-12 * (x**2 + y**2)) * (1 + 0.5j * x)
     from bart_pogmdm.operators import fft2c, resample
-    fit = SensFit.of(fft2c(maps.forward(coefficients) * image), np.ones(shape, bool))
+    fit = SensFit.of(Cartesian(fft2c(maps.forward(coefficients) * image), np.ones(shape, bool)))
     predicted = fit.sampling.forward(fit.low.forward(coefficients) * resample(image, fit.samples.shape[1:]))
     assert np.linalg.norm(predicted - fit.samples) < 1e-3 * np.linalg.norm(fit.samples)
     updated = fit.update(image, np.zeros_like(coefficients), 1e-10, 1.0, 200)
@@ -57,7 +57,7 @@ def test_low_frequency_data_are_those_of_the_full_grid(shape, rng):
 
 def test_newton_steps_explain_the_data(phantom):
     kspace, mask, _ = phantom
-    fit = SensFit.of(kspace, mask)
+    fit = SensFit.of(Cartesian(kspace, mask))
     image, coefficients = fit.start()
     residual = fit.sampling.forward(fit.low.forward(coefficients) * image) - fit.samples
     assert np.linalg.norm(residual) < 0.15 * np.linalg.norm(fit.samples)

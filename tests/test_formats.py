@@ -1,0 +1,235 @@
+"""k-space files of other makers read back to the right array, orientation and scale; coils are combined."""
+
+import contextlib
+
+import h5py
+import numpy as np
+import pytest
+from conftest import FUZZ_EXAMPLES, psnr, simulate
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from properties import random_complex
+
+from bart_pogmdm import cli, coils, formats, io
+from bart_pogmdm.io import to_bart
+from bart_pogmdm.operators import fft2c, ifft2c
+
+ismrmrd = pytest.importorskip("ismrmrd", reason="ismrmrd is not installed")
+
+
+@pytest.fixture
+def kspace(rng):
+    return random_complex(rng, (3, 12, 10), np.complex64)
+
+
+def test_npz_and_npy(tmp_path, kspace):
+    mask = np.arange(10) % 2 == 0
+    np.savez_compressed(tmp_path / "a.npz", kspace=kspace, mask=mask)
+    np.savez(tmp_path / "b.npz", kspace=to_bart(kspace))
+    np.save(tmp_path / "c.npy", np.asfortranarray(kspace.astype(complex)))
+    expected = to_bart(kspace).reshape(io.pad_dims((12, 10, 1, 3)))
+    for name in ("a.npz", "b.npz", "c.npy"):
+        found, pattern = formats.load(tmp_path / name)
+        np.testing.assert_array_equal(found, expected)
+        assert found.dtype == np.complex64 and (pattern is not None) == (name == "a.npz")
+    np.testing.assert_array_equal(formats.load(tmp_path / "a.npz")[1], mask[None])
+    io.write({tmp_path / "d": to_bart(kspace)})
+    np.testing.assert_array_equal(formats.load(tmp_path / "d")[0], expected)
+
+
+def test_fastmri(tmp_path, rng):
+    volume = random_complex(rng, (2, 3, 12, 10), np.complex64)
+    with h5py.File(tmp_path / "multi.h5", "w") as file:
+        file["kspace"] = volume
+        file["mask"] = (np.arange(10) < 4).astype(np.float32)
+    found, pattern = formats.load(tmp_path / "multi.h5")
+    assert found.shape == io.pad_dims((12, 10, 1, 3) + 9 * (1,) + (2,)) and pattern.shape == (1, 10)
+    for number, kspace in enumerate(volume):
+        np.testing.assert_array_equal(found[..., number, 0, 0].reshape(12, 10, 3), np.moveaxis(kspace, 0, -1))
+    with h5py.File(tmp_path / "single.h5", "w") as file:
+        file["kspace"] = volume[:, 0]
+    np.testing.assert_array_equal(formats.load(tmp_path / "single.h5")[0].ravel("F"), found[:, :, :, :1].ravel("F"))
+
+
+def write_raw(path, kspace, *, rows=None, oversampling=2, noise=None, averages=1, slices=1, encoding="cartesian"):
+    """k-space (J, ny, nx) as raw data, line by line, the readout oversampled."""
+    count, ny, nx = kspace.shape
+    image = ifft2c(kspace)
+    wide = np.zeros((count, ny, oversampling * nx), np.complex64)
+    first = oversampling * nx // 2 - nx // 2
+    wide[:, :, first:first + nx] = image
+    lines = fft2c(wide)
+    header = ismrmrd.xsd.ismrmrdHeader(
+        experimentalConditions=ismrmrd.xsd.experimentalConditionsType(H1resonanceFrequency_Hz=123000000),
+        encoding=[ismrmrd.xsd.encodingType(
+            encodedSpace=space(oversampling * nx, ny), reconSpace=space(nx, ny),
+            trajectory=ismrmrd.xsd.trajectoryType(encoding),
+            encodingLimits=ismrmrd.xsd.encodingLimitsType(kspace_encoding_step_1=ismrmrd.xsd.limitType(
+                minimum=0, maximum=ny - 1, center=ny // 2)))])
+    dataset = ismrmrd.Dataset(str(path), "dataset", create_if_needed=True)
+    dataset.write_xml_header(header.toXML())
+    if noise is not None:
+        scan = ismrmrd.Acquisition.from_array(noise.astype(np.complex64))
+        scan.set_flag(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
+        dataset.append_acquisition(scan)
+    for number in range(slices):
+        for _ in range(averages):
+            for row in range(ny) if rows is None else rows:
+                line = ismrmrd.Acquisition.from_array(np.ascontiguousarray((number + 1) * lines[:, row]))
+                line.center_sample = oversampling * nx // 2
+                line.idx.kspace_encode_step_1, line.idx.slice = row, number
+                dataset.append_acquisition(line)
+    dataset.close()
+
+
+def space(nx, ny):
+    return ismrmrd.xsd.encodingSpaceType(matrixSize=ismrmrd.xsd.matrixSizeType(x=nx, y=ny, z=1),
+                                         fieldOfView_mm=ismrmrd.xsd.fieldOfViewMm(x=200.0, y=200.0, z=5.0))
+
+
+def test_ismrmrd(tmp_path, kspace):
+    write_raw(tmp_path / "raw.h5", kspace, averages=2, slices=3)
+    found, pattern = formats.load(tmp_path / "raw.h5")
+    assert pattern is None and found.shape == io.pad_dims((10, 12, 1, 3) + 9 * (1,) + (3,))
+    # half of the oversampled readout holds the image: unitary transforms keep its scale
+    np.testing.assert_allclose(found[:, :, 0, :, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0], 2 * np.moveaxis(kspace, 0, -1)
+                               .swapaxes(0, 1), atol=1e-5)
+    write_raw(tmp_path / "part.h5", kspace, rows=[1, 4, 6, 7], oversampling=1)
+    found, _ = formats.load(tmp_path / "part.h5")
+    assert sorted(np.unique(np.nonzero(found)[1])) == [1, 4, 6, 7]
+
+
+def test_ismrmrd_is_prewhitened(tmp_path, rng, kspace):
+    mixing = np.eye(3) + 0.4 * random_complex(rng, (3, 3))
+    noise = mixing @ random_complex(rng, (3, 4000))
+    write_raw(tmp_path / "raw.h5", kspace, noise=noise)
+    found, _ = formats.load(tmp_path / "raw.h5")
+    expected = coils.mix(coils.whitening(noise.astype(np.complex64)), to_bart(kspace.swapaxes(1, 2)))
+    np.testing.assert_allclose(found.reshape(expected.shape), expected, atol=1e-5)
+
+
+def test_ismrmrd_of_other_kinds_is_refused(tmp_path, kspace):
+    write_raw(tmp_path / "radial.h5", kspace, encoding="radial")
+    with pytest.raises(ValueError, match="expected a Cartesian 2-D acquisition, got radial"):
+        formats.load(tmp_path / "radial.h5")
+    write_raw(tmp_path / "empty.h5", kspace, rows=[], noise=kspace[:, 0])
+    with pytest.raises(ValueError, match="no line of an image among 1 acquisitions"):
+        formats.load(tmp_path / "empty.h5")
+
+
+@pytest.mark.parametrize("name, content, message", [
+    ("a.npz", b"no zip", "not a readable npz file"), ("a.npy", b"no array", "not a readable npy file"),
+    ("a.h5", b"no hdf5", "not a readable h5 file"), ("a.npz", {"other": 1}, "expected an array kspace, got other"),
+    ("a.npy", np.ones((3, 4)), "expected complex k-space of 2 to 16 dimensions, got float64"),
+    ("a.npz", {"kspace": np.ones(3, complex)}, r"got complex128 \(3,\)"),
+])
+def test_bad_files_are_named(tmp_path, name, content, message):
+    path = tmp_path / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif isinstance(content, dict):
+        np.savez(path, **content)
+    else:
+        np.save(path, content)
+    with pytest.raises(ValueError, match=message):
+        formats.load(path)
+    for missing in ("b.npz", "b.npy", "b.h5", "b"):
+        with pytest.raises(FileNotFoundError, match="no such file"):
+            formats.load(tmp_path / missing)
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["image"] = np.ones(3)
+    with pytest.raises(ValueError, match="expected `kspace`"):
+        formats.load(tmp_path / "other.h5")
+
+
+@pytest.mark.parametrize("suffix", ["npz", "npy", "ra", "hdr"])
+def test_any_bytes_end_in_an_array_or_one_error(tmp_path_factory, suffix):
+    folder = tmp_path_factory.mktemp("fuzz")
+    array = np.ones((2, 3, 4), np.complex64)
+    np.savez_compressed(folder / "a.npz", kspace=array)
+    np.save(folder / "a.npy", array)
+    io.write({folder / "a.ra": array, folder / "a": array})
+    path = folder / f"a.{suffix}"
+    whole = path.read_bytes()
+
+    @given(st.binary(max_size=40), st.integers(0, len(whole)), st.sampled_from(["flip", "insert", "cut", "noise"]))
+    @settings(max_examples=FUZZ_EXAMPLES, deadline=None)
+    def check(noise, place, kind):
+        path.write_bytes({"flip": whole[:place] + noise[:8] + whole[place + len(noise[:8]):], "cut": whole[:place],
+                          "insert": whole[:place] + noise + whole[place:], "noise": noise}[kind])
+        with contextlib.suppress(ValueError, OSError):
+            found, _ = formats.load(path)
+            assert found.nbytes <= 1100 * max(path.stat().st_size, (folder / "a.cfl").stat().st_size)
+
+    check()
+
+
+def test_a_header_that_promises_too_much_allocates_nothing(tmp_path):
+    header = b"{'descr': '<c8', 'fortran_order': False, 'shape': (100000, 100000, 100), }"
+    start = np.lib.format.magic(1, 0) + (len(header) + 1).to_bytes(2, "little") + header + b"\n"
+    (tmp_path / "a.npy").write_bytes(start + bytes(64))
+    with pytest.raises(ValueError, match="its header does not fit its size"):
+        formats.load(tmp_path / "a.npy")
+
+
+def test_whitening(rng):
+    mixing = np.eye(4) + 0.5 * random_complex(rng, (4, 4))
+    noise = 0.01 * mixing @ random_complex(rng, (4, 20000))
+    matrix = coils.whitening(noise)
+    white = matrix @ noise
+    covariance = white @ white.conj().T / noise.shape[1]
+    np.testing.assert_allclose(covariance, covariance[0, 0].real * np.eye(4), atol=1e-3 * covariance[0, 0].real)
+    assert np.isclose(abs(np.linalg.det(matrix)), 1)
+    assert np.isclose(np.linalg.norm(coils.whitening(100 * noise) - matrix), 0, atol=1e-9)
+    for bad in (noise[:, :5], noise * [[1], [0], [1], [1]], noise[0]):
+        with pytest.raises(ValueError, match="noise: "):
+            coils.whitening(bad)
+
+
+def test_compression(rng):
+    sources, mixing = random_complex(rng, (2, 50)), random_complex(rng, (5, 2))
+    kspace = to_bart((mixing @ sources).reshape(5, 10, 5))
+    matrix = coils.compression(kspace, 2)
+    np.testing.assert_allclose(matrix @ matrix.conj().T, np.eye(2), atol=1e-9)
+    np.testing.assert_allclose(coils.separate(matrix, coils.mix(matrix, kspace)), kspace, atol=1e-4)
+    for count in (0, 6):
+        with pytest.raises(ValueError, match=f"virtual coils: expected 1 to 5, got {count}"):
+            coils.compression(kspace, count)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, rng):
+    kspace, mask, _ = simulate((40, 36), coils=6)
+    noise = random_complex(rng, (1, 500, 1, 6))
+    io.write({tmp_path / "kspace": to_bart(kspace), tmp_path / "noise": noise, tmp_path / "other": noise[..., :2]})
+    np.savez(tmp_path / "kspace.npz", kspace=kspace, mask=mask)
+    monkeypatch.chdir(tmp_path)
+    return kspace
+
+
+def run(*words):
+    return cli.main(["-i12", *words])
+
+
+def test_coils_in_the_command(folder):
+    assert run("kspace", "plain", "sens") == 0
+    plain, coil_images = io.read("plain"), io.read("plain") * io.read("sens")
+    for words in (["--whiten", "noise"], ["--cc", "5"], ["--whiten", "noise", "--cc", "5"]):
+        assert run(*words, "kspace", "image", "maps") == 0
+        image, sens = io.read("image"), io.read("maps")
+        assert psnr(image[:, :, 0, 0], plain[:, :, 0, 0]) > 30 and sens.shape == (40, 36, 1, 6) + 12 * (1,)
+        assert np.linalg.norm(image * sens - coil_images) < 0.1 * np.linalg.norm(coil_images)
+
+
+def test_other_files_in_the_command(folder):
+    assert run("kspace", "one") == 0 and run("kspace.npz", "two") == 0
+    np.testing.assert_array_equal(io.read("one"), io.read("two"))
+
+
+@pytest.mark.parametrize("words, message", [
+    (["--whiten", "other"], "--whiten: expected noise of 6 coils, got 2"),
+    (["--cc", "7"], "virtual coils: expected 1 to 6, got 7"),
+])
+def test_bad_coils_are_named(folder, words, message, capsys):
+    assert run(*words, "kspace", "image") == 1
+    assert message in capsys.readouterr().err
