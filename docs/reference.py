@@ -17,6 +17,8 @@ MODULES = {  # module: what of it is documented
     "bart_pogmdm.methods": ("Map", "Gibbs", "Diffusion"),
     "bart_pogmdm.reconstruction": ("Step",),
     "bart_pogmdm.io": ("read", "write", "to_bart", "from_bart"),
+    "bart_pogmdm.formats": ("load",),
+    "bart_pogmdm.coils": ("whitening", "compression"),
     "bart_pogmdm.operators": ("fft2c", "ifft2c", "Sampling", "CoilModel"),
     "bart_pogmdm.evaluate.view": ("figure", "png"),
 }
