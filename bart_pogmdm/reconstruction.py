@@ -19,6 +19,7 @@ from .sens import SensFit
 from .solvers import conjugate_gradients
 
 BRIGHTEST = 0.999  # quantile of the magnitude that fixes the scale,
+MOST_PEAK = 8      # at most so many times less than the maximum
 BRIGHTNESS = 1.2   # ... by what it is for the prior
 START_CG = 10      # of the start value that is missing: the image for known sensitivities, or these for a known image
 
@@ -117,6 +118,8 @@ def recon(kspace, mask=None, *, method=None, samples=None, prior=None, iteration
         raise ValueError("sens: all values are zero")
     shape = layout.image_shape(kspace.shape)
     starts = None if start is None else layout.slices(_like(start, shape, dtype, xp, "start"))
+    if start is not None and not bool((starts != 0).any((-1, -2)).all()):
+        raise ValueError("start: all values are zero" + (" in some slice" if starts.ndim > 3 else ""))
 
     image_out, sens_out = xp.empty(shape, kspace.dtype), xp.empty(kspace.shape, kspace.dtype)
     std_out = None if samples is None else xp.empty(shape, kspace.real.dtype)
@@ -316,9 +319,9 @@ def _starting_point(data, sens, image):
 
 
 def _brightest(image):
-    """The magnitude of its brightest part."""
-    xp = array_module(image)
-    return float(xp.quantile(xp.abs(image), BRIGHTEST))
+    """The magnitude of its brightest part; of an image of a few points, a part of their magnitude."""
+    xp, magnitude = array_module(image), abs(image)
+    return max(float(xp.quantile(magnitude, BRIGHTEST)), float(magnitude.max()) / MOST_PEAK)
 
 
 def _divide(array, rss):

@@ -247,6 +247,7 @@ def bad(change):
     ({"sens": np.ones((3, 20, 20), complex)}, r"sens: expected shape \(2, 20, 20\), got \(3, 20, 20\)"),
     ({"sens": np.zeros((2, 20, 20), complex)}, "sens: all values are zero"),
     ({"start": np.full((20, 20), np.nan)}, "start: expected finite"),
+    ({"start": np.zeros((20, 20), complex)}, "start: all values are zero"),
     ({"prior": "nowhere.npz"}, "prior nowhere.npz: no such file"),
 ])
 def test_bad_arguments_are_named(arguments, message):
@@ -304,3 +305,14 @@ def test_two_sets_unfold_a_small_field_of_view():
 def test_sets_have_their_limits(phantom, options):
     with pytest.raises(ValueError, match="maps: "):
         recon(phantom[0], phantom[1], **options)
+
+
+@pytest.mark.parametrize("coils", [1, 4])
+@pytest.mark.parametrize("scale", [1e-12, 1, 1e12])
+def test_a_point_keeps_its_magnitude(coils, scale):
+    """The scale does not come from a quantile that is zero."""
+    image = np.zeros((40, 36))
+    image[15, 20] = scale
+    kspace = fft2c(sensitivities(image.shape, coils) * image).astype(np.complex64)
+    found = np.abs(recon(kspace, iterations=8, noise_std=1e-3 * scale).image) / scale  # a point looks like noise
+    assert abs(found[15, 20] - 1) < 0.02 and np.partition(found, -2, axis=None)[-2] < 0.02
