@@ -91,8 +91,8 @@ def sample_slices(kspace):
     """A view (…, coil, samples) of k-space along trajectories; the leading axes are the loop."""
     if kspace.ndim <= 3:
         return slices(kspace).reshape(len(slices(kspace)), -1)
-    loop = range(COIL + 1, kspace.ndim)
-    return kspace.transpose(*loop, COIL, 0, 1, 2).reshape(*kspace.shape[COIL + 1:], kspace.shape[COIL], -1)
+    loop = range(COIL + 1, kspace.ndim)  # and the axis of size 1, as `slices` has one
+    return kspace.transpose(0, *loop, COIL, 1, 2).reshape(1, *kspace.shape[COIL + 1:], kspace.shape[COIL], -1)
 
 
 def points(traj, kspace):
@@ -118,7 +118,8 @@ def points(traj, kspace):
     loop = axes.shape[3:]
     axes = xp.moveaxis(axes[:2].reshape(2, -1, *loop), (0, 1), (-2, -1))
     _check_units(float(abs(axes).max()), [float(abs(axis).max()) for axis in (axes[..., 0, :], axes[..., 1, :])])
-    return xp.broadcast_to(axes, (*kspace.shape[COIL + 1:], *axes.shape[-2:]))
+    loop = (1, *kspace.shape[COIL + 1:]) if kspace.ndim > COIL else ()
+    return xp.broadcast_to(axes, (*loop, *axes.shape[-2:]))
 
 
 def _components_first(traj, kspace):

@@ -29,7 +29,7 @@ def library(xp):
         return import_module(name)
     except ImportError as error:
         raise ImportError(f"traj: needs {name}, which cannot be imported ({error}):"
-                          f" pip install {'bart_pogmdm[nufft]' if xp is np else name}") from error
+                          f" pip install {repr('bart_pogmdm[nufft]') if xp is np else name}") from error
 
 
 def image_size(points):
@@ -50,6 +50,7 @@ class Nufft:
     dtype: type
 
     is_diagonal = False
+    inexact = 1e-4
 
     @property
     def count(self):

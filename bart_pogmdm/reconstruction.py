@@ -302,7 +302,8 @@ def _starting_point(data, sens, image):
         sens = xp.ones((len(data.samples), *data.sampling.shape), data.samples.dtype) if sens is None else sens
         if image is None:
             model = CoilModel(data.sampling, sens)
-            image = conjugate_gradients(model.normal, model.adjoint(data.samples), iterations=START_CG)
+            image = conjugate_gradients(lambda image: model.normal(image) + data.sampling.inexact * image,
+                                        model.adjoint(data.samples), iterations=START_CG)
         return State(image, sens, None)
     if image is None:
         low, coefficients = data.fit.start()
