@@ -19,13 +19,11 @@ cd "$folder"
     bart traj -x $((2 * size)) -y "$spokes" -D planned
     bart scale 0.5 planned uncorrected_traj
     bart estdelay planned kspace >delays
-    bart traj -x $((2 * size)) -y "$spokes" -D -q "$(cat delays)" corrected
-    bart scale 0.5 corrected traj
+    bart traj -x $((2 * size)) -y "$spokes" -D -q "$(cat delays)" found
+    bart scale 0.5 found corrected_traj
 
-    bart nlinv -S -i9 -t traj kspace nlinv_large
-    bart resize -c 0 "$size" 1 "$size" nlinv_large nlinv
     bart-pogmdm -t uncorrected_traj --dims "$size:$size" kspace uncorrected
-    bart-pogmdm -t traj --dims "$size:$size" kspace pogmdm
+    bart-pogmdm -t corrected_traj --dims "$size:$size" kspace corrected
 
     bart phantom -x "$size" -k -s 8 full
     bart fft -i -u 3 full coils
@@ -33,7 +31,7 @@ cd "$folder"
 } >/dev/null
 
 echo "delays        $(cat delays)"
-for name in nlinv uncorrected pogmdm; do
+for name in uncorrected corrected; do
     bart cabs $name magnitude
     printf '%-13s %s\n' $name "$(bart nrmse -s reference magnitude | tail -1)"
 done
