@@ -20,6 +20,8 @@ Dimensions beyond COIL are looped over."""
 OPTIONS = (
     ("-i", "d", "iter", "Number of iterations to the maximum of the posterior (default: 30)"),
     ("-p", "<file>", "file", "Sampling pattern (default: where k-space is not zero)"),
+    ("-t", "<file>", "file", "k-space trajectory"),
+    ("--dims", "d:d", "y:x", "Size of the image with -t (default: from the trajectory)"),
     ("-s", "d", "seed", "Random seed (default: 0)"),
     ("-S", None, "", "Re-scale the image (always done; accepted as in nlinv)"),
     ("-m", "d", "maps", "Number of image and sensitivity sets: 2 where the object folds over (default: 1)"),
@@ -41,9 +43,9 @@ OPTIONS = (
 POSITIONAL = ("<kspace>", "<output>", "[<sensitivities>]", "[<std>]")
 COMMANDS = {"install": "install", "uninstall": "install", "doctor": "install",  # each a function of its module
             "train": "train.command", "show": "evaluate.show", "compare": "evaluate.compare", "view": "evaluate.view"}
-TYPES = {"d": int, "f": float, "<file>": str, "<string>": str}
-INTERFACE = {"d": "OPT_INT", "f": "OPT_FLOAT", "<file>": "OPT_INFILE", "<string>": "OPT_STRING", None: "OPT_SET",
-             "--keep": "OPT_OUTFILE"}
+TYPES = {"d": int, "f": float, "<file>": str, "<string>": str, "d:d": str}
+INTERFACE = {"d": "OPT_INT", "f": "OPT_FLOAT", "<file>": "OPT_INFILE", "<string>": "OPT_STRING", "d:d": "OPT_VEC2",
+             None: "OPT_SET", "--keep": "OPT_OUTFILE"}
 INFO, DEBUG = 2, 3
 
 
@@ -113,6 +115,16 @@ def _method(args):
     return Diffusion(**options) if args.method == "diffusion" else args.method
 
 
+def _dims(text):
+    """The sizes in y:x, None for None.  ValueError for others."""
+    if text is None:
+        return None
+    sizes = text.split(":")
+    if len(sizes) != 2 or not all(size.isdecimal() for size in sizes):
+        raise ValueError(f"--dims: expected y:x, as 192:192, got {text!r}")
+    return tuple(map(int, sizes))
+
+
 def _debug_level(given):
     text = given if given is not None else os.environ.get("BART_DEBUG_LEVEL", os.environ.get("DEBUG_LEVEL", INFO))
     try:
@@ -144,22 +156,23 @@ def reconstruct(argv):
     from . import coils, formats, io, streams
     method = _method(args)
     keep = [args.keep] if args.keep else []
-    sources = [name for name in (source, args.p, args.I, args.whiten) if name]
+    sources = [name for name in (source, args.p, args.t, args.I, args.whiten) if name]
     for direction, names in (("input", sources), ("output", targets + keep)):
         if names.count(streams.NAME) > 1:
             raise ValueError(f"'-': expected one {direction} in a stream, got {names.count(streams.NAME)}")
     io.check_outputs(*([name for name in names if name != streams.NAME] for names in (targets + keep, sources)))
     stream = streams.read(sys.stdin.buffer) if streams.NAME in sources else None
     kspace, known_pattern = (stream.array, None) if source == streams.NAME else formats.load(source)
-    pattern, start, noise_scan = (None if name is None else stream.array if name == streams.NAME else io.read(name)
-                                  for name in (args.p, args.I, args.whiten))
+    pattern, traj, start, noise_scan = (
+        None if name is None else stream.array if name == streams.NAME else io.read(name)
+        for name in (args.p, args.t, args.I, args.whiten))
     pattern = known_pattern if pattern is None else pattern
 
     from tqdm import tqdm
 
     from .layout import check_kspace
     from .reconstruction import recon
-    check_kspace(kspace)
+    check_kspace(kspace, is_cartesian=traj is None)
     combination = _combination(kspace, noise_scan, args.cc)
     if combination is not None:
         kspace = coils.mix(combination, kspace)
@@ -169,8 +182,8 @@ def reconstruct(argv):
             bar.total = step.iterations
             bar.update()
 
-        result = recon(kspace, pattern, method=method, samples=args.samples, prior=args.prior,
-                       iterations=30 if args.i is None else args.i, noise_std=args.noise, start=start,
+        result = recon(kspace, pattern, traj=traj, dims=_dims(args.dims), method=method, samples=args.samples,
+                       prior=args.prior, iterations=30 if args.i is None else args.i, noise_std=args.noise, start=start,
                        maps=1 if args.m is None else args.m, normalize=not args.N, keep_samples=bool(keep),
                        seed=args.s or 0, device="gpu" if args.g or _asked_for_gpu() else None, callback=advance)
     _stop_if_told()

@@ -9,18 +9,22 @@ RAYLEIGH_MEDIAN = float(2 * np.log(2)) ** 0.5
 
 
 def estimate(kspace, mask):
-    """Noise standard deviation per real and imaginary part of centred k-space (J, ny, nx), mask (ny, nx).
+    """Noise standard deviation per real and imaginary part of centred k-space (J, ny, nx), mask (ny, nx)."""
+    xp = array_module(kspace)
+    rows, columns = ((xp.arange(n) - n // 2) / n for n in mask.shape)
+    return of_samples(kspace[:, mask], xp.hypot(rows[:, None], columns)[mask])
+
+
+def of_samples(samples, radius):
+    """The same of samples (J, M) at a distance (M,) from the zero frequency.
 
     median |z| / 1.1774 over the outer 15 % of the samples, in the quarter of the virtual coils (principal
     components) that carry least: even at the border of k-space the others hold signal.  These are found on
     one half of the samples and measured on the other.  Empty samples and empty coils do not count.
     """
-    xp = array_module(kspace)
-    rows, columns = ((xp.arange(n) - n // 2) / n for n in mask.shape)
-    radius = xp.hypot(rows[:, None], columns)
-    acquired = mask & (kspace != 0).any(0)
+    xp, acquired = array_module(samples), (samples != 0).any(0)
     outer = acquired & (radius >= xp.quantile(radius[acquired], 1 - OUTER_PART))
-    samples = kspace[(kspace != 0).any((1, 2))][:, outer]
+    samples = samples[(samples != 0).any(1)][:, outer]
     seen = samples[:, ::2]
     weakest = xp.linalg.eigh(seen @ seen.conj().T)[1][:, :max(1, len(samples) // 4)]
     unseen = samples[:, 1::2] if samples.shape[1] > 1 else samples

@@ -49,7 +49,8 @@ class Sampling:
     mask: np.ndarray
 
     is_diagonal = True  # F^H M F is, in Fourier space
-    norm = 1.0          # and its largest eigenvalue
+    norm = 1.0          # its largest eigenvalue
+    inexact = 0.0       # what of its smallest ones is error
 
     @classmethod
     def centred(cls, mask, dtype):

@@ -7,9 +7,9 @@ from itertools import count
 
 import numpy as np
 
-from . import layout
+from . import layout, nufft
 from .backend import array_module, available_memory, choose, complex_dtype, move
-from .io import BATCH, pad_dims
+from .io import BATCH, COIL, pad_dims
 from .methods import METHODS
 from .moments import Moments, Welford
 from .operators import Cartesian, CoilModel, resample
@@ -57,24 +57,31 @@ class Step:
     sens: np.ndarray
 
 
-def recon(kspace, mask=None, *, method=None, samples=None, prior=None, iterations=30, noise_std=None, sens=None,
-          start=None, maps=1, normalize=True, keep_samples=False, seed=0, device=None, callback=None):
+def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None, prior=None, iterations=30,
+          noise_std=None, sens=None, start=None, maps=1, normalize=True, keep_samples=False, seed=0, device=None,
+          callback=None):
     """Reconstruct image and coil sensitivities jointly from undersampled multi-coil k-space.
 
     p(x, c | z) ∝ p(x) p(c) prod_j N(z_j; M F (c_j x), noise_std^2) with the prior PoGMDM on the image and
     smooth sensitivities: its maximum, or its mean and standard deviation.  No calibration scan is needed.
+    With a trajectory M F is the Fourier transform at its points, by finufft (cufinufft on a GPU).
 
     kspace: complex, zero frequency at n // 2; (y, x) for one coil, (coil, y, x), or with four and more
         dimensions BART's (READ, PHS1, PHS2, COIL, …), looped over what follows COIL.
     mask: boolean or 0/1, (y, x) or a line that broadcasts to it, or in BART's dimensions; None: sampled where
         k-space is not zero.
+    traj: trajectory in cycles per field of view, as `bart traj` writes it: (3, samples, spokes, …) for kspace
+        (1, samples, spokes, COIL, …); kspace may also be (coil, spokes, samples), or (spokes, samples) for one coil,
+        and traj then (spokes, samples, 2), y and x.  Samples that are zero in all coils are left out.
+    dims: with traj, size (y, x) of the image, READ and PHS1 in BART's order; None: the smallest even one that holds the
+        trajectory, as in BART.  The field of view is that of traj; samples beyond the size are left out.
     method: "map", the maximum; "gibbs", mean and std around it; "diffusion", Algorithm 1 of the paper; or one of
         `methods` with its options, as Gibbs(chains=8).  None: "gibbs" where samples are asked for, else "map".
     samples: draws from the posterior; 10 where the method samples.
     prior: a PoGMDM, the path of one, or None for the default; for the maximum, any object with its score and curvature.
     iterations: majorise-minimise steps to the maximum ("map" and "gibbs").
     noise_std: of the data per real and imaginary part; None: estimated.
-    sens: known sensitivities, of k-space's shape; None: estimated.
+    sens: known sensitivities, of the shape of the result's; None: estimated.
     start: an image to start from, in the shape and scale of the result.
     maps: 2 for an object larger than the field of view, so that it folds over: another image with its own
         sensitivities for what lies behind the first, and the result for both together; "map" only.
@@ -87,16 +94,17 @@ def recon(kspace, mask=None, *, method=None, samples=None, prior=None, iteration
     Returns a Result, whose info holds method, iterations, samples, noise_std, scale and the final residual_std (one
     number for each slice), the median rhat and the effective sample size ess of chains, seconds, name and hash of the
     prior, seed, and the estimated memory of the solver in bytes.  Raises ValueError or TypeError that names the
-    argument, MemoryError for too many samples to keep.
+    argument, MemoryError for too many samples to keep, ImportError where a trajectory lacks finufft.
     """
     began = time.perf_counter()
-    layout.check_kspace(kspace)
+    layout.check_kspace(kspace, is_cartesian=traj is None)
     xp, dtype = array_module(kspace), complex_dtype(kspace.dtype)
     if (there := choose(device, kspace)) is not xp:
-        kspace, mask, sens, start = (array if array is None else move(array, there)
-                                     for array in (kspace, mask, sens, start))
-        result = recon(kspace, mask, method=method, samples=samples, prior=prior, iterations=iterations,
-                       noise_std=noise_std, sens=sens, start=start, maps=maps, normalize=normalize,
+        kspace, mask, traj, sens, start = (array if array is None else move(array, there)
+                                           for array in (kspace, mask, traj, sens, start))
+        result = recon(kspace, mask, traj=traj, dims=dims, method=method, samples=samples, prior=prior,
+                       iterations=iterations, noise_std=noise_std, sens=sens, start=start, maps=maps,
+                       normalize=normalize,
                        keep_samples=keep_samples, seed=seed, callback=callback)
         names = ("image", "sens", "std", "samples")
         return replace(result, **{name: move(getattr(result, name), xp) for name in names})
@@ -112,20 +120,20 @@ def recon(kspace, mask=None, *, method=None, samples=None, prior=None, iteration
         raise ValueError(f"maps: expected 1 or 2, got {maps!r}")
     if maps == 2 and (method.name != "map" or sens is not None or not normalize):
         raise ValueError("maps: 2 goes with method map, unknown sens and normalize only")
-    slices, masks = layout.slices(kspace), layout.mask_slices(mask, kspace)
-    known_sens = None if sens is None else layout.slices(_like(sens, kspace.shape, dtype, xp, "sens"))
+    scans, coil_shape = _scans(kspace, mask, traj, dims)
+    known_sens = None if sens is None else layout.slices(_like(sens, coil_shape, dtype, xp, "sens"))
     if sens is not None and not bool((known_sens != 0).any()):
         raise ValueError("sens: all values are zero")
-    shape = layout.image_shape(kspace.shape)
+    shape = layout.image_shape(coil_shape)
     starts = None if start is None else layout.slices(_like(start, shape, dtype, xp, "start"))
     if start is not None and not bool((starts != 0).any((-1, -2)).all()):
         raise ValueError("start: all values are zero" + (" in some slice" if starts.ndim > 3 else ""))
 
-    image_out, sens_out = xp.empty(shape, kspace.dtype), xp.empty(kspace.shape, kspace.dtype)
+    image_out, sens_out = xp.empty(shape, kspace.dtype), xp.empty(coil_shape, kspace.dtype)
     std_out = None if samples is None else xp.empty(shape, kspace.real.dtype)
     kept = _room_for_samples(samples, shape, kspace.dtype, xp) if keep_samples and samples else None
     images, all_sens = layout.slices(image_out), layout.slices(sens_out)
-    loop, found = slices.shape[:-3], {}
+    loop, found = all_sens.shape[:-3], {}
     total, counter = method.steps(iterations, samples) * int(np.prod(loop)), count(1)
 
     def report(state):
@@ -135,8 +143,8 @@ def recon(kspace, mask=None, *, method=None, samples=None, prior=None, iteration
     for number, index in enumerate(np.ndindex(loop)):
         try:
             images[index][0], all_sens[index][...], std, facts = _recon_slice(
-                _cartesian(slices[index], masks[index]), prior, method, iterations, samples, maps, (int(seed), number),
-                noise_std, None if known_sens is None else known_sens[index],
+                scans(index), prior, method, iterations, samples, maps, (int(seed), number), noise_std,
+                None if known_sens is None else known_sens[index],
                 None if starts is None else starts[index][0], normalize,
                 None if kept is None else [layout.slices(sample)[index][0] for sample in kept], report)
         except ValueError as error:
@@ -149,8 +157,32 @@ def recon(kspace, mask=None, *, method=None, samples=None, prior=None, iteration
     info = {"method": method.name, "iterations": int(iterations), "samples": samples,
             **{key: np.squeeze(values)[()] for key, values in found.items()},
             "seconds": time.perf_counter() - began, "prior": prior.name, "prior_hash": prior.digest, "seed": int(seed),
-            "memory": _memory(slices.shape[-3:], dtype)}
+            "memory": _memory(all_sens.shape[-3:], dtype)}
     return Result(image_out, sens_out, std_out, info, _along_batch(kept))
+
+
+def _scans(kspace, mask, traj, dims):
+    """A function of the loop's index that gives the slice as measured, and the shape of the sensitivities."""
+    if traj is None:
+        if dims is not None:
+            raise ValueError("dims: goes with traj; without a trajectory k-space says the size")
+        slices, masks = layout.slices(kspace), layout.mask_slices(mask, kspace)
+        return lambda index: _cartesian(slices[index], masks[index]), kspace.shape
+    if mask is not None:
+        raise ValueError("mask: does not go with traj; leave out the samples, or set them to zero in all coils")
+    nufft.library(array_module(kspace))
+    samples, points = layout.sample_slices(kspace), layout.points(traj, kspace)
+    size = nufft.image_size((points[..., 0, :], points[..., 1, :])) if dims is None else _size(dims)
+    shape = (*kspace.shape[:-2], *size) if kspace.ndim <= 3 else (*size, 1, *kspace.shape[COIL:])
+    return lambda index: nufft.NonCartesian.of(samples[index], points[index], size), shape
+
+
+def _size(dims):
+    """Two sizes of an image."""
+    sizes = tuple(dims) if isinstance(dims, (tuple, list, np.ndarray)) else ()
+    if len(sizes) != 2 or not all(isinstance(n, (int, np.integer)) and n >= 2 for n in sizes):
+        raise ValueError(f"dims: expected two integers >= 2, (y, x), got {dims!r}")
+    return tuple(map(int, sizes))
 
 
 def _method(method, samples):
@@ -307,7 +339,8 @@ def _starting_point(data, sens, image):
         sens = xp.ones((len(data.samples), *data.sampling.shape), data.samples.dtype) if sens is None else sens
         if image is None:
             model = CoilModel(data.sampling, sens)
-            image = conjugate_gradients(model.normal, model.adjoint(data.samples), iterations=START_CG)
+            image = conjugate_gradients(lambda image: model.normal(image) + data.sampling.inexact * image,
+                                        model.adjoint(data.samples), iterations=START_CG)
         return State(image, sens, None)
     if image is None:
         low, coefficients = data.fit.start()

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from conftest import simulate
 
 from bart_pogmdm import io
@@ -28,6 +29,14 @@ def test_shell_comparison(bart, tmp_path):
     errors = {line.split()[0]: float(re.search(r"[0-9.]+$", line)[0]) for line in lines}
     assert list(errors) == ["nlinv", "tv", "wavelet", "pogmdm", "mean"]
     assert all(0 < error < 0.5 for error in errors.values()) and errors["pogmdm"] < errors["nlinv"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_radial_in_the_shell(bart, tmp_path):
+    pytest.importorskip("finufft", reason="finufft is not installed (extra nufft)")
+    lines = run("bash", EXAMPLES / "radial.sh", 48, 15, cwd=tmp_path).splitlines()
+    errors = {line.split()[0]: float(re.search(r"[0-9.]+$", line)[0]) for line in lines if line.split()[0] != "delays"}
+    assert list(errors) == ["uncorrected", "corrected"] and errors["corrected"] < 0.5 * errors["uncorrected"]
     assert not list(tmp_path.iterdir())
 
 
