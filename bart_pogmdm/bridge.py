@@ -20,6 +20,10 @@ class BartError(RuntimeError):
         super().__init__(f"`{command}` failed with exit code {returncode}: {stderr.strip() or 'no message'}")
 
 
+class BartMissingError(FileNotFoundError):
+    """There is no `bart` to run."""
+
+
 def find():
     """Path of the `bart` executable: BART_TOOLBOX_PATH, TOOLBOX_PATH, then PATH; None when there is none."""
     for variable in ("BART_TOOLBOX_PATH", "TOOLBOX_PATH"):
@@ -49,7 +53,7 @@ def bart(nargout, command, *inputs, **keywords):
     """
     path = find()
     if path is None:
-        raise FileNotFoundError("bart: not found in BART_TOOLBOX_PATH, TOOLBOX_PATH or PATH"
+        raise BartMissingError("bart: not found in BART_TOOLBOX_PATH, TOOLBOX_PATH or PATH"
                                 " (on Debian and Ubuntu: apt-get install bart)")
     words = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
     with tempfile.TemporaryDirectory(prefix="bart-") as folder:

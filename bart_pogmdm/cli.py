@@ -1,5 +1,6 @@
 """The commands `bart pogmdm` and `bart-pogmdm`.  The help must be quick: what computes is imported when needed."""
 
+import contextlib
 import os
 import shlex
 import signal
@@ -151,17 +152,13 @@ def reconstruct(argv):
         print(interface_text(), flush=True)
         return
     source, *targets = args.files
-    level = _debug_level(args.d)
+    level, keep = _debug_level(args.d), [args.keep] if args.keep else []
 
     from . import coils, formats, io, streams
-    method = _method(args)
-    keep = [args.keep] if args.keep else []
     sources = [name for name in (source, args.p, args.t, args.I, args.whiten) if name]
-    for direction, names in (("input", sources), ("output", targets + keep)):
-        if names.count(streams.NAME) > 1:
-            raise ValueError(f"'-': expected one {direction} in a stream, got {names.count(streams.NAME)}")
+    stream = _stream(sources, targets + keep)
+    method = _method(args)
     io.check_outputs(*([name for name in names if name != streams.NAME] for names in (targets + keep, sources)))
-    stream = streams.read(sys.stdin.buffer) if streams.NAME in sources else None
     kspace, known_pattern = (stream.array, None) if source == streams.NAME else formats.load(source)
     pattern, traj, start, noise_scan = (
         None if name is None else stream.array if name == streams.NAME else io.read(name)
@@ -189,12 +186,36 @@ def reconstruct(argv):
     _stop_if_told()
     if level >= DEBUG:
         print(*(f"{key}: {value}" for key, value in result.info.items()), sep="\n", file=sys.stderr)
-    sens = result.sens if combination is None else coils.separate(combination, result.sens)
-    outputs = dict(zip(targets, (result.image, sens, result.std))) | dict.fromkeys(keep, result.samples)
+    if combination is not None:
+        result = coils.of_all(result, combination, normalize=not args.N)
+    outputs = dict(zip(targets, (result.image, result.sens, result.std))) | dict.fromkeys(keep, result.samples)
     streamed, command = outputs.pop(streams.NAME, None), shlex.join([USAGE, *argv])
+    if streamed is not None:  # before the files: if nobody reads, nothing is written
+        _send(streamed, command, stream and stream.messages)
     io.write(outputs, command)
-    if streamed is not None:
-        streams.write(sys.stdout.buffer, streamed, command, stream and stream.messages)
+
+
+def _stream(sources, targets):
+    """The array that comes through the pipe, if any; before all else, for it takes a file of samples with it."""
+    from . import streams
+    for direction, names in (("input", sources), ("output", targets)):
+        if names.count(streams.NAME) > 1:
+            raise ValueError(f"'-': expected one {direction} in a stream, got {names.count(streams.NAME)}")
+    if streams.NAME in sources:
+        with _interruptible():
+            return streams.read(sys.stdin.buffer)
+    return None
+
+
+def _send(array, command, messages):
+    """Write to the pipe.  ValueError where nobody reads it."""
+    from . import streams
+    try:
+        with _interruptible():
+            streams.write(sys.stdout.buffer, array, command, messages)
+    except BrokenPipeError:
+        _forget_stdout()
+        raise ValueError("'-': the command that reads the output has ended; nothing was written") from None
 
 
 def _combination(kspace, noise_scan, virtual_coils):
@@ -212,14 +233,24 @@ def _combination(kspace, noise_scan, virtual_coils):
     return matrix
 
 
-_signals = []
+_signals, _waiting = [], []
 
 
 def _interrupt(signum, frame):
     """Take note, and stop at the next iteration: an exception inside a compiled library's callback gets lost there."""
     _signals.append(signum)
-    if len(_signals) > 1:
+    if _waiting or len(_signals) > 1:
         raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _interruptible():
+    """Where a pipe may make us wait, a signal stops at once."""
+    _waiting.append(True)
+    try:
+        yield
+    finally:
+        _waiting.pop()
 
 
 def _stop_if_told():
@@ -238,7 +269,7 @@ def main(argv=None):
             signal.signal(signum, _interrupt)
         reconstruct(argv)
     except BrokenPipeError:  # `pogmdm -h | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_stdout()
         return 1
     except (Exception, KeyboardInterrupt) as error:  # the shell gets one line whatever happens
         if _debug_level(None) > DEBUG:
@@ -246,6 +277,11 @@ def main(argv=None):
         print(f"ERROR: {_sentence(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _forget_stdout():
+    """Nobody reads it: what is left in its buffer must not fail when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _sentence(error):

@@ -30,13 +30,16 @@ def load(name):
 def _npz(path):
     arrays = {}
     with _named(path), zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            with archive.open(info) as file:
-                arrays[info.filename.removesuffix(".npy")] = _array(file, info.file_size)
+        infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        for key in infos.keys() & {"kspace", "mask"}:
+            with archive.open(infos[key]) as file:
+                arrays[key] = _array(file, infos[key].file_size)
     if "kspace" not in arrays:
-        raise ValueError(f"{path}: expected an array kspace, got {', '.join(arrays) or 'none'}")
+        raise ValueError(f"{path}: expected an array kspace, got {', '.join(infos) or 'none'}")
     mask = arrays.get("mask")
-    return _in_bart_order(path, arrays["kspace"]), None if mask is None else np.atleast_2d(mask)
+    if mask is not None:
+        mask = io.to_bart(mask) if mask.ndim == 3 else np.atleast_2d(mask)
+    return _in_bart_order(path, arrays["kspace"]), mask
 
 
 def _npy(path):
@@ -88,7 +91,7 @@ def _hdf5(path):
     if names == ["kspace"]:
         return _fastmri(path)
     if names == ["dataset/xml", "dataset/data"]:
-        return _ismrmrd(path), None
+        return _ismrmrd(path)
     raise ValueError(f"{path}: expected `kspace` (fastMRI) or `dataset` (ISMRMRD) in the file, got neither")
 
 
@@ -107,7 +110,10 @@ def _fastmri(path):
 
 
 def _ismrmrd(path):
-    """READ: the readout without its oversampling, PHS1: the phase encoding; averaged, prewhitened by a noise scan."""
+    """READ: the readout without its oversampling, PHS1: the phase encoding; averaged, prewhitened by a noise scan.
+
+    The pattern says where there was a sample: a readout may be an asymmetric echo.
+    """
     try:
         import ismrmrd
     except ImportError:
@@ -134,8 +140,9 @@ def _ismrmrd(path):
     shape = [matrix.x, matrix.y, 1, lines[0].data.shape[0], *(sizes.get(axis, 1) for axis in range(4, len(io.DIMS)))]
     kspace, count = np.zeros(shape, np.complex64, order="F"), np.zeros([*shape[:2], 1, 1, *shape[4:]], np.float32)
     for line in lines:
-        samples = line.data[:, ::-1] if line.is_flag_set(ismrmrd.ACQ_IS_REVERSE) else line.data
-        samples = samples[:, line.discard_pre:samples.shape[1] - line.discard_post]
+        if line.is_flag_set(ismrmrd.ACQ_IS_REVERSE):
+            raise ValueError(f"{path}: expected lines of one direction, got some in reverse (EPI needs a correction)")
+        samples = line.data[:, line.discard_pre:line.data.shape[1] - line.discard_post]
         first, row = matrix.x // 2 - line.center_sample + line.discard_pre, line.idx.kspace_encode_step_1 + offset
         if first < 0 or first + samples.shape[1] > matrix.x or not 0 <= row < matrix.y:
             raise ValueError(f"{path}: a line of {samples.shape[1]} samples at row {row} lies outside the encoded"
@@ -148,13 +155,14 @@ def _ismrmrd(path):
     kspace /= np.maximum(count, 1)
     if noise:
         kspace = coils.mix(coils.whitening(np.concatenate(noise, 1)), kspace)
-    return _without_oversampling(kspace, encoding.reconSpace.matrixSize.x)
+    return _without_oversampling(kspace, count > 0, encoding.reconSpace.matrixSize.x)
 
 
-def _without_oversampling(kspace, size):
-    """The readout cropped in image space to `size`."""
-    if size >= len(kspace):
-        return kspace
-    image = ifft2c(kspace, axes=(0,))
-    first = len(kspace) // 2 - size // 2
-    return np.asfortranarray(fft2c(image[first:first + size], axes=(0,)))
+def _without_oversampling(kspace, pattern, size):
+    """The readout cropped in image space to `size`, and where it was measured."""
+    full = len(kspace)
+    if size < full:
+        first = full // 2 - size // 2
+        kspace = fft2c(ifft2c(kspace, axes=(0,))[first:first + size], axes=(0,))
+        pattern = pattern[full // 2 + np.round((np.arange(size) - size // 2) * full / size).astype(int)]
+    return np.asfortranarray(kspace * pattern), pattern

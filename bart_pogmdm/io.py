@@ -55,10 +55,9 @@ def _read_dims(path):
     """The sizes in a .hdr file."""
     with _open(path) as file:
         head = file.read(HEADER_LIMIT)
-    try:
-        return dims_of(head.decode("ascii"), path)
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: not a BART header (it is not text)") from None
+    if b"\0" in head:
+        raise ValueError(f"{path}: not a BART header (it is not text)")
+    return dims_of(head.decode(errors="surrogateescape"), path)
 
 
 def dims_of(text, name):
@@ -170,7 +169,7 @@ def write(outputs, command=None):
                 head = np.array([RA_MAGIC, 0, RA_COMPLEX, 8, len(samples), len(shape), *shape], "<u8")
                 parts = [(head.tobytes(), samples)]
             else:
-                parts = [(header_text(shape, command).encode(),), (samples,)]
+                parts = [(header_text(shape, command).encode(errors="surrogateescape"),), (samples,)]
             for path, chunks in zip(paths, parts):
                 pending.append((_write_one(path, _write_chunks, chunks), path))
         while pending:

@@ -251,7 +251,9 @@ def _recon_slice(scan, prior, method, iterations, samples, maps, seed, noise_std
     start = _starting_point(data, unit_sens, None if start is None else start / scale)
     unit = _brightest(start.image * _rss(start.sens)) / BRIGHTNESS
     data, start, scale = data.in_units(unit), replace(start, image=start.image / unit), scale * unit
-    if maps == 2 and data.fit:
+    if maps == 2:
+        if not data.fit:
+            raise ValueError("maps: 2 needs several coils, got one")
         start = _with_second_set(data, start)
     result, moments, residual_var = None, Moments(), Welford()
     for result in method.prepare(prior, data, start, iterations):
@@ -337,8 +339,11 @@ def _starting_point(data, sens, image):
     xp = array_module(data.samples)
     if data.fit is None:
         sens = xp.ones((len(data.samples), *data.sampling.shape), data.samples.dtype) if sens is None else sens
-        if image is None:
-            model = CoilModel(data.sampling, sens)
+        model = CoilModel(data.sampling, sens)
+        if image is not None:  # its scale may be that of another program
+            seen = model.forward(image)
+            image = image * complex((seen.conj() * data.samples).sum() / (xp.abs(seen) ** 2).sum().clip(1e-30))
+        else:
             image = conjugate_gradients(lambda image: model.normal(image) + data.sampling.inexact * image,
                                         model.adjoint(data.samples), iterations=START_CG)
         return State(image, sens, None)

@@ -136,6 +136,8 @@ class SensFit:
         grid = tuple(min(n, 2 * int(np.ceil((highest + margin) * n))) for n in shape)
         inner = tuple(n if n == points else 2 * int(highest * n) + 1 for n, points in zip(shape, grid))
         sampling, samples = scan.low(grid, inner).sampled()
+        if not bool((samples != 0).any()):
+            raise ValueError("kspace: expected samples near its centre, where the sensitivities are found, got none")
         low, maps = (SobolevMaps.on_grid(points, shape, samples.dtype, array_module(samples))
                      for points in (grid, shape))
         return cls(sampling, samples, low, maps)

@@ -60,10 +60,9 @@ def _read_file_form(head):
 
 
 def _text(head):
-    try:
-        return head.decode("ascii")
-    except UnicodeDecodeError:
-        raise ValueError("'-': expected a stream of BART, got other data") from None
+    if b"\0" in head:
+        raise ValueError("'-': expected a stream of BART, got other data")
+    return head.decode(errors="surrogateescape")
 
 
 def _data_file(text):
@@ -117,7 +116,7 @@ def _slices(file, shape, binary):
         raise ValueError(f"'-': expected streamed dimensions among {len(shape)}, got the flags {flags}")
     count, seen = int(np.prod([shape[axis] for axis in dims], dtype=object)), set()
     while len(seen) < count:
-        index = None
+        index, samples_came = None, not binary
         for keyword, number in _group(file):
             if keyword == b"index":
                 if not 0 <= number < count or number in seen:
@@ -127,11 +126,15 @@ def _slices(file, shape, binary):
             elif index is None or keyword not in (b"raw", b"block"):
                 raise ValueError(f"'-': unexpected message {keyword.decode(errors='replace')!r} in the stream")
             elif keyword == b"raw" and binary:
+                if samples_came:
+                    raise ValueError(f"'-': expected the samples of slice {index} once, got more")
+                samples_came = True
                 yield index, dims, number
             else:
                 _skip(file, number)
-        if index is None:
-            raise ValueError("'-': expected a slice in the stream, got none")
+        if index is None or not samples_came:
+            raise ValueError("'-': expected a slice and its samples in the stream, got neither" if index is None
+                             else f"'-': expected samples of slice {index} in the stream, got none")
 
 
 def _group(file):
@@ -185,7 +188,7 @@ def write(file, array, command, messages=None):
 
 def _header(text):
     """The header of fixed length.  A command that does not fit in is left out."""
-    head = text.encode()
+    head = text.encode(errors="surrogateescape")
     if len(MAGIC) + 4 + len(head) + 2 not in range(HEADER_BYTES.stop):
         head = re.sub(rb"# Command\n[^\n]*\n", b"", head)
     length = max(len(MAGIC) + 4 + len(head), HEADER_BYTES.start)
@@ -204,7 +207,7 @@ def _write_file_form(file, shape, samples, command):
     try:
         with open(descriptor, "wb") as data:
             data.write(samples)
-        file.write(io.header_text(shape, command, data=path).encode())
+        file.write(io.header_text(shape, command, data=path).encode(errors="surrogateescape"))
         file.flush()
     except BaseException:
         os.unlink(path)

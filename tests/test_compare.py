@@ -174,6 +174,14 @@ def test_sweep_and_tune(folder, capsys, monkeypatch):
         assert next(csv.DictReader(file))["parameter"] == chosen
 
 
+def test_what_sens_cannot_explain_is_in_the_units_of_the_images(full):
+    kspace, reference = full
+    shown = [compare.evaluate(compare.Case("scan", scale * kspace, reference / reference.max(), "all",
+                                           np.ones(reference.shape, bool)), "pogmdm", None)[1]["unexplained"]
+             for scale in (1, 1000)]
+    np.testing.assert_allclose(*shown, rtol=0.05, atol=1e-3)
+
+
 def test_methods_that_cannot_run_are_noted(folder, bart, monkeypatch):
     """ecalib finds no calibration region; BART is missing."""
     words = ["scan.npz", "--masks", "gaussian12", "--methods", "zero-filled", "pics-tv"]
@@ -183,6 +191,7 @@ def test_methods_that_cannot_run_are_noted(folder, bart, monkeypatch):
     monkeypatch.setattr(bridge, "find", lambda: None)
     assert run(*words, "--out", "without") == 0
     assert "pics-tv did not run: BART is not installed" in (folder / "without/table.md").read_text()
+    assert len(list((folder / "without/images").iterdir())) == 1  # a second run tries again
 
 
 def test_other_files(folder, full):

@@ -25,7 +25,9 @@ def kspace(rng):
 def test_npz_and_npy(tmp_path, kspace):
     mask = np.arange(10) % 2 == 0
     np.savez_compressed(tmp_path / "a.npz", kspace=kspace, mask=mask)
-    np.savez(tmp_path / "b.npz", kspace=to_bart(kspace))
+    np.savez(tmp_path / "b.npz", kspace=to_bart(kspace), note=np.array({"TE": 1}, object))
+    np.savez(tmp_path / "e.npz", kspace=kspace, mask=np.tile(mask, (1, 12, 1)))
+    assert formats.load(tmp_path / "e.npz")[1].shape == (12, 10, 1, 1)
     np.save(tmp_path / "c.npy", np.asfortranarray(kspace.astype(complex)))
     expected = to_bart(kspace).reshape(io.pad_dims((12, 10, 1, 3)))
     for name in ("a.npz", "b.npz", "c.npy"):
@@ -51,7 +53,8 @@ def test_fastmri(tmp_path, rng):
     np.testing.assert_array_equal(formats.load(tmp_path / "single.h5")[0].ravel("F"), found[:, :, :, :1].ravel("F"))
 
 
-def write_raw(path, kspace, *, rows=None, oversampling=2, noise=None, averages=1, slices=1, encoding="cartesian"):
+def write_raw(path, kspace, *, rows=None, oversampling=2, noise=None, averages=1, slices=1, encoding="cartesian",
+              missing=0, flag=None):
     """k-space (J, ny, nx) as raw data, line by line, the readout oversampled."""
     count, ny, nx = kspace.shape
     image = ifft2c(kspace)
@@ -75,9 +78,11 @@ def write_raw(path, kspace, *, rows=None, oversampling=2, noise=None, averages=1
     for number in range(slices):
         for _ in range(averages):
             for row in range(ny) if rows is None else rows:
-                line = ismrmrd.Acquisition.from_array(np.ascontiguousarray((number + 1) * lines[:, row]))
-                line.center_sample = oversampling * nx // 2
+                line = ismrmrd.Acquisition.from_array(np.ascontiguousarray((number + 1) * lines[:, row, missing:]))
+                line.center_sample = oversampling * nx // 2 - missing
                 line.idx.kspace_encode_step_1, line.idx.slice = row, number
+                if flag:
+                    line.set_flag(flag)
                 dataset.append_acquisition(line)
     dataset.close()
 
@@ -90,13 +95,17 @@ def space(nx, ny):
 def test_ismrmrd(tmp_path, kspace):
     write_raw(tmp_path / "raw.h5", kspace, averages=2, slices=3)
     found, pattern = formats.load(tmp_path / "raw.h5")
-    assert pattern is None and found.shape == io.pad_dims((10, 12, 1, 3) + 9 * (1,) + (3,))
+    assert pattern.all() and found.shape == io.pad_dims((10, 12, 1, 3) + 9 * (1,) + (3,))
     # half of the oversampled readout holds the image: unitary transforms keep its scale
     np.testing.assert_allclose(found[:, :, 0, :, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0], 2 * np.moveaxis(kspace, 0, -1)
                                .swapaxes(0, 1), atol=1e-5)
     write_raw(tmp_path / "part.h5", kspace, rows=[1, 4, 6, 7], oversampling=1)
-    found, _ = formats.load(tmp_path / "part.h5")
-    assert sorted(np.unique(np.nonzero(found)[1])) == [1, 4, 6, 7]
+    found, pattern = formats.load(tmp_path / "part.h5")
+    assert sorted(np.unique(np.nonzero(found)[1])) == [1, 4, 6, 7] == sorted(np.unique(np.nonzero(pattern)[1]))
+    write_raw(tmp_path / "echo.h5", kspace, missing=8)  # the first 8 of 20 samples of each readout, 4 of 10
+    found, pattern = formats.load(tmp_path / "echo.h5")
+    for array in (found, pattern):
+        np.testing.assert_array_equal((array != 0).any(tuple(range(1, 16))), np.arange(10) >= 4)
 
 
 def test_ismrmrd_is_prewhitened(tmp_path, rng, kspace):
@@ -115,6 +124,9 @@ def test_ismrmrd_of_other_kinds_is_refused(tmp_path, kspace):
     write_raw(tmp_path / "empty.h5", kspace, rows=[], noise=kspace[:, 0])
     with pytest.raises(ValueError, match="no line of an image among 1 acquisitions"):
         formats.load(tmp_path / "empty.h5")
+    write_raw(tmp_path / "reverse.h5", kspace, flag=ismrmrd.ACQ_IS_REVERSE)
+    with pytest.raises(ValueError, match="expected lines of one direction"):
+        formats.load(tmp_path / "reverse.h5")
 
 
 @pytest.mark.parametrize("name, content, message", [
@@ -219,6 +231,9 @@ def test_coils_in_the_command(folder):
         image, sens = io.read("image"), io.read("maps")
         assert psnr(image[:, :, 0, 0], plain[:, :, 0, 0]) > 30 and sens.shape == (40, 36, 1, 6) + 12 * (1,)
         assert np.linalg.norm(image * sens - coil_images) < 0.1 * np.linalg.norm(coil_images)
+        assert np.allclose(np.linalg.norm(sens, axis=io.COIL), 1, atol=1e-3)
+    assert run("-N", "--whiten", "noise", "kspace", "image", "maps") == 0
+    assert np.linalg.norm(io.read("image") * io.read("maps") - coil_images) < 0.1 * np.linalg.norm(coil_images)
 
 
 def test_other_files_in_the_command(folder):

@@ -41,6 +41,8 @@ def test_networks_beat_zero_filling(weights, case):
     for reconstruct, name in ((networks.unet, "unet"), (networks.varnet, "varnet")):
         image = reconstruct(kspace, mask, weights / f"{name}.pt")
         assert image.shape == mask.shape and metrics.psnr(image, reference) > zero_filled, name
+        turned = reconstruct(kspace.swapaxes(1, 2), mask.T, weights / f"{name}.pt")
+        assert name == "unet" or np.allclose(turned, image.T, atol=1e-5)
         scaled = reconstruct(100 * kspace, mask, weights / f"{name}.pt")
         np.testing.assert_allclose(scaled, 100 * image, rtol=1e-2, atol=1e-2 * scaled.max())
 
@@ -90,6 +92,8 @@ def test_central_columns():
     line = np.zeros(20, bool)
     line[[0, 3, 9, 10, 11, 12, 19]] = True
     assert networks._central_columns(np.tile(line, (8, 1))) == 2  # 9 10 | 11 12: one to the left of 10
+    assert networks._central_columns(np.tile(line, (8, 1)).T) == 1  # no column is whole
+    assert networks._central_columns(masks.named("radial24", (96, 90), 0)) < 10
     line[8] = True
     assert networks._central_columns(np.tile(line, (8, 1))) == 4
     assert networks._central_columns(np.ones((8, 20), bool)) == 20

@@ -316,3 +316,24 @@ def test_a_point_keeps_its_magnitude(coils, scale):
     kspace = fft2c(sensitivities(image.shape, coils) * image).astype(np.complex64)
     found = np.abs(recon(kspace, iterations=8, noise_std=1e-3 * scale).image) / scale  # a point looks like noise
     assert abs(found[15, 20] - 1) < 0.02 and np.partition(found, -2, axis=None)[-2] < 0.02
+
+
+def test_a_start_may_have_any_scale(small):
+    kspace, mask, _ = small
+    one = kspace[:1]
+    first = recon(one, mask, iterations=3).image
+    results = [recon(one, mask, iterations=3, start=scale * first) for scale in (0.1, 1, 1j)]
+    for other in results[1:]:
+        assert np.isclose(other.info["scale"], results[0].info["scale"], rtol=1e-4)
+        assert np.linalg.norm(np.abs(other.image) - np.abs(results[0].image)) < 1e-3 * np.linalg.norm(other.image)
+
+
+def test_no_centre_no_sensitivities():
+    kspace, _, _ = simulate((64, 60), coils=3)
+    mask = np.zeros((64, 60), bool)
+    mask[:, :4] = mask[:, -4:] = True
+    full = simulate((64, 60), coils=3, noise_std=0.5)[0]
+    with pytest.raises(ValueError, match="kspace: expected samples near its centre"):
+        recon((full + 1e-3j) * mask, mask, iterations=2)
+    with pytest.raises(ValueError, match="maps: 2 needs several coils"):
+        recon(kspace[:1], maps=2, iterations=2)

@@ -128,6 +128,18 @@ def test_streams_that_end_early(rng, tmp_path, part):
         assert not path.exists()
 
 
+def cut(stream, start, end):
+    """Without the first message that begins with `start`, and what belongs to it."""
+    head = stream.partition(start)[0]
+    return head + stream[stream.index(end, len(head)):]
+
+
+def twice(stream, start, end):
+    """With that message twice."""
+    head = stream.partition(start)[0]
+    return stream[:stream.index(end, len(head))] + stream[len(head):]
+
+
 @pytest.mark.parametrize("change, message_", [
     (lambda s: s.replace(b"# Header\n256", b"# Header\n12x"), "header of 256 to 999 bytes"),
     (lambda s: s.replace(b"\n# index\n0", b"\n# index\n7"), "each of 4 slices once, got 7"),
@@ -136,7 +148,9 @@ def test_streams_that_end_early(rng, tmp_path, part):
     (lambda s: s.replace(b"# binary", b"# bin"), "expected a message|settings do not agree"),
     (lambda s: s.replace(b"\n# index", b"\n# indox"), "unexpected message 'indox'"),
     (lambda s: s.replace(b"# flags\n8\0       ", b"# flags\n99999999\0"), "among 16, got the flags 99999999"),
-    (lambda s: b"\xff" + s, "expected a stream of BART, got other data"),
+    (lambda s: cut(s, b"\n# raw", b"\n# ---"), "samples of slice 0 in the stream, got none"),
+    (lambda s: twice(s, b"\n# raw", b"\n# ---"), "samples of slice 0 once, got more"),
+    (lambda s: b"\0" + s, "expected a stream of BART, got other data"),
 ])
 def test_wrong_streams_are_named(rng, change, message_):
     stream = change(peer(random_complex(rng, SHAPE, np.complex64), 8))
@@ -210,10 +224,19 @@ def test_pipeline_in_messages(folder):
 
 def test_dead_neighbours(folder):
     before = names(folder)
-    for command in (f"false | {POGMDM} - out", f"head -c 300 /dev/zero | {POGMDM} - out", f"{POGMDM} kspace - | true"):
+    for command in (f"false | {POGMDM} - out", f"head -c 300 /dev/zero | {POGMDM} - out", f"{POGMDM} kspace - | true",
+                    f"{POGMDM} kspace - sens | true"):
         done = shell(command)
-        assert done.returncode != 0 and done.stderr.count(b"ERROR") <= 1
+        assert done.returncode != 0 and done.stderr.count(b"ERROR") == 1
         assert names(folder) == before
+
+
+def test_our_own_failure_takes_the_samples_along(bart, folder):
+    before = names(folder)
+    for words in ("- nowhere/out", "--levels 3 - out", "--cc 9 - out"):
+        if bridge.version().startswith("v0."):
+            done = shell(f"bart phantom -x16 -k -- - | {POGMDM} {words}")
+            assert done.returncode == 1 and names(folder) == before
 
 
 @pytest.mark.parametrize("form", ["file", "messages"])
@@ -245,9 +268,9 @@ def test_killed_while_waiting_for_the_stream(folder):
     while (folder / "bart-a1B2c3").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     child.send_signal(signal.SIGTERM)
+    _, err = child.communicate(timeout=60)  # though the pipe is still open
     os.close(writing)
-    _, err = child.communicate(timeout=60)
-    assert child.returncode == 1 and err.startswith(b"ERROR: ")
+    assert child.returncode == 1 and err.startswith(b"ERROR: interrupted")
     assert names(folder) == ["kspace.cfl", "kspace.hdr"]
 
 
@@ -258,3 +281,11 @@ def test_killed_while_waiting_for_the_stream(folder):
 def test_one_stream_in_and_one_out(folder, words, message_):
     done = shell(f"{POGMDM} {words}")
     assert done.returncode == 1 and message_ in done.stderr.decode()
+
+
+def test_names_may_hold_any_letter(folder):
+    """Headers carry the command, and with it file names."""
+    assert shell(f"cp kspace.hdr käse.hdr; cp kspace.cfl käse.cfl; {POGMDM} käse brötchen").returncode == 0
+    assert shell(f"{POGMDM} -I brötchen kspace - | cat > stream; {POGMDM} - image < stream").returncode in (0, 1)
+    assert "käse" in (folder / "brötchen.hdr").read_text()
+    assert io.read("brötchen").shape[:2] == (40, 36)

@@ -95,9 +95,10 @@ def evaluate(case, method, parameter):
     began = time.perf_counter()
     try:
         image, std, sens = METHODS[method].run(case.kspace, case.mask, parameter)
-    except (bridge.BartError, FileNotFoundError) as error:
-        failed = isinstance(error, bridge.BartError)
-        return row | {"note": _reason(error.stderr) if failed else "BART is not installed"}, {}
+    except bridge.BartError as error:
+        return row | {"note": _reason(error.stderr)}, {}
+    except bridge.BartMissingError:
+        return row | {"note": "BART is not installed"}, {}
     seconds, reference = time.perf_counter() - began, case.reference
     row |= {"psnr": metrics.psnr(image, reference), "ssim": metrics.ssim(image, reference),
             "nmse": metrics.nmse(image, reference), "psnr_field": metrics.psnr_of_field(image, reference),
@@ -112,7 +113,8 @@ def evaluate(case, method, parameter):
     if sens is not None and len(sens) > 1:
         coil_images = ifft2c(case.kspace)
         row["null_space"] = metrics.null_space_residual(sens, coil_images, reference)
-        images["unexplained"] = metrics.unexplained(sens, coil_images)
+        full = np.sqrt((np.abs(coil_images) ** 2).sum(0))
+        images["unexplained"] = metrics.fit_scale(full, reference) * metrics.unexplained(sens, coil_images)
     return row, {name: array.astype(np.float32) for name, array in images.items()}
 
 
@@ -136,6 +138,9 @@ def run(all_cases, names, parameters, folder, progress=tqdm):
                 path = folder / f"{case.name}__{case.mask_name}__{digest}__{name}__{_word(name, parameter)}.npz"
                 if not path.exists():
                     row, images = evaluate(case, name, parameter)
+                    if not images:  # it did not run: next time it may
+                        rows.append(row)
+                        continue
                     images["reference"] = case.reference
                     replace(path, lambda file, row=row, images=images: np.savez(file, row=json.dumps(row), **images))
                 with np.load(path, allow_pickle=False) as file:
@@ -222,11 +227,12 @@ def compare(argv):
             masks.parse(word)
     weights = _weights(args.weights, args.methods)
     swept = {name: METHODS[name].sweep for name in args.methods} | weights
-    parameters = swept if args.sweep else {name: (METHODS[name].default,) for name in args.methods} | weights
+    defaults = {name: (METHODS[name].default,) for name in args.methods} | weights
+    parameters = swept if args.sweep else defaults
     if args.tune:
         rows = run(cases(load(args.tune, args.coils, args.noise_std), args.masks, args.seeds), args.methods, swept,
                    args.out / "tuning")
-        parameters = parameters | {name: (value,) for name, value in tune(rows).items() if len(swept[name]) > 1}
+        parameters = defaults | {name: (value,) for name, value in tune(rows).items() if len(swept[name]) > 1}
         for name, (parameter,) in parameters.items():
             print(f"{METHODS[name].label}: {parameter}" if parameter is not None else METHODS[name].label)
     rows = run(cases(load(args.data, args.coils, args.noise_std), args.masks, args.seeds), args.methods, parameters,

@@ -36,7 +36,7 @@ def gaussian(shape, acceleration, seed, *, width=1 / 6):
     log_density = -(y[:, None] + x) / (2 * width**2)
     keys = log_density + rng.gumbel(size=shape)  # the largest are a draw without replacement
     keys[shape[0] // 2, shape[1] // 2] = np.inf
-    count = round(keys.size / acceleration)
+    count = max(1, round(keys.size / acceleration))
     return keys >= np.partition(keys, -count, axis=None)[-count]
 
 
@@ -89,7 +89,8 @@ WITH_ACS = ("cartesian", "horizontal")
 def parse(word):
     """Kind, number and options of a word such as cartesian4.  ValueError for a word that is none."""
     match = re.fullmatch(r"([a-z]+?)([0-9]+(?:\.[0-9]+)?)(?:acs([0-9]+(?:\.[0-9]+)?))?", word)
-    if not match or match[1] not in KINDS or float(match[2]) < 1 or (match[3] and match[1] not in WITH_ACS):
+    if not match or match[1] not in KINDS or float(match[2]) < 1 \
+            or (match[3] and (match[1] not in WITH_ACS or float(match[3]) > 100)):
         raise ValueError(f"masks: expected one of {', '.join(KINDS)} with a number >= 1, as cartesian4"
                          f" or (lines only, percent at the centre) cartesian4acs4, got {word!r}")
     return match[1], float(match[2]), {"acs": float(match[3])} if match[3] else {}

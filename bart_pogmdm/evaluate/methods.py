@@ -1,6 +1,6 @@
 """The methods that are compared, each with the parameters that are swept and those that hold where nothing is said.
 
-Defaults were chosen by the mean PSNR over shared/data/dev/masks.npz and are in the units of each program.
+Defaults are middle values of their sweeps, in the units of each program: `--tune` and `--sweep` find better ones.
 """
 
 import tempfile

@@ -92,8 +92,13 @@ def unet(kspace, mask, path):
 
 
 def varnet(kspace, mask, path):
-    """Magnitude image (ny, nx): the variational network, which estimates sensitivities from the central columns."""
+    """Magnitude image (ny, nx): the variational network, which estimates sensitivities from the central columns.
+
+    Data with sampled rows are turned.
+    """
     import torch
+    if _central_columns(mask) < _central_columns(mask.T):
+        return varnet(kspace.swapaxes(1, 2), mask.T, path).T
     network = load_varnet(path)
     samples = np.ascontiguousarray(kspace * mask, np.complex64)
     sampled = torch.from_numpy(np.ascontiguousarray(mask, bool))[None, None, ..., None]
@@ -102,9 +107,9 @@ def varnet(kspace, mask, path):
 
 
 def _central_columns(mask):
-    """How many columns around the centre are sampled in the central row, at least 1."""
-    row, centre = mask[mask.shape[0] // 2], mask.shape[1] // 2
-    left, right = (int(np.argmin(np.append(part, False))) for part in (row[:centre][::-1], row[centre:]))
+    """How many whole columns around the centre are sampled, at least 1."""
+    whole, centre = mask.all(0), mask.shape[1] // 2
+    left, right = (int(np.argmin(np.append(part, False))) for part in (whole[:centre][::-1], whole[centre:]))
     return max(2 * min(left, right), 1)
 
 

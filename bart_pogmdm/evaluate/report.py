@@ -98,16 +98,18 @@ def figure(group):
     small = window | {"cmap": "magma", "vmax": window["vmax"] / ERROR_GAIN}
     canvas = Figure((CELL_INCHES * len(columns), CELL_INCHES * len(rows) * min(1.5, ny / nx)), layout="constrained")
     axes = canvas.subplots(len(rows), len(columns), squeeze=False)
+    errors = None
     for column, (title, panels) in zip(axes.T, columns.items()):
         column[0].set_title(title, fontsize=8)
         for axis, name in zip(column, rows):
             axis.set_axis_off()
             if name in panels:
                 shown = axis.imshow(panels[name], **(window if name in ("image", "part") else small))
+                errors = shown if name == "error" else errors
     for axis, name in zip(axes[:, 0], rows):
         axis.text(-0.05, 0.5, CAPTIONS[name], transform=axis.transAxes, rotation=90, ha="right", va="center",
                   fontsize=7)
-    canvas.colorbar(shown, ax=axes[1:, -1], fraction=0.05)
+    canvas.colorbar(errors, ax=axes[1:, -1], fraction=0.05)
     return canvas
 
 
