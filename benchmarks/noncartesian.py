@@ -1,0 +1,100 @@
+"""Along trajectories: this package beside `bart nlinv -t` and `bart pics -t`, in PSNR simulated, in time on real data.
+
+usage: noncartesian.py [DEV_DATA_FOLDER]    (with complex_t2_images.npz and radial69_phantom_16ch.npz; needs finufft)
+
+Simulated: 8 coils, noise .005, 40 spokes and a spiral of 12 arms.  nlinv -i 8, 9, 10; pics with TV, -i50, with the
+sensitivities of nlinv, the best of all weights listed below.  Real: a radial scan of a phantom, all 69 spokes and every
+third, seconds of the whole call.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from bart_pogmdm import bart, recon
+from bart_pogmdm.evaluate import metrics, simulate
+from bart_pogmdm.nufft import Nufft
+
+NEWTON_STEPS = (8, 9, 10)
+WEIGHTS = (1e-5, 1e-4, 1e-3, 1e-2)
+DELAYS = "-0.614225:-0.651670:-0.000881"
+
+
+def radial(size, spokes):
+    """(3, samples, spokes), twice as many samples on a spoke as the image has pixels."""
+    return bart(1, f"traj -x {2 * size} -y {spokes} -D -r -G").real / 2
+
+
+def spiral(size, arms):
+    """(3, samples, arms): Archimedean arms, evenly turned."""
+    place = np.linspace(0, 1, 6 * size) ** 0.7
+    turns = np.pi * size / 2 / arms
+    angle = turns * place[:, None] + 2 * np.pi * np.arange(arms) / arms
+    radius = (size / 2 - 0.5) * place[:, None]
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle), 0 * angle])
+
+
+def timed(function):
+    began = time.perf_counter()
+    return function(), time.perf_counter() - began
+
+
+def nlinv(traj, kspace, steps):
+    """Image and sensitivities; those come on a grid of twice the size."""
+    image, sens = bart(2, f"nlinv -S -i{steps}", kspace, t=traj)
+    n = image.shape[:2]
+    return image, bart(1, f"resize -c 0 {n[0]} 1 {n[1]}", sens)
+
+
+def compare(image, traj):
+    """{method: PSNR} on a simulated scan."""
+    coil_images = (simulate.sensitivities(image.shape, 8) * image).astype(np.complex64)
+    sampling = Nufft(traj[:2].reshape(2, -1), image.shape, np.complex64)
+    samples, rng = sampling.forward(coil_images), np.random.default_rng(0)
+    samples = samples + 0.005 * (rng.standard_normal(samples.shape) + 1j * rng.standard_normal(samples.shape))
+    kspace = np.moveaxis(samples.reshape(-1, *traj.shape[1:]), 0, -1)[None].astype(np.complex64)
+    reference, traj = np.abs(image), traj.astype(np.complex64)
+    result, seconds = timed(lambda: recon(kspace, traj=traj, dims=image.shape))
+    inverted = {steps: nlinv(traj, kspace, steps) for steps in NEWTON_STEPS}
+    best = max(NEWTON_STEPS, key=lambda steps: metrics.psnr(cropped(inverted[steps][0], image.shape), reference))
+    scores = {"pogmdm": metrics.psnr(cropped(result.image, image.shape), reference),
+              "nlinv": metrics.psnr(cropped(inverted[best][0], image.shape), reference)}
+    scores["pics TV"] = max(metrics.psnr(cropped(bart(1, ["pics", "-S", "-R", f"T:3:0:{weight}", "-i50"], kspace,
+                                                      inverted[best][1], t=traj), image.shape), reference)
+                            for weight in WEIGHTS)
+    return scores, seconds
+
+
+def cropped(image, shape):
+    """(ny, nx) of an image in BART's order."""
+    image = image.reshape(image.shape[:2])
+    if image.shape != shape:
+        image = bart(1, f"resize -c 0 {shape[0]} 1 {shape[1]}", image).reshape(shape)
+    return image
+
+
+def main(folder):
+    print("| data | pogmdm | nlinv | pics TV |", "|---|---|---|---|", sep="\n")
+    with np.load(folder / "complex_t2_images.npz") as file:
+        image = file["images"][0]
+    image = image / np.abs(image).max()
+    for name, traj in (("40 spokes", radial(256, 40)), ("spiral, 12 arms", spiral(256, 12))):
+        scores, _ = compare(image, traj)
+        print(f"| complex_t2, {name} |", " | ".join(f"{score:.2f}" for score in scores.values()), "|", flush=True)
+    with np.load(folder / "radial69_phantom_16ch.npz") as file:
+        samples = file["kspace"]
+    traj = bart(1, f"traj -x 384 -y 69 -t 1 -m 1 -D -q {DELAYS}") / 2
+    traj, kspace = traj.reshape(3, 384, 69), np.moveaxis(samples, 0, -1).swapaxes(0, 1)[None]
+    print("| spokes | pogmdm, s | nlinv -i9, s | ratio |", "|---|---|---|---|", sep="\n")
+    for step in (1, 3):
+        part = np.ascontiguousarray(kspace[:, :, ::step]), np.ascontiguousarray(traj[:, :, ::step])
+        _, ours = timed(lambda part=part: recon(part[0], traj=part[1]))
+        _, theirs = timed(lambda part=part: nlinv(part[1], part[0], 9))
+        print(f"| {part[1].shape[2]} | {ours:.1f} | {theirs:.1f} | {ours / theirs:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    default = Path(__file__).resolve().parents[2] / "shared" / "data" / "dev"
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else default)
