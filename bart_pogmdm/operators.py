@@ -23,6 +23,12 @@ def ifft2c(kspace, axes=PLANE):
     return xp.fft.fftshift(ifftn(xp.fft.ifftshift(kspace, axes), axes), axes)
 
 
+def rss(images):
+    """Root sum of squares over the coils, the first axis."""
+    xp = array_module(images)
+    return xp.sqrt((xp.abs(images) ** 2).sum(0))
+
+
 def resize(array, shape):
     """Crop or zero-pad the last two axes about the centre n // 2."""
     xp = array_module(array)

@@ -12,7 +12,7 @@ from .backend import array_module, available_memory, choose, complex_dtype, move
 from .io import BATCH, COIL, pad_dims
 from .methods import METHODS
 from .moments import Moments, Welford
-from .operators import Cartesian, CoilModel, resample
+from .operators import Cartesian, CoilModel, resample, rss
 from .prior import NUM_FILTERS, load_prior
 from .samplers import LEAST_VARIANCE, Data, State
 from .sens import SensFit
@@ -104,8 +104,7 @@ def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None,
                                            for array in (kspace, mask, traj, sens, start))
         result = recon(kspace, mask, traj=traj, dims=dims, method=method, samples=samples, prior=prior,
                        iterations=iterations, noise_std=noise_std, sens=sens, start=start, maps=maps,
-                       normalize=normalize,
-                       keep_samples=keep_samples, seed=seed, callback=callback)
+                       normalize=normalize, keep_samples=keep_samples, seed=seed, callback=callback)
         names = ("image", "sens", "std", "samples")
         return replace(result, **{name: move(getattr(result, name), xp) for name in names})
     method, samples = _method(method, samples)
@@ -244,12 +243,12 @@ def _recon_slice(scan, prior, method, iterations, samples, maps, seed, noise_std
                  report):
     """Image (ny, nx), sens (J, ny, nx), std (None without samples) and facts of one slice; the samples go to `kept`."""
     noise_std = float(scan.noise_std() if noise_std is None else noise_std)
-    scale = _brightest(_rss(scan.zero_filled()))
-    given_rss = None if sens is None else _rss(sens)
+    scale = _brightest(rss(scan.zero_filled()))
+    given_rss = None if sens is None else rss(sens)
     unit_sens = None if sens is None else _divide(sens, given_rss)  # the prior knows the scale of the image only
     data = _data(scan.divided(scale), noise_std / scale, sens)
     start = _starting_point(data, unit_sens, None if start is None else start / scale)
-    unit = _brightest(start.image * _rss(start.sens)) / BRIGHTNESS
+    unit = _brightest(start.image * rss(start.sens)) / BRIGHTNESS
     data, start, scale = data.in_units(unit), replace(start, image=start.image / unit), scale * unit
     if maps == 2:
         if not data.fit:
@@ -269,17 +268,17 @@ def _recon_slice(scan, prior, method, iterations, samples, maps, seed, noise_std
                 kept[draw.place][...] = image
     if result.sens.ndim > 3:
         result = _sets_together(result)
-    rss, std = _rss(result.sens), None
+    weight, std = rss(result.sens), None
     facts = {"noise_std": noise_std, "scale": scale, "residual_std": result.residual_std * scale}
     if samples is None:
-        image = result.image * rss
+        image = result.image * weight
     else:
         image, spread = moments.mean, method.spread(prior)
         std = spread * moments.std
         facts |= {**dict(zip(("rhat", "ess"), moments.convergence())), "residual_std": residual_var.mean**0.5 * scale}
-    units, unit_sens = scale, _divide(result.sens, rss)
+    units, unit_sens = scale, _divide(result.sens, weight)
     if not normalize:
-        units, unit_sens = (_divide(scale, rss), result.sens) if sens is None else (_divide(scale, given_rss), sens)
+        units, unit_sens = (_divide(scale, weight), result.sens) if sens is None else (_divide(scale, given_rss), sens)
     for sample in kept or ():
         sample[...] = (image + spread * (sample - image)) * units
     return image * units, unit_sens, None if std is None else std * units, facts
@@ -298,13 +297,13 @@ def _sets_together(state):
     xp = array_module(state.image)
     coil_images = (state.sens * state.image[:, None]).sum(0)
     first = state.image[0]
-    image = _rss(coil_images) * _divide(first, xp.abs(first))
+    image = rss(coil_images) * _divide(first, xp.abs(first))
     return replace(state, image=image, sens=_divide(coil_images, image))
 
 
 def _combined(state, reference):
     """The image times the RSS of its sensitivities, with the phase that it has where these are `reference`."""
-    image = state.image * _rss(state.sens)
+    image = state.image * rss(state.sens)
     if state.sens is reference:
         return image
     turn = (reference.conj() * state.sens).sum(0)
@@ -362,12 +361,6 @@ def _brightest(image):
     return max(float(xp.quantile(magnitude, BRIGHTEST)), float(magnitude.max()) / MOST_PEAK)
 
 
-def _divide(array, rss):
-    """array / rss, left alone where that is 0."""
-    return array / array_module(rss).where(rss != 0, rss, 1)
-
-
-def _rss(images):
-    """Root sum of squares over the coils."""
-    xp = array_module(images)
-    return xp.sqrt((xp.abs(images) ** 2).sum(0))
+def _divide(array, weight):
+    """array / weight, left alone where that is 0."""
+    return array / array_module(weight).where(weight != 0, weight, 1)

@@ -56,7 +56,7 @@ def compare(image, traj):
     samples = samples + 0.005 * (rng.standard_normal(samples.shape) + 1j * rng.standard_normal(samples.shape))
     kspace = np.moveaxis(samples.reshape(-1, *traj.shape[1:]), 0, -1)[None].astype(np.complex64)
     reference, traj = np.abs(image), traj.astype(np.complex64)
-    result, seconds = timed(lambda: recon(kspace, traj=traj, dims=image.shape))
+    result = recon(kspace, traj=traj, dims=image.shape)
     inverted = {steps: nlinv(traj, kspace, steps) for steps in NEWTON_STEPS}
     best = max(NEWTON_STEPS, key=lambda steps: metrics.psnr(cropped(inverted[steps][0], image.shape), reference))
     scores = {"pogmdm": metrics.psnr(cropped(result.image, image.shape), reference),
@@ -64,7 +64,7 @@ def compare(image, traj):
     scores["pics TV"] = max(metrics.psnr(cropped(bart(1, ["pics", "-S", "-R", f"T:3:0:{weight}", "-i50"], kspace,
                                                       inverted[best][1], t=traj), image.shape), reference)
                             for weight in WEIGHTS)
-    return scores, seconds
+    return scores
 
 
 def cropped(image, shape):
@@ -81,7 +81,7 @@ def main(folder):
         image = file["images"][0]
     image = image / np.abs(image).max()
     for name, traj in (("40 spokes", radial(256, 40)), ("spiral, 12 arms", spiral(256, 12))):
-        scores, _ = compare(image, traj)
+        scores = compare(image, traj)
         print(f"| complex_t2, {name} |", " | ".join(f"{score:.2f}" for score in scores.values()), "|", flush=True)
     with np.load(folder / "radial69_phantom_16ch.npz") as file:
         samples = file["kspace"]

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from .. import bridge
 from ..io import central_slices, from_bart, read, replace
-from ..operators import ifft2c
+from ..operators import ifft2c, rss
 from ..parser import Parser
 from . import masks, metrics, report, simulate
 from .methods import METHODS
@@ -70,7 +70,7 @@ def _reference(path, kspace, reference):
     if reference is None:
         if (kspace == 0).all(0).mean() > 0.05:
             raise ValueError(f"{path}: expected a reference or fully sampled k-space, got neither")
-        reference = np.sqrt((np.abs(ifft2c(kspace)) ** 2).sum(0))
+        reference = rss(ifft2c(kspace))
     return (reference / reference.max()).astype(np.float32)
 
 
@@ -113,8 +113,7 @@ def evaluate(case, method, parameter):
     if sens is not None and len(sens) > 1:
         coil_images = ifft2c(case.kspace)
         row["null_space"] = metrics.null_space_residual(sens, coil_images, reference)
-        full = np.sqrt((np.abs(coil_images) ** 2).sum(0))
-        images["unexplained"] = metrics.fit_scale(full, reference) * metrics.unexplained(sens, coil_images)
+        images["unexplained"] = metrics.fit_scale(rss(coil_images), reference) * metrics.unexplained(sens, coil_images)
     return row, {name: array.astype(np.float32) for name, array in images.items()}
 
 

@@ -14,7 +14,7 @@ from .. import io
 from ..bridge import bart
 from ..io import to_bart
 from ..methods import Diffusion
-from ..operators import ifft2c
+from ..operators import ifft2c, rss
 from ..reconstruction import recon
 from . import networks
 from .tv import CharbonnierTV
@@ -46,7 +46,7 @@ def _ours(**options):
 
 
 def _zero_filled(kspace, mask, parameter):
-    return np.sqrt((np.abs(ifft2c(kspace * mask)) ** 2).sum(0)), None, None
+    return rss(ifft2c(kspace * mask)), None, None
 
 
 def _joint_tv(kspace, mask, weight):

@@ -5,6 +5,8 @@ from scipy.interpolate import make_lsq_spline
 from scipy.ndimage import binary_fill_holes
 from scipy.stats import spearmanr
 
+from ..operators import rss
+
 NORMAL_90 = 1.6449  # half width of the central 90 % of a normal distribution, in std
 BLOCK = 8
 
@@ -71,7 +73,7 @@ def unexplained(sens, coil_images):
     """RSS of the part of fully sampled coil images that no image times `sens` explains, (ny, nx)."""
     power = np.maximum((np.abs(sens) ** 2).sum(0), 1e-30)
     left = coil_images - sens * ((sens.conj() * coil_images).sum(0) / power)
-    return np.sqrt((np.abs(left) ** 2).sum(0))
+    return rss(left)
 
 
 def null_space_residual(sens, coil_images, reference):
