@@ -1,6 +1,6 @@
 """The forward model z_j = M F (c_j x): centred unitary FFT, sampling, and the coil model."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -125,14 +125,6 @@ class Cartesian:
         """Noise per real and imaginary part, estimated."""
         return noise.estimate(self.kspace, self.mask)
 
-    def zero_filled(self):
-        """Coil images (J, ny, nx)."""
-        return ifft2c(self.kspace)
-
-    def divided(self, scale):
-        """The same in other units."""
-        return replace(self, kspace=self.kspace / scale)
-
     def low(self, grid, cut):
         """The frequencies within a window of size `cut` about zero, on a smaller grid."""
         return Cartesian(resize(self.kspace, grid), resize(resize(self.mask, cut), grid))
@@ -140,7 +132,7 @@ class Cartesian:
     def sampled(self):
         """The sampling and the samples as this gives them."""
         sampling = Sampling.centred(self.mask, real_dtype(self.kspace.dtype))
-        return sampling, sampling.forward(self.zero_filled())
+        return sampling, sampling.forward(ifft2c(self.kspace))
 
 
 def coil_model(sampling, sens):

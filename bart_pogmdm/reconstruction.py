@@ -173,7 +173,7 @@ def _scans(kspace, mask, traj, dims):
     samples, points = layout.sample_slices(kspace), layout.points(traj, kspace)
     size = nufft.image_size((points[..., 0, :], points[..., 1, :])) if dims is None else _size(dims)
     shape = (*kspace.shape[:-2], *size) if kspace.ndim <= 3 else (*size, 1, *kspace.shape[COIL:])
-    return lambda index: nufft.NonCartesian.of(samples[index], points[index], size), shape
+    return lambda index: nufft.NonCartesian.of(_checked(samples[index]), points[index], size), shape
 
 
 def _size(dims):
@@ -243,10 +243,11 @@ def _recon_slice(scan, prior, method, iterations, samples, maps, seed, noise_std
                  report):
     """Image (ny, nx), sens (J, ny, nx), std (None without samples) and facts of one slice; the samples go to `kept`."""
     noise_std = float(scan.noise_std() if noise_std is None else noise_std)
-    scale = _brightest(rss(scan.zero_filled()))
     given_rss = None if sens is None else rss(sens)
     unit_sens = None if sens is None else _divide(sens, given_rss)  # the prior knows the scale of the image only
-    data = _data(scan.divided(scale), noise_std / scale, sens)
+    data = _data(scan, noise_std, sens)
+    scale = _brightest(rss(data.sampling.adjoint(data.samples.copy())))
+    data = data.in_units(scale)
     start = _starting_point(data, unit_sens, None if start is None else start / scale)
     unit = _brightest(start.image * rss(start.sens)) / BRIGHTNESS
     data, start, scale = data.in_units(unit), replace(start, image=start.image / unit), scale * unit
@@ -311,20 +312,23 @@ def _combined(state, reference):
 
 
 def _cartesian(kspace, mask):
-    """The slice in native byte order and zero outside the mask; ValueError where there is nothing to reconstruct."""
-    xp = array_module(kspace)
-    if not bool((kspace != 0).any()):
-        raise ValueError("kspace: all samples are zero")
-    if not bool(mask.any()):
+    """The slice as measured, zero outside the mask; ValueError where there is nothing to reconstruct."""
+    has_signal = bool((kspace != 0).any())
+    if has_signal and not bool(mask.any()):
         raise ValueError("mask: expected at least one sample, got none")
-    kspace = xp.where(mask, kspace, 0).astype(complex_dtype(kspace.dtype))
-    if not bool(xp.isfinite(kspace).all()):
+    kspace = array_module(kspace).where(mask, kspace, 0)
+    return Cartesian(_checked(kspace, " inside the mask" if has_signal else ""), mask)
+
+
+def _checked(samples, where=""):
+    """The samples of one slice in native byte order; ValueError where there is nothing to reconstruct."""
+    if not bool(array_module(samples).isfinite(samples).all()):
         raise ValueError("kspace: expected finite samples, got NaN or infinite ones")
-    if not bool((kspace != 0).any()):
-        raise ValueError("kspace: all samples are zero inside the mask")
-    if not bool((kspace.imag != 0).any()):
+    if not bool((samples != 0).any()):
+        raise ValueError(f"kspace: all samples are zero{where}")
+    if not bool((samples.imag != 0).any()):
         raise ValueError("kspace: expected complex samples, got real ones (all imaginary parts are zero)")
-    return Cartesian(kspace, mask)
+    return samples.astype(complex_dtype(samples.dtype))
 
 
 def _data(scan, noise_std, sens):
