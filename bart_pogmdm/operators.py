@@ -135,6 +135,17 @@ class Cartesian:
         return sampling, sampling.forward(ifft2c(self.kspace))
 
 
+def coil_density(sampling, sens):
+    """The diagonal of A^H A in Fourier space, (…, ny, nx), zero frequency first, for sensitivities (…, J, ny, nx).
+
+    sum_jv D(v) |F c_j|^2(v - w) / N: the density of the sampling, smeared by the spectra of the sensitivities.
+    """
+    pixels = sampling.density.size
+    power = sum(abs(fftn(sens[..., j, :, :])) ** 2 for j in range(sens.shape[-3])) / pixels
+    density, power = (fftn(spectrum.astype(sens.dtype)) for spectrum in (sampling.density, power))
+    return pixels**0.5 * ifftn(density * power.conj()).real.clip(0)
+
+
 def coil_model(sampling, sens):
     """The model of one set of sensitivities (J, ny, nx), or of several (M, J, ny, nx)."""
     return CoilModel(sampling, sens) if sens.ndim == 3 else SetsModel(sampling, sens)

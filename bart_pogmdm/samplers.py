@@ -10,7 +10,7 @@ import numpy as np
 
 from . import schedule
 from .backend import array_module, at_least, complex_normal, fftn, ifftn, inner
-from .operators import CoilModel, Sampling, coil_model
+from .operators import CoilModel, Sampling, coil_density, coil_model
 from .sens import SensFit
 from .solvers import conjugate_gradients
 
@@ -39,11 +39,15 @@ class Data:
         fit = self.fit and replace(self.fit, samples=self.fit.samples / unit)
         return replace(self, samples=self.samples / unit, noise_std=self.noise_std / unit, fit=fit)
 
-    def variances(self, power):
-        """Variance v of the likelihood, and of the residual, at a residual power ||A x - z||^2."""
+    def variances(self, power, slack=0.0):
+        """Variance v of the likelihood, and of the residual, at a residual power ||A x - z||^2.
+
+        What exceeds the noise in the residual is an error of the model, and counts in full; so does a `slack` of it.
+        """
         residual_var = power / (2 * self.sampling.count * len(self.samples))
         least = max((TEMPERATURE * self.noise_std) ** 2, LEAST_VARIANCE)
-        return at_least(CONTINUATION * residual_var, least), residual_var
+        variance = at_least(at_least(residual_var - self.noise_std**2, CONTINUATION * residual_var), least)
+        return variance + slack * residual_var, residual_var
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,14 +74,16 @@ def graduated_map(prior, data, start, *, iterations):
     """
     image, coefficients = start.image, start.coefficients
     previous, model = image, coil_model(data.sampling, start.sens)
-    levels = zip(schedule.graduated(iterations), schedule.momentum(iterations), schedule.sens_weights(iterations))
-    for sigma, momentum, weight in levels:
+    density = coil_density(data.sampling, start.sens)
+    levels = zip(schedule.graduated(iterations), schedule.momentum(iterations), schedule.sens_weights(iterations),
+                 schedule.slacks(iterations))
+    for sigma, momentum, weight, slack in levels:
         extrapolated = image + momentum * (image - previous)
         gradient, power = model.gradient(extrapolated, data.samples)
-        variance, residual_var = data.variances(power)
+        variance, residual_var = data.variances(power, slack)
         descent = prior.score(extrapolated, sigma) - gradient / variance
         hessian = prior.curvature(image.shape[-2:], sigma, array_module(image))
-        previous, image = image, extrapolated + newton_step(model, hessian, descent, variance, IMAGE_CG)
+        previous, image = image, extrapolated + newton_step(model, density, hessian, descent, variance, IMAGE_CG)
         if data.fit:
             coefficients = data.fit.update(image, coefficients, variance + residual_var, weight, SENS_CG)
             model = coil_model(data.sampling, data.fit.maps.forward(coefficients))
@@ -94,14 +100,14 @@ def gibbs(prior, data, start, rng, *, sigma, sweeps):
     """
     image, coefficients, model = start.image, start.coefficients, CoilModel(data.sampling, start.sens)
     hessian, temperature = prior.curvature(image.shape, sigma, array_module(image)), prior.exponent(sigma)
-    root = hessian**0.5
+    root, density = hessian**0.5, coil_density(data.sampling, start.sens)
     variance, residual_var = data.variances(model.gradient(image, data.samples)[1])
     for _ in range(sweeps):
         gradient, power = model.gradient(image, data.samples)
         noise = data.sampling.noise(rng, data.samples)
         perturbation = model.adjoint(noise) / variance**0.5 + _filter(root, complex_normal(rng, image))
         descent = prior.drawn_score(image, sigma, rng) - gradient / variance + temperature**0.5 * perturbation
-        image = image + newton_step(model, hessian, descent, variance, DRAW_CG)
+        image = image + newton_step(model, density, hessian, descent, variance, DRAW_CG)
         if data.fit:
             coefficients = data.fit.draw(image, coefficients, variance + residual_var, schedule.LAST_SENS_WEIGHT,
                                          SENS_CG, temperature, rng)
@@ -165,11 +171,13 @@ def ascend(prior, data, start, *, sigma, steps):
         yield State(image, sens, start.coefficients, sigma, data.variances(power)[1] ** 0.5)
 
 
-def newton_step(model, hessian, descent, variance, iterations):
-    """d with (A^H A / v + H) d = descent, H diagonal in Fourier space: exact for one coil, by CG for several."""
-    density = model.sampling.density
+def newton_step(model, density, hessian, descent, variance, iterations):
+    """d with (A^H A / v + H) d = descent, H diagonal in Fourier space: exact for one coil, by CG for several.
+
+    density: about the diagonal of A^H A there (`operators.coil_density`).
+    """
     if model.is_diagonal:
-        return _filter(1 / (hessian + density / variance), descent)
+        return _filter(1 / (hessian + model.sampling.density / variance), descent)
     inverse = 1 / (hessian + (0.15 + 0.85 * density) / variance)
     return conjugate_gradients(lambda image: model.normal(image) / variance + _filter(hessian, image), descent,
                                iterations=iterations, precondition=lambda image: _filter(inverse, image))

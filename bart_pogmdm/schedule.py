@@ -1,9 +1,11 @@
-"""What changes from iteration to iteration: noise level, momentum, weight of the sensitivities."""
+"""What changes from iteration to iteration: noise level, trust in the data, momentum, weight of the sensitivities."""
 
 import numpy as np
 
 SIGMA_START = 0.1
 SIGMA_END = 0.015
+SLACK_START = 8
+SLACK_END = 0.01
 SENS_DECAY = 0.8
 LAST_SENS_WEIGHT = 1e-3
 
@@ -26,6 +28,11 @@ def momentum(iterations):
 def sens_weights(iterations):
     """The penalty on the sensitivities, loosened by SENS_DECAY each time, down to LAST_SENS_WEIGHT."""
     return [max(SENS_DECAY**i, LAST_SENS_WEIGHT) for i in range(iterations)]
+
+
+def slacks(iterations):
+    """Geometric from SLACK_START to SLACK_END: at first the prior leads, not what the data leave folded."""
+    return [float(s) for s in np.geomspace(SLACK_START, SLACK_END, iterations)]
 
 
 def exponential(sigma_min, sigma_max, levels):

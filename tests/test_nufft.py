@@ -12,7 +12,7 @@ from bart_pogmdm.evaluate.simulate import sensitivities
 from bart_pogmdm.io import to_bart
 from bart_pogmdm.methods import Diffusion, Gibbs
 from bart_pogmdm.nufft import NonCartesian, Nufft
-from bart_pogmdm.operators import Cartesian, CoilModel, Sampling
+from bart_pogmdm.operators import Cartesian, CoilModel, Sampling, coil_density
 from bart_pogmdm.samplers import newton_step
 from bart_pogmdm.sens import SensFit
 
@@ -130,7 +130,7 @@ def test_newton_step_is_the_solution_of_its_system(finufft, prior, rng):
     descent, variance, hessian = random_complex(rng, (36, 36)), 1e-2, prior.curvature((36, 36), 0.1)
     for sens in (np.ones((1, 36, 36), complex), random_complex(rng, (3, 36, 36))):
         model = CoilModel(Nufft(points, (36, 36), np.complex128), sens)
-        d = newton_step(model, hessian, descent, variance, 500)
+        d = newton_step(model, coil_density(model.sampling, model.sens), hessian, descent, variance, 500)
         applied = model.normal(d) / variance + np.fft.ifft2(hessian * np.fft.fft2(d))
         np.testing.assert_allclose(applied, descent, atol=1e-5 * np.abs(descent).max())
 

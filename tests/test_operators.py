@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from properties import assert_adjoint, assert_gradient, assert_unitary, random_complex
 
-from bart_pogmdm.operators import CoilModel, Sampling, fft2c, ifft2c, resample, resize
+from bart_pogmdm.operators import CoilModel, Sampling, coil_density, coil_model, fft2c, ifft2c, resample, resize
 from bart_pogmdm.solvers import conjugate_gradients
 
 SHAPES = [(8, 8), (9, 7), (12, 15), (1, 2)]
@@ -52,6 +52,18 @@ def test_coil_model_matches_its_formula(rng):
     dense = (sens.conj() * ifft2c(mask * fft2c(sens * x))).sum(0)
     np.testing.assert_allclose(model.normal(x), dense, atol=1e-11)
     np.testing.assert_allclose(model.adjoint(model.forward(x)), dense, atol=1e-11)
+
+
+@pytest.mark.parametrize("sets", [(), (2,)])
+def test_coil_density_is_the_diagonal_in_fourier_space(sets, rng):
+    operator, sens = sampling("points", rng), random_complex(rng, (*sets, 3, 12, 15))
+    model, density = coil_model(operator, sens), coil_density(operator, sens)
+    for place in ((0, 0), (3, 7), (11, 2)):
+        for i in np.ndindex(*sets):
+            wave = np.zeros(density.shape, complex)
+            wave[(*i, *place)] = 1
+            diagonal = np.vdot(wave, np.fft.fft2(model.normal(np.fft.ifft2(wave, norm="ortho")), norm="ortho"))
+            assert np.isclose(diagonal, density[(*i, *place)])
 
 
 def test_gradient_of_the_data_term(rng):

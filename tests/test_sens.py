@@ -6,7 +6,7 @@ from conftest import psnr, simulate
 from properties import assert_adjoint, random_complex
 
 from bart_pogmdm import sens as sens_module
-from bart_pogmdm.operators import Cartesian, CoilModel, Sampling, ifft2c
+from bart_pogmdm.operators import Cartesian, CoilModel, Sampling, coil_density, ifft2c
 from bart_pogmdm.samplers import Data, State, graduated_map, newton_step
 from bart_pogmdm.sens import SensFit, SobolevMaps
 
@@ -73,7 +73,7 @@ def test_newton_step_is_the_solution_of_its_system(prior, rng):
     hessian = prior.curvature((40, 36), sigma)
     for sens in (np.ones((1, 40, 36), complex), random_complex(rng, (4, 40, 36))):
         model = CoilModel(operator, sens)
-        d = newton_step(model, hessian, descent, variance, 500)
+        d = newton_step(model, coil_density(model.sampling, model.sens), hessian, descent, variance, 500)
         applied = model.normal(d) / variance + np.fft.ifft2(hessian * np.fft.fft2(d))
         np.testing.assert_allclose(applied, descent, atol=1e-6 * np.abs(descent).max())
 
