@@ -19,7 +19,7 @@ Dimensions beyond COIL are looped over."""
 
 # flag, type as BART writes it (None: a switch), name, help
 OPTIONS = (
-    ("-i", "d", "iter", "Number of iterations to the maximum of the posterior (default: 30)"),
+    ("-i", "d", "iter", "Number of iterations to the maximum of the posterior (default: 40)"),
     ("-p", "<file>", "file", "Sampling pattern (default: where k-space is not zero)"),
     ("-t", "<file>", "file", "k-space trajectory"),
     ("--dims", "d:d", "y:x", "Size of the image with -t (default: from the trajectory)"),
@@ -180,9 +180,10 @@ def reconstruct(argv):
             bar.update()
 
         result = recon(kspace, pattern, traj=traj, dims=_dims(args.dims), method=method, samples=args.samples,
-                       prior=args.prior, iterations=30 if args.i is None else args.i, noise_std=args.noise, start=start,
+                       prior=args.prior, noise_std=args.noise, start=start,
                        maps=1 if args.m is None else args.m, normalize=not args.N, keep_samples=bool(keep),
-                       seed=args.s or 0, device="gpu" if args.g or _asked_for_gpu() else None, callback=advance)
+                       seed=args.s or 0, device="gpu" if args.g or _asked_for_gpu() else None, callback=advance,
+                       **({} if args.i is None else {"iterations": args.i}))
     _stop_if_told()
     if level >= DEBUG:
         print(*(f"{key}: {value}" for key, value in result.info.items()), sep="\n", file=sys.stderr)

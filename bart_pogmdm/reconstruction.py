@@ -57,7 +57,7 @@ class Step:
     sens: np.ndarray
 
 
-def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None, prior=None, iterations=30,
+def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None, prior=None, iterations=40,
           noise_std=None, sens=None, start=None, maps=1, normalize=True, keep_samples=False, seed=0, device=None,
           callback=None):
     """Reconstruct image and coil sensitivities jointly from undersampled multi-coil k-space.
