@@ -39,15 +39,14 @@ class Data:
         fit = self.fit and replace(self.fit, samples=self.fit.samples / unit)
         return replace(self, samples=self.samples / unit, noise_std=self.noise_std / unit, fit=fit)
 
-    def variances(self, power, slack=0.0):
+    def variances(self, power):
         """Variance v of the likelihood, and of the residual, at a residual power ||A x - z||^2.
 
-        What exceeds the noise in the residual is an error of the model, and counts in full; so does a `slack` of it.
+        What exceeds the noise in the residual is an error of the model, and counts in full.
         """
         residual_var = power / (2 * self.sampling.count * len(self.samples))
         least = max((TEMPERATURE * self.noise_std) ** 2, LEAST_VARIANCE)
-        variance = at_least(at_least(residual_var - self.noise_std**2, CONTINUATION * residual_var), least)
-        return variance + slack * residual_var, residual_var
+        return at_least(at_least(residual_var - self.noise_std**2, CONTINUATION * residual_var), least), residual_var
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +79,11 @@ def graduated_map(prior, data, start, *, iterations):
     for sigma, momentum, weight, slack in levels:
         extrapolated = image + momentum * (image - previous)
         gradient, power = model.gradient(extrapolated, data.samples)
-        variance, residual_var = data.variances(power, slack)
-        descent = prior.score(extrapolated, sigma) - gradient / variance
+        variance, residual_var = data.variances(power)
+        doubtful = variance + slack * at_least(residual_var - data.noise_std**2, 0)
+        descent = prior.score(extrapolated, sigma) - gradient / doubtful
         hessian = prior.curvature(image.shape[-2:], sigma, array_module(image))
-        previous, image = image, extrapolated + newton_step(model, density, hessian, descent, variance, IMAGE_CG)
+        previous, image = image, extrapolated + newton_step(model, density, hessian, descent, doubtful, IMAGE_CG)
         if data.fit:
             coefficients = data.fit.update(image, coefficients, variance + residual_var, weight, SENS_CG)
             model = coil_model(data.sampling, data.fit.maps.forward(coefficients))

@@ -7,7 +7,7 @@ SIGMA_END = 0.015
 SLACK_START = 8
 SLACK_END = 0.01
 SENS_DECAY = 0.8
-LAST_SENS_WEIGHT = 1e-3
+LAST_SENS_WEIGHT = 1e-2
 
 
 def graduated(iterations):
@@ -31,7 +31,10 @@ def sens_weights(iterations):
 
 
 def slacks(iterations):
-    """Geometric from SLACK_START to SLACK_END: at first the prior leads, not what the data leave folded."""
+    """How many times what exceeds the noise is added to the likelihood's variance: at first the prior leads.
+
+    Geometric from SLACK_START to SLACK_END.
+    """
     return [float(s) for s in np.geomspace(SLACK_START, SLACK_END, iterations)]
 
 

@@ -43,14 +43,23 @@ def phantom():
     return simulate()
 
 
-def simulate(shape=(72, 64), coils=8, noise_std=0.01, seed=1):
-    from bart_pogmdm.operators import fft2c
-    rng = np.random.default_rng(seed)
-    y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+def field(shape):
+    """y and x from -1 to 1."""
+    return np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+
+
+def head(shape):
+    """A piecewise constant head with a smooth phase."""
+    y, x = field(shape)
     ellipses = ((0.6, 0, 0, 0.8, 0.9), (0.4, 0.3, -0.2, 0.2, 0.3),
                 (-0.3, -0.3, 0.1, 0.25, 0.2), (0.3, 0, 0.6, 0.5, 0.1))
     image = sum(value * ((((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2) < 1) for value, cx, cy, rx, ry in ellipses)
-    image = image * np.exp(0.5j * x + 0.3j * y**2)
+    return image * np.exp(0.5j * x + 0.3j * y**2)
+
+
+def simulate(shape=(72, 64), coils=8, noise_std=0.01, seed=1):
+    from bart_pogmdm.operators import fft2c
+    rng, image, (y, x) = np.random.default_rng(seed), head(shape), field(shape)
     angles = 2 * np.pi * np.arange(coils) / coils
     sens = np.stack([np.exp(-((x - 1.3 * np.cos(a)) ** 2 + (y - 1.3 * np.sin(a)) ** 2) / 2 + 1j * (a + x * np.sin(a)))
                      for a in angles])

@@ -1,0 +1,28 @@
+"""Whatever the noise, the undersampling, the coils and the size: finite, no worse than zero-filling, the same work."""
+
+import numpy as np
+import pytest
+from conftest import head, psnr
+
+from bart_pogmdm import recon
+from bart_pogmdm.evaluate import masks, simulate
+from bart_pogmdm.operators import ifft2c, rss
+
+USUAL = {"mask": "cartesian4", "coils": 8, "noise_std": 0.005, "shape": (96, 80)}
+CASES = [{}, *({"noise_std": noise} for noise in (0.0005, 0.02, 0.05)),
+         *({"mask": mask} for mask in ("cartesian2", "cartesian8", "horizontal6", "gaussian2", "gaussian12", "radial8",
+                                       "radial60", "spiral3", "cartesian3acs25", "cartesian4acs0", "cartesian12acs4")),
+         *({"coils": coils} for coils in (1, 2, 32)), {"coils": 1, "mask": "gaussian8"},
+         *({"shape": shape} for shape in ((64, 64), (65, 63), (33, 200), (768, 64))), {"mask": "cartesian1"},
+         {"noise_std": 0.05, "mask": "gaussian12", "coils": 4}]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: " ".join(f"{k}={v}" for k, v in case.items()) or "usual")
+def test_finite_and_no_worse_than_zero_filling(case):
+    mask, coils, noise_std, shape = (USUAL | case).values()
+    image = head(shape)
+    kspace, pattern = simulate.kspace(image, coils, noise_std, 0), masks.named(mask, shape, 0)
+    result = recon(kspace * pattern, pattern)
+    assert all(np.isfinite(array).all() for array in (result.image, result.sens))
+    assert psnr(result.image, image) >= psnr(rss(ifft2c(kspace * pattern)), image)
+    assert result.info["iterations"] == 40
