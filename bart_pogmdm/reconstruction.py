@@ -58,8 +58,8 @@ class Step:
 
 
 def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None, prior=None, iterations=30,
-          noise_std=None, sens=None, start=None, maps=1, normalize=True, keep_samples=False, seed=0, device=None,
-          callback=None):
+          noise_std=None, sens=None, start=None, maps=1, normalize=True, keep_samples=False, seed=0, first=0,
+          device=None, callback=None):
     """Reconstruct image and coil sensitivities jointly from undersampled multi-coil k-space.
 
     p(x, c | z) ∝ p(x) p(c) prod_j N(z_j; M F (c_j x), noise_std^2) with the prior PoGMDM on the image and
@@ -88,6 +88,7 @@ def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None,
     normalize: report the image times the RSS of the sensitivities, and these with RSS 1.
     keep_samples: return the samples, too; they need their own memory.
     seed: each chain or sample of each slice draws from its own child of it.
+    first: number of the first slice, where k-space is a part of a larger array: the draws are those of the whole.
     device: "cpu", "gpu", "auto" (a GPU if there is one); None: where k-space is.  The result is where k-space is.
     callback: called with a `Step` after each iteration; its arrays are the solver's own.
 
@@ -104,7 +105,8 @@ def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None,
                                            for array in (kspace, mask, traj, sens, start))
         result = recon(kspace, mask, traj=traj, dims=dims, method=method, samples=samples, prior=prior,
                        iterations=iterations, noise_std=noise_std, sens=sens, start=start, maps=maps,
-                       normalize=normalize, keep_samples=keep_samples, seed=seed, callback=callback)
+                       normalize=normalize, keep_samples=keep_samples, seed=seed, first=first,
+                       callback=callback)
         names = ("image", "sens", "std", "samples")
         return replace(result, **{name: move(getattr(result, name), xp) for name in names})
     method, samples = _method(method, samples)
@@ -115,6 +117,8 @@ def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None,
         raise ValueError(f"noise_std: expected a number >= 0, got {noise_std!r}")
     if not (isinstance(seed, (int, np.integer)) and seed >= 0):
         raise ValueError(f"seed: expected an integer >= 0, got {seed!r}")
+    if not (isinstance(first, (int, np.integer)) and first >= 0):
+        raise ValueError(f"first: expected an integer >= 0, got {first!r}")
     if maps not in (1, 2):
         raise ValueError(f"maps: expected 1 or 2, got {maps!r}")
     if maps == 2 and (method.name != "map" or sens is not None or not normalize):
@@ -139,7 +143,7 @@ def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None,
         if callback:
             callback(Step(next(counter), total, state.sigma, float(state.residual_std), state.image, state.sens))
 
-    for number, index in enumerate(np.ndindex(loop)):
+    for number, index in enumerate(np.ndindex(loop), int(first)):
         try:
             images[index][0], all_sens[index][...], std, facts = _recon_slice(
                 scans(index), prior, method, iterations, samples, maps, (int(seed), number), noise_std,
@@ -317,7 +321,7 @@ def _cartesian(kspace, mask):
         raise ValueError("kspace: all samples are zero")
     if not bool(mask.any()):
         raise ValueError("mask: expected at least one sample, got none")
-    kspace = xp.where(mask, kspace, 0).astype(complex_dtype(kspace.dtype))
+    kspace = xp.where(mask, kspace, 0).astype(complex_dtype(kspace.dtype), order="C")  # so that sums have one order
     if not bool(xp.isfinite(kspace).all()):
         raise ValueError("kspace: expected finite samples, got NaN or infinite ones")
     if not bool((kspace != 0).any()):

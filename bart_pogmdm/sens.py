@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from .backend import array_module, at_least, complex_normal, dst1, kernels, real_dtype, share
+from .backend import array_module, at_least, complex_normal, dst1, inner, kernels, real_dtype, share
 from .operators import Sampling, resample
 from .solvers import conjugate_gradients
 
@@ -162,7 +162,7 @@ class SensFit:
         Returns (image (gy, gx), coefficients) with maps of mean RSS 1 where the image is bright.
         """
         xp, coils, grid = array_module(self.samples), len(self.samples), self.sampling.shape
-        norm = float(xp.linalg.norm(self.samples)) / 100
+        norm = float(inner(self.samples, self.samples)) ** 0.5 / 100
         samples = self.samples / norm
         origin = self._pack(xp.ones(grid, self.samples.dtype),
                             xp.zeros((coils, *self.low.weight.shape), self.samples.dtype))
