@@ -22,6 +22,7 @@ BRIGHTEST = 0.999  # quantile of the magnitude that fixes the scale,
 MOST_PEAK = 8      # at most so many times less than the maximum
 BRIGHTNESS = 1.2   # ... by what it is for the prior
 START_CG = 10      # of the start value that is missing: the image for known sensitivities, or these for a known image
+MAPS_MISFIT = "maps: 2 goes with method map, unknown sens and normalize only"
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,20 +110,9 @@ def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None,
                        callback=callback)
         names = ("image", "sens", "std", "samples")
         return replace(result, **{name: move(getattr(result, name), xp) for name in names})
-    method, samples = _method(method, samples)
-    prior = prior if hasattr(prior, "score") else load_prior(prior)
-    if not (isinstance(iterations, (int, np.integer)) and iterations >= 1):
-        raise ValueError(f"iterations: expected a positive integer, got {iterations!r}")
-    if noise_std is not None and not (isinstance(noise_std, numbers.Real) and 0 <= noise_std < np.inf):
-        raise ValueError(f"noise_std: expected a number >= 0, got {noise_std!r}")
-    if not (isinstance(seed, (int, np.integer)) and seed >= 0):
-        raise ValueError(f"seed: expected an integer >= 0, got {seed!r}")
-    if not (isinstance(first, (int, np.integer)) and first >= 0):
-        raise ValueError(f"first: expected an integer >= 0, got {first!r}")
-    if maps not in (1, 2):
-        raise ValueError(f"maps: expected 1 or 2, got {maps!r}")
-    if maps == 2 and (method.name != "map" or sens is not None or not normalize):
-        raise ValueError("maps: 2 goes with method map, unknown sens and normalize only")
+    method, samples, prior = check_options(method, samples, prior, iterations, noise_std, maps, normalize, seed, first)
+    if maps == 2 and sens is not None:
+        raise ValueError(MAPS_MISFIT)
     scans, coil_shape = _scans(kspace, mask, traj, dims)
     known_sens = None if sens is None else layout.slices(_like(sens, coil_shape, dtype, xp, "sens"))
     if sens is not None and not bool((known_sens != 0).any()):
@@ -162,6 +152,27 @@ def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None,
             "seconds": time.perf_counter() - began, "prior": prior.name, "prior_hash": prior.digest, "seed": int(seed),
             "memory": _memory(all_sens.shape[-3:], dtype)}
     return Result(image_out, sens_out, std_out, info, _along_batch(kept))
+
+
+def check_options(method, samples, prior, iterations, noise_std, maps, normalize, seed, first=0):
+    """The method object, its number of samples (None: it draws none), and the prior, of arguments of `recon`.
+
+    ValueError or TypeError that names the one that is wrong.
+    """
+    method, samples = _method(method, samples)
+    prior = prior if hasattr(prior, "score") else load_prior(prior)
+    if not (isinstance(iterations, (int, np.integer)) and iterations >= 1):
+        raise ValueError(f"iterations: expected a positive integer, got {iterations!r}")
+    if noise_std is not None and not (isinstance(noise_std, numbers.Real) and 0 <= noise_std < np.inf):
+        raise ValueError(f"noise_std: expected a number >= 0, got {noise_std!r}")
+    for name, number in (("seed", seed), ("first", first)):
+        if not (isinstance(number, (int, np.integer)) and number >= 0):
+            raise ValueError(f"{name}: expected an integer >= 0, got {number!r}")
+    if maps not in (1, 2):
+        raise ValueError(f"maps: expected 1 or 2, got {maps!r}")
+    if maps == 2 and (method.name != "map" or not normalize):
+        raise ValueError(MAPS_MISFIT)
+    return method, samples, prior
 
 
 def _scans(kspace, mask, traj, dims):

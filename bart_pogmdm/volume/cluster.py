@@ -1,0 +1,67 @@
+"""Slices on the workers of a Dask scheduler.  Lost workers, and which worker gets what, are Dask's affair."""
+
+import contextlib
+import uuid
+from concurrent.futures import CancelledError
+
+from ..backend import NUM_THREADS
+from .slices import RefusalError, Slice, reconstruct
+
+AHEAD = 2    # tasks under way for each thread of a worker: one that is done never waits for the next, no more pile up
+RETRIES = 2  # of a task that failed for another reason than its slices: on another worker it may not
+
+try:
+    import dask
+    from distributed import Client, KilledWorker, LocalCluster, as_completed
+except ImportError:
+    raise ImportError("scheduler: needs Dask (pip install 'bart_pogmdm[cluster]')") from None
+
+
+def run(job, tasks, address, jobs):
+    """Yield the Slice of each task, as they come.  address: of the scheduler, or "local" for `jobs` workers.
+
+    Raises ConnectionError where there is no scheduler, or no longer.
+    """
+    name, tasks, under_way = uuid.uuid4().hex, iter(tasks), {}
+    settings = {"distributed.admin.large-graph-warning-threshold": "1GB"}  # k-space that is sent is meant to be
+    with dask.config.set(settings), _client(address, jobs) as client:
+        completed = as_completed()
+
+        def submit():
+            limit = AHEAD * max(1, sum(client.nthreads().values()))
+            while len(under_way) < limit and (task := next(tasks, None)):
+                future = client.submit(reconstruct, job, task, key=f"{name}-{task.number}", retries=RETRIES)
+                under_way[future] = task
+                completed.add(future)
+
+        submit()
+        for future in completed:
+            task = under_way.pop(future)
+            try:
+                outcome = future.result()
+            except KilledWorker as error:
+                outcome = Slice(task.number, error=f"the workers that reconstructed it were killed ({error})")
+            except (CancelledError, OSError):
+                raise ConnectionError(f"scheduler: the connection to {address} was lost") from None
+            except ImportError as error:
+                raise RefusalError(f"worker: {error}") from None
+            del future  # the worker need not keep the result
+            yield outcome
+            submit()
+
+
+@contextlib.contextmanager
+def _client(address, jobs):
+    if address == "local":
+        jobs = jobs or NUM_THREADS
+        threads = {"distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": max(1, NUM_THREADS // jobs)}
+        with dask.config.set(threads), LocalCluster(jobs, threads_per_worker=1, dashboard_address=None) as cluster, \
+                Client(cluster) as client:
+            yield client
+        return
+    try:
+        client = Client(address)
+    except (OSError, ValueError) as error:
+        raise ConnectionError(f"scheduler: cannot connect to {address} ({error})") from None
+    with client:
+        yield client

@@ -1,0 +1,131 @@
+"""Slices on processes of this machine.
+
+Each worker is a plain process with a pipe of its own, which has one task at a time: it is known which slice a process
+that was killed had, nothing runs before its environment is set, and the caller's main module is not imported again.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from multiprocessing.connection import Connection, Pipe, wait
+
+from ..backend import NUM_THREADS, choose
+from .slices import RefusalError, Slice, reconstruct
+
+ATTEMPTS = 3  # a slice whose worker was killed so often has failed, and so has a run whose workers do not start
+BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
+
+
+def environments(jobs, device):
+    """What sets the workers apart, as many as there are jobs: on GPUs the device; everywhere their part of the cores.
+
+    jobs None: one for each GPU or core.  Raises ValueError where there is no GPU.
+    """
+    gpus = _gpus(device) if device in ("gpu", "auto") else []
+    jobs = jobs or len(gpus) or NUM_THREADS
+    threads = dict.fromkeys(BLAS_THREADS, "1") | {"OMP_NUM_THREADS": str(max(1, NUM_THREADS // jobs))}
+    return [threads | ({"CUDA_VISIBLE_DEVICES": gpus[i % len(gpus)]} if gpus else {}) for i in range(jobs)]
+
+
+def _gpus(device):
+    """What CUDA_VISIBLE_DEVICES can be, one for each GPU; none where "auto" finds none."""
+    xp = choose(device, None)
+    if not hasattr(xp, "cuda"):
+        return []
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return visible.split(",") if visible else [str(i) for i in range(xp.cuda.runtime.getDeviceCount())]
+
+
+class Worker:
+    """A process that does one task after the other; it ends with us."""
+
+    def __init__(self, job, environment):
+        self.connection, theirs = Pipe()
+        self.environment, self.is_ready, self.task, self.attempt = environment, False, None, 0
+        code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve({theirs.fileno()})"
+        with theirs:
+            self._process = subprocess.Popen([sys.executable, "-c", code], pass_fds=[theirs.fileno()],
+                                             env=os.environ | environment, stdin=subprocess.DEVNULL,
+                                             stdout=subprocess.DEVNULL)
+        self._send(job)
+
+    def _send(self, what):
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # then there is nothing to receive, either
+            self.connection.send(what)
+
+    def begin(self, task, attempt):
+        """Have it reconstruct a task."""
+        self.task, self.attempt = task, attempt
+        self._send(task)
+
+    def end(self):
+        """Now, whatever it does."""
+        self.connection.close()
+        self._process.kill()
+        self._process.wait()
+
+
+def serve(descriptor):
+    """The process: say that it is there, then give the Slice of each task, or the error that concerns them all."""
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)  # for the one who started us to decide
+    connection = Connection(descriptor)
+
+    def stop_if_alone(_):
+        if connection.poll():  # nobody sends while we work: it is the end of the pipe
+            sys.exit()
+
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        job = connection.recv()
+        connection.send(None)
+        while True:
+            task = connection.recv()
+            try:
+                outcome = reconstruct(job, task, stop_if_alone)
+            except RefusalError as error:
+                outcome = error
+            connection.send(outcome)
+
+
+def run(job, tasks, environments):
+    """Yield the Slice of each task, as they come, from one worker for each environment."""
+    workers = [Worker(job, environment) for environment in environments]
+    idle, lost, stillborn = list(workers), [], 0
+    tasks = ((task, 1) for task in tasks)
+    try:
+        while True:
+            while idle and (following := lost.pop() if lost else next(tasks, None)):
+                idle.pop().begin(*following)
+            if len(idle) == len(workers):
+                return
+            ready = wait([worker.connection for worker in workers if worker.task])
+            for worker in [worker for worker in workers if worker.connection in ready]:
+                task, attempt = worker.task, worker.attempt
+                try:
+                    outcome = worker.connection.recv()
+                except (EOFError, OSError):  # it was killed
+                    worker.end()
+                    workers[workers.index(worker)] = Worker(job, worker.environment)
+                    idle.append(workers[-1])
+                    stillborn += not worker.is_ready
+                    if stillborn == ATTEMPTS:
+                        raise RefusalError(f"workers: {ATTEMPTS} processes ended before they were ready") from None
+                    if attempt < ATTEMPTS:
+                        lost.append((task, attempt + worker.is_ready))
+                    else:
+                        yield Slice(task.number, error=f"{ATTEMPTS} processes that reconstructed it were killed"
+                                                       " (not enough memory?)")
+                    continue
+                if isinstance(outcome, RefusalError):
+                    raise outcome
+                if not worker.is_ready:
+                    worker.is_ready, stillborn = True, 0
+                    continue
+                worker.task = None
+                idle.append(worker)
+                yield outcome
+    finally:
+        for worker in workers:
+            worker.end()
