@@ -13,6 +13,7 @@ RETRIES = 2  # of a task that failed for another reason than its slices: on anot
 try:
     import dask
     from distributed import Client, KilledWorker, LocalCluster, as_completed
+    from distributed.comm import CommClosedError
 except ImportError:
     raise ImportError("scheduler: needs Dask (pip install 'bart_pogmdm[cluster]')") from None
 
@@ -22,32 +23,36 @@ def run(job, tasks, address, jobs):
 
     Raises ConnectionError where there is no scheduler, or no longer.
     """
-    name, tasks, under_way = uuid.uuid4().hex, iter(tasks), {}
     settings = {"distributed.admin.large-graph-warning-threshold": "1GB"}  # k-space that is sent is meant to be
     with dask.config.set(settings), _client(address, jobs) as client:
-        completed = as_completed()
+        try:
+            yield from _run(client, job, iter(tasks))
+        except (CancelledError, CommClosedError, TimeoutError):
+            raise ConnectionError(f"scheduler: the connection to {address} was lost") from None
 
-        def submit():
-            limit = AHEAD * max(1, sum(client.nthreads().values()))
-            while len(under_way) < limit and (task := next(tasks, None)):
-                future = client.submit(reconstruct, job, task, key=f"{name}-{task.number}", retries=RETRIES)
-                under_way[future] = task
-                completed.add(future)
 
+def _run(client, job, tasks):
+    name, under_way, completed = uuid.uuid4().hex, {}, as_completed()
+
+    def submit():
+        limit = AHEAD * max(1, sum(client.nthreads().values()))
+        while len(under_way) < limit and (task := next(tasks, None)):
+            future = client.submit(reconstruct, job, task, key=f"{name}-{task.number}", retries=RETRIES)
+            under_way[future] = task.number
+            completed.add(future)
+
+    submit()
+    for future in completed:
+        number = under_way.pop(future)
+        try:
+            outcome = future.result()
+        except KilledWorker as error:
+            outcome = Slice(number, error=f"the workers that reconstructed it were killed ({error})")
+        except ImportError as error:
+            raise RefusalError(f"worker: {error}") from None
+        del future  # the worker need not keep the result
+        yield outcome
         submit()
-        for future in completed:
-            task = under_way.pop(future)
-            try:
-                outcome = future.result()
-            except KilledWorker as error:
-                outcome = Slice(task.number, error=f"the workers that reconstructed it were killed ({error})")
-            except (CancelledError, OSError):
-                raise ConnectionError(f"scheduler: the connection to {address} was lost") from None
-            except ImportError as error:
-                raise RefusalError(f"worker: {error}") from None
-            del future  # the worker need not keep the result
-            yield outcome
-            submit()
 
 
 @contextlib.contextmanager

@@ -78,6 +78,8 @@ class Output:
                         _reserve(template)
                         os.replace(template, _partial(path))
                         _sync_folder(path)
+                except RuntimeError as error:  # of HDF5
+                    raise OSError(str(error)) from None
                 finally:
                     template.unlink(missing_ok=True)
                 self._descriptors[path] = descriptor = os.open(self._current(path), os.O_RDWR)

@@ -68,7 +68,7 @@ def recon_volume(source, out, *, mask=None, method=None, samples=None, prior=Non
         missing = [number for number in range(len(volume.places)) if not _is_done(number, manifest, volume, output)]
         done, report = len(volume.places) - len(missing), callback or (lambda done, count: None)
         report(done, len(volume.places))
-        if missing:
+        if missing or not output.is_finished:
             output.reopen()
             tasks = (volume.task(number, send) for number in missing)
             with contextlib.closing(_results(job, tasks, len(missing), jobs, scheduler)) as results:
@@ -77,7 +77,6 @@ def recon_volume(source, out, *, mask=None, method=None, samples=None, prior=Non
                     manifest.add(record | (one.facts if one.error is None else {"error": one.error}))
                     done += 1
                     report(done, len(volume.places))
-        if not output.is_finished:
             output.finish()
         failed = {number: record["error"] for number, record in sorted(manifest.records.items()) if "error" in record}
     return Report(len(volume.places), failed)
@@ -133,7 +132,9 @@ def _pickled(prior):
 
 
 def _results(job, tasks, count, jobs, scheduler):
-    """The Slice of each of `count` tasks, as they come."""
+    """The Slice of each of `count` tasks, as they come; a generator."""
+    if not count:
+        return (one for one in ())
     if scheduler is None:
         return workers.run(job, tasks, workers.environments(jobs, job.options["device"])[:count])
     from . import cluster

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import __version__, formats
+from .. import __version__, formats, io
 from ..reconstruction import recon
 
 FACTS = ("noise_std", "scale", "residual_std", "rhat", "ess", "seconds")  # of a result's info, for the manifest
@@ -98,8 +98,9 @@ def _prior(pickled):
 def _source(job):
     """The k-space, as the client saw it."""
     try:
-        status = Path(job.source).stat() if Path(job.source).is_file() else None
-        source = _opened(job.source, status and (status.st_size, status.st_mtime_ns))
+        files = (path for path in (Path(job.source), *io.files(job.source)) if path.is_file())
+        status = tuple((path.stat().st_ino, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+        source = _opened(job.source, status)
     except (OSError, ValueError, ImportError) as error:
         raise RefusalError(f"worker: cannot read the input ({error})") from None
     if source.shape != job.shape:
@@ -109,5 +110,5 @@ def _source(job):
 
 @lru_cache(maxsize=1)
 def _opened(name, status):
-    """The file; opened again where it has changed."""
+    """The file; opened again where it is another one by now: Dask's workers see more than one run."""
     return formats.source(name)
