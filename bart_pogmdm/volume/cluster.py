@@ -48,8 +48,9 @@ def _run(client, job, tasks):
             outcome = future.result()
         except KilledWorker as error:
             outcome = Slice(number, error=f"the workers that reconstructed it were killed ({error})")
-        except ImportError as error:
-            raise RefusalError(f"worker: {error}") from None
+        except (ImportError, RuntimeError, AttributeError) as error:  # it could not even be sent
+            raise RefusalError("scheduler: expected this version of bart_pogmdm there and on the workers,"
+                               f" got {' '.join(str(error).split())}") from None
         del future  # the worker need not keep the result
         yield outcome
         submit()

@@ -1,5 +1,6 @@
 """`bart-pogmdm volume`: many slices on many processes or machines."""
 
+import logging
 import signal
 import sys
 import time
@@ -44,6 +45,7 @@ def volume(argv):
     if args["mask"] is not None:
         args["mask"] = io.read(args["mask"])
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    logging.disable()  # Dask's: what matters becomes one sentence
     with _Progress() as progress:
         try:
             report = recon_volume(source, out, **args, callback=progress)
