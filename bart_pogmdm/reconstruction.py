@@ -2,7 +2,7 @@
 
 import numbers
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 import numpy as np
@@ -31,7 +31,8 @@ class Result:
 
     image: complex, in data units, the posterior mean where a method samples; sens: coil sensitivities with
     image * sens = coil images; std: pixel-wise standard deviation of |image|, None for methods without one;
-    samples: with keep_samples (samples, y, x), or in BART's order along BATCH; info: what was done.
+    samples: with keep_samples (samples, y, x), or in BART's order along BATCH; info: what was done;
+    coefficients: of the sensitivities of the last slice, for `neighbour`.
     """
 
     image: np.ndarray
@@ -39,6 +40,7 @@ class Result:
     std: np.ndarray | None
     info: dict
     samples: np.ndarray | None = None
+    coefficients: np.ndarray | None = field(default=None, repr=False)
 
     def plot(self):
         """A matplotlib Figure of image, sensitivities and standard deviation (`evaluate.view`); notebooks show it."""
@@ -59,8 +61,8 @@ class Step:
 
 
 def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None, prior=None, iterations=30,
-          noise_std=None, sens=None, start=None, maps=1, normalize=True, keep_samples=False, seed=0, first=0,
-          device=None, callback=None):
+          noise_std=None, sens=None, start=None, neighbour=None, maps=1, normalize=True, keep_samples=False, seed=0,
+          first=0, device=None, callback=None):
     """Reconstruct image and coil sensitivities jointly from undersampled multi-coil k-space.
 
     p(x, c | z) ∝ p(x) p(c) prod_j N(z_j; M F (c_j x), noise_std^2) with the prior PoGMDM on the image and
@@ -84,6 +86,7 @@ def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None,
     noise_std: of the data per real and imaginary part; None: estimated.
     sens: known sensitivities, of the shape of the result's; None: estimated.
     start: an image to start from, in the shape and scale of the result.
+    neighbour: the `coefficients` of the Result of a similar slice: where the sensitivities start from, to save time.
     maps: 2 for an object larger than the field of view, so that it folds over: another image with its own
         sensitivities for what lies behind the first, and the result for both together; "map" only.
     normalize: report the image times the RSS of the sensitivities, and these with RSS 1.
@@ -102,13 +105,13 @@ def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None,
     layout.check_kspace(kspace, is_cartesian=traj is None)
     xp, dtype = array_module(kspace), complex_dtype(kspace.dtype)
     if (there := choose(device, kspace)) is not xp:
-        kspace, mask, traj, sens, start = (array if array is None else move(array, there)
-                                           for array in (kspace, mask, traj, sens, start))
+        kspace, mask, traj, sens, start, neighbour = (
+            array if array is None else move(array, there) for array in (kspace, mask, traj, sens, start, neighbour))
         result = recon(kspace, mask, traj=traj, dims=dims, method=method, samples=samples, prior=prior,
-                       iterations=iterations, noise_std=noise_std, sens=sens, start=start, maps=maps,
-                       normalize=normalize, keep_samples=keep_samples, seed=seed, first=first,
-                       callback=callback)
-        names = ("image", "sens", "std", "samples")
+                       iterations=iterations, noise_std=noise_std, sens=sens, start=start,
+                       neighbour=neighbour, maps=maps, normalize=normalize, keep_samples=keep_samples, seed=seed,
+                       first=first, callback=callback)
+        names = ("image", "sens", "std", "samples", "coefficients")
         return replace(result, **{name: move(getattr(result, name), xp) for name in names})
     method, samples, prior = check_options(method, samples, prior, iterations, noise_std, maps, normalize, seed, first)
     if maps == 2 and sens is not None:
@@ -129,7 +132,11 @@ def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None,
     loop, found = all_sens.shape[:-3], {}
     total, counter = method.steps(iterations, samples) * int(np.prod(loop)), count(1)
 
+    coefficients = None
+
     def report(state):
+        nonlocal coefficients
+        coefficients = state.coefficients
         if callback:
             callback(Step(next(counter), total, state.sigma, float(state.residual_std), state.image, state.sens))
 
@@ -138,7 +145,7 @@ def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None,
             images[index][0], all_sens[index][...], std, facts = _recon_slice(
                 scans(index), prior, method, iterations, samples, maps, (int(seed), number), noise_std,
                 None if known_sens is None else known_sens[index],
-                None if starts is None else starts[index][0], normalize,
+                None if starts is None else starts[index][0], neighbour, normalize,
                 None if kept is None else [layout.slices(sample)[index][0] for sample in kept], report)
         except ValueError as error:
             position = ", ".join(str(i) for i, n in zip(index, loop) if n > 1)
@@ -151,7 +158,7 @@ def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None,
             **{key: np.squeeze(values)[()] for key, values in found.items()},
             "seconds": time.perf_counter() - began, "prior": prior.name, "prior_hash": prior.digest, "seed": int(seed),
             "memory": _memory(all_sens.shape[-3:], dtype)}
-    return Result(image_out, sens_out, std_out, info, _along_batch(kept))
+    return Result(image_out, sens_out, std_out, info, _along_batch(kept), coefficients)
 
 
 def check_options(method, samples, prior, iterations, noise_std, maps, normalize, seed, first=0):
@@ -254,15 +261,15 @@ def _like(array, shape, dtype, xp, name):
     return array.astype(dtype)
 
 
-def _recon_slice(scan, prior, method, iterations, samples, maps, seed, noise_std, sens, start, normalize, kept,
-                 report):
+def _recon_slice(scan, prior, method, iterations, samples, maps, seed, noise_std, sens, start, neighbour, normalize,
+                 kept, report):
     """Image (ny, nx), sens (J, ny, nx), std (None without samples) and facts of one slice; the samples go to `kept`."""
     noise_std = float(scan.noise_std() if noise_std is None else noise_std)
     scale = _brightest(rss(scan.zero_filled()))
     given_rss = None if sens is None else rss(sens)
     unit_sens = None if sens is None else _divide(sens, given_rss)  # the prior knows the scale of the image only
     data = _data(scan.divided(scale), noise_std / scale, sens)
-    start = _starting_point(data, unit_sens, None if start is None else start / scale)
+    start = _starting_point(data, unit_sens, None if start is None else start / scale, neighbour)
     unit = _brightest(start.image * rss(start.sens)) / BRIGHTNESS
     data, start, scale = data.in_units(unit), replace(start, image=start.image / unit), scale * unit
     if maps == 2:
@@ -348,8 +355,8 @@ def _data(scan, noise_std, sens):
     return Data(sampling, samples, noise_std, SensFit.of(scan) if sens is None and len(samples) > 1 else None)
 
 
-def _starting_point(data, sens, image):
-    """The State to start from, with the given image and sensitivities if there are any."""
+def _starting_point(data, sens, image, neighbour):
+    """The State to start from, with the given image, sensitivities, or a neighbour's coefficients if there are any."""
     xp = array_module(data.samples)
     if data.fit is None:
         sens = xp.ones((len(data.samples), *data.sampling.shape), data.samples.dtype) if sens is None else sens
@@ -362,7 +369,7 @@ def _starting_point(data, sens, image):
                                         model.adjoint(data.samples), iterations=START_CG)
         return State(image, sens, None)
     if image is None:
-        low, coefficients = data.fit.start()
+        low, coefficients = data.fit.start(neighbour)
         image = resample(low, data.sampling.shape)
     else:
         nothing = xp.zeros((len(data.samples), *data.fit.low.weight.shape), data.samples.dtype)

@@ -57,10 +57,10 @@ def here(monkeypatch):
     """All work is done in this process: what the test is about is not how it is shared.  Gives the slices done."""
     done = []
 
-    def results(job, tasks, *_):
-        for task in tasks:
-            done.append(task.number)
-            yield slices.reconstruct(job, task)
+    def results(job, blocks, *_):
+        for block in blocks:
+            done.extend(task.number for task in block)
+            yield slices.reconstruct(job, block)
 
     monkeypatch.setattr(run, "_results", results)
     return done
@@ -175,6 +175,28 @@ def test_cfl_is_finished_where_the_run_ended_between_its_files(folder, here):
     volume("out")
     assert here == [] and {name: Path(name).read_bytes() for name in whole} == whole
     assert not Path("out_sens.cfl.partial").exists()
+
+
+def test_warm_starts_do_not_depend_on_who_does_them(folder, stack, here, expected):
+    """Blocks are fixed by the numbers of slices: what is missing of one is what it would have been."""
+    volume("out.h5", warm_start=2)
+    whole, found = Path("out.h5").read_bytes(), read("out.h5")
+    assert here == list(range(SLICES))
+    wanted = images(expected)[0]
+    for number, (image, cold) in enumerate(zip(found["image"], wanted)):
+        assert np.array_equal(image, cold) == (number % 2 == 0)
+        assert np.linalg.norm(image - cold) < 0.1 * np.linalg.norm(cold)
+    first = recon(stack[2], iterations=ITERATIONS, first=2)
+    second = recon(stack[3], iterations=ITERATIONS, first=3, neighbour=first.coefficients)
+    np.testing.assert_array_equal(found["image"][3], second.image)
+    manifest = Path("out.h5.manifest").read_text().splitlines(keepends=True)
+    Path("out.h5.manifest").write_text("".join(line for line in manifest if not line.startswith('{"slice": 3')))
+    here.clear()
+    volume("out.h5", warm_start=2)
+    assert here == [2, 3] and Path("out.h5").read_bytes() == whole
+    assert sorted(record["slice"] for record in lines("out.h5.manifest")[1:]) == list(range(SLICES))
+    with pytest.raises(ValueError, match="with warm_start 2 instead of 3"):
+        volume("out.h5", warm_start=3)
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.5, 0.99])
@@ -311,6 +333,8 @@ def test_an_output_that_cannot_be_written_is_named(folder):
 
 @pytest.mark.parametrize("keywords, message", [
     ({"jobs": 0}, "jobs: expected a positive integer, got 0"),
+    ({"warm_start": 0}, "warm_start: expected a positive integer, got 0"),
+    ({"warm_start": 2, "maps": 2}, "warm_start: goes with one set of maps, got 2"),
     ({"send": True}, "send: goes with scheduler"),
     ({"iterations": 0}, "iterations: expected a positive integer, got 0"),
     ({"method": "none"}, "method: expected map"),
@@ -394,11 +418,11 @@ def test_a_slice_that_kills_its_worker_fails(folder, monkeypatch, tmp_path):
         "if sys.argv[0] == '-c':\n"
         "    from bart_pogmdm.volume import slices\n"
         "    whole = slices.reconstruct\n"
-        "    def reconstruct(job, task, callback=None):\n"
-        "        if task.number == 2:\n"
+        "    def reconstruct(job, block, callback=None):\n"
+        "        if block[0].number == 2:\n"
         "            open('deaths', 'a').write('x')\n"
         "            os.kill(os.getpid(), 9)\n"
-        "        return whole(job, task, callback)\n"
+        "        return whole(job, block, callback)\n"
         "    slices.reconstruct = reconstruct\n")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
     report = volume("out.h5", jobs=2)

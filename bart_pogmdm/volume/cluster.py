@@ -7,8 +7,8 @@ from concurrent.futures import CancelledError
 from ..backend import NUM_THREADS
 from .slices import RefusalError, Slice, reconstruct
 
-AHEAD = 2    # tasks under way for each thread of a worker: one that is done never waits for the next, no more pile up
-RETRIES = 2  # of a task that failed for another reason than its slices: on another worker it may not
+AHEAD = 2    # blocks under way for each thread of a worker: one that is done never waits for the next, no more pile up
+RETRIES = 2  # of a block that failed for another reason than its slices: on another worker it may not
 
 try:
     import dask
@@ -18,36 +18,37 @@ except ImportError:
     raise ImportError("scheduler: needs Dask (pip install 'bart_pogmdm[cluster]')") from None
 
 
-def run(job, tasks, address, jobs):
-    """Yield the Slice of each task, as they come.  address: of the scheduler, or "local" for `jobs` workers.
+def run(job, blocks, address, jobs):
+    """Yield the Slices of each block, as they come.  address: of the scheduler, or "local" for `jobs` workers.
 
     Raises ConnectionError where there is no scheduler, or no longer.
     """
     settings = {"distributed.admin.large-graph-warning-threshold": "1GB"}  # k-space that is sent is meant to be
     with dask.config.set(settings), _client(address, jobs) as client:
         try:
-            yield from _run(client, job, iter(tasks))
+            yield from _run(client, job, iter(blocks))
         except (CancelledError, CommClosedError, TimeoutError):
             raise ConnectionError(f"scheduler: the connection to {address} was lost") from None
 
 
-def _run(client, job, tasks):
+def _run(client, job, blocks):
     name, under_way, completed = uuid.uuid4().hex, {}, as_completed()
 
     def submit():
         limit = AHEAD * max(1, sum(client.nthreads().values()))
-        while len(under_way) < limit and (task := next(tasks, None)):
-            future = client.submit(reconstruct, job, task, key=f"{name}-{task.number}", retries=RETRIES)
-            under_way[future] = task.number
+        while len(under_way) < limit and (block := next(blocks, None)):
+            future = client.submit(reconstruct, job, block, key=f"{name}-{block[0].number}", retries=RETRIES)
+            under_way[future] = [task.number for task in block]
             completed.add(future)
 
     submit()
     for future in completed:
-        number = under_way.pop(future)
+        numbers = under_way.pop(future)
         try:
             outcome = future.result()
         except KilledWorker as error:
-            outcome = Slice(number, error=f"the workers that reconstructed it were killed ({error})")
+            outcome = [Slice(number, error=f"the workers that reconstructed it were killed ({error})")
+                       for number in numbers]
         except (ImportError, RuntimeError, AttributeError) as error:  # it could not even be sent
             raise RefusalError("scheduler: expected this version of bart_pogmdm there and on the workers,"
                                f" got {' '.join(str(error).split())}") from None

@@ -29,6 +29,8 @@ def _parser():
     add("-N", dest="normalize", action="store_false", help="do not normalize images with coil sensitivities")
     add("-s", dest="seed", type=int, default=0, metavar="SEED", help="random seed (default: %(default)s)")
     add("-g", dest="device", action="store_const", const="gpu", help="use the GPUs, one process for each")
+    add("--warm-start", type=int, default=1, metavar="N",
+        help="in blocks of N slices, each starts from the sensitivities of the one before (default: %(default)s)")
     add("--jobs", type=int, metavar="N", help="processes on this machine (default: one for each core or GPU)")
     add("--scheduler", metavar="ADDRESS", help="use the workers of this Dask scheduler; local: start one with --jobs")
     add("--send", action="store_true", help="send k-space to Dask's workers, where they do not see IN")

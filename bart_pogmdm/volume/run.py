@@ -26,8 +26,8 @@ class Report:
 
 
 def recon_volume(source, out, *, mask=None, method=None, samples=None, prior=None, iterations=30, noise_std=None,
-                 maps=1, normalize=True, seed=0, device=None, jobs=None, scheduler=None, send=False, restart=False,
-                 callback=None):
+                 maps=1, normalize=True, seed=0, device=None, warm_start=1, jobs=None, scheduler=None, send=False,
+                 restart=False, callback=None):
     """Reconstruct the slices of a file one by one, on many processes or machines, into a file.
 
     The slices are what `recon` loops over, and come out as there, to the last bit, however the work is shared.  Each is
@@ -39,6 +39,8 @@ def recon_volume(source, out, *, mask=None, method=None, samples=None, prior=Non
         BART's files OUT, OUT_sens, OUT_std.  While slices are missing the names end in .partial.
     mask: as in `recon`; None: that of the file, if it has one.
     method, samples, prior, iterations, noise_std, maps, normalize, seed, device: as in `recon`.
+    warm_start: size of the blocks of consecutive slices in which each slice, but for the first, starts from the
+        sensitivities of the one before, to save time.  The result depends on it, but not on who does what.
     jobs: processes on this machine, which share its cores; None: one for each GPU that is used, or each core.
     scheduler: address of a Dask scheduler, whose workers are used instead; "local": one with `jobs` workers here.
     send: send the k-space to Dask's workers, where they do not see the file.
@@ -49,8 +51,11 @@ def recon_volume(source, out, *, mask=None, method=None, samples=None, prior=Non
     Raises ValueError, TypeError, OSError or ImportError that says what is wrong.
     """
     method, samples, prior = check_options(method, samples, prior, iterations, noise_std, maps, normalize, seed)
-    if not (jobs is None or (isinstance(jobs, int) and jobs >= 1)):
-        raise ValueError(f"jobs: expected a positive integer, got {jobs!r}")
+    for name, number in (("jobs", 1 if jobs is None else jobs), ("warm_start", warm_start)):
+        if not (isinstance(number, int) and number >= 1):
+            raise ValueError(f"{name}: expected a positive integer, got {number!r}")
+    if warm_start > 1 and maps > 1:
+        raise ValueError(f"warm_start: goes with one set of maps, got {maps}")
     if send and scheduler is None:
         raise ValueError("send: goes with scheduler; the processes of this machine see the file")
     volume = _Volume.of(source, mask)
@@ -58,8 +63,8 @@ def recon_volume(source, out, *, mask=None, method=None, samples=None, prior=Non
                "maps": int(maps), "normalize": bool(normalize), "seed": int(seed), "device": device}
     job = Job(str(Path(source).resolve()), volume.shape, _pickled(prior), options, versions())
     header = {"source": Path(source).name, "shape": volume.shape, "mask": volume.mask_digest,
-              "prior": f"{prior.name} {prior.digest}", **{key: repr(value) for key, value in options.items()},
-              **job.versions}
+              "prior": f"{prior.name} {prior.digest}", "warm_start": warm_start,
+              **{key: repr(value) for key, value in options.items()}, **job.versions}
     output = Output(out, volume.shape, samples is not None)
     output.check({Path(source), *io.files(source)})
     with Manifest(output.manifest, header, restart) as manifest, output:
@@ -70,9 +75,10 @@ def recon_volume(source, out, *, mask=None, method=None, samples=None, prior=Non
         report(done, len(volume.places))
         if missing or not output.is_finished:
             output.reopen()
-            tasks = (volume.task(number, send) for number in missing)
-            with contextlib.closing(_results(job, tasks, len(missing), jobs, scheduler)) as results:
-                for one in results:
+            starts = sorted({number - number % warm_start for number in missing})
+            blocks = (volume.block(start, start + warm_start, send) for start in starts)
+            with contextlib.closing(_results(job, blocks, len(starts), jobs, scheduler)) as results:
+                for one in (one for block in results for one in block if one.number in missing):
                     record = {"slice": one.number, "input": one.digest, **output.write(one.number, one.arrays)}
                     manifest.add(record | (one.facts if one.error is None else {"error": one.error}))
                     done += 1
@@ -110,6 +116,10 @@ class _Volume:
         mask = None if self.masks is None else np.array(self.masks[place])
         return Task(number, place, mask, self.source.slice(place) if send else None)
 
+    def block(self, start, stop, send):
+        """The Tasks of consecutive slices."""
+        return tuple(self.task(number, send) for number in range(start, min(stop, len(self.places))))
+
 
 def _is_done(number, manifest, volume, output):
     """Whether a slice is in the output as the manifest says.  ValueError where its k-space is another one by now."""
@@ -131,11 +141,11 @@ def _pickled(prior):
         raise TypeError(f"prior: expected one that can be sent to other processes ({error})") from None
 
 
-def _results(job, tasks, count, jobs, scheduler):
-    """The Slice of each of `count` tasks, as they come; a generator."""
+def _results(job, blocks, count, jobs, scheduler):
+    """The Slices of each of `count` blocks, as they come; a generator."""
     if not count:
-        return (one for one in ())
+        return (block for block in ())
     if scheduler is None:
-        return workers.run(job, tasks, workers.environments(jobs, job.options["device"])[:count])
+        return workers.run(job, blocks, workers.environments(jobs, job.options["device"])[:count])
     from . import cluster
-    return cluster.run(job, tasks, scheduler, jobs)
+    return cluster.run(job, blocks, scheduler, jobs)

@@ -72,21 +72,35 @@ def digest(kspace, mask):
     return sha.hexdigest()
 
 
-def reconstruct(job, task, callback=None):
-    """The Slice of a task, which says what is wrong with it, if anything.  RefusalError for what concerns all."""
+def reconstruct(job, block, callback=None):
+    """The Slice of each Task in a block; each starts from the sensitivities of the one before.
+
+    What is wrong with a slice, it says itself; RefusalError is for what concerns all.
+    """
     if (mine := versions()) != job.versions:
         name = next(name for name in mine if mine[name] != job.versions.get(name))
         raise RefusalError(f"worker: expected {name} {job.versions.get(name)} as the client has, got {mine[name]}")
-    source, identity = None if task.kspace is not None else _source(job), None
+    source, neighbour, slices = None if block[0].kspace is not None else _source(job), None, []
+    for task in block:
+        one, neighbour = _reconstruct(job, task, source, neighbour, callback)
+        slices.append(one)
+    return slices
+
+
+def _reconstruct(job, task, source, neighbour, callback):
+    """The Slice, and the coefficients of its sensitivities."""
+    identity = None
     try:
         kspace = source.slice(task.place) if source else task.kspace
         identity = digest(kspace, task.mask)
-        result = recon(kspace, task.mask, prior=_prior(job.prior), first=task.number, callback=callback, **job.options)
+        result = recon(kspace, task.mask, prior=_prior(job.prior), first=task.number, neighbour=neighbour,
+                       callback=callback, **job.options)
     except Exception as error:  # whatever it is, it must not stop the other slices
         known = isinstance(error, (ValueError, TypeError, OSError, MemoryError)) and str(error)
-        return Slice(task.number, identity, error=known or f"{type(error).__name__}: {error}")
+        return Slice(task.number, identity, error=known or f"{type(error).__name__}: {error}"), None
     facts = {key: float(result.info[key]) for key in FACTS if key in result.info}
-    return Slice(task.number, identity, {"image": result.image, "sens": result.sens, "std": result.std}, facts)
+    arrays = {"image": result.image, "sens": result.sens, "std": result.std}
+    return Slice(task.number, identity, arrays, facts), result.coefficients
 
 
 @lru_cache(maxsize=1)

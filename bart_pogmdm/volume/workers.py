@@ -1,6 +1,6 @@
 """Slices on processes of this machine.
 
-Each worker is a plain process with a pipe of its own, which has one task at a time: it is known which slice a process
+Each worker is a plain process with a pipe of its own, which has one block at a time: it is known which slices a process
 that was killed had, nothing runs before its environment is set, and the caller's main module is not imported again.
 """
 
@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 from ..backend import NUM_THREADS, choose
 from .slices import RefusalError, Slice, reconstruct
 
-ATTEMPTS = 3  # a slice whose worker was killed so often has failed, and so has a run whose workers do not start
+ATTEMPTS = 3  # a block whose worker was killed so often has failed, and so has a run whose workers do not start
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
 
@@ -39,11 +39,11 @@ def _gpus(device):
 
 
 class Worker:
-    """A process that does one task after the other; it ends with us."""
+    """A process that does one block after the other; it ends with us."""
 
     def __init__(self, job, environment):
         self.connection, theirs = Pipe()
-        self.environment, self.is_ready, self.task, self.attempt = environment, False, None, 0
+        self.environment, self.is_ready, self.block, self.attempt = environment, False, None, 0
         code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve({theirs.fileno()})"
         with theirs:
             self._process = subprocess.Popen([sys.executable, "-c", code], pass_fds=[theirs.fileno()],
@@ -55,10 +55,10 @@ class Worker:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # then there is nothing to receive, either
             self.connection.send(what)
 
-    def begin(self, task, attempt):
-        """Have it reconstruct a task."""
-        self.task, self.attempt = task, attempt
-        self._send(task)
+    def begin(self, block, attempt):
+        """Have it reconstruct a block."""
+        self.block, self.attempt = block, attempt
+        self._send(block)
 
     def end(self):
         """Now, whatever it does."""
@@ -68,7 +68,7 @@ class Worker:
 
 
 def serve(descriptor):
-    """The process: say that it is there, then give the Slice of each task, or the error that concerns them all."""
+    """The process: say that it is there, then give the Slices of each block, or the error that concerns them all."""
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_IGN)  # for the one who started us to decide
     connection = Connection(descriptor)
@@ -81,28 +81,28 @@ def serve(descriptor):
         job = connection.recv()
         connection.send(None)
         while True:
-            task = connection.recv()
+            block = connection.recv()
             try:
-                outcome = reconstruct(job, task, stop_if_alone)
+                outcome = reconstruct(job, block, stop_if_alone)
             except RefusalError as error:
                 outcome = error
             connection.send(outcome)
 
 
-def run(job, tasks, environments):
-    """Yield the Slice of each task, as they come, from one worker for each environment."""
+def run(job, blocks, environments):
+    """Yield the Slices of each block, as they come, from one worker for each environment."""
     workers = [Worker(job, environment) for environment in environments]
     idle, lost, stillborn = list(workers), [], 0
-    tasks = ((task, 1) for task in tasks)
+    blocks = ((block, 1) for block in blocks)
     try:
         while True:
-            while idle and (following := lost.pop() if lost else next(tasks, None)):
+            while idle and (following := lost.pop() if lost else next(blocks, None)):
                 idle.pop().begin(*following)
             if len(idle) == len(workers):
                 return
-            ready = wait([worker.connection for worker in workers if worker.task])
+            ready = wait([worker.connection for worker in workers if worker.block])
             for worker in [worker for worker in workers if worker.connection in ready]:
-                task, attempt = worker.task, worker.attempt
+                block, attempt = worker.block, worker.attempt
                 try:
                     outcome = worker.connection.recv()
                 except (EOFError, OSError):  # it was killed
@@ -113,17 +113,17 @@ def run(job, tasks, environments):
                     if stillborn == ATTEMPTS:
                         raise RefusalError(f"workers: {ATTEMPTS} processes ended before they were ready") from None
                     if attempt < ATTEMPTS:
-                        lost.append((task, attempt + worker.is_ready))
+                        lost.append((block, attempt + worker.is_ready))
                     else:
-                        yield Slice(task.number, error=f"{ATTEMPTS} processes that reconstructed it were killed"
-                                                       " (not enough memory?)")
+                        yield [Slice(task.number, error=f"{ATTEMPTS} processes that reconstructed it were killed"
+                                                        " (not enough memory?)") for task in block]
                     continue
                 if isinstance(outcome, RefusalError):
                     raise outcome
                 if not worker.is_ready:
                     worker.is_ready, stillborn = True, 0
                     continue
-                worker.task = None
+                worker.block = None
                 idle.append(worker)
                 yield outcome
     finally:
