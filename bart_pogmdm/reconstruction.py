@@ -116,6 +116,8 @@ def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None,
     method, samples, prior = check_options(method, samples, prior, iterations, noise_std, maps, normalize, seed, first)
     if maps == 2 and sens is not None:
         raise ValueError(MAPS_MISFIT)
+    if neighbour is not None and not (sens is None and start is None):
+        raise ValueError("neighbour: goes with unknown sens and no start")
     scans, coil_shape = _scans(kspace, mask, traj, dims)
     known_sens = None if sens is None else layout.slices(_like(sens, coil_shape, dtype, xp, "sens"))
     if sens is not None and not bool((known_sens != 0).any()):

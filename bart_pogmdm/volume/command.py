@@ -47,7 +47,8 @@ def volume(argv):
     if args["mask"] is not None:
         args["mask"] = io.read(args["mask"])
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    logging.disable()  # Dask's: what matters becomes one sentence
+    if args["scheduler"] is not None:
+        logging.disable()  # Dask's: what matters becomes one sentence
     with _Progress() as progress:
         try:
             report = recon_volume(source, out, **args, callback=progress)

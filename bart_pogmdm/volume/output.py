@@ -17,7 +17,7 @@ SUFFIX = ".partial"
 
 
 @dataclass(frozen=True)
-class Block:
+class Extent:
     """Where in its file the slices of an array lie, one after the other: `bytes` each."""
 
     path: Path
@@ -42,7 +42,7 @@ class Output:
         self._paths = {key: stem if self.is_hdf5 or key == "image" else stem.with_name(f"{stem.stem}_{key}.cfl")
                        for key in self.names}
         self.files = tuple(dict.fromkeys(self._paths.values()))
-        self._blocks, self._frames, self._descriptors = {}, {}, {}
+        self._extents, self._frames, self._descriptors = {}, {}, {}
         self._open = ExitStack()
 
     def __enter__(self):
@@ -60,7 +60,7 @@ class Output:
         """Refuse names that cannot be written, or that would overwrite an input (ValueError, OSError)."""
         taken = {path.resolve() for path in inputs}
         for path in self.files:
-            if path.resolve() in taken or path.with_suffix(".hdr").resolve() in taken:
+            if path.resolve() in taken:
                 raise ValueError(f"output {self.name} would overwrite the input")
             if not path.parent.is_dir():
                 raise FileNotFoundError(f"output {self.name}: the folder {path.parent} does not exist")
@@ -95,7 +95,7 @@ class Output:
         if not self.is_hdf5:
             key = next(key for key, of in self._paths.items() if of == path)
             size = 8 * int(np.prod(self._plane)) * self._coils(key)
-            self._blocks[key], self._frames[path] = Block(path, 0, size), []
+            self._extents[key], self._frames[path] = Extent(path, 0, size), []
             with open(template, "wb") as file:
                 file.truncate(size * count)
             return
@@ -111,7 +111,7 @@ class Output:
                 shape = (*(n for n in self._loop if n > 1), *coils, *self._plane)
                 offset = file.create_dataset(key, shape, dtype, dcpl=creation).id.get_offset()
                 size = dtype.itemsize * int(np.prod(shape))
-                self._blocks[key] = Block(path, offset, size // count)
+                self._extents[key] = Extent(path, offset, size // count)
                 taken.append((offset, offset + size))
         with open(template, "rb") as file:  # what is not of a slice
             bounds = [0, *(bound for pair in sorted(taken) for bound in pair), template.stat().st_size]
@@ -129,9 +129,14 @@ class Output:
     @property
     def is_finished(self):
         """Whether every file has its own name, and is as it must be between the slices."""
-        headers = () if self.is_hdf5 else (path.with_suffix(".hdr") for path in self.files)
-        return not (self._damage() or any(_partial(path).exists() for path in self.files)) \
-            and all(path.exists() for path in headers)
+        headers = all(path.exists() and path.read_bytes() == text for path, text in self._headers())
+        return headers and not self._damage() and not any(_partial(path).exists() for path in self.files)
+
+    def _headers(self):
+        """(file, content) of what stands beside the samples of BART's files."""
+        for key, path in () if self.is_hdf5 else self._paths.items():
+            text = io.header_text((*self.shape[:io.COIL], self._coils(key), *self._loop))
+            yield path.with_suffix(".hdr"), text.encode()
 
     def reopen(self):
         """To be called before slices are written: the partial name again, and no damage between the slices."""
@@ -145,10 +150,10 @@ class Output:
 
     def _place(self, key, number):
         """(descriptor, offset, bytes) of a slice."""
-        block = self._blocks[key]
+        extent = self._extents[key]
         if not self.is_hdf5:  # column-major, the loop as well
             number = np.ravel_multi_index(np.unravel_index(number, self._loop), self._loop, order="F")
-        return self._descriptors[block.path], block.offset + int(number) * block.bytes, block.bytes
+        return self._descriptors[extent.path], extent.offset + int(number) * extent.bytes, extent.bytes
 
     def digests(self, number):
         """{name: SHA-256 of the bytes of a slice} as they are in the file."""
@@ -180,15 +185,13 @@ class Output:
     def finish(self):
         """Every file under its own name."""
         with io.naming(self.name):
-            for key, path in self._paths.items():
-                if not self.is_hdf5:
-                    header = path.with_suffix(".hdr")
-                    text = io.header_text((*self.shape[:io.COIL], self._coils(key), *self._loop))
-                    with open(_partial(header), "w", encoding="utf-8") as file:
-                        file.write(text)
-                        file.flush()
-                        os.fsync(file.fileno())
-                    os.replace(_partial(header), header)
+            for path, content in self._headers():
+                with open(_partial(path), "wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(_partial(path), path)
+            for path in self.files:
                 if _partial(path).exists():
                     os.fsync(self._descriptors[path])
                     os.replace(_partial(path), path)

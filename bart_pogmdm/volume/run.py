@@ -70,7 +70,7 @@ def recon_volume(source, out, *, mask=None, method=None, samples=None, prior=Non
     with Manifest(output.manifest, header, restart) as manifest, output:
         output.prepare(anew=manifest.is_new)
         manifest.begin()
-        missing = [number for number in range(len(volume.places)) if not _is_done(number, manifest, volume, output)]
+        missing = {number for number in range(len(volume.places)) if not _is_done(number, manifest, volume, output)}
         done, report = len(volume.places) - len(missing), callback or (lambda done, count: None)
         report(done, len(volume.places))
         if missing or not output.is_finished:

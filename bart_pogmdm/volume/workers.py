@@ -112,8 +112,9 @@ def run(job, blocks, environments):
                     stillborn += not worker.is_ready
                     if stillborn == ATTEMPTS:
                         raise RefusalError(f"workers: {ATTEMPTS} processes ended before they were ready") from None
-                    if attempt < ATTEMPTS:
-                        lost.append((block, attempt + worker.is_ready))
+                    attempt += worker.is_ready
+                    if attempt <= ATTEMPTS:
+                        lost.append((block, attempt))
                     else:
                         yield [Slice(task.number, error=f"{ATTEMPTS} processes that reconstructed it were killed"
                                                         " (not enough memory?)") for task in block]
