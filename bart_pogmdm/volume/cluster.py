@@ -62,7 +62,8 @@ def _client(address, jobs):
     if address == "local":
         jobs = jobs or NUM_THREADS
         threads = {"distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": max(1, NUM_THREADS // jobs)}
-        with dask.config.set(threads), LocalCluster(jobs, threads_per_worker=1, dashboard_address=None) as cluster, \
+        with dask.config.set(threads), \
+                LocalCluster(jobs, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster, \
                 Client(cluster) as client:
             yield client
         return
