@@ -107,8 +107,9 @@ def run(job, blocks, environments):
                     outcome = worker.connection.recv()
                 except (EOFError, OSError):  # it was killed
                     worker.end()
-                    workers[workers.index(worker)] = Worker(job, worker.environment)
-                    idle.append(workers[-1])
+                    fresh = Worker(job, worker.environment)
+                    workers[workers.index(worker)] = fresh
+                    idle.append(fresh)
                     stillborn += not worker.is_ready
                     if stillborn == ATTEMPTS:
                         raise RefusalError(f"workers: {ATTEMPTS} processes ended before they were ready") from None
