@@ -75,31 +75,32 @@ def lines(manifest):
 
 
 def attack(folder, out, words, victim, rng):
-    """Run the command and kill someone at a random moment.  Returns what happened, in words."""
+    """Run the command and kill someone at a random moment.  Returns what happened, and whether all is done."""
     manifest = folder / f"{out}.manifest"
     before = max(0, len(lines(manifest)) - 1)
-    process, delay = command(folder, out, *words), rng.uniform(0.5, 12)
+    process, delay = command(folder, out, *words), rng.uniform(0.5, 20)
     time.sleep(delay)
+    if victim == "worker":
+        while process.poll() is None and not workers(process.pid):
+            time.sleep(0.01)
     if process.poll() is not None:
-        return None
-    try:
-        if victim == "worker":
-            os.kill(rng.choice(workers(process.pid) or [process.pid]), signal.SIGKILL)
-        elif victim == "client":
-            process.kill()
-        else:
-            os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return None
-    if victim == "worker":  # the others must not notice; the next one is killed while they go on
-        time.sleep(rng.uniform(0, 3))
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    text = manifest.read_bytes() if manifest.exists() else b""
-    after = max(0, text.count(b"\n") - 1)
-    torn = ", last line torn" if text and not text.endswith(b"\n") else ""
-    return f"after {delay:4.1f} s, slices {before} -> {after}{torn}"
+        assert process.returncode == 0, process.communicate()[1]
+        return None, True
+    at = max(0, manifest.read_bytes().count(b"\n") - 1 if manifest.exists() else 0)
+    if victim == "worker":
+        os.kill(rng.choice(workers(process.pid)), signal.SIGKILL)
+    elif victim == "client":
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+    error = process.communicate(timeout=LONGEST)[1]
+    if victim != "worker":
+        assert process.returncode == -signal.SIGKILL, error
+    elif process.returncode:  # Dask does not replace a worker that has not started yet
+        assert process.returncode == 1 and error.startswith("ERROR: scheduler: the local cluster did not start"), error
+    torn = ", last line torn" if manifest.exists() and not manifest.read_bytes().endswith(b"\n") else ""
+    said = f": {error.strip()}" if process.returncode == 1 else torn
+    return f"after {delay:4.1f} s, slices {before} -> {at}{said}", process.returncode == 0
 
 
 def check(folder, out, wanted):
@@ -123,11 +124,12 @@ def campaign(folder, wanted, kills, seed):
     while done < kills:
         words = rng.choice([["--jobs", "2"], ["--scheduler", "local", "--jobs", "2"]])
         out = f"out{done}.h5"
-        for _ in range(rng.randint(1, 4)):
+        is_over = False
+        while not is_over and done < kills:
             victim = rng.choice(["worker", "client", "group"])
-            happened = attack(folder, out, words, victim, rng)
+            happened, is_over = attack(folder, out, words, victim, rng)
             if happened:
-                done += 1 + (victim == "worker")
+                done += 1
                 print(f"{done:3} {'dask ' if len(words) > 2 else 'local'} {victim:6} {happened}", flush=True)
         finish(folder, out, words)
         check(folder, out, wanted)

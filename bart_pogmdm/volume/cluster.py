@@ -62,9 +62,12 @@ def _client(address, jobs):
     if address == "local":
         jobs = jobs or NUM_THREADS
         threads = {"distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": max(1, NUM_THREADS // jobs)}
-        with dask.config.set(threads), \
-                LocalCluster(jobs, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster, \
-                Client(cluster) as client:
+        try:
+            with dask.config.set(threads):
+                cluster = LocalCluster(jobs, threads_per_worker=1, dashboard_address="127.0.0.1:0")
+        except RuntimeError as error:
+            raise ConnectionError(f"scheduler: the local cluster did not start ({error})") from None
+        with cluster, Client(cluster) as client:
             yield client
         return
     try:
