@@ -5,8 +5,8 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _PUBLIC = {"recon": "reconstruction", "Result": "reconstruction", "load_prior": "prior", "PoGMDM": "prior",
-           "bart": "bridge", "BartError": "bridge"}
-__all__ = ["BartError", "PoGMDM", "Result", "bart", "load_prior", "recon"]
+           "bart": "bridge", "BartError": "bridge", "recon_volume": "volume.run"}
+__all__ = ["BartError", "PoGMDM", "Result", "bart", "load_prior", "recon", "recon_volume"]
 
 
 def __getattr__(name):

@@ -13,6 +13,7 @@ import scipy.fft
 NUM_THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 if os.environ.get("OMP_NUM_THREADS", "").isdecimal():  # what BART's users set
     NUM_THREADS = max(1, min(NUM_THREADS, int(os.environ["OMP_NUM_THREADS"])))
+SHARES = 10  # of the work for the threads of the CPU; more keep more threads busy, and cost more to sum up
 CACHE_BYTES = 2 << 20  # images handled together: what a core's cache holds between an FFT and the next loop
 
 _in_pool = threading.local()
@@ -83,17 +84,18 @@ if hasattr(os, "register_at_fork"):
 def share(work, count, image):
     """[work(pieces), …]: the indices 0..count-1 shared among the threads, each share in pieces (slices).
 
-    A piece holds as many arrays like `image` as the cache takes.  The shares depend on nothing but
-    `count` and the machine, so sums over them are reproducible.  A GPU gets one share, of one piece if that fits.
+    A piece holds as many arrays like `image` as the cache takes.  The shares depend on nothing but `count`, so sums
+    over them are the same whatever the number of threads.  A GPU gets one share, of one piece if that fits.
     """
     if array_module(image) is not np:
         return _share_on_device(work, count, image)
     step = max(1, CACHE_BYTES // image.nbytes)
-    threads = 1 if hasattr(_in_pool, "flag") else min(NUM_THREADS, count)
-    bounds = [count * i // threads for i in range(threads + 1)]
+    number = min(SHARES, count)
+    bounds = [count * i // number for i in range(number + 1)]
     shares = [[slice(i, min(i + step, stop)) for i in range(start, stop, step)]
               for start, stop in pairwise(bounds)]
-    return list(_pool().map(work, shares)) if threads > 1 else [work(shares[0])]
+    alone = NUM_THREADS == 1 or number == 1 or hasattr(_in_pool, "flag")
+    return list((map if alone else _pool().map)(work, shares))
 
 
 _device_pieces = {}  # (count, size of an image) -> as many pieces as the device's memory has asked for so far

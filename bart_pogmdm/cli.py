@@ -43,7 +43,8 @@ OPTIONS = (
 )
 POSITIONAL = ("<kspace>", "<output>", "[<sensitivities>]", "[<std>]")
 COMMANDS = {"install": "install", "uninstall": "install", "doctor": "install",  # each a function of its module
-            "train": "train.command", "show": "evaluate.show", "compare": "evaluate.compare", "view": "evaluate.view"}
+            "volume": "volume.command", "train": "train.command", "show": "evaluate.show",
+            "compare": "evaluate.compare", "view": "evaluate.view"}
 TYPES = {"d": int, "f": float, "<file>": str, "<string>": str, "d:d": str}
 INTERFACE = {"d": "OPT_INT", "f": "OPT_FLOAT", "<file>": "OPT_INFILE", "<string>": "OPT_STRING", "d:d": "OPT_VEC2",
              None: "OPT_SET", "--keep": "OPT_OUTFILE"}

@@ -1,5 +1,6 @@
 """BART's array files (cfl, ra) and its dimensions; every output appears whole or not at all."""
 
+import contextlib
 import os
 import re
 import tempfile
@@ -72,16 +73,22 @@ def dims_of(text, name):
 
 def samples_of(file, shape, name):
     """complex64 samples in column-major order from where an open file stands; it must hold exactly these."""
+    _check_size(file, shape, name)
+    samples = np.fromfile(file, dtype="<c8")
+    return samples.astype(np.complex64, copy=False).reshape(shape, order="F")
+
+
+def _check_size(file, shape, name):
+    """ValueError unless the file ends with samples of a shape that begin where it stands."""
     offset = file.tell()
     expected, size = offset + 8 * int(np.prod(shape, dtype=object)), os.fstat(file.fileno()).st_size
     if size != expected:
         sizes = " x ".join(str(n) for n in np.trim_zeros(np.array(shape) - 1, "b") + 1) or "1"
         raise ValueError(f"{name}: expected {expected} bytes for {sizes} complex samples, got {size}")
-    samples = np.fromfile(file, dtype="<c8")
-    return samples.astype(np.complex64, copy=False).reshape(shape, order="F")
 
 
-def _read_ra(path):
+def _read_ra_dims(path):
+    """(sizes, offset of the samples) of an .ra file."""
     with _open(path) as file:
         head = file.read(48)
         if len(head) != 48 or head[:8] != RA_MAGIC.to_bytes(8, "little"):
@@ -95,7 +102,24 @@ def _read_ra(path):
         sizes = file.read(8 * ndims)
         if len(sizes) != 8 * ndims or not (dims := np.frombuffer(sizes, "<u8")).all():
             raise ValueError(f"{path}: the ra header is truncated or holds a zero size")
-        return samples_of(file, pad_dims(dims, str(path)), path)
+        return pad_dims(dims, str(path)), file.tell()
+
+
+def locate(name):
+    """(file, shape, offset) of the samples of a cfl/hdr pair or an .ra file: column-major "<c8" to its end.
+
+    Raises FileNotFoundError, or ValueError for a damaged file.
+    """
+    path, is_ra = _split(name)
+    if is_ra:
+        shape, offset = _read_ra_dims(path)
+    else:
+        header, path = files(name)
+        shape, offset = _read_dims(header), 0
+    with _open(path) as file:
+        file.seek(offset)
+        _check_size(file, shape, path)
+    return path, shape, offset
 
 
 def read(name):
@@ -104,13 +128,10 @@ def read(name):
     Returns complex64 with 16 dimensions in BART's order, column-major in memory.
     Raises FileNotFoundError, or ValueError for a damaged file.
     """
-    path, is_ra = _split(name)
-    if is_ra:
-        return _read_ra(path)
-    header, data = files(name)
-    shape = _read_dims(header)
-    with _open(data) as file:
-        return samples_of(file, shape, data)
+    path, shape, offset = locate(name)
+    with _open(path) as file:
+        file.seek(offset)
+        return samples_of(file, shape, path)
 
 
 def _write_one(path, fill, *arguments):
@@ -128,13 +149,20 @@ def _write_one(path, fill, *arguments):
     return temporary
 
 
+@contextlib.contextmanager
+def naming(name):
+    """What goes wrong in writing becomes an OSError that names the output."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, f"{name}: cannot write ({error.strerror or error})") from None
+
+
 def replace(path, fill):
     """Write `path` by `fill(file)`, whole or not at all.  Raises OSError where that is not possible."""
     path = Path(path)
-    try:
+    with naming(path):
         os.replace(_write_one(path, fill), path)
-    except OSError as error:
-        raise OSError(error.errno, f"{path}: cannot write ({error.strerror or error})") from None
 
 
 def _write_chunks(file, chunks):

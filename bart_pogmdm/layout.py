@@ -12,6 +12,8 @@ import numpy as np
 from .backend import array_module
 from .io import COIL, DIMS
 
+BEYOND = COIL + 1  # the first of the dimensions that are looped over
+
 
 def slices(array):
     """A view (…, coil, y, x) of kspace, sens or an image; the leading axes are the loop."""

@@ -26,6 +26,7 @@ def of_samples(samples, radius):
     outer = acquired & (radius >= xp.quantile(radius[acquired], 1 - OUTER_PART))
     samples = samples[(samples != 0).any(1)][:, outer]
     seen = samples[:, ::2]
-    weakest = xp.linalg.eigh(seen @ seen.conj().T)[1][:, :max(1, len(samples) // 4)]
+    covariance = xp.einsum("in,jn->ij", seen, seen.conj())  # not by BLAS, whose rounding depends on its threads
+    weakest = xp.linalg.eigh(covariance)[1][:, :max(1, len(samples) // 4)]
     unseen = samples[:, 1::2] if samples.shape[1] > 1 else samples
-    return float(xp.median(xp.abs(weakest.conj().T @ unseen))) / RAYLEIGH_MEDIAN
+    return float(xp.median(xp.abs(xp.einsum("ji,jn->in", weakest.conj(), unseen)))) / RAYLEIGH_MEDIAN

@@ -2,7 +2,7 @@
 
 import numbers
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 import numpy as np
@@ -22,6 +22,7 @@ BRIGHTEST = 0.999  # quantile of the magnitude that fixes the scale,
 MOST_PEAK = 8      # at most so many times less than the maximum
 BRIGHTNESS = 1.2   # ... by what it is for the prior
 START_CG = 10      # of the start value that is missing: the image for known sensitivities, or these for a known image
+MAPS_MISFIT = "maps: 2 goes with method map, unknown sens and normalize only"
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +31,8 @@ class Result:
 
     image: complex, in data units, the posterior mean where a method samples; sens: coil sensitivities with
     image * sens = coil images; std: pixel-wise standard deviation of |image|, None for methods without one;
-    samples: with keep_samples (samples, y, x), or in BART's order along BATCH; info: what was done.
+    samples: with keep_samples (samples, y, x), or in BART's order along BATCH; info: what was done;
+    coefficients: of the sensitivities of the last slice, for `neighbour`.
     """
 
     image: np.ndarray
@@ -38,6 +40,7 @@ class Result:
     std: np.ndarray | None
     info: dict
     samples: np.ndarray | None = None
+    coefficients: np.ndarray | None = field(default=None, repr=False)
 
     def plot(self):
         """A matplotlib Figure of image, sensitivities and standard deviation (`evaluate.view`); notebooks show it."""
@@ -58,8 +61,8 @@ class Step:
 
 
 def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None, prior=None, iterations=40,
-          noise_std=None, sens=None, start=None, maps=1, normalize=True, keep_samples=False, seed=0, device=None,
-          callback=None):
+          noise_std=None, sens=None, start=None, neighbour=None, maps=1, normalize=True, keep_samples=False, seed=0,
+          first=0, device=None, callback=None):
     """Reconstruct image and coil sensitivities jointly from undersampled multi-coil k-space.
 
     p(x, c | z) ∝ p(x) p(c) prod_j N(z_j; M F (c_j x), noise_std^2) with the prior PoGMDM on the image and
@@ -83,11 +86,13 @@ def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None,
     noise_std: of the data per real and imaginary part; None: estimated.
     sens: known sensitivities, of the shape of the result's; None: estimated.
     start: an image to start from, in the shape and scale of the result.
+    neighbour: the `coefficients` of the Result of a similar slice: where the sensitivities start from, to save time.
     maps: 2 for an object larger than the field of view, so that it folds over: another image with its own
         sensitivities for what lies behind the first, and the result for both together; "map" only.
     normalize: report the image times the RSS of the sensitivities, and these with RSS 1.
     keep_samples: return the samples, too; they need their own memory.
     seed: each chain or sample of each slice draws from its own child of it.
+    first: number of the first slice, where k-space is a part of a larger array: the draws are those of the whole.
     device: "cpu", "gpu", "auto" (a GPU if there is one); None: where k-space is.  The result is where k-space is.
     callback: called with a `Step` after each iteration; its arrays are the solver's own.
 
@@ -100,25 +105,19 @@ def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None,
     layout.check_kspace(kspace, is_cartesian=traj is None)
     xp, dtype = array_module(kspace), complex_dtype(kspace.dtype)
     if (there := choose(device, kspace)) is not xp:
-        kspace, mask, traj, sens, start = (array if array is None else move(array, there)
-                                           for array in (kspace, mask, traj, sens, start))
+        kspace, mask, traj, sens, start, neighbour = (
+            array if array is None else move(array, there) for array in (kspace, mask, traj, sens, start, neighbour))
         result = recon(kspace, mask, traj=traj, dims=dims, method=method, samples=samples, prior=prior,
-                       iterations=iterations, noise_std=noise_std, sens=sens, start=start, maps=maps,
-                       normalize=normalize, keep_samples=keep_samples, seed=seed, callback=callback)
-        names = ("image", "sens", "std", "samples")
+                       iterations=iterations, noise_std=noise_std, sens=sens, start=start,
+                       neighbour=neighbour, maps=maps, normalize=normalize, keep_samples=keep_samples, seed=seed,
+                       first=first, callback=callback)
+        names = ("image", "sens", "std", "samples", "coefficients")
         return replace(result, **{name: move(getattr(result, name), xp) for name in names})
-    method, samples = _method(method, samples)
-    prior = prior if hasattr(prior, "score") else load_prior(prior)
-    if not (isinstance(iterations, (int, np.integer)) and iterations >= 1):
-        raise ValueError(f"iterations: expected a positive integer, got {iterations!r}")
-    if noise_std is not None and not (isinstance(noise_std, numbers.Real) and 0 <= noise_std < np.inf):
-        raise ValueError(f"noise_std: expected a number >= 0, got {noise_std!r}")
-    if not (isinstance(seed, (int, np.integer)) and seed >= 0):
-        raise ValueError(f"seed: expected an integer >= 0, got {seed!r}")
-    if maps not in (1, 2):
-        raise ValueError(f"maps: expected 1 or 2, got {maps!r}")
-    if maps == 2 and (method.name != "map" or sens is not None or not normalize):
-        raise ValueError("maps: 2 goes with method map, unknown sens and normalize only")
+    method, samples, prior = check_options(method, samples, prior, iterations, noise_std, maps, normalize, seed, first)
+    if maps == 2 and sens is not None:
+        raise ValueError(MAPS_MISFIT)
+    if neighbour is not None and not (sens is None and start is None):
+        raise ValueError("neighbour: goes with unknown sens and no start")
     scans, coil_shape = _scans(kspace, mask, traj, dims)
     known_sens = None if sens is None else layout.slices(_like(sens, coil_shape, dtype, xp, "sens"))
     if sens is not None and not bool((known_sens != 0).any()):
@@ -135,16 +134,20 @@ def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None,
     loop, found = all_sens.shape[:-3], {}
     total, counter = method.steps(iterations, samples) * int(np.prod(loop)), count(1)
 
+    coefficients = None
+
     def report(state):
+        nonlocal coefficients
+        coefficients = state.coefficients
         if callback:
             callback(Step(next(counter), total, state.sigma, float(state.residual_std), state.image, state.sens))
 
-    for number, index in enumerate(np.ndindex(loop)):
+    for number, index in enumerate(np.ndindex(loop), int(first)):
         try:
             images[index][0], all_sens[index][...], std, facts = _recon_slice(
                 scans(index), prior, method, iterations, samples, maps, (int(seed), number), noise_std,
                 None if known_sens is None else known_sens[index],
-                None if starts is None else starts[index][0], normalize,
+                None if starts is None else starts[index][0], neighbour, normalize,
                 None if kept is None else [layout.slices(sample)[index][0] for sample in kept], report)
         except ValueError as error:
             position = ", ".join(str(i) for i, n in zip(index, loop) if n > 1)
@@ -157,7 +160,28 @@ def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None,
             **{key: np.squeeze(values)[()] for key, values in found.items()},
             "seconds": time.perf_counter() - began, "prior": prior.name, "prior_hash": prior.digest, "seed": int(seed),
             "memory": _memory(all_sens.shape[-3:], dtype)}
-    return Result(image_out, sens_out, std_out, info, _along_batch(kept))
+    return Result(image_out, sens_out, std_out, info, _along_batch(kept), coefficients)
+
+
+def check_options(method, samples, prior, iterations, noise_std, maps, normalize, seed, first=0):
+    """The method object, its number of samples (None: it draws none), and the prior, of arguments of `recon`.
+
+    ValueError or TypeError that names the one that is wrong.
+    """
+    method, samples = _method(method, samples)
+    prior = prior if hasattr(prior, "score") else load_prior(prior)
+    if not (isinstance(iterations, (int, np.integer)) and iterations >= 1):
+        raise ValueError(f"iterations: expected a positive integer, got {iterations!r}")
+    if noise_std is not None and not (isinstance(noise_std, numbers.Real) and 0 <= noise_std < np.inf):
+        raise ValueError(f"noise_std: expected a number >= 0, got {noise_std!r}")
+    for name, number in (("seed", seed), ("first", first)):
+        if not (isinstance(number, (int, np.integer)) and number >= 0):
+            raise ValueError(f"{name}: expected an integer >= 0, got {number!r}")
+    if maps not in (1, 2):
+        raise ValueError(f"maps: expected 1 or 2, got {maps!r}")
+    if maps == 2 and (method.name != "map" or not normalize):
+        raise ValueError(MAPS_MISFIT)
+    return method, samples, prior
 
 
 def _scans(kspace, mask, traj, dims):
@@ -239,8 +263,8 @@ def _like(array, shape, dtype, xp, name):
     return array.astype(dtype)
 
 
-def _recon_slice(scan, prior, method, iterations, samples, maps, seed, noise_std, sens, start, normalize, kept,
-                 report):
+def _recon_slice(scan, prior, method, iterations, samples, maps, seed, noise_std, sens, start, neighbour, normalize,
+                 kept, report):
     """Image (ny, nx), sens (J, ny, nx), std (None without samples) and facts of one slice; the samples go to `kept`."""
     noise_std = float(scan.noise_std() if noise_std is None else noise_std)
     given_rss = None if sens is None else rss(sens)
@@ -248,7 +272,7 @@ def _recon_slice(scan, prior, method, iterations, samples, maps, seed, noise_std
     data = _data(scan, noise_std, sens)
     scale = _brightest(rss(data.sampling.adjoint(data.samples.copy())))
     data = data.in_units(scale)
-    start = _starting_point(data, unit_sens, None if start is None else start / scale)
+    start = _starting_point(data, unit_sens, None if start is None else start / scale, neighbour)
     unit = _brightest(start.image * rss(start.sens)) / BRIGHTNESS
     data, start, scale = data.in_units(unit), replace(start, image=start.image / unit), scale * unit
     if maps == 2:
@@ -328,7 +352,7 @@ def _checked(samples, where=""):
         raise ValueError(f"kspace: all samples are zero{where}")
     if not bool((samples.imag != 0).any()):
         raise ValueError("kspace: expected complex samples, got real ones (all imaginary parts are zero)")
-    return samples.astype(complex_dtype(samples.dtype))
+    return samples.astype(complex_dtype(samples.dtype), order="C")  # so that sums have one order
 
 
 def _data(scan, noise_std, sens):
@@ -337,8 +361,8 @@ def _data(scan, noise_std, sens):
     return Data(sampling, samples, noise_std, SensFit.of(scan) if sens is None and len(samples) > 1 else None)
 
 
-def _starting_point(data, sens, image):
-    """The State to start from, with the given image and sensitivities if there are any."""
+def _starting_point(data, sens, image, neighbour):
+    """The State to start from, with the given image, sensitivities, or a neighbour's coefficients if there are any."""
     xp = array_module(data.samples)
     if data.fit is None:
         sens = xp.ones((len(data.samples), *data.sampling.shape), data.samples.dtype) if sens is None else sens
@@ -351,7 +375,7 @@ def _starting_point(data, sens, image):
                                         model.adjoint(data.samples), iterations=START_CG)
         return State(image, sens, None)
     if image is None:
-        low, coefficients = data.fit.start()
+        low, coefficients = data.fit.start(neighbour)
         image = resample(low, data.sampling.shape)
     else:
         nothing = xp.zeros((len(data.samples), *data.fit.low.weight.shape), data.samples.dtype)

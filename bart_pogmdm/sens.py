@@ -10,8 +10,8 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from .backend import array_module, at_least, complex_normal, dst1, kernels, real_dtype, share
-from .operators import Sampling, resample
+from .backend import array_module, at_least, complex_normal, dst1, inner, kernels, real_dtype, share
+from .operators import CoilModel, Sampling, resample
 from .solvers import conjugate_gradients
 
 SOBOLEV_A = 0.02   # weight (1 + a |k|^2)^-b as in nlinv, but with k in cycles per field of view (nlinv: per sample),
@@ -23,6 +23,9 @@ BOX_CYCLES = 48    # or this one, in cycles per field of view, whichever is lowe
 
 NEWTON_STEPS = 10  # of the start value; the regularisation is halved after each
 NEWTON_CG = 10
+NEIGHBOUR_STEPS = 3  # ... of it that are left where there is another slice's to begin with
+NEIGHBOUR_CG = 10    # ... and of its image,
+NEIGHBOUR_DAMPING = 1e-3  # of which this part of the largest eigenvalue is left out
 
 
 def _size(shape):
@@ -155,19 +158,27 @@ class SensFit:
         image, coefficients = vector[:pixels], vector[pixels:]
         return image.reshape(self.sampling.shape), coefficients.reshape(-1, *self.low.weight.shape)
 
-    def start(self):
+    def start(self, neighbour=None):
         """Image and coefficients from a first joint inversion at low resolution: nlinv itself.
 
-        Iteratively regularised Gauss-Newton steps on z = M F (x E W chat) from x = 1, chat = 0.
+        Iteratively regularised Gauss-Newton steps on z = M F (x E W chat) from x = 1, chat = 0, or from a neighbour's
+        chat and the image that goes with it.
         Returns (image (gy, gx), coefficients) with maps of mean RSS 1 where the image is bright.
         """
         xp, coils, grid = array_module(self.samples), len(self.samples), self.sampling.shape
-        norm = float(xp.linalg.norm(self.samples)) / 100
+        norm = float(inner(self.samples, self.samples)) ** 0.5 / 100
         samples = self.samples / norm
         origin = self._pack(xp.ones(grid, self.samples.dtype),
                             xp.zeros((coils, *self.low.weight.shape), self.samples.dtype))
-        estimate = origin
-        for i in range(NEWTON_STEPS):
+        estimate, first = origin, 0
+        if neighbour is not None:
+            if neighbour.shape != (coils, *self.low.weight.shape):
+                raise ValueError("neighbour: expected coefficients of as many coils and an image of the same size")
+            model = CoilModel(self.sampling, self.low.forward(neighbour))
+            image = conjugate_gradients(lambda image: model.normal(image) + NEIGHBOUR_DAMPING * image,
+                                        model.adjoint(samples), iterations=NEIGHBOUR_CG)
+            estimate, first = self._pack(image, neighbour), NEWTON_STEPS - NEIGHBOUR_STEPS
+        for i in range(first, NEWTON_STEPS):
             estimate = estimate + self._newton_step(estimate, origin, samples, 0.5**i)
         image, coefficients = self._unpack(estimate)
         energy = xp.abs(image) ** 2

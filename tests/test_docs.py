@@ -98,7 +98,8 @@ def commands(bart, tmp_path):
         (folder / name).write_text(f"#!/bin/sh\n{text}")
         (folder / name).chmod(0o755)
     environment = {key: value for key, value in os.environ.items() if not key.endswith("TOOLBOX_PATH")}
-    return environment | {"PATH": f"{folder}{os.pathsep}{environment['PATH']}"}
+    return environment | {"PYTHONPATH": str(ROOT), "PATH": os.pathsep.join(
+        [str(folder), os.path.dirname(sys.executable), environment["PATH"]])}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -110,6 +111,8 @@ def test_code_runs(commands, tmp_path, monkeypatch, page):
     pytest.importorskip("matplotlib")
     if page == "train.md":
         pytest.importorskip("torch")
+    if page == "volumes.md":
+        pytest.importorskip("distributed")
     if page == "compare.md":
         pytest.importorskip("skimage")
     monkeypatch.chdir(tmp_path)

@@ -53,6 +53,30 @@ def test_fastmri(tmp_path, rng):
     np.testing.assert_array_equal(formats.load(tmp_path / "single.h5")[0].ravel("F"), found[:, :, :, :1].ravel("F"))
 
 
+def test_a_slice_is_that_of_the_whole(tmp_path, rng):
+    """Of every kind of file; a compressed array has been unpacked, and a stored one has the right checksum."""
+    volume = random_complex(rng, (12, 10, 1, 3, *6 * (1,), 2, 1, 1, 2), np.complex64)
+    np.savez(tmp_path / "stored.npz", note=np.ones(5), kspace=volume)
+    np.savez_compressed(tmp_path / "packed.npz", kspace=np.asfortranarray(volume))
+    np.save(tmp_path / "array.npy", volume.astype(">c16"))
+    io.write({tmp_path / "bart": volume, tmp_path / "bart.ra": volume})
+    with h5py.File(tmp_path / "fastmri.h5", "w") as file:
+        file["kspace"] = np.moveaxis(volume[:, :, 0, :, 0, 0, 0, 0, 0, 0, 1, 0, 0], (3, 2), (0, 1))
+    write_raw(tmp_path / "raw.h5", np.moveaxis(volume[:, :, 0, :, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], -1, 0), slices=2)
+    for name in ("stored.npz", "packed.npz", "array.npy", "bart", "bart.ra", "fastmri.h5", "raw.h5"):
+        source, (whole, _) = formats.source(tmp_path / name), formats.load(tmp_path / name)
+        assert source.shape == whole.shape
+        for place in np.ndindex(whole.shape[4:]):
+            np.testing.assert_array_equal(source.slice(place), whole[(..., *place)])
+        if name not in ("raw.h5", "fastmri.h5"):
+            np.testing.assert_array_equal(whole.reshape(volume.shape), volume)
+    content = bytearray((tmp_path / "stored.npz").read_bytes())
+    content[-1000] ^= 1
+    (tmp_path / "stored.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"stored.npz: not a readable npz file"):
+        formats.source(tmp_path / "stored.npz")
+
+
 def write_raw(path, kspace, *, rows=None, oversampling=2, noise=None, averages=1, slices=1, encoding="cartesian",
               missing=0, flag=None):
     """k-space (J, ny, nx) as raw data, line by line, the readout oversampled."""

@@ -249,6 +249,9 @@ def bad(change):
     ({"start": np.full((20, 20), np.nan)}, "start: expected finite"),
     ({"start": np.zeros((20, 20), complex)}, "start: all values are zero"),
     ({"prior": "nowhere.npz"}, "prior nowhere.npz: no such file"),
+    ({"first": -1}, "first: expected an integer >= 0, got -1"),
+    ({"neighbour": np.ones((2, 3, 3), complex)}, "neighbour: expected coefficients of as many coils"),
+    ({"neighbour": np.ones((2, 3, 3), complex), "start": np.ones((20, 20), complex)}, "neighbour: goes with"),
 ])
 def test_bad_arguments_are_named(arguments, message):
     call = {"kspace": bad(lambda k: k.__setitem__((slice(None), 0, 0), 0)), "iterations": 1, **arguments}

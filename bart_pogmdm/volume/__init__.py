@@ -1,0 +1,1 @@
+"""Volumes: many slices on many processes or machines, and nothing lost."""

@@ -1,0 +1,217 @@
+"""kill -9 at random moments: does a volume come out as if nothing had happened?
+
+usage: kills.py DATA [KILLS] [SEED]    DATA: complex_t2_images.npz, or another npz of complex `images`.
+
+A volume of 12 slices through 8 simulated coils is reconstructed by two processes, and by two workers of Dask.  Again
+and again one of them, the client, or the whole process group is killed, and the same command run again; at the end the
+bytes are compared with those of one process left alone.  Then (as root) scheduler, workers and client live in network
+namespaces of their own, and the scheduler is restarted in between.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from bart_pogmdm import recon_volume
+from bart_pogmdm.evaluate import masks, simulate
+
+SLICES, COILS, NOISE, ITERATIONS = 12, 8, 0.005, 6
+MASK = "cartesian4"
+SIZE = 128  # of the central part of an image that is used
+LONGEST = 600  # seconds until a run counts as hanging
+
+
+def make_volume(images, path):
+    """fastMRI's HDF5 of undersampled k-space: the images, then the same ones mirrored."""
+    pictures = [image[::1 if number < len(images) else -1]
+                for number, image in zip(range(SLICES), [*images, *images])]
+    with h5py.File(path, "w") as file:
+        file["mask"] = mask = masks.named(MASK, (SIZE, SIZE), 0)[0]
+        file["kspace"] = np.stack([simulate.kspace(centre(image / abs(image).max()), COILS, NOISE, number) * mask
+                                   for number, image in enumerate(pictures)])
+
+
+def centre(image):
+    first = [(n - SIZE) // 2 for n in image.shape]
+    return image[first[0]:first[0] + SIZE, first[1]:first[1] + SIZE]
+
+
+def command(folder, out, *words, prefix=()):
+    return subprocess.Popen([*prefix, sys.executable, "-m", "bart_pogmdm", "volume", f"-i{ITERATIONS}", "volume.h5",
+                             out, *words], cwd=folder, start_new_session=True, stderr=subprocess.PIPE, text=True)
+
+
+def descendants(process):
+    """All processes below one."""
+    found = []
+    for task in Path(f"/proc/{process}/task").glob("*/children"):
+        for child in map(int, task.read_text().split()):
+            found += [child, *descendants(child)]
+    return found
+
+
+def workers(process):
+    """Those below the client that reconstruct: ours, or Dask's (below their nannies)."""
+    def words(number):
+        try:
+            return Path(f"/proc/{number}/cmdline").read_text()
+        except OSError:
+            return ""
+    return [number for number in descendants(process)
+            if "volume.workers" in words(number) or "spawn_main" in words(number)]
+
+
+def lines(manifest):
+    return [json.loads(line) for line in manifest.read_text().splitlines()] if manifest.exists() else []
+
+
+def attack(folder, out, words, victim, rng):
+    """Run the command and kill someone at a random moment.  Returns what happened, and whether all is done."""
+    manifest = folder / f"{out}.manifest"
+    before = max(0, len(lines(manifest)) - 1)
+    process, delay = command(folder, out, *words), rng.uniform(0.5, 20)
+    time.sleep(delay)
+    if victim == "worker":
+        while process.poll() is None and not workers(process.pid):
+            time.sleep(0.01)
+    if process.poll() is not None:
+        assert process.returncode == 0, process.communicate()[1]
+        return None, True
+    at = max(0, manifest.read_bytes().count(b"\n") - 1 if manifest.exists() else 0)
+    if victim == "worker":
+        os.kill(rng.choice(workers(process.pid)), signal.SIGKILL)
+    elif victim == "client":
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+    error = process.communicate(timeout=LONGEST)[1]
+    if victim != "worker":
+        assert process.returncode == -signal.SIGKILL, error
+    elif process.returncode:  # Dask does not replace a worker that has not started yet
+        assert process.returncode == 1 and error.startswith("ERROR: scheduler: the local cluster did not start"), error
+    torn = ", last line torn" if manifest.exists() and not manifest.read_bytes().endswith(b"\n") else ""
+    said = f": {error.strip()}" if process.returncode == 1 else torn
+    return f"after {delay:4.1f} s, slices {before} -> {at}{said}", process.returncode == 0
+
+
+def check(folder, out, wanted):
+    """That everything is there, once, as it must be."""
+    records = [line["slice"] for line in lines(folder / f"{out}.manifest")[1:]]
+    assert sorted(records) == list(range(SLICES)), records
+    assert (folder / out).read_bytes() == wanted, "the bytes differ"
+    left = [path.name for path in folder.iterdir() if path.name.startswith((f"{out}.", f".{out}"))]
+    assert left == [f"{out}.manifest"], left
+
+
+def finish(folder, out, words, prefix=()):
+    process = command(folder, out, *words, prefix=prefix)
+    error = process.communicate(timeout=LONGEST)[1]
+    assert process.returncode == 0, error
+
+
+def campaign(folder, wanted, kills, seed):
+    rng, done = random.Random(seed), 0
+    print(f"seed {seed}")
+    while done < kills:
+        words = rng.choice([["--jobs", "2"], ["--scheduler", "local", "--jobs", "2"]])
+        out = f"out{done}.h5"
+        is_over = False
+        while not is_over and done < kills:
+            victim = rng.choice(["worker", "client", "group"])
+            happened, is_over = attack(folder, out, words, victim, rng)
+            if happened:
+                done += 1
+                print(f"{done:3} {'dask ' if len(words) > 2 else 'local'} {victim:6} {happened}", flush=True)
+        finish(folder, out, words)
+        check(folder, out, wanted)
+        print(f"    {out}: whole, once, and the same bytes", flush=True)
+    print(f"{done} kills")
+
+
+def namespaces(folder, wanted):
+    """Scheduler, two workers and the client at four addresses of a bridge."""
+    def ip(*words):
+        subprocess.run(["ip", *words], check=True)
+
+    names, started = [f"pogmdm{i}" for i in range(4)], []
+
+    def start(name, *words):
+        log = open(folder / f"{words[0].rpartition('_')[2]}.log", "a")  # noqa: SIM115
+        started.append(subprocess.Popen(["ip", "netns", "exec", name, sys.executable, "-m", *words], cwd=folder,
+                                        stdout=log, stderr=log))
+        return started[-1]
+
+    def scheduler():
+        return start(names[0], "distributed.cli.dask_scheduler", "--host", "10.77.0.1", "--port", "8786",
+                     "--no-dashboard")
+
+    def worker(number):
+        return start(names[number], "distributed.cli.dask_worker", "tcp://10.77.0.1:8786", "--host",
+                     f"10.77.0.{number + 1}", "--nworkers", "1", "--nthreads", "1", "--no-dashboard")
+
+    ip("link", "add", "pogmdm", "type", "bridge")
+    try:
+        ip("link", "set", "pogmdm", "up")
+        for number, name in enumerate(names):
+            ip("netns", "add", name)
+            ip("link", "add", f"{name}a", "type", "veth", "peer", "name", f"{name}b")
+            ip("link", "set", f"{name}a", "master", "pogmdm", "up")
+            ip("link", "set", f"{name}b", "netns", name)
+            ip("-n", name, "addr", "add", f"10.77.0.{number + 1}/24", "dev", f"{name}b")
+            ip("-n", name, "link", "set", f"{name}b", "up")
+            ip("-n", name, "link", "set", "lo", "up")
+        first = scheduler()
+        time.sleep(2)
+        worker(1), worker(2)
+        prefix, words = ["ip", "netns", "exec", names[3]], ["--scheduler", "tcp://10.77.0.1:8786"]
+        process, manifest = command(folder, "net.h5", *words, prefix=prefix), folder / "net.h5.manifest"
+        while len(lines(manifest)) < 4:
+            time.sleep(0.05)
+        first.kill()
+        first.wait()
+        second = scheduler()
+        error = process.communicate(timeout=LONGEST)[1]
+        print(f"    scheduler restarted after {len(lines(manifest)) - 1} slices: exit code {process.returncode},"
+              f" {error.strip()}")
+        assert process.returncode == 1 and error.startswith("ERROR: scheduler: ") and error.count("\n") == 1, error
+        for number in (1, 2):  # Dask's workers end with their scheduler
+            started[number].wait(timeout=60)
+            worker(number)
+        finish(folder, "net.h5", [*words, "--send"], prefix)
+        check(folder, "net.h5", wanted)
+        print("    the same command again: whole, once, and the same bytes")
+        assert second.poll() is None
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+        for name in names:
+            ip("netns", "del", name)
+        ip("link", "del", "pogmdm")
+
+
+def main(data, kills=20, seed=0):
+    with tempfile.TemporaryDirectory() as name, np.load(data) as file:
+        folder = Path(name)
+        make_volume(file["images"], folder / "volume.h5")
+        began = time.perf_counter()
+        recon_volume(folder / "volume.h5", folder / "wanted.h5", iterations=ITERATIONS, jobs=1)
+        print(f"{SLICES} slices of {COILS} x {SIZE} x {SIZE}, one process: {time.perf_counter() - began:.0f} s")
+        wanted = (folder / "wanted.h5").read_bytes()
+        campaign(folder, wanted, int(kills), int(seed))
+        if os.geteuid() == 0:
+            print("network namespaces")
+            namespaces(folder, wanted)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

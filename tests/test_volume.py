@@ -1,0 +1,478 @@
+"""A volume comes out the same however its slices are shared, and whatever is killed on the way."""
+
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from conftest import simulate
+
+from bart_pogmdm import cli, io, load_prior, recon, recon_volume
+from bart_pogmdm.io import to_bart
+from bart_pogmdm.methods import Gibbs
+from bart_pogmdm.volume import run, slices, workers
+from bart_pogmdm.volume.manifest import Manifest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHAPE, COILS, SLICES, ITERATIONS = (48, 40), 4, 5, 3
+
+
+def in_barts_order(stack):
+    """(slice, coil, y, x) with the slices along SLICE."""
+    return np.stack([to_bart(kspace) for kspace in stack], -1).reshape(*SHAPE, 1, COILS, *9 * (1,), len(stack))
+
+
+@pytest.fixture(scope="module")
+def stack():
+    """k-space (slice, coil, y, x)."""
+    return np.stack([simulate(SHAPE, COILS, seed=seed)[0] for seed in range(SLICES)])
+
+
+@pytest.fixture(scope="module")
+def expected(stack):
+    """What `recon` makes of the whole."""
+    return recon(in_barts_order(stack), iterations=ITERATIONS)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, stack):
+    """The working directory, with the volume `ksp`."""
+    io.write({tmp_path / "ksp": in_barts_order(stack)})
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """All work is done in this process: what the test is about is not how it is shared.  Gives the slices done."""
+    done = []
+
+    def results(job, blocks, *_):
+        for block in blocks:
+            done.extend(task.number for task in block)
+            yield slices.reconstruct(job, block)
+
+    monkeypatch.setattr(run, "_results", results)
+    return done
+
+
+def volume(out, **keywords):
+    return recon_volume("ksp", out, **{"iterations": ITERATIONS, **keywords})
+
+
+def command(*words, **keywords):
+    return subprocess.Popen([sys.executable, "-m", "bart_pogmdm", "volume", f"-i{ITERATIONS}", *map(str, words)],
+                            env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True, **keywords)
+
+
+def images(result):
+    """(slice, y, x) of what `recon` returns, and sens (slice, coil, y, x)."""
+    return (np.moveaxis(result.image.reshape(*SHAPE, -1), -1, 0),
+            result.sens.reshape(*SHAPE, COILS, -1).transpose(3, 2, 0, 1))
+
+
+def read(path):
+    with h5py.File(path) as file:
+        return {name: file[name][()] for name in file}
+
+
+def lines(path):
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]
+
+
+def test_slices_are_those_of_the_whole(folder, expected, here):
+    calls = []
+    report = volume("out.h5", callback=lambda *counts: calls.append(counts))
+    assert report == run.Report(SLICES, {}) and calls == [(n, SLICES) for n in range(SLICES + 1)]
+    found = read("out.h5")
+    assert list(found) == ["image", "sens"] and found["image"].dtype == np.complex64
+    for array, wanted in zip(found.values(), images(expected)):
+        np.testing.assert_array_equal(array, wanted)
+    volume("out")
+    for name, wanted in (("out", expected.image), ("out_sens", expected.sens)):
+        np.testing.assert_array_equal(io.read(name).reshape(wanted.shape), wanted)
+    header, *records = lines("out.h5.manifest")
+    assert header["source"] == "ksp" and [record["slice"] for record in records] == list(range(SLICES))
+    np.testing.assert_array_equal([record["scale"] for record in records], expected.info["scale"])
+    assert sorted(os.listdir()) == ["ksp.cfl", "ksp.hdr", "out.cfl", "out.cfl.manifest", "out.h5", "out.h5.manifest",
+                                    "out.hdr", "out_sens.cfl", "out_sens.hdr"]
+
+
+def test_samples_masks_and_two_loops(folder, stack, here):
+    """Draws count slices as `recon` does, cfl stores them column-major, and a mask may have several."""
+    kspace = stack[:4].reshape(2, 2, COILS, *SHAPE).transpose(3, 4, 2, 0, 1)
+    kspace = kspace.reshape(*SHAPE, 1, COILS, *6 * (1,), 2, 1, 1, 2)
+    mask = (kspace != 0).any(io.COIL, keepdims=True)
+    mask[::3] &= np.arange(2) == 0  # the slices differ
+    io.write({"ksp": kspace})
+    options = {"iterations": 2, "method": Gibbs(chains=1, burn_in=1, thin=1), "samples": 2, "seed": 3}
+    wanted = recon(kspace, mask, **options)
+    for out in ("out.h5", "out"):
+        volume(out, mask=mask, **options)
+    found = read("out.h5")
+    assert {name: array.shape for name, array in found.items()} == {
+        "image": (2, 2, *SHAPE), "sens": (2, 2, COILS, *SHAPE), "std": (2, 2, *SHAPE)}
+    for name in ("image", "std"):
+        array = io.read("out" if name == "image" else "out_std")
+        np.testing.assert_array_equal(array.reshape(getattr(wanted, name).shape), getattr(wanted, name))
+        array = getattr(wanted, name).reshape(*SHAPE, 2, 2).transpose(2, 3, 0, 1)
+        np.testing.assert_array_equal(found[name], array)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, stack):
+    """The bytes of a run that nothing happened to."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    io.write({folder / "ksp": in_barts_order(stack)})
+    recon_volume(folder / "ksp", folder / "out.h5", iterations=ITERATIONS, jobs=1)
+    return (folder / "out.h5").read_bytes()
+
+
+def test_the_bytes_do_not_depend_on_the_number_of_processes(folder, undisturbed, expected):
+    volume("out.h5", jobs=2)
+    assert Path("out.h5").read_bytes() == undisturbed
+    np.testing.assert_array_equal(read("out.h5")["image"], images(expected)[0])
+
+
+@pytest.mark.parametrize("send", [False, True])
+def test_nor_on_dask(folder, undisturbed, send):
+    pytest.importorskip("distributed")
+    volume("out.h5", scheduler="local", jobs=2, send=send)
+    assert Path("out.h5").read_bytes() == undisturbed
+
+
+def test_what_is_damaged_is_done_again(folder, undisturbed, here):
+    for place, again in ((len(undisturbed) - 1000, [4]), (None, []), (10, []), (900, [])):
+        volume("out.h5")
+        here.clear()
+        damaged = bytearray(undisturbed)
+        if place is not None:
+            damaged[place] ^= 1
+            Path("out.h5").write_bytes(damaged)
+        assert volume("out.h5").failed == {}
+        assert here == again and Path("out.h5").read_bytes() == undisturbed
+    Path("out.h5").write_bytes(undisturbed[:-500])
+    volume("out.h5")
+    assert here == list(range(SLICES)) and Path("out.h5").read_bytes() == undisturbed
+
+
+def test_cfl_is_finished_where_the_run_ended_between_its_files(folder, here):
+    volume("out")
+    whole = {name: Path(name).read_bytes() for name in ("out.cfl", "out_sens.cfl", "out.hdr", "out_sens.hdr")}
+    os.rename("out_sens.cfl", "out_sens.cfl.partial")
+    os.unlink("out_sens.hdr")
+    here.clear()
+    volume("out")
+    assert here == [] and {name: Path(name).read_bytes() for name in whole} == whole
+    assert not Path("out_sens.cfl.partial").exists()
+
+
+def test_warm_starts_do_not_depend_on_who_does_them(folder, stack, here, expected):
+    """Blocks are fixed by the numbers of slices: what is missing of one is what it would have been."""
+    volume("out.h5", warm_start=2)
+    whole, found = Path("out.h5").read_bytes(), read("out.h5")
+    assert here == list(range(SLICES))
+    wanted = images(expected)[0]
+    for number, (image, cold) in enumerate(zip(found["image"], wanted)):
+        assert np.array_equal(image, cold) == (number % 2 == 0)
+        assert np.linalg.norm(image - cold) < 0.1 * np.linalg.norm(cold)
+    first = recon(stack[2], iterations=ITERATIONS, first=2)
+    second = recon(stack[3], iterations=ITERATIONS, first=3, neighbour=first.coefficients)
+    np.testing.assert_array_equal(found["image"][3], second.image)
+    manifest = Path("out.h5.manifest").read_text().splitlines(keepends=True)
+    Path("out.h5.manifest").write_text("".join(line for line in manifest if not line.startswith('{"slice": 3')))
+    here.clear()
+    volume("out.h5", warm_start=2)
+    assert here == [2, 3] and Path("out.h5").read_bytes() == whole
+    assert sorted(record["slice"] for record in lines("out.h5.manifest")[1:]) == list(range(SLICES))
+    with pytest.raises(ValueError, match="with warm_start 2 instead of 3"):
+        volume("out.h5", warm_start=3)
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.5, 0.99])
+def test_a_torn_manifest_costs_what_it_no_longer_says(folder, undisturbed, here, keep):
+    volume("out.h5")
+    manifest = Path("out.h5.manifest")
+    whole = manifest.read_bytes()
+    manifest.write_bytes(whole[:int(keep * len(whole))])
+    left = manifest.read_bytes().count(b"\n") - 1
+    here.clear()
+    volume("out.h5")
+    assert here == list(range(left, SLICES)) and Path("out.h5").read_bytes() == undisturbed
+    assert [record["slice"] for record in lines(manifest)[1:]] == list(range(SLICES))
+    manifest.write_bytes(whole[:20])  # not even the header: all anew
+    here.clear()
+    volume("out.h5")
+    assert here == list(range(SLICES))
+
+
+def test_a_bad_slice_is_reported_and_tried_again(folder, undisturbed, stack, here, capsys):
+    bad = stack.copy()
+    bad[1, 2, 20, 20], bad[3] = np.nan, 0
+    io.write({"ksp": in_barts_order(bad)})
+    assert cli.main(["volume", f"-i{ITERATIONS}", "ksp", "out.h5"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("ERROR: out.h5: 2 of 5 slices failed and are NaN; slice 1: kspace: expected finite samples")
+    assert error.count("\n") == 1
+    found = read("out.h5")["image"]
+    assert [bool(np.isnan(image).all()) for image in found] == [False, True, False, True, False]
+    assert [record.get("error", "")[:28] for record in lines("out.h5.manifest")[1:]] == [
+        "", "kspace: expected finite samp", "", "kspace: all samples are zero", ""]
+    here.clear()
+    assert list(volume("out.h5").failed) == [1, 3] == here
+    io.write({"ksp": in_barts_order(stack)})
+    assert volume("out.h5") == run.Report(SLICES, {}) and Path("out.h5").read_bytes() == undisturbed
+
+
+def test_a_chunk_that_cannot_be_read_is_a_bad_slice(folder, stack, here, undisturbed):
+    with h5py.File("ksp.h5", "w") as file:
+        file.create_dataset("kspace", data=stack, chunks=(1, *stack.shape[1:]), fletcher32=True)
+        offset = file["kspace"].id.get_chunk_info(2).byte_offset
+    recon_volume("ksp.h5", "out.h5", iterations=ITERATIONS)
+    assert Path("out.h5").read_bytes() == undisturbed
+    with open("ksp.h5", "r+b") as file:
+        file.seek(offset)
+        file.write(b"damage")
+    report = recon_volume("ksp.h5", "other.h5", iterations=ITERATIONS)
+    assert list(report.failed) == [2] and "ksp.h5: not a readable h5 file" in report.failed[2]
+
+
+def test_another_run_is_refused(folder, stack, here):
+    volume("out.h5")
+    other = io.read("ksp").copy()
+    other[20, 20] += 1
+    replace(load_prior(), name="other").save("other.npz")
+    for change, message in ((lambda: volume("out.h5", iterations=4), "iterations 3 instead of 4"),
+                            (lambda: volume("out.h5", mask=np.ones(SHAPE)), "with mask None instead of"),
+                            (lambda: volume("out.h5", prior="other.npz"), "with prior brain-mr .* instead of other")):
+        with pytest.raises(ValueError, match=f"{message}.*--restart"):
+            change()
+    io.write({"ksp": other})
+    with pytest.raises(ValueError, match=r"ksp: slice 0 is not what it was .*--restart"):
+        volume("out.h5")
+    here.clear()
+    volume("out.h5", restart=True)
+    assert here == list(range(SLICES))
+
+
+def test_two_runs_at_once_are_refused(folder, here):
+    volume("out.h5")
+    with Manifest("out.h5.manifest", lines("out.h5.manifest")[0], False), \
+            pytest.raises(ValueError, match=r"out.h5.manifest: another run is writing this output"):
+        volume("out.h5")
+
+
+@pytest.mark.parametrize("scheduler", [None, "local"])
+def test_workers_of_another_version_are_refused(folder, monkeypatch, scheduler):
+    if scheduler:
+        pytest.importorskip("distributed")
+    monkeypatch.setattr(run, "versions", lambda: slices.versions() | {"numpy": "0.1"})
+    with pytest.raises(ValueError, match=r"worker: expected numpy 0.1 as the client has, got [12]"):
+        volume("out.h5", jobs=1, scheduler=scheduler)
+
+
+def test_workers_need_no_file_of_the_prior(folder, undisturbed):
+    load_prior().save("prior.npz")
+    volume("out.h5", prior="prior.npz", jobs=1, callback=lambda *_: Path("prior.npz").unlink(missing_ok=True))
+    assert Path("out.h5").read_bytes() == undisturbed
+    with pytest.raises(FileNotFoundError, match=r"prior prior.npz: no such file"):
+        volume("out.h5", prior="prior.npz")
+
+
+def test_workers_that_do_not_see_the_input_end_the_run(folder, monkeypatch):
+    with pytest.raises(ValueError, match=r"worker: cannot read the input \(.*ksp.hdr: no such file"):
+        volume("out.h5", jobs=1, callback=lambda *_: [shutil.move(f"ksp.{end}", "gone") for end in ("hdr", "cfl")])
+
+
+@pytest.mark.parametrize("out, first", [("out.h5", "out.h5"), ("out", "out.cfl")])
+def test_a_disk_that_is_full_is_noticed_first(folder, out, first):
+    process = command("ksp", out, "--jobs", 1, preexec_fn=lambda: resource.setrlimit(
+        resource.RLIMIT_FSIZE, (70_000, 70_000)))
+    error = process.communicate()[1]
+    assert error.startswith(f"ERROR: {out}: cannot write (") and "File too large" in error and process.returncode == 1
+    assert sorted(os.listdir()) == ["ksp.cfl", "ksp.hdr", f"{first}.manifest"]
+
+
+def test_a_disk_that_fills_up_ends_the_run_and_the_next_goes_on(folder, undisturbed, here, monkeypatch):
+    from bart_pogmdm.volume import manifest, output
+    write, calls = os.write, []
+
+    def full(descriptor, data):
+        calls.append(data)
+        if len(calls) == 4:
+            write(descriptor, data[:30])
+            raise OSError(28, "No space left on device")
+        return write(descriptor, data)
+
+    monkeypatch.setattr(manifest.os, "write", full)
+    with pytest.raises(OSError, match=r"out.h5.manifest: cannot write \(No space left on device\)"):
+        volume("out.h5")
+    monkeypatch.setattr(manifest.os, "write", write)
+    monkeypatch.setattr(output.os, "pwrite", lambda descriptor, data, offset, pwrite=os.pwrite: pwrite(
+        descriptor, data[:1000], offset))  # the system may write less than it is asked to
+    here.clear()
+    volume("out.h5")
+    assert here == [2, 3, 4] and Path("out.h5").read_bytes() == undisturbed
+
+
+@pytest.mark.skipif(not Path("/sys").is_dir(), reason="no folder in which nobody can write")
+def test_an_output_that_cannot_be_written_is_named(folder):
+    with pytest.raises(OSError, match=r"/sys/out.h5.manifest: cannot write"):
+        volume("/sys/out.h5")
+
+
+@pytest.mark.parametrize("keywords, message", [
+    ({"jobs": 0}, "jobs: expected a positive integer, got 0"),
+    ({"warm_start": 0}, "warm_start: expected a positive integer, got 0"),
+    ({"warm_start": 2, "maps": 2}, "warm_start: goes with one set of maps, got 2"),
+    ({"send": True}, "send: goes with scheduler"),
+    ({"iterations": 0}, "iterations: expected a positive integer, got 0"),
+    ({"method": "none"}, "method: expected map"),
+    ({"samples": 2, "method": "map"}, "samples: method map draws none"),
+    ({"mask": np.ones((3, 3))}, "mask: expected a shape that broadcasts"),
+    ({"maps": 2, "normalize": False}, "maps: 2 goes with method map"),
+    ({"out": "ksp"}, "output ksp would overwrite the input"),
+    ({"out": "out.ra"}, "output out.ra: expected a name that ends in .h5, or that of BART's cfl"),
+    ({"out": "none/out.h5"}, "output none/out.h5: the folder none does not exist"),
+    ({"device": "gpu"}, "no CUDA device"),
+])
+def test_bad_arguments_are_named(folder, keywords, message):
+    if "device" in keywords:
+        pytest.importorskip("numpy")
+        if shutil.which("nvidia-smi"):
+            pytest.skip("there is a GPU")
+    with pytest.raises((ValueError, OSError), match=message):
+        volume(**{"out": "out.h5", **keywords})
+
+
+def test_help_is_quick():
+    code = "import sys; from bart_pogmdm.cli import main; main(['volume', '-h'])"
+    done = subprocess.run([sys.executable, "-X", "importtime", "-c", code], cwd=ROOT, capture_output=True, text=True,
+                          check=False)
+    assert "--scheduler ADDRESS" in done.stdout and "numpy" not in done.stderr and done.returncode == 0
+
+
+def children(process):
+    """The processes that a process has started."""
+    return [int(word) for task in Path(f"/proc/{process}/task").iterdir() for word in
+            (task / "children").read_text().split()]
+
+
+def wait_for(manifest, count, process):
+    """Until so many lines are in a manifest."""
+    for _ in range(3000):
+        if (manifest.exists() and manifest.read_bytes().count(b"\n") >= count) or process.poll() is not None:
+            return
+        time.sleep(0.01)
+    raise AssertionError("no slice in 30 seconds")
+
+
+@pytest.mark.parametrize("victim", ["worker", "client", "all"])
+def test_kills(folder, undisturbed, victim):
+    """kill -9 at a random moment (`benchmarks/kills.py` does more of them)."""
+    seed = random.randrange(1000)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    process = command("ksp", "out.h5", "--jobs", 2, start_new_session=True)
+    wait_for(Path("out.h5.manifest"), rng.randrange(1, SLICES), process)
+    time.sleep(0.1 * rng.random())
+    if victim == "all":
+        os.killpg(process.pid, signal.SIGKILL)
+    elif victim == "client":
+        process.kill()
+    elif workers_left := children(process.pid):
+        os.kill(rng.choice(workers_left), signal.SIGKILL)
+    error = process.communicate()[1]
+    assert process.returncode == (0 if victim == "worker" else -9), error
+    volume("out.h5", jobs=2)
+    assert Path("out.h5").read_bytes() == undisturbed
+    assert sorted(record["slice"] for record in lines("out.h5.manifest")[1:]) == list(range(SLICES))
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_the_run_with_a_sentence(folder, undisturbed, signum):
+    process = command("ksp", "out.h5", "--jobs", 1)
+    wait_for(Path("out.h5.manifest"), 2, process)
+    process.send_signal(signum)
+    error = process.communicate()[1]
+    assert process.returncode == 1 and error.count("\n") == 1
+    assert error.startswith("ERROR: volume: interrupted after ") and "the same command goes on" in error
+    volume("out.h5", jobs=1)
+    assert Path("out.h5").read_bytes() == undisturbed
+
+
+def test_a_slice_that_kills_its_worker_fails(folder, monkeypatch, tmp_path):
+    """Three times, and the other slices are done."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "if sys.argv[0] == '-c':\n"
+        "    from bart_pogmdm.volume import slices\n"
+        "    whole = slices.reconstruct\n"
+        "    def reconstruct(job, block, callback=None):\n"
+        "        if block[0].number == 2:\n"
+        "            open('deaths', 'a').write('x')\n"
+        "            os.kill(os.getpid(), 9)\n"
+        "        return whole(job, block, callback)\n"
+        "    slices.reconstruct = reconstruct\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
+    report = volume("out.h5", jobs=2)
+    assert report.failed == {2: "3 processes that reconstructed it were killed (not enough memory?)"}
+    assert Path("deaths").read_text() == "xxx"
+    monkeypatch.setattr(workers.sys, "executable", "/bin/false")
+    with pytest.raises(ValueError, match="workers: 3 processes ended before they were ready"):
+        volume("out.h5", jobs=2)
+
+
+def test_memory_of_a_worker_is_flat(folder, stack):
+    """The file is much larger than what the worker has in memory."""
+    kspace = np.concatenate([stack] * 4)
+    io.write({"ksp": in_barts_order(kspace)})
+    found = []
+
+    def look(done, count):
+        for child in map(Path, (f"/proc/{number}" for number in children(os.getpid()))):
+            if "volume.workers" in (child / "cmdline").read_text():
+                found.append(int((child / "status").read_text().split("VmRSS:")[1].split()[0]) / 1024)
+
+    volume("out.h5", jobs=1, callback=look)
+    assert len(found) > 15 and found[-1] < found[5] + 5
+
+
+def test_a_lost_scheduler_ends_the_run_and_the_next_goes_on(folder, undisturbed):
+    pytest.importorskip("distributed")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    started = []
+
+    def start(*words):
+        started.append(subprocess.Popen([sys.executable, "-m", *words], env=environment, stderr=subprocess.DEVNULL))
+
+    try:
+        start("distributed.cli.dask_scheduler", "--port", "0", "--host", "127.0.0.1", "--scheduler-file", "file.json",
+              "--no-dashboard")
+        start("distributed.cli.dask_worker", "--scheduler-file", "file.json", "--nworkers", "1", "--nthreads", "1",
+              "--no-dashboard")
+        while not Path("file.json").exists():
+            time.sleep(0.05)
+        address = json.loads(Path("file.json").read_text())["address"]
+        with pytest.raises(ConnectionError, match=f"scheduler: the connection to {address} was lost"):
+            volume("out.h5", scheduler=address, callback=lambda done, _: done == 2 and started[0].kill())
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+    import dask
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}), \
+            pytest.raises(ConnectionError, match=f"scheduler: cannot connect to {address}"):
+        volume("out.h5", scheduler=address)
+    volume("out.h5", jobs=1)
+    assert Path("out.h5").read_bytes() == undisturbed
