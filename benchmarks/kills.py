@@ -119,11 +119,11 @@ def finish(folder, out, words, prefix=()):
 
 
 def campaign(folder, wanted, kills, seed):
-    rng, done = random.Random(seed), 0
+    rng, done, volumes = random.Random(seed), 0, 0
     print(f"seed {seed}")
     while done < kills:
         words = rng.choice([["--jobs", "2"], ["--scheduler", "local", "--jobs", "2"]])
-        out = f"out{done}.h5"
+        out, volumes = f"out{volumes}.h5", volumes + 1
         is_over = False
         while not is_over and done < kills:
             victim = rng.choice(["worker", "client", "group"])
