@@ -97,6 +97,14 @@ def sample_slices(kspace):
     return kspace.transpose(0, *loop, COIL, 1, 2).reshape(1, *kspace.shape[COIL + 1:], kspace.shape[COIL], -1)
 
 
+def readouts(kspace):
+    """Which readout (spoke, arm) each sample of `sample_slices(kspace)` belongs to, (samples,)."""
+    xp = array_module(kspace)
+    spokes, samples = kspace.shape[-2:] if kspace.ndim <= 3 else kspace.shape[2:0:-1]
+    numbers = xp.arange(spokes)
+    return xp.repeat(numbers, samples) if kspace.ndim <= 3 else xp.tile(numbers, samples)
+
+
 def points(traj, kspace):
     """The trajectory as (…, 2, samples) in float64 that matches `sample_slices(kspace)`: y and x, or READ and PHS1.
 

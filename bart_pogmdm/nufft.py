@@ -192,23 +192,28 @@ def _make_plan(kind, angles, shape, dtype, count):
 
 @dataclass(frozen=True, eq=False)
 class NonCartesian:
-    """One slice as measured: samples (J, M) at points (2, M) in cycles per field of view, of an image's shape."""
+    """One slice as measured: samples (J, M) at points (2, M) in cycles per field of view, of an image's shape.
+
+    readouts: which of them each sample belongs to, (M,); None: nothing is known of that.
+    """
 
     samples: np.ndarray
     points: np.ndarray
     shape: tuple
+    readouts: np.ndarray | None = None
 
     @classmethod
-    def of(cls, samples, points, shape):
+    def of(cls, samples, points, shape, readouts=None):
         """What of the samples lies on the grid and is not zero in all coils; ValueError where nothing is left."""
-        scan = cls(samples, points, shape)
+        scan = cls(samples, points, shape, readouts)
         scan = scan._part((samples != 0).any(0) & _within(points, [n + 2 * BEYOND for n in shape]))
         if not scan.samples.size:
             raise ValueError(f"dims: no sample lies on a grid of {shape[0]} x {shape[1]}")
         return scan
 
     def _part(self, which):
-        return replace(self, samples=self.samples[:, which], points=self.points[:, which])
+        return replace(self, samples=self.samples[:, which], points=self.points[:, which],
+                       readouts=None if self.readouts is None else self.readouts[which])
 
     def noise_std(self):
         """Noise per real and imaginary part, estimated from the highest frequencies."""

@@ -8,6 +8,7 @@ from itertools import count
 import numpy as np
 
 from . import layout, nufft
+from .alignment import align
 from .backend import array_module, available_memory, choose, complex_dtype, move
 from .io import BATCH, COIL, pad_dims
 from .methods import METHODS
@@ -194,10 +195,14 @@ def _scans(kspace, mask, traj, dims):
     if mask is not None:
         raise ValueError("mask: does not go with traj; leave out the samples, or set them to zero in all coils")
     nufft.library(array_module(kspace))
-    samples, points = layout.sample_slices(kspace), layout.points(traj, kspace)
+    samples, points, readouts = layout.sample_slices(kspace), layout.points(traj, kspace), layout.readouts(kspace)
     size = nufft.image_size((points[..., 0, :], points[..., 1, :])) if dims is None else _size(dims)
     shape = (*kspace.shape[:-2], *size) if kspace.ndim <= 3 else (*size, 1, *kspace.shape[COIL:])
-    return lambda index: nufft.NonCartesian.of(_checked(samples[index]), points[index], size), shape
+
+    def scan(index):
+        return align(nufft.NonCartesian.of(_checked(samples[index]), points[index], size, readouts))
+
+    return scan, shape
 
 
 def _size(dims):

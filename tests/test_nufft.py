@@ -7,7 +7,8 @@ import pytest
 from conftest import psnr, simulate
 from properties import assert_adjoint, assert_gradient, random_complex
 
-from bart_pogmdm import cli, io, noise, nufft, recon
+from bart_pogmdm import cli, io, layout, noise, nufft, recon
+from bart_pogmdm.alignment import factors
 from bart_pogmdm.evaluate.simulate import sensitivities
 from bart_pogmdm.io import to_bart
 from bart_pogmdm.methods import Diffusion, Gibbs
@@ -158,6 +159,34 @@ def test_radial_reconstruction(scan):
     assert result.image.dtype == np.complex64
     assert psnr(result.image, reference) > 30
     assert 0.5 * 0.005 < result.info["noise_std"] < 4 * 0.005
+
+
+def test_readouts_of_another_amplitude_and_phase_are_aligned(scan, monkeypatch):
+    kspace, traj, reference = scan
+    rng = np.random.default_rng(5)
+    gains = (1 + 0.1 * rng.standard_normal(24)) * np.exp(0.3j * rng.standard_normal(24))
+    disturbed = (kspace * gains).astype(np.complex64).transpose(0, 2, 1)
+    found = factors(scanned(disturbed, traj))
+    ratio = found / gains
+    assert np.abs(ratio / ratio.mean() - 1).max() < 0.1 < 0.3 < np.abs(gains - 1).max()
+    aligned, plain = (psnr(recon(samples, traj=traj).image, reference)
+                      for samples in (disturbed, kspace.transpose(0, 2, 1)))
+    assert aligned > plain - 2
+    monkeypatch.setattr("bart_pogmdm.reconstruction.align", lambda scan: scan)
+    assert aligned > 8 + psnr(recon(disturbed, traj=traj).image, reference)
+
+
+def test_readouts_that_miss_the_centre_are_left_alone(scan):
+    kspace, traj, _ = scan
+    half = traj.copy()
+    half[:, :, 7] += np.array([3, -5, 0])[:, None]
+    assert factors(scanned(kspace.transpose(0, 2, 1), half)) is None
+    assert factors(scanned(kspace.transpose(0, 2, 1), traj)) is not None
+
+
+def scanned(kspace, traj):
+    """The slice as measured, of (coil, spokes, samples)."""
+    return NonCartesian.of(layout.sample_slices(kspace), layout.points(traj, kspace), (40, 40), layout.readouts(kspace))
 
 
 def test_layouts_agree(scan):
