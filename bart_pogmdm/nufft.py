@@ -49,7 +49,6 @@ class Nufft:
     shape: tuple
     dtype: type
 
-    is_diagonal = False
     inexact = 1e-4
 
     @property

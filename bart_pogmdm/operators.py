@@ -9,6 +9,7 @@ from . import noise
 from .backend import array_module, complex_normal, fftn, ifftn, inner, kernels, real_dtype, share
 
 PLANE = (-2, -1)
+DENSITY_PIXELS = 64  # at least so many along each axis of sensitivities for their spectra
 
 
 def fft2c(image, axes=PLANE):
@@ -54,7 +55,6 @@ class Sampling:
 
     mask: np.ndarray
 
-    is_diagonal = True  # F^H M F is, in Fourier space
     norm = 1.0          # its largest eigenvalue
     inexact = 0.0       # what of its smallest ones is error
 
@@ -138,12 +138,16 @@ class Cartesian:
 def coil_density(sampling, sens):
     """The diagonal of A^H A in Fourier space, (…, ny, nx), zero frequency first, for sensitivities (…, J, ny, nx).
 
-    sum_jv D(v) |F c_j|^2(v - w) / N: the density of the sampling, smeared by the spectra of the sensitivities.
+    sum_jv D(v) |F c_j|^2(v - w) / N: the density of the sampling, smeared by the spectra of the sensitivities; these
+    are smooth, and in large images every second, third, … pixel says enough.
     """
-    pixels = sampling.density.size
-    power = sum(abs(fftn(sens[..., j, :, :])) ** 2 for j in range(sens.shape[-3])) / pixels
-    density, power = (fftn(spectrum.astype(sens.dtype)) for spectrum in (sampling.density, power))
-    return pixels**0.5 * ifftn(density * power.conj()).real.clip(0)
+    density = sampling.density
+    stride = max(1, min(density.shape) // DENSITY_PIXELS)
+    sens = sens[..., ::stride, ::stride]
+    power = sum(abs(fft2c(sens[..., j, :, :])) ** 2 for j in range(sens.shape[-3])) / np.prod(sens.shape[-2:])
+    power = array_module(sens).fft.ifftshift(resize(power, density.shape), PLANE)
+    density, power = (fftn(spectrum.astype(sens.dtype)) for spectrum in (density, power))
+    return density.size**0.5 * ifftn(density * power.conj()).real.clip(0)
 
 
 def coil_model(sampling, sens):
@@ -162,7 +166,10 @@ class SetsModel:
     sampling: Sampling
     sens: np.ndarray
 
-    is_diagonal = False
+    @cached_property
+    def density(self):
+        """The diagonal of A^H A in Fourier space (`coil_density`)."""
+        return coil_density(self.sampling, self.sens)
 
     def _images(self, images):
         return (self.sens * images[:, None]).sum(0)
@@ -193,9 +200,9 @@ class CoilModel:
     sens: np.ndarray
 
     @cached_property
-    def is_diagonal(self):
-        """Whether A^H A is, in Fourier space: one coil that sees everything as it is."""
-        return self.sampling.is_diagonal and len(self.sens) == 1 and bool((self.sens == 1).all())
+    def density(self):
+        """The diagonal of A^H A in Fourier space (`coil_density`)."""
+        return coil_density(self.sampling, self.sens)
 
     def _images(self, image, coils):
         sens = self.sens[coils]

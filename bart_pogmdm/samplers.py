@@ -10,7 +10,8 @@ import numpy as np
 
 from . import schedule
 from .backend import array_module, at_least, complex_normal, fftn, ifftn, inner
-from .operators import CoilModel, Sampling, coil_density, coil_model
+from .operators import CoilModel, Sampling, coil_model
+from .phase import smooth_phase
 from .sens import SensFit
 from .solvers import conjugate_gradients
 
@@ -68,12 +69,11 @@ class State:
 def graduated_map(prior, data, start, *, iterations):
     """Joint maximum of the posterior by majorise-minimise steps at a falling noise level; yields the State of each.
 
-    Each step minimises the quadratic majoriser of -log p_sigma(x) + ||A x - z||^2 / (2 v), which is
-    diagonal in Fourier space, then the sensitivities follow.
+    Each step takes the smooth phase e of the image, and minimises the quadratic majoriser of -log p_sigma(e* x) +
+    ||A x - z||^2 / (2 v), which is diagonal in Fourier space but for e; then the sensitivities follow.
     """
     image, coefficients = start.image, start.coefficients
     previous, model = image, coil_model(data.sampling, start.sens)
-    density = coil_density(data.sampling, start.sens)
     levels = zip(schedule.graduated(iterations), schedule.momentum(iterations), schedule.sens_weights(iterations),
                  schedule.slacks(iterations))
     for sigma, momentum, weight, slack in levels:
@@ -81,9 +81,11 @@ def graduated_map(prior, data, start, *, iterations):
         gradient, power = model.gradient(extrapolated, data.samples)
         variance, residual_var = data.variances(power)
         doubtful = variance + slack * at_least(residual_var - data.noise_std**2, 0)
-        descent = prior.score(extrapolated, sigma) - gradient / doubtful
+        phase = smooth_phase(extrapolated)
+        descent = phase * prior.score(phase.conj() * extrapolated, sigma) - gradient / doubtful
         hessian = prior.curvature(image.shape[-2:], sigma, array_module(image))
-        previous, image = image, extrapolated + newton_step(model, density, hessian, descent, doubtful, IMAGE_CG)
+        previous = image
+        image = extrapolated + newton_step(model, hessian, phase, descent, doubtful, IMAGE_CG)
         if data.fit:
             coefficients = data.fit.update(image, coefficients, variance + residual_var, weight, SENS_CG)
             model = coil_model(data.sampling, data.fit.maps.forward(coefficients))
@@ -93,21 +95,22 @@ def graduated_map(prior, data, start, *, iterations):
 def gibbs(prior, data, start, rng, *, sigma, sweeps):
     """Draws of image and sensitivities from the posterior at temperature alpha; yields the State of each.
 
-    (p_sigma(x) N(z; A x, v))^(1/alpha) with alpha = prior.exponent(sigma): p_sigma^(1/alpha) is a product of
-    mixtures.  Drawing the component of every filter response makes the rest Gaussian, and a draw from that is a
-    majorise-minimise step for perturbed data (exact for one coil, by CG for several).
+    (p_sigma(e* x) N(z; A x, v))^(1/alpha) with the smooth phase e of the start and alpha = prior.exponent(sigma):
+    p_sigma^(1/alpha) is a product of mixtures.  Drawing the component of every filter response makes the rest
+    Gaussian, and a draw from that is a majorise-minimise step for perturbed data, by CG.
     Kuric et al., The Gaussian latent machine, arXiv 2505.12836.
     """
     image, coefficients, model = start.image, start.coefficients, CoilModel(data.sampling, start.sens)
     hessian, temperature = prior.curvature(image.shape, sigma, array_module(image)), prior.exponent(sigma)
-    root, density = hessian**0.5, coil_density(data.sampling, start.sens)
+    root, phase = hessian**0.5, smooth_phase(image)
     variance, residual_var = data.variances(model.gradient(image, data.samples)[1])
     for _ in range(sweeps):
         gradient, power = model.gradient(image, data.samples)
         noise = data.sampling.noise(rng, data.samples)
-        perturbation = model.adjoint(noise) / variance**0.5 + _filter(root, complex_normal(rng, image))
-        descent = prior.drawn_score(image, sigma, rng) - gradient / variance + temperature**0.5 * perturbation
-        image = image + newton_step(model, density, hessian, descent, variance, DRAW_CG)
+        perturbation = model.adjoint(noise) / variance**0.5 + phase * _filter(root, complex_normal(rng, image))
+        drawn = phase * prior.drawn_score(phase.conj() * image, sigma, rng)
+        descent = drawn - gradient / variance + temperature**0.5 * perturbation
+        image = image + newton_step(model, hessian, phase, descent, variance, DRAW_CG)
         if data.fit:
             coefficients = data.fit.draw(image, coefficients, variance + residual_var, schedule.LAST_SENS_WEIGHT,
                                          SENS_CG, temperature, rng)
@@ -171,16 +174,17 @@ def ascend(prior, data, start, *, sigma, steps):
         yield State(image, sens, start.coefficients, sigma, data.variances(power)[1] ** 0.5)
 
 
-def newton_step(model, density, hessian, descent, variance, iterations):
-    """d with (A^H A / v + H) d = descent, H diagonal in Fourier space: exact for one coil, by CG for several.
+def newton_step(model, hessian, phase, descent, variance, iterations):
+    """d with (A^H A / v + e H e*) d = descent by CG, H diagonal in Fourier space, e a phase in image space.
 
-    density: about the diagonal of A^H A there (`operators.coil_density`).
+    H and the diagonal of A^H A there precondition it: for one coil and e = 1 that is exact.
     """
-    if model.is_diagonal:
-        return _filter(1 / (hessian + model.sampling.density / variance), descent)
-    inverse = 1 / (hessian + (0.15 + 0.85 * density) / variance)
-    return conjugate_gradients(lambda image: model.normal(image) / variance + _filter(hessian, image), descent,
-                               iterations=iterations, precondition=lambda image: _filter(inverse, image))
+    def normal(image):
+        return model.normal(image) / variance + phase * _filter(hessian, phase.conj() * image)
+
+    inverse = 1 / (hessian + model.density / variance)
+    return conjugate_gradients(normal, descent, iterations=iterations,
+                               precondition=lambda image: _filter(inverse, image))
 
 
 def _filter(factor, image):
