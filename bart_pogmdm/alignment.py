@@ -16,12 +16,19 @@ from .sens import SensFit
 NEAR = 1.0       # cycles per field of view: within this distance of zero a readout sees the whole object
 RESOLUTION = 48  # of the image that the readouts are compared with, in pixels per field of view
 ROUNDS = 3       # of image, sensitivities and factors in turn
+WEAKEST = 0.25   # of the factors: divided by less, a readout would be mostly noise
 
 
 def align(scan):
-    """The scan with every readout divided by its factor; as it is where some readout misses the centre."""
+    """The scan with every readout divided by its factor, without the weakest; as it is where one misses the centre."""
     gains = factors(scan)
-    return scan if gains is None else replace(scan, samples=scan.samples / gains[scan.readouts])
+    return scan if gains is None else _divided(scan, gains)
+
+
+def _divided(scan, gains):
+    """The readouts that are not too weak, each divided by its factor."""
+    scan = scan.part((abs(gains) > WEAKEST)[scan.readouts])
+    return replace(scan, samples=scan.samples / gains[scan.readouts])
 
 
 def factors(scan):
@@ -37,10 +44,12 @@ def factors(scan):
         return None
     part = RESOLUTION / float(np.prod(scan.shape)) ** 0.5
     grid = tuple(min(n, 2 * int(np.ceil(part * n / 2))) for n in scan.shape)
-    low, gains = scan.low(grid, grid), xp.ones(len(measured), scan.samples.dtype)
+    low = scan.low(grid, grid)
+    power = xp.bincount(scan.readouts, near * (xp.abs(scan.samples) ** 2).sum(0)) / xp.where(measured, passes, 1)
+    gains = (power > WEAKEST**2 * xp.median(power[measured])).astype(scan.samples.dtype)  # dead ones spoil the rest
     sampling = Nufft(low.points, low.shape, low.samples.dtype.type)
     for _ in range(ROUNDS):
-        fit = SensFit.of(replace(low, samples=low.samples / gains[low.readouts]))
+        fit = SensFit.of(_divided(low, gains))
         image, coefficients = fit.start()
         predicted = coil_model(sampling, fit.maps.forward(coefficients)).forward(resample(image, low.shape))
         product, energy = (predicted.conj() * low.samples).sum(0), (xp.abs(predicted) ** 2).sum(0)

@@ -205,12 +205,13 @@ class NonCartesian:
     def of(cls, samples, points, shape, readouts=None):
         """What of the samples lies on the grid and is not zero in all coils; ValueError where nothing is left."""
         scan = cls(samples, points, shape, readouts)
-        scan = scan._part((samples != 0).any(0) & _within(points, [n + 2 * BEYOND for n in shape]))
+        scan = scan.part((samples != 0).any(0) & _within(points, [n + 2 * BEYOND for n in shape]))
         if not scan.samples.size:
             raise ValueError(f"dims: no sample lies on a grid of {shape[0]} x {shape[1]}")
         return scan
 
-    def _part(self, which):
+    def part(self, which):
+        """Some of the samples, by indices or booleans (M,)."""
         return replace(self, samples=self.samples[:, which], points=self.points[:, which],
                        readouts=None if self.readouts is None else self.readouts[which])
 
@@ -221,7 +222,7 @@ class NonCartesian:
 
     def low(self, grid, cut):
         """The frequencies within a window of size `cut` about zero, on a smaller grid."""
-        part = self._part(_within(self.points, cut))
+        part = self.part(_within(self.points, cut))
         if not part.samples.size:
             raise ValueError(f"traj: expected samples at low frequencies, for the sensitivities, got none below"
                              f" {min(cut) / 2:g} cycles per field of view")

@@ -177,6 +177,18 @@ def test_readouts_of_another_amplitude_and_phase_are_aligned(scan, monkeypatch):
     assert aligned > 8 + psnr(recon(disturbed, traj=traj).image, reference)
 
 
+def test_dead_readouts_are_left_out(scan):
+    """With noise only in two of 24 spokes: about as good as without these two, and no failure where all is noise."""
+    kspace, traj, reference = scan
+    rng, dead = np.random.default_rng(6), [3, 10]
+    samples = kspace.transpose(0, 2, 1).copy()
+    samples[:, dead] = 0.005 * (rng.standard_normal((4, 2, samples.shape[2], 2)) @ [1, 1j])
+    left = np.delete(samples, dead, 1), np.delete(traj, dead, 2)
+    found, without = recon(samples, traj=traj).image, recon(left[0], traj=left[1]).image
+    assert psnr(found, reference) > psnr(without, reference) - 0.3
+    assert np.isfinite(recon(rng.standard_normal((*samples.shape, 2)) @ [1, 1j], traj=traj, **QUICK).image).all()
+
+
 def test_readouts_that_miss_the_centre_are_left_alone(scan):
     kspace, traj, _ = scan
     half = traj.copy()
