@@ -1,4 +1,4 @@
-"""The smooth phase: found where it is slow, and worth to be taken out."""
+"""The smooth phase: found where it is slow, and worth taking out."""
 
 import numpy as np
 import pytest

@@ -10,8 +10,8 @@ from bart_pogmdm.operators import ifft2c, rss
 
 USUAL = {"mask": "cartesian4", "coils": 8, "noise_std": 0.005, "shape": (96, 80)}
 CASES = [{}, *({"noise_std": noise} for noise in (0.0005, 0.02, 0.05)),
-         *({"mask": mask} for mask in ("cartesian8", "gaussian2", "gaussian12", "radial8",
-                                       "spiral3", "cartesian3acs25", "cartesian4acs0", "cartesian12acs4")),
+         *({"mask": mask} for mask in ("cartesian2", "cartesian8", "horizontal6", "gaussian2", "gaussian12", "radial8",
+                                       "radial60", "spiral3", "cartesian3acs25", "cartesian4acs0", "cartesian12acs4")),
          *({"coils": coils} for coils in (1, 2, 32)), {"coils": 1, "mask": "gaussian8"},
          *({"shape": shape} for shape in ((64, 64), (65, 63), (33, 200), (768, 64))), {"mask": "cartesian1"},
          {"noise_std": 0.05, "mask": "gaussian12", "coils": 4}]

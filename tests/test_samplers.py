@@ -49,7 +49,7 @@ def problem(rng, coils, shape=(8, 6), noise_std=0.04):
 @pytest.mark.parametrize("coils", [1, 3])
 def test_gibbs_draws_from_a_gaussian_posterior(gaussian, rng, coils, monkeypatch):
     """Mean and variance within Monte-Carlo error of the exact ones; a Gaussian's draws are independent."""
-    sigma, sweeps = 0.1, 600
+    sigma, sweeps = 0.1, 3000
     model, data, matrix, fourier = problem(rng, coils)
     shape = model.sens.shape[1:]
     phase = np.exp(0.1j * np.add.outer(np.arange(shape[0]), np.arange(shape[1])))
@@ -74,7 +74,7 @@ def test_gibbs_draws_from_a_gaussian_posterior(gaussian, rng, coils, monkeypatch
 
 def test_gibbs_draws_from_a_mixture(prior, rng):
     """Two pixels, against numerical integration of (p_sigma(e* x) N(z; x, v))^(1/alpha)."""
-    sigma, sweeps, shape = 0.05, 4000, (1, 2)
+    sigma, sweeps, shape = 0.05, 20000, (1, 2)
     sampling = Sampling.centred(np.ones(shape, bool), float)
     data = samplers.Data(sampling, np.zeros((1, *shape), complex), 0.2, None)
     target = np.array([[0.15, -0.05]]) + 1j * np.array([[0.02, 0.1]])
