@@ -14,6 +14,7 @@ NUM_THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") e
 if os.environ.get("OMP_NUM_THREADS", "").isdecimal():  # what BART's users set
     NUM_THREADS = max(1, min(NUM_THREADS, int(os.environ["OMP_NUM_THREADS"])))
 SHARES = 10  # of the work for the threads of the CPU; more keep more threads busy, and cost more to sum up
+SMALL_BYTES = 1 << 20  # work on less is done before other threads have woken up
 CACHE_BYTES = 2 << 20  # images handled together: what a core's cache holds between an FFT and the next loop
 
 _in_pool = threading.local()
@@ -52,7 +53,8 @@ def _transform(name, array, axes, overwrite):
         return array
     if array_module(array) is np:
         return getattr(scipy.fft, name)(array, axes=axes, norm="ortho", overwrite_x=overwrite,
-                                          workers=1 if hasattr(_in_pool, "flag") else NUM_THREADS)
+                                          workers=1 if hasattr(_in_pool, "flag") or array.nbytes < SMALL_BYTES
+                                          else NUM_THREADS)
     import cupyx.scipy.fft
     return getattr(cupyx.scipy.fft, name)(array, axes=axes, norm="ortho", overwrite_x=overwrite)
 
@@ -94,7 +96,7 @@ def share(work, count, image):
     bounds = [count * i // number for i in range(number + 1)]
     shares = [[slice(i, min(i + step, stop)) for i in range(start, stop, step)]
               for start, stop in pairwise(bounds)]
-    alone = NUM_THREADS == 1 or number == 1 or hasattr(_in_pool, "flag")
+    alone = NUM_THREADS == 1 or number == 1 or count * image.nbytes < SMALL_BYTES or hasattr(_in_pool, "flag")
     return list((map if alone else _pool().map)(work, shares))
 
 
