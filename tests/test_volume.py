@@ -384,8 +384,8 @@ def test_kills(folder, undisturbed, victim):
     print(f"seed {seed}")
     rng = random.Random(seed)
     process = command("ksp", "out.h5", "--jobs", 2, start_new_session=True)
-    wait_for(Path("out.h5.manifest"), rng.randrange(1, SLICES), process)
-    time.sleep(0.1 * rng.random())
+    wait_for(Path("out.h5.manifest"), rng.randrange(1, SLICES - 1), process)
+    time.sleep(0.03 * rng.random())
     if victim == "all":
         os.killpg(process.pid, signal.SIGKILL)
     elif victim == "client":
@@ -393,7 +393,7 @@ def test_kills(folder, undisturbed, victim):
     elif workers_left := children(process.pid):
         os.kill(rng.choice(workers_left), signal.SIGKILL)
     error = process.communicate()[1]
-    assert process.returncode == (0 if victim == "worker" else -9), error
+    assert process.returncode in ((0,) if victim == "worker" else (0, -9)), error  # 0: done before it could be killed
     volume("out.h5", jobs=2)
     assert Path("out.h5").read_bytes() == undisturbed
     assert sorted(record["slice"] for record in lines("out.h5.manifest")[1:]) == list(range(SLICES))
@@ -402,7 +402,7 @@ def test_kills(folder, undisturbed, victim):
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_the_run_with_a_sentence(folder, undisturbed, signum):
     process = command("ksp", "out.h5", "--jobs", 1)
-    wait_for(Path("out.h5.manifest"), 2, process)
+    wait_for(Path("out.h5.manifest"), 1, process)
     process.send_signal(signum)
     error = process.communicate()[1]
     assert process.returncode == 1 and error.count("\n") == 1
