@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import schedule
-from .samplers import SENS_CG, ascend, diffusion, gibbs, graduated_map
+from .samplers import SENS_CG, ascend, diffusion, gibbs, joint_map
 from .sens import h1_step
 
 
@@ -35,7 +35,7 @@ def _check(method, integers, numbers_):
 
 @dataclass(frozen=True)
 class Map:
-    """Joint maximum of the posterior by graduated majorise-minimise steps (`samplers.graduated_map`)."""
+    """Joint maximum of the posterior by majorise-minimise steps (`samplers.joint_map`)."""
 
     name = "map"
     samples = None
@@ -46,7 +46,7 @@ class Map:
 
     def prepare(self, prior, data, start, iterations):
         """The States on the way to the maximum."""
-        return graduated_map(prior, data, start, iterations=iterations)
+        return joint_map(prior, data, start, sigma=schedule.SIGMA, iterations=iterations)
 
     def draws(self, prior, data, start, samples, seed):
         """None."""
@@ -64,7 +64,7 @@ class Gibbs(Map):
     chains: int = 4
     burn_in: int = 10
     thin: int = 8
-    sigma: float = schedule.SIGMA_END
+    sigma: float = schedule.SIGMA
 
     name = "gibbs"
     samples = 10

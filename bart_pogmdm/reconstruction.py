@@ -13,7 +13,7 @@ from .backend import array_module, available_memory, choose, complex_dtype, move
 from .io import BATCH, COIL, pad_dims
 from .methods import METHODS
 from .moments import Moments, Welford
-from .operators import Cartesian, CoilModel, resample, rss
+from .operators import Cartesian, CoilModel, coil_model, rss
 from .prior import NUM_FILTERS, load_prior
 from .samplers import LEAST_VARIANCE, Data, State
 from .sens import SensFit
@@ -22,7 +22,7 @@ from .solvers import conjugate_gradients
 BRIGHTEST = 0.999  # quantile of the magnitude that fixes the scale,
 MOST_PEAK = 8      # at most so many times less than the maximum
 BRIGHTNESS = 1.2   # ... by what it is for the prior
-START_CG = 10      # of the start value that is missing: the image for known sensitivities, or these for a known image
+START_CG = 10      # of the start value that is missing: the image, or the sensitivities for a known image
 MAPS_MISFIT = "maps: 2 goes with method map, unknown sens and normalize only"
 
 
@@ -315,11 +315,12 @@ def _recon_slice(scan, prior, method, iterations, samples, maps, seed, noise_std
 
 
 def _with_second_set(data, start):
-    """The State with another set, of the same image at first, whose sensitivities fit what the first set leaves."""
+    """The State with another set, whose sensitivities fit what the first leaves of the data, and the images of both."""
     xp, variance = array_module(start.image), max(data.noise_std**2, LEAST_VARIANCE)
     second = data.fit.second_set(start.image, start.coefficients, variance, START_CG)
     coefficients = xp.stack([start.coefficients, second])
-    return State(xp.stack([start.image, start.image]), data.fit.maps.forward(coefficients), coefficients)
+    sens = data.fit.maps.forward(coefficients)
+    return State(_first_image(coil_model(data.sampling, sens), data), sens, coefficients)
 
 
 def _sets_together(state):
@@ -368,24 +369,29 @@ def _data(scan, noise_std, sens):
 
 def _starting_point(data, sens, image, neighbour):
     """The State to start from, with the given image, sensitivities, or a neighbour's coefficients if there are any."""
-    xp = array_module(data.samples)
-    if data.fit is None:
-        sens = xp.ones((len(data.samples), *data.sampling.shape), data.samples.dtype) if sens is None else sens
-        model = CoilModel(data.sampling, sens)
-        if image is not None:  # its scale may be that of another program
-            seen = model.forward(image)
-            image = image * complex((seen.conj() * data.samples).sum() / (xp.abs(seen) ** 2).sum().clip(1e-30))
-        else:
-            image = conjugate_gradients(lambda image: model.normal(image) + data.sampling.inexact * image,
-                                        model.adjoint(data.samples), iterations=START_CG)
-        return State(image, sens, None)
+    xp, fit, coefficients = array_module(data.samples), data.fit, None
+    if fit and image is None:
+        _, coefficients = fit.start(neighbour)
+    elif fit:
+        nothing = xp.zeros((len(data.samples), *fit.low.weight.shape), data.samples.dtype)
+        coefficients = fit.update(image, nothing, max(data.noise_std**2, LEAST_VARIANCE), 1, START_CG)
+    if fit:
+        sens = fit.maps.forward(coefficients)
+    elif sens is None:
+        sens = xp.ones((len(data.samples), *data.sampling.shape), data.samples.dtype)
+    model = CoilModel(data.sampling, sens)
     if image is None:
-        low, coefficients = data.fit.start(neighbour)
-        image = resample(low, data.sampling.shape)
-    else:
-        nothing = xp.zeros((len(data.samples), *data.fit.low.weight.shape), data.samples.dtype)
-        coefficients = data.fit.update(image, nothing, max(data.noise_std**2, LEAST_VARIANCE), 1, START_CG)
-    return State(image, data.fit.maps.forward(coefficients), coefficients)
+        image = _first_image(model, data)
+    elif not fit:  # its scale may be that of another program
+        seen = model.forward(image)
+        image = image * complex((seen.conj() * data.samples).sum() / (xp.abs(seen) ** 2).sum().clip(1e-30))
+    return State(image, sens, coefficients)
+
+
+def _first_image(model, data):
+    """What a few CG steps on ||A x - z||^2 give."""
+    return conjugate_gradients(lambda image: model.normal(image) + data.sampling.inexact * image,
+                               model.adjoint(data.samples), iterations=START_CG)
 
 
 def _brightest(image):

@@ -1,4 +1,4 @@
-"""The loops of reconstruction: graduated MAP, Gibbs posterior, and Algorithm 1 of the paper.
+"""The loops of reconstruction: joint MAP, Gibbs posterior, and Algorithm 1 of the paper.
 
 Each is a generator of States: it starts from one and yields one after every iteration.
 """
@@ -15,9 +15,10 @@ from .phase import smooth_phase
 from .sens import SensFit
 from .solvers import conjugate_gradients
 
-TEMPERATURE = 0.25  # the likelihood is sharpened: its variance is (TEMPERATURE noise_std)^2
-CONTINUATION = 0.5  # ... and at least this part of the current residual's
-LEAST_VARIANCE = 1e-9  # ... and at least this, for data without noise; the image has maximum 1
+CONTINUATION = 0.5  # the variance of the likelihood is this part of the current residual's,
+NOISY = 0.03        # ... still less in noise: half of that where the residual's standard deviation is this
+TEMPERATURE = 0.25  # ... at least (TEMPERATURE noise_std)^2,
+LEAST_VARIANCE = 1e-9  # ... and this, for data without noise; the image has maximum 1
 IMAGE_CG = 3
 SENS_CG = 4
 DRAW_CG = 6        # of a drawn image: more, because what is missing to the solution is missing in the variance
@@ -47,7 +48,8 @@ class Data:
         """
         residual_var = power / (2 * self.sampling.count * len(self.samples))
         least = max((TEMPERATURE * self.noise_std) ** 2, LEAST_VARIANCE)
-        return at_least(at_least(residual_var - self.noise_std**2, CONTINUATION * residual_var), least), residual_var
+        variance = at_least(residual_var - self.noise_std**2, CONTINUATION * residual_var)
+        return at_least(variance / (1 + residual_var**0.5 / NOISY), least), residual_var
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,26 +68,23 @@ class State:
     residual_std: float | None = None
 
 
-def graduated_map(prior, data, start, *, iterations):
-    """Joint maximum of the posterior by majorise-minimise steps at a falling noise level; yields the State of each.
+def joint_map(prior, data, start, *, sigma, iterations):
+    """Joint maximum of the posterior by majorise-minimise steps; yields the State of each.
 
     Each step takes the smooth phase e of the image, and minimises the quadratic majoriser of -log p_sigma(e* x) +
     ||A x - z||^2 / (2 v), which is diagonal in Fourier space but for e; then the sensitivities follow.
     """
     image, coefficients = start.image, start.coefficients
     previous, model = image, coil_model(data.sampling, start.sens)
-    levels = zip(schedule.graduated(iterations), schedule.momentum(iterations), schedule.sens_weights(iterations),
-                 schedule.slacks(iterations))
-    for sigma, momentum, weight, slack in levels:
+    hessian = prior.curvature(image.shape[-2:], sigma, array_module(image))
+    for momentum, weight in zip(schedule.momentum(iterations), schedule.sens_weights(iterations)):
         extrapolated = image + momentum * (image - previous)
         gradient, power = model.gradient(extrapolated, data.samples)
         variance, residual_var = data.variances(power)
-        doubtful = variance + slack * at_least(residual_var - data.noise_std**2, 0)
         phase = smooth_phase(extrapolated)
-        descent = phase * prior.score(phase.conj() * extrapolated, sigma) - gradient / doubtful
-        hessian = prior.curvature(image.shape[-2:], sigma, array_module(image))
+        descent = phase * prior.score(phase.conj() * extrapolated, sigma) - gradient / variance
         previous = image
-        image = extrapolated + newton_step(model, hessian, phase, descent, doubtful, IMAGE_CG)
+        image = extrapolated + newton_step(model, hessian, phase, descent, variance, IMAGE_CG)
         if data.fit:
             coefficients = data.fit.update(image, coefficients, variance + residual_var, weight, SENS_CG)
             model = coil_model(data.sampling, data.fit.maps.forward(coefficients))

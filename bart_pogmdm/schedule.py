@@ -1,19 +1,10 @@
-"""What changes from iteration to iteration: noise level, trust in the data, momentum, weight of the sensitivities."""
+"""What changes from iteration to iteration: noise level, momentum, weight of the sensitivities."""
 
 import numpy as np
 
-SIGMA_START = 0.1
-SIGMA_END = 0.015
-SLACK_START = 8
-SLACK_END = 0.01
+SIGMA = 0.015  # noise level of the prior in MAP and Gibbs, where the image has maximum 1
 SENS_DECAY = 0.8
 LAST_SENS_WEIGHT = 1e-2
-
-
-def graduated(iterations):
-    """Noise levels: geometric from SIGMA_START to SIGMA_END in the first half, then constant."""
-    return [float(s) for s in SIGMA_START * (SIGMA_END / SIGMA_START) ** np.minimum(
-        np.arange(iterations) / max(iterations // 2 - 1, 1), 1)]
 
 
 def momentum(iterations):
@@ -28,14 +19,6 @@ def momentum(iterations):
 def sens_weights(iterations):
     """The penalty on the sensitivities, loosened by SENS_DECAY each time, down to LAST_SENS_WEIGHT."""
     return [max(SENS_DECAY**i, LAST_SENS_WEIGHT) for i in range(iterations)]
-
-
-def slacks(iterations):
-    """How many times what exceeds the noise is added to the likelihood's variance: at first the prior leads.
-
-    Geometric from SLACK_START to SLACK_END.
-    """
-    return [float(s) for s in np.geomspace(SLACK_START, SLACK_END, iterations)]
 
 
 def exponential(sigma_min, sigma_max, levels):

@@ -7,7 +7,7 @@ from properties import assert_adjoint, random_complex
 
 from bart_pogmdm import sens as sens_module
 from bart_pogmdm.operators import Cartesian, CoilModel, Sampling, ifft2c
-from bart_pogmdm.samplers import Data, State, graduated_map, newton_step
+from bart_pogmdm.samplers import Data, State, joint_map, newton_step
 from bart_pogmdm.sens import SensFit, SobolevMaps
 
 
@@ -86,14 +86,13 @@ def test_each_step_lowers_the_posterior_energy(prior, rng, monkeypatch):
     operator, noise_std = Sampling.centred(mask, np.float64), 0.05
     data = Data(operator, operator.forward(ifft2c(kspace.astype(complex) / scale)), noise_std, None)
     monkeypatch.setattr("bart_pogmdm.schedule.momentum", lambda n: [0.0] * n)
-    monkeypatch.setattr("bart_pogmdm.schedule.graduated", lambda n: [0.05] * n)
     monkeypatch.setattr("bart_pogmdm.samplers.CONTINUATION", 0.0)
     phase = np.exp(1j * rng.standard_normal((48, 40)))
     monkeypatch.setattr("bart_pogmdm.samplers.smooth_phase", lambda image: phase)
     monkeypatch.setattr(type(prior), "score", partialmethod(type(prior).score, exact=True))
     energies = []
     start = State(ifft2c(kspace.astype(complex) / scale)[0], np.ones((1, 48, 40), complex), None)
-    for state in graduated_map(prior, data, start, iterations=12):
+    for state in joint_map(prior, data, start, sigma=0.05, iterations=12):
         power = CoilModel(operator, state.sens).gradient(state.image, data.samples)[1]
         energies.append(prior.potential(phase.conj() * state.image, 0.05) + power / (2 * (0.5 * noise_std) ** 2))
     assert (np.diff(energies) < 1e-4).all() and energies[-1] < energies[0]
