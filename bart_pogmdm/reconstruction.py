@@ -22,7 +22,7 @@ from .solvers import conjugate_gradients
 BRIGHTEST = 0.999  # quantile of the magnitude that fixes the scale,
 MOST_PEAK = 8      # at most so many times less than the maximum
 BRIGHTNESS = 1.2   # ... by what it is for the prior
-START_CG = 10      # of the start value that is missing: the image, or the sensitivities for a known image
+START_CG = 5       # of the start value that is missing: the image, or the sensitivities for a known image
 MAPS_MISFIT = "maps: 2 goes with method map, unknown sens and normalize only"
 
 
