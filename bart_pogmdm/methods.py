@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import schedule
-from .samplers import SENS_CG, ascend, diffusion, gibbs, joint_map
+from .samplers import SENS_CG, SIGMA, ascend, diffusion, gibbs, joint_map
 from .sens import h1_step
 
 
@@ -46,7 +46,7 @@ class Map:
 
     def prepare(self, prior, data, start, iterations):
         """The States on the way to the maximum."""
-        return joint_map(prior, data, start, sigma=schedule.SIGMA, iterations=iterations)
+        return joint_map(prior, data, start, sigma=SIGMA, iterations=iterations)
 
     def draws(self, prior, data, start, samples, seed):
         """None."""
@@ -64,7 +64,7 @@ class Gibbs(Map):
     chains: int = 4
     burn_in: int = 10
     thin: int = 8
-    sigma: float = schedule.SIGMA
+    sigma: float = SIGMA
 
     name = "gibbs"
     samples = 10

@@ -369,23 +369,27 @@ def _data(scan, noise_std, sens):
 
 def _starting_point(data, sens, image, neighbour):
     """The State to start from, with the given image, sensitivities, or a neighbour's coefficients if there are any."""
-    xp, fit, coefficients = array_module(data.samples), data.fit, None
-    if fit and image is None:
-        _, coefficients = fit.start(neighbour)
-    elif fit:
-        nothing = xp.zeros((len(data.samples), *fit.low.weight.shape), data.samples.dtype)
-        coefficients = fit.update(image, nothing, max(data.noise_std**2, LEAST_VARIANCE), 1, START_CG)
-    if fit:
-        sens = fit.maps.forward(coefficients)
-    elif sens is None:
-        sens = xp.ones((len(data.samples), *data.sampling.shape), data.samples.dtype)
+    if data.fit:
+        coefficients = _first_coefficients(data, image, neighbour)
+        model = CoilModel(data.sampling, data.fit.maps.forward(coefficients))
+        return State(_first_image(model, data) if image is None else image, model.sens, coefficients)
+    xp = array_module(data.samples)
+    sens = xp.ones((len(data.samples), *data.sampling.shape), data.samples.dtype) if sens is None else sens
     model = CoilModel(data.sampling, sens)
     if image is None:
         image = _first_image(model, data)
-    elif not fit:  # its scale may be that of another program
+    else:  # its scale may be that of another program
         seen = model.forward(image)
         image = image * complex((seen.conj() * data.samples).sum() / (xp.abs(seen) ** 2).sum().clip(1e-30))
-    return State(image, sens, coefficients)
+    return State(image, sens, None)
+
+
+def _first_coefficients(data, image, neighbour):
+    """Of the sensitivities: those that fit the image, if there is one, else from nonlinear inversion."""
+    if image is None:
+        return data.fit.start(neighbour)[1]
+    nothing = array_module(image).zeros((len(data.samples), *data.fit.low.weight.shape), data.samples.dtype)
+    return data.fit.update(image, nothing, max(data.noise_std**2, LEAST_VARIANCE), 1, START_CG)
 
 
 def _first_image(model, data):

@@ -15,10 +15,11 @@ from .phase import smooth_phase
 from .sens import SensFit
 from .solvers import conjugate_gradients
 
+SIGMA = 0.015  # noise level of the prior in MAP and Gibbs, where the image has maximum 1
 CONTINUATION = 0.5  # the variance of the likelihood is this part of the current residual's,
 NOISY = 0.03        # ... still less in noise: half of that where the residual's standard deviation is this
 TEMPERATURE = 0.25  # ... at least (TEMPERATURE noise_std)^2,
-LEAST_VARIANCE = 1e-9  # ... and this, for data without noise; the image has maximum 1
+LEAST_VARIANCE = 1e-9  # ... and this, for data without noise
 IMAGE_CG = 3
 SENS_CG = 4
 DRAW_CG = 6        # of a drawn image: more, because what is missing to the solution is missing in the variance

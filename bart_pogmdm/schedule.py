@@ -2,7 +2,6 @@
 
 import numpy as np
 
-SIGMA = 0.015  # noise level of the prior in MAP and Gibbs, where the image has maximum 1
 SENS_DECAY = 0.8
 LAST_SENS_WEIGHT = 1e-2
 

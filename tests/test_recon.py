@@ -3,7 +3,7 @@ import pytest
 import strict_cupy
 from conftest import psnr, simulate
 
-from bart_pogmdm import PoGMDM, noise, recon, schedule
+from bart_pogmdm import PoGMDM, noise, recon, samplers
 from bart_pogmdm.evaluate import masks, metrics
 from bart_pogmdm.evaluate.simulate import sensitivities
 from bart_pogmdm.io import to_bart
@@ -183,7 +183,7 @@ def test_callback_and_info(small, prior):
     steps = []
     result = recon(small[0], small[1], iterations=5, callback=steps.append)
     assert [step.iteration for step in steps] == [1, 2, 3, 4, 5]
-    assert {step.sigma for step in steps} == {schedule.SIGMA}
+    assert {step.sigma for step in steps} == {samplers.SIGMA}
     assert all(0 < step.residual_std < 1 and step.sens.shape == small[0].shape for step in steps)
     assert result.info["prior_hash"] == prior.digest and result.info["seconds"] > 0
     assert {"method", "iterations", "noise_std", "scale", "prior", "seed"} <= set(result.info)
