@@ -15,7 +15,7 @@ from .optim import AdaBelief, project
 from .twin import PARAMETERS, Twin
 
 LEVELS = (0.025, 0.05, 0.1, 0.2)  # of the validation
-SIGMA_HALF = 0.05                 # the weight makes a decibel count the same at every level
+SIGMA_HALF = 0.3                  # strong noise counts more, but so little that fine detail is not lost (MODEL_CARD.md)
 EMA = 0.999
 ANNEALED = 0.5                    # this part of the steps, at the end, falls along a cosine
 STEP_SIZES = {"lowpass": (1e-3, 1), "directional": (1e-3, 2),  # and how many axes share a second moment
@@ -34,7 +34,7 @@ class Config:
     batch: int = 8       # patches in a step; two make one complex image, at one noise level
     patch: int = 128
     seed: int = 0
-    sigma_min: float = 0.01
+    sigma_min: float = 0.005
     sigma_max: float = 0.5
     phase: float = 0.0   # this part of the patches gets a smooth random phase
 
