@@ -178,8 +178,10 @@ def complex_normal(rng, like):
     return out
 
 
-def available_memory():
-    """Bytes of main memory that can be had without swapping; infinite where the system does not say."""
+def available_memory(xp=np):
+    """Bytes of main memory that can be had without swapping, for CuPy of the GPU's; infinite where none says."""
+    if xp is not np:
+        return xp.cuda.runtime.memGetInfo()[0] + xp.get_default_memory_pool().free_bytes()
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             return next(1024 * int(line.split()[1]) for line in file if line.startswith("MemAvailable:"))
@@ -187,15 +189,24 @@ def available_memory():
         return float("inf")
 
 
-def inner(left, right):
-    """Re <left, right>: a Python number; on a GPU an array of no dimensions, for to read it is to wait."""
-    total = (left.conj() * right).real.sum()
-    return float(total) if array_module(left) is np else total
+def inner(left, right, axes=None):
+    """Re <left, right>: a Python number; on a GPU an array of no dimensions, for to read it is to wait.
+
+    With `axes` over these only, and they stay: an array that goes with left and right.
+    """
+    total = (left.conj() * right).real.sum(axes, keepdims=axes is not None)
+    return float(total) if array_module(left) is np and axes is None else total
 
 
 def at_least(number, floor):
     """max(number, floor) of a result of `inner`, without reading it."""
     return max(number, floor) if isinstance(number, float) else array_module(number).maximum(number, floor)
+
+
+def for_each(rngs, draw, axis=0):
+    """Arrays draw(rng), one for each generator, along a new axis: what one draws does not depend on the others."""
+    arrays = [draw(rng) for rng in rngs]
+    return array_module(arrays[0]).stack(arrays, axis)
 
 
 def complex_dtype(dtype):

@@ -67,7 +67,6 @@ class Experts:
         kernels(means).mixture_means(nodes, xp.asarray(self.weights), xp.asarray(self.means), std, means)
         return Table(xp.concatenate([-means[:, :0:-1], means], 1).astype(dtype), radius, 1 / std**2)
 
-
     def latents(self, sigma, xp=np, dtype=float):
         """The components given a response at one noise level, ready for `kernels.draw`; as `table`."""
         from .kernels.cpu import alias_tables
@@ -94,7 +93,7 @@ class Table:
     inverse_variance: float
 
     def apply(self, responses, part):
-        """phi in place on real and imaginary part of the responses (K', ny, nx) of a slice of the filters."""
+        """phi in place on real and imaginary part of the responses (K', …, ny, nx) of a slice of the filters."""
         values = responses.view(self.means.dtype).reshape(len(responses), -1)
         real = values.dtype.type
         kernels(values).interpolate(values, self.means[part], real(self.radius), real(self.inverse_variance))
@@ -110,9 +109,13 @@ class Latents:
     radius: float
     inverse_variance: float
 
-    def apply(self, responses, part, seed):
-        """(mu - u) / std^2, mu the mean of a component drawn given u, in place as in `Table.apply`."""
-        values = responses.view(self.means.dtype).reshape(len(responses), -1)
+    def apply(self, responses, part, seeds):
+        """(mu - u) / std^2, mu the mean of a component drawn given u, in place; a seed for each image as drawn.
+
+        Responses (K', S, ny, nx) to S images, otherwise as `Table.apply`.
+        """
+        values = responses.view(self.means.dtype).reshape(len(responses), len(seeds), -1)
         real = values.dtype.type
-        kernels(values).draw(values, self.accept[part], self.alias[part], self.means, real(self.radius),
-                             real(self.inverse_variance), seed, part.start)
+        for image, seed in enumerate(seeds):
+            kernels(values).draw(values[:, image], self.accept[part], self.alias[part], self.means, real(self.radius),
+                                 real(self.inverse_variance), seed, part.start)

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import schedule
+from .backend import CACHE_BYTES, array_module, available_memory
+from .prior import NUM_FILTERS
 from .samplers import SENS_CG, SIGMA, ascend, diffusion, gibbs, joint_map
-from .sens import h1_step
+from .sens import OF_CHAIN, h1_step
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,33 @@ class Draw:
 
     chain: int
     place: int | None
+
+
+def memory(shape, dtype, chains):
+    """About how many bytes the solver of one slice (J, ny, nx) works with, all filters, coils and chains together.
+
+    Measured: spectra of the filters, in double precision when they are made; of each chain their responses, and
+    sensitivities, noise and temporary stacks of the coils.
+    """
+    coils, ny, nx = shape
+    return (5 * NUM_FILTERS + chains * (NUM_FILTERS + 6 * coils)) * ny * nx * np.dtype(dtype).itemsize
+
+
+def side_by_side(chains, sens):
+    """How many of the chains go together: as many images as a CPU's cache holds, or as a GPU's memory has room for."""
+    xp, shape = array_module(sens), sens.shape[-3:]
+    if xp is np:
+        room = CACHE_BYTES // sens[0].nbytes
+    else:
+        alone, both = (memory(shape, sens.dtype, number) for number in (1, 2))
+        room = 1 + (available_memory(xp) - alone) // (both - alone)
+    return int(np.clip(room, 1, chains))
+
+
+def _batches(chains, start):
+    """Ranges of the chains that go together."""
+    size = side_by_side(chains, start.sens)
+    return (range(first, min(first + size, chains)) for first in range(0, chains, size))
 
 
 def _check(method, integers, numbers_):
@@ -52,12 +81,16 @@ class Map:
         """None."""
         return iter(())
 
+    def shape(self, samples):
+        """Number of chains, and of draws of each."""
+        return 1, 0
+
 
 @dataclass(frozen=True)
 class Gibbs(Map):
     """Posterior mean and standard deviation by Gibbs sampling around the joint maximum (`samplers.gibbs`).
 
-    chains: started at the maximum, after each other; burn_in: sweeps of each that do not count; thin: sweeps from one
+    chains: started at the maximum; burn_in: sweeps of each that do not count; thin: sweeps from one
     sample to the next (mean and std use all); sigma: noise level of the prior.
     """
 
@@ -73,15 +106,15 @@ class Gibbs(Map):
     def __post_init__(self):
         _check(self, {"chains": 1, "burn_in": 0, "thin": 1}, ["sigma"])
 
-    def _shape(self, samples):
-        """Number of chains, and of sweeps in each."""
+    def shape(self, samples):
+        """Number of chains, and of draws of each."""
         chains = min(self.chains, samples)
-        return chains, self.burn_in + self.thin * -(-samples // chains)
+        return chains, self.thin * -(-samples // chains)
 
     def steps(self, iterations, samples):
         """Number of iterations for one slice."""
-        chains, sweeps = self._shape(samples)
-        return iterations + chains * sweeps
+        chains, draws = self.shape(samples)
+        return iterations + chains * (self.burn_in + draws)
 
     def spread(self, prior):
         """What the standard deviation of the draws is multiplied by.
@@ -91,15 +124,17 @@ class Gibbs(Map):
         return self.CALIBRATION / prior.exponent(self.sigma) ** 0.5
 
     def draws(self, prior, data, start, samples, seed):
-        """(State, Draw) of every sweep."""
-        chains, sweeps = self._shape(samples)
-        for chain in range(chains):
-            rng = np.random.default_rng((*seed, chain))
-            for sweep, draw in enumerate(gibbs(prior, data, start, rng, sigma=self.sigma, sweeps=sweeps)):
+        """(State, Draw) of every sweep of every chain."""
+        chains, draws = self.shape(samples)
+        for batch in _batches(chains, start):
+            rngs = [np.random.default_rng((*seed, chain)) for chain in batch]
+            states = gibbs(prior, data, start, rngs, sigma=self.sigma, sweeps=self.burn_in + draws)
+            for sweep, state in enumerate(states):
                 round_, rest = divmod(sweep - self.burn_in + 1, self.thin)
-                place = chain + chains * (round_ - 1)
-                kept = rest == 0 and place < samples
-                yield draw, Draw(chain, place if kept else None) if sweep >= self.burn_in else None
+                for number, chain in enumerate(batch):
+                    place = chain + chains * (round_ - 1)
+                    kept = rest == 0 and place < samples
+                    yield state.chain(number), Draw(chain, place if kept else None) if sweep >= self.burn_in else None
 
 
 @dataclass(frozen=True)
@@ -156,26 +191,28 @@ class Diffusion(Map):
         """None: the sampling starts from noise, or from the start itself."""
         return iter(())
 
+    def shape(self, samples):
+        """Number of chains, and of draws of each."""
+        return samples, 1
+
     def draws(self, prior, data, start, samples, seed):
-        """(State, Draw) of every level; only the last of each sample is a draw."""
+        """(State, Draw) of every level of every sample; only the last is a draw."""
         def update_sens(image, sens, coefficients, power):
             if self.sens_update == "h1":
-                return h1_step(data.sampling, data.samples, image, sens, self.sens_step), None
+                return h1_step(data.sampling, data.samples[:, None], image, sens, self.sens_step), None
             coefficients = data.fit.update(image, coefficients, sum(data.variances(power)),
-                                           schedule.LAST_SENS_WEIGHT, SENS_CG)
+                                           schedule.LAST_SENS_WEIGHT, SENS_CG, axes=OF_CHAIN)
             return data.fit.maps.forward(coefficients), coefficients
 
-        for sample in range(samples):
-            states = self._sample(prior, data, start, np.random.default_rng((*seed, sample)),
-                                  update_sens if data.fit else None)
-            state = next(states)
-            for following in states:
-                yield state, None
-                state = following
-            yield state, Draw(sample, sample)
+        last = self.steps(0, 1) - 1
+        for batch in _batches(samples, start):
+            rngs = [np.random.default_rng((*seed, sample)) for sample in batch]
+            for step, state in enumerate(self._sample(prior, data, start, rngs, update_sens if data.fit else None)):
+                for number, sample in enumerate(batch):
+                    yield state.chain(number), Draw(sample, sample) if step == last else None
 
-    def _sample(self, prior, data, start, rng, update_sens):
-        for state in diffusion(prior, data, start, rng, sigmas=self.sigmas, num_corrector=self.num_corrector,
+    def _sample(self, prior, data, start, rngs, update_sens):
+        for state in diffusion(prior, data, start, rngs, sigmas=self.sigmas, num_corrector=self.num_corrector,
                                likelihood_step=self.likelihood_step, snr=self.snr, update_sens=update_sens):
             yield state
         if self.refine:

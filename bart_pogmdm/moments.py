@@ -18,27 +18,21 @@ class Welford:
 
 
 class Moments:
-    """Of complex images from chains of equal length, one chain after the other."""
+    """Of complex images from chains of `length` draws each; chains that have begun and not ended take memory."""
 
-    def __init__(self):
-        self._image, self._chain, self._chains = Welford(), Welford(), Welford()
-        self._within, self._length, self._current = 0, 0, None
+    def __init__(self, length):
+        self._length, self._image, self._chains = length, Welford(), Welford()
+        self._within, self._begun = 0, {}
 
     def add(self, image, chain):
-        """Take one more draw into account; `chain` changes when a new chain begins."""
-        if chain != self._current:
-            self._close()
-            self._current = chain
+        """Take one more draw into account, of the chain of this name."""
         self._image.add(image)
-        self._chain.add(array_module(image).abs(image))
-
-    def _close(self):
-        """Fold the chain at hand into the moments of all."""
-        if self._chain.count:
-            self._length = self._chain.count
-            self._chains.add(self._chain.mean)
-            self._within = self._within + self._chain.squares
-            self._chain = Welford()
+        moments = self._begun.setdefault(chain, Welford())
+        moments.add(array_module(image).abs(image))
+        if moments.count == self._length:
+            self._chains.add(moments.mean)
+            self._within = self._within + moments.squares
+            del self._begun[chain]
 
     @property
     def mean(self):
@@ -48,7 +42,6 @@ class Moments:
     @property
     def std(self):
         """Standard deviation of their magnitude over all draws; zero for a single one."""
-        self._close()
         squares = self._within + self._length * self._chains.squares
         return (squares / max(self._image.count - 1, 1)) ** 0.5
 
@@ -59,7 +52,6 @@ class Moments:
         the variance of draws over that of the mean of all, both averaged over the pixels.
         None where there are not two chains of two draws.
         """
-        self._close()
         count, length = self._chains.count, self._length
         if min(count, length) < 2:
             return None, None

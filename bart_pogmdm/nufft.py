@@ -74,15 +74,17 @@ class Nufft:
         return plans[kind, count]
 
     def forward(self, images):
-        """F x, (J, M)."""
+        """F x, (J, …, M)."""
         return self._transform(2, images, (self.count,))
 
     def adjoint(self, samples):
-        """F^H z, (J, ny, nx)."""
+        """F^H z, (J, …, ny, nx)."""
         return self._transform(1, samples, self.shape)
 
     def _transform(self, kind, arrays, shape):
         xp, norm = array_module(arrays), np.prod(self.shape) ** -0.5
+        leading = arrays.shape[:-2 if kind == 2 else -1]
+        arrays = arrays.reshape(-1, *arrays.shape[len(leading):])
         out = xp.empty((len(arrays), *shape), self.dtype)
         stack = out if kind == 1 else arrays  # the images, by whose size the work is shared
 
@@ -96,7 +98,7 @@ class Nufft:
                     out[part] = norm * self._plan(kind, len(piece)).execute(piece).reshape(out[part].shape)
 
         share(work, len(arrays), stack[0])
-        return out
+        return out.reshape(*leading, *shape)
 
     @cached_property
     def _kernel(self):
@@ -138,12 +140,14 @@ class Nufft:
 
     def normal(self, images):
         """F^H F x; may overwrite x."""
+        planes = images.reshape(-1, *self.shape)
+
         def work(pieces):
             for part in pieces:
-                images[part] = self._convolve(images[part])
+                planes[part] = self._convolve(planes[part])
 
-        share(work, len(images), images[0])
-        return images
+        share(work, len(planes), planes[0])
+        return planes.reshape(images.shape)
 
     def _convolve(self, images):
         """The images with zeros behind, filtered by the response; rows that are zero, or not wanted, are left out."""

@@ -47,7 +47,7 @@ def resample(image, shape):
 
 @dataclass(frozen=True, eq=False)
 class Sampling:
-    """M F: unitary FFT of (J, ny, nx) images, zero frequency first, then the mask (ny, nx) of zeros and ones.
+    """M F: unitary FFT of (J, …, ny, nx) images, zero frequency first, then the mask (ny, nx) of zeros and ones.
 
     An axis along which the mask does not vary is left untransformed: there F^H M F = M, so neither
     norms nor the normal operator notice, and half of the work is saved for sampled lines.
@@ -136,7 +136,7 @@ class Cartesian:
 
 
 def coil_density(sampling, sens):
-    """The diagonal of A^H A in Fourier space, (…, ny, nx), zero frequency first, for sensitivities (…, J, ny, nx).
+    """The diagonal of A^H A in Fourier space, (…, ny, nx), zero frequency first, for sensitivities (J, …, ny, nx).
 
     sum_jv D(v) |F c_j|^2(v - w) / N: the density of the sampling, smeared by the spectra of the sensitivities; these
     are smooth, and in large images every second, third, … pixel says enough.
@@ -144,20 +144,20 @@ def coil_density(sampling, sens):
     density = sampling.density
     stride = max(1, min(density.shape) // DENSITY_PIXELS)
     sens = sens[..., ::stride, ::stride]
-    power = sum(abs(fft2c(sens[..., j, :, :])) ** 2 for j in range(sens.shape[-3])) / np.prod(sens.shape[-2:])
+    power = sum(abs(fft2c(coil)) ** 2 for coil in sens) / np.prod(sens.shape[-2:])
     power = array_module(sens).fft.ifftshift(resize(power, density.shape), PLANE)
     density, power = (fftn(spectrum.astype(sens.dtype)) for spectrum in (density, power))
     return density.size**0.5 * ifftn(density * power.conj()).real.clip(0)
 
 
 def coil_model(sampling, sens):
-    """The model of one set of sensitivities (J, ny, nx), or of several (M, J, ny, nx)."""
+    """The model of one set of sensitivities (J, ny, nx), or of several (J, M, ny, nx)."""
     return CoilModel(sampling, sens) if sens.ndim == 3 else SetsModel(sampling, sens)
 
 
 @dataclass(frozen=True, eq=False)
 class SetsModel:
-    """A: x_1 .. x_M -> M F sum_m c_mj x_m, images (M, ny, nx), each with its set of sensitivities, (M, J, ny, nx).
+    """A: x_1 .. x_M -> M F sum_m c_jm x_m, images (M, ny, nx), each with its set of sensitivities, (J, M, ny, nx).
 
     For objects that fold over: what lies behind a pixel is seen through other sensitivities than what lies in it.
     C. Holme et al., Scientific Reports 9, 2019, doi 10.1038/s41598-019-39888-7.
@@ -166,16 +166,18 @@ class SetsModel:
     sampling: Sampling
     sens: np.ndarray
 
+    axes = None  # over which one system of equations goes
+
     @cached_property
     def density(self):
         """The diagonal of A^H A in Fourier space (`coil_density`)."""
         return coil_density(self.sampling, self.sens)
 
     def _images(self, images):
-        return (self.sens * images[:, None]).sum(0)
+        return (self.sens * images).sum(1)
 
     def _combine(self, coil_images):
-        return (self.sens.conj() * coil_images).sum(1)
+        return (self.sens.conj() * coil_images[:, None]).sum(0)
 
     def adjoint(self, samples):
         """A^H z, (M, ny, nx), for samples that are zero where nothing is measured."""
@@ -194,10 +196,18 @@ class SetsModel:
 
 @dataclass(frozen=True, eq=False)
 class CoilModel:
-    """A x = M F (c_j x), linear in the image x (ny, nx) for fixed sensitivities c (J, ny, nx)."""
+    """A x = M F (c_j x), linear in the image x (ny, nx) for fixed sensitivities c (J, ny, nx).
+
+    Of S chains: x (S, ny, nx), c (J, S, ny, nx), samples (J, S or 1, …).
+    """
 
     sampling: Sampling
     sens: np.ndarray
+
+    @property
+    def axes(self):
+        """Over which one system of equations goes: of chains, each has its own."""
+        return None if self.sens.ndim == 3 else PLANE
 
     @cached_property
     def density(self):
@@ -225,7 +235,7 @@ class CoilModel:
         return map(sum, zip(*share(work, len(self.sens), like)))
 
     def forward(self, image):
-        """A x: samples of J coils."""
+        """A x: the samples of all coils."""
         return self.sampling.forward(self._images(image, slice(None)))
 
     def adjoint(self, samples):
@@ -237,10 +247,10 @@ class CoilModel:
         return next(self._combine(lambda coils: (self.sampling.normal(self._images(image, coils)), 0)))
 
     def gradient(self, image, samples):
-        """Gradient of ||A x - z||^2 / 2 and the residual power: A^H (A x - z), ||A x - z||^2."""
+        """Gradient of ||A x - z||^2 / 2, A^H (A x - z), and the residual power ||A x - z||^2, (S, 1, 1) of chains."""
         def residual(coils):
             difference = self.sampling.forward(self._images(image, coils)) - samples[coils]
-            power = inner(difference, difference)
-            return self.sampling.adjoint(difference), power
+            power = inner(difference, difference, self.axes and (0, *range(2, difference.ndim)))
+            return self.sampling.adjoint(difference), power if self.axes is None else power.reshape(-1, 1, 1)
 
         return tuple(self._combine(residual))

@@ -98,7 +98,7 @@ class PoGMDM:
         image (…, ny, nx), real or complex -> same shape, type and array module; phi from a table
         (within 1e-3), or from the mixture itself, slowly, with exact=True.
         """
-        planes = _planes(image, sigma)
+        images = _planes(image, sigma)
         if exact:
             def activate(responses, part):
                 experts = Experts(self.weights[part], self.means, self.base_std)
@@ -106,38 +106,40 @@ class PoGMDM:
                                                   for values in (responses.real, responses.imag))
         else:
             activate = _table(self, float(sigma), array_module(image), real_dtype(image.dtype)).apply
-        scores = [self._pull_back(plane, activate, _exponent(self, float(sigma))) for plane in planes]
-        return array_module(image).stack(scores).reshape(image.shape) if image.ndim > 2 else scores[0]
+        return self._pull_back(images, activate, _exponent(self, float(sigma))).reshape(image.shape)
 
-    def drawn_score(self, image, sigma, rng):
+    def drawn_score(self, images, sigma, rngs):
         """The score with the component of every response drawn given the response, instead of averaged over.
 
-        alpha sum_k gamma_k K_k^T (mu_k - u_k) / std^2 of an image (ny, nx).  Given the drawn mu_k, p_sigma^(1/alpha)
-        is a Gaussian: this is alpha times the gradient of its logarithm, `curvature` alpha times its precision.
+        alpha sum_k gamma_k K_k^T (mu_k - u_k) / std^2 of images (S, ny, nx), each with a generator of its own.  Given
+        the drawn mu_k, p_sigma^(1/alpha) is a Gaussian: this is alpha times the gradient of its logarithm, `curvature`
+        alpha times its precision.
         """
-        seed = rng.integers(2**64, dtype=np.uint64)
-        latents = _latents(self, float(sigma), array_module(image), real_dtype(image.dtype))
-        return self._pull_back(image, lambda responses, part: latents.apply(responses, part, seed),
+        seeds = [rng.integers(2**64, dtype=np.uint64) for rng in rngs]
+        latents = _latents(self, float(sigma), array_module(images), real_dtype(images.dtype))
+        return self._pull_back(images, lambda responses, part: latents.apply(responses, part, seeds),
                                _exponent(self, float(sigma)))
 
-    def _pull_back(self, image, activate, factor):
-        """factor sum_k gamma_k K_k^T f(gamma_k K_k x) with f in place: activate(responses, slice of the filters)."""
-        xp, dtype = array_module(image), complex_dtype(image.dtype)
-        loops, maps = kernels(image), _spectra(self, image.shape, dtype, xp)
-        spectrum = fftn(image.astype(dtype))
+    def _pull_back(self, images, activate, factor):
+        """factor sum_k gamma_k K_k^T f(gamma_k K_k x) of images (S, ny, nx), with f in place:
+        activate(responses (K', S, ny, nx), slice of the filters).
+        """
+        xp, dtype = array_module(images), complex_dtype(images.dtype)
+        loops, maps = kernels(images), _spectra(self, images.shape[-2:], dtype, xp)
+        spectra = fftn(images.astype(dtype))
 
         def work(pieces):
-            total = xp.zeros_like(spectrum)
+            total = xp.zeros_like(spectra)
             for k in pieces:
-                responses = xp.empty(maps[k].shape, dtype)
-                loops.expand(maps[k], spectrum, responses)
+                responses = xp.empty((len(maps[k]), *spectra.shape), dtype)
+                loops.expand(maps[k], spectra, responses)
                 responses = ifftn(responses, overwrite=True)
                 activate(responses, k)
                 loops.combine(maps[k], fftn(responses, overwrite=True), total)
             return total
 
-        score = factor * ifftn(sum(share(work, NUM_FILTERS, spectrum)), overwrite=True)
-        return (score if image.dtype.kind == "c" else score.real).astype(image.dtype, copy=False)
+        scores = factor * ifftn(sum(share(work, NUM_FILTERS, spectra)), overwrite=True)
+        return (scores if images.dtype.kind == "c" else scores.real).astype(images.dtype, copy=False)
 
     def denoise(self, image, sigma):
         """Tweedie's posterior mean of an image in noise of standard deviation sigma: x + sigma^2 score(x, sigma)."""

@@ -11,10 +11,10 @@ from . import layout, nufft
 from .alignment import align
 from .backend import array_module, available_memory, choose, complex_dtype, move
 from .io import BATCH, COIL, pad_dims
-from .methods import METHODS
+from .methods import METHODS, memory, side_by_side
 from .moments import Moments, Welford
 from .operators import Cartesian, CoilModel, coil_model, rss
-from .prior import NUM_FILTERS, load_prior
+from .prior import load_prior
 from .samplers import LEAST_VARIANCE, Data, State
 from .sens import SensFit
 from .solvers import conjugate_gradients
@@ -82,7 +82,8 @@ def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None,
     method: "map", the maximum; "gibbs", mean and std around it; "diffusion", Algorithm 1 of the paper; or one of
         `methods` with its options, as Gibbs(chains=8).  None: "gibbs" where samples are asked for, else "map".
     samples: draws from the posterior; 10 where the method samples.
-    prior: a PoGMDM, the path of one, or None for the default; for the maximum, any object with its score and curvature.
+    prior: a PoGMDM, the path of one, or None for the default; for the maximum, any object with its score and curvature,
+        for "diffusion" with the score, of images (samples, y, x).
     iterations: majorise-minimise steps to the maximum ("map" and "gibbs").
     noise_std: of the data per real and imaginary part; None: estimated.
     sens: known sensitivities, of the shape of the result's; None: estimated.
@@ -160,7 +161,7 @@ def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None,
     info = {"method": method.name, "iterations": int(iterations), "samples": samples,
             **{key: np.squeeze(values)[()] for key, values in found.items()},
             "seconds": time.perf_counter() - began, "prior": prior.name, "prior_hash": prior.digest, "seed": int(seed),
-            "memory": _memory(all_sens.shape[-3:], dtype)}
+            "memory": memory(all_sens.shape[-3:], dtype, side_by_side(method.shape(samples)[0], all_sens))}
     return Result(image_out, sens_out, std_out, info, _along_batch(kept), coefficients)
 
 
@@ -228,21 +229,11 @@ def _method(method, samples):
     return method, method.samples if samples is None else int(samples)
 
 
-def _memory(shape, dtype):
-    """About how many bytes the solver of one slice (J, ny, nx) works with, where all filters and coils go together.
-
-    Measured: spectra of the filters, in double precision when they are made, and their responses; samples,
-    sensitivities, noise and temporary stacks of the coils.
-    """
-    coils, ny, nx = shape
-    return (6 * NUM_FILTERS + 6 * coils) * ny * nx * np.dtype(dtype).itemsize
-
-
 def _room_for_samples(samples, shape, dtype, xp):
     """An array (samples, *shape); MemoryError where it would not fit."""
     if len(shape) > BATCH and shape[BATCH] > 1:
         raise ValueError(f"keep_samples: the samples lie along BATCH, where k-space has {shape[BATCH]} already")
-    needed, available = samples * int(np.prod(shape)) * np.dtype(dtype).itemsize, available_memory()
+    needed, available = samples * int(np.prod(shape)) * np.dtype(dtype).itemsize, available_memory(xp)
     if needed > available:
         raise MemoryError(f"samples: keeping {samples} needs {needed / 2**30:.3g} GiB,"
                           f" {available / 2**30:.3g} GiB are available")
@@ -284,7 +275,7 @@ def _recon_slice(scan, prior, method, iterations, samples, maps, seed, noise_std
         if not data.fit:
             raise ValueError("maps: 2 needs several coils, got one")
         start = _with_second_set(data, start)
-    result, moments, residual_var = None, Moments(), Welford()
+    result, moments, residual_var = None, Moments(method.shape(samples)[1]), Welford()
     for result in method.prepare(prior, data, start, iterations):
         report(result)
     for state, draw in method.draws(prior, data, result or start, samples, seed):
@@ -318,7 +309,7 @@ def _with_second_set(data, start):
     """The State with another set, whose sensitivities fit what the first leaves of the data, and the images of both."""
     xp, variance = array_module(start.image), max(data.noise_std**2, LEAST_VARIANCE)
     second = data.fit.second_set(start.image, start.coefficients, variance, START_CG)
-    coefficients = xp.stack([start.coefficients, second])
+    coefficients = xp.stack([start.coefficients, second], 1)
     sens = data.fit.maps.forward(coefficients)
     return State(_first_image(coil_model(data.sampling, sens), data), sens, coefficients)
 
@@ -326,7 +317,7 @@ def _with_second_set(data, start):
 def _sets_together(state):
     """One image and one set of sensitivities of RSS 1 for the sum of all sets; the phase is that of the first image."""
     xp = array_module(state.image)
-    coil_images = (state.sens * state.image[:, None]).sum(0)
+    coil_images = (state.sens * state.image).sum(1)
     first = state.image[0]
     image = rss(coil_images) * _divide(first, xp.abs(first))
     return replace(state, image=image, sens=_divide(coil_images, image))

@@ -1,6 +1,7 @@
 """The loops of reconstruction: joint MAP, Gibbs posterior, and Algorithm 1 of the paper.
 
-Each is a generator of States: it starts from one and yields one after every iteration.
+Each is a generator of States: it starts from one and yields one after every iteration.  Those that draw run a chain for
+each of the random generators, side by side; what a chain draws does not depend on the others.
 """
 
 from dataclasses import dataclass, replace
@@ -9,8 +10,8 @@ from itertools import pairwise
 import numpy as np
 
 from . import schedule
-from .backend import array_module, at_least, complex_normal, fftn, ifftn, inner
-from .operators import CoilModel, Sampling, coil_model
+from .backend import array_module, at_least, complex_normal, fftn, for_each, ifftn, inner
+from .operators import PLANE, CoilModel, Sampling, coil_model
 from .phase import smooth_phase
 from .sens import SensFit
 from .solvers import conjugate_gradients
@@ -57,7 +58,7 @@ class Data:
 class State:
     """Image (ny, nx), sensitivities (J, ny, nx) and their coefficients (None where they are known).
 
-    With several sets, each has another first axis, of the sets.
+    With several sets or chains: image (S, ny, nx), sensitivities and coefficients (J, S, …).
 
     After an iteration, also the noise level of the prior and the standard deviation of the residual before it.
     """
@@ -67,6 +68,20 @@ class State:
     coefficients: np.ndarray | None
     sigma: float | None = None
     residual_std: float | None = None
+
+    def repeated(self, count):
+        """The same in each of `count` chains."""
+        xp = array_module(self.image)
+        image = xp.stack([self.image] * count)
+        sens, coefficients = (None if array is None else xp.stack([array] * count, 1)
+                              for array in (self.sens, self.coefficients))
+        return State(image, sens, coefficients)
+
+    def chain(self, number):
+        """One of the chains."""
+        coefficients = None if self.coefficients is None else self.coefficients[:, number]
+        return State(self.image[number], self.sens[:, number], coefficients, self.sigma,
+                     self.residual_std.reshape(-1)[number])
 
 
 def joint_map(prior, data, start, *, sigma, iterations):
@@ -92,83 +107,91 @@ def joint_map(prior, data, start, *, sigma, iterations):
         yield State(image, model.sens, coefficients, sigma, residual_var**0.5)
 
 
-def gibbs(prior, data, start, rng, *, sigma, sweeps):
-    """Draws of image and sensitivities from the posterior at temperature alpha; yields the State of each.
+def gibbs(prior, data, start, rngs, *, sigma, sweeps):
+    """Draws of image and sensitivities from the posterior at temperature alpha; yields the State of all chains.
 
     (p_sigma(e* x) N(z; A x, v))^(1/alpha) with the smooth phase e of the start and alpha = prior.exponent(sigma):
     p_sigma^(1/alpha) is a product of mixtures.  Drawing the component of every filter response makes the rest
     Gaussian, and a draw from that is a majorise-minimise step for perturbed data, by CG.
     Kuric et al., The Gaussian latent machine, arXiv 2505.12836.
     """
+    hessian, temperature = prior.curvature(start.image.shape, sigma, array_module(start.image)), prior.exponent(sigma)
+    root, phase = hessian**0.5, smooth_phase(start.image)
+    start_power = CoilModel(data.sampling, start.sens).gradient(start.image, data.samples)[1]
+    variance, residual_var = data.variances(start_power)
+    start, samples = start.repeated(len(rngs)), data.samples[:, None]
     image, coefficients, model = start.image, start.coefficients, CoilModel(data.sampling, start.sens)
-    hessian, temperature = prior.curvature(image.shape, sigma, array_module(image)), prior.exponent(sigma)
-    root, phase = hessian**0.5, smooth_phase(image)
-    variance, residual_var = data.variances(model.gradient(image, data.samples)[1])
     for _ in range(sweeps):
-        gradient, power = model.gradient(image, data.samples)
-        noise = data.sampling.noise(rng, data.samples)
-        perturbation = model.adjoint(noise) / variance**0.5 + phase * _filter(root, complex_normal(rng, image))
-        drawn = phase * prior.drawn_score(phase.conj() * image, sigma, rng)
+        gradient, power = model.gradient(image, samples)
+        noise = for_each(rngs, lambda rng: data.sampling.noise(rng, data.samples), 1)
+        perturbation = model.adjoint(noise) / variance**0.5 + phase * _filter(root, _white(rngs, image))
+        drawn = phase * prior.drawn_score(phase.conj() * image, sigma, rngs)
         descent = drawn - gradient / variance + temperature**0.5 * perturbation
         image = image + newton_step(model, hessian, phase, descent, variance, DRAW_CG)
         if data.fit:
             coefficients = data.fit.draw(image, coefficients, variance + residual_var, schedule.LAST_SENS_WEIGHT,
-                                         SENS_CG, temperature, rng)
+                                         SENS_CG, temperature, rngs)
             model = CoilModel(data.sampling, data.fit.maps.forward(coefficients))
         yield State(image, model.sens, coefficients, sigma, data.variances(power)[1] ** 0.5)
 
 
-def diffusion(prior, data, start, rng, *, sigmas, num_corrector, likelihood_step, snr, update_sens):
-    """Algorithm 1 of the paper: predictor-corrector steps down the noise levels; yields the State after each.
+def diffusion(prior, data, start, rngs, *, sigmas, num_corrector, likelihood_step, snr, update_sens):
+    """Algorithm 1 of the paper: predictor-corrector steps down the noise levels; yields the State of all chains.
 
     `sigmas` fall; the start is noised to the first.  update_sens(image, sens, coefficients, power) returns the
     sensitivities and their coefficients; None where they are known.
     """
+    start, samples = start.repeated(len(rngs)), data.samples[:, None]
     image, sens, coefficients = start.image, start.sens, start.coefficients
-    image = image + sigmas[0] * complex_normal(rng, image)                                    # line 1
+    image = image + sigmas[0] * _white(rngs, image)                                           # line 1
     for sigma, sigma_next in pairwise(sigmas):                                                # 2
         model = CoilModel(data.sampling, sens)
-        image = _predict(prior, image, sigma, sigma_next, rng)                                # 3-5
-        gradient, power = model.gradient(image, data.samples)
+        image = _predict(prior, image, sigma, sigma_next, rngs)                               # 3-5
+        gradient, power = model.gradient(image, samples)
         image = image - likelihood_step * data.sampling.equalize(gradient)                    # 6
         for _ in range(num_corrector):                                                        # 7
-            image = _correct(prior, image, sigma_next, snr, rng)                              # 8-10
-            gradient, power = model.gradient(image, data.samples)
+            image = _correct(prior, image, sigma_next, snr, rngs)                             # 8-10
+            gradient, power = model.gradient(image, samples)
             image = image - likelihood_step * data.sampling.equalize(gradient)                # 11
         if update_sens:
             sens, coefficients = update_sens(image, sens, coefficients, power)                # 12
         yield State(image, sens, coefficients, sigma_next, data.variances(power)[1] ** 0.5)
 
 
-def _predict(prior, image, sigma, sigma_next, rng):
+def _white(rngs, images):
+    """Noise of standard deviation 1 like the images (S, ny, nx) of chains."""
+    return for_each(rngs, lambda rng: complex_normal(rng, images[0]))
+
+
+def _predict(prior, image, sigma, sigma_next, rngs):
     """One step of the reverse diffusion: x + (sigma^2 - sigma_next^2) score(x, sigma) + noise of that variance."""
     variance = sigma**2 - sigma_next**2
-    return image + variance * prior.score(image, sigma) + variance**0.5 * complex_normal(rng, image)
+    return image + variance * prior.score(image, sigma) + variance**0.5 * _white(rngs, image)
 
 
-def _correct(prior, image, sigma, snr, rng):
+def _correct(prior, image, sigma, snr, rngs):
     """One Langevin step at a noise level, of size 2 (snr ||n|| / ||score||)^2.
 
     Y. Song et al., Score-based generative modeling through stochastic differential equations, arXiv 2011.13456.
     """
-    score, noise = prior.score(image, sigma), complex_normal(rng, image)
-    step = 2 * snr**2 * inner(noise, noise) / at_least(inner(score, score), 1e-30)
+    score, noise = prior.score(image, sigma), _white(rngs, image)
+    step = 2 * snr**2 * inner(noise, noise, PLANE) / at_least(inner(score, score, PLANE), 1e-30)
     return image + step * score + (2 * step) ** 0.5 * noise
 
 
 def ascend(prior, data, start, *, sigma, steps):
-    """Maximum of the posterior at fixed sensitivities by accelerated gradient steps; yields the State of each.
+    """Maximum of the posterior at fixed sensitivities by accelerated gradient steps; yields the State of all chains.
 
     Of size 1 / L, L a Lipschitz constant of the gradient of -log p_sigma(x) + ||A x - z||^2 / (2 v).
     """
-    image, sens = start.image, start.sens
+    image, sens, samples = start.image, start.sens, data.samples[:, None]
     previous, model, xp = image, CoilModel(data.sampling, sens), array_module(image)
-    variance, _ = data.variances(model.gradient(image, data.samples)[1])
-    brightest = data.sampling.norm * (xp.abs(sens) ** 2).sum(0).max()
-    steepest = float(prior.curvature(image.shape, sigma, xp).max() + brightest / variance)
+    variance, _ = data.variances(model.gradient(image, samples)[1])
+    brightest = data.sampling.norm * (xp.abs(sens) ** 2).sum(0).max(PLANE, keepdims=True)
+    steepest = prior.curvature(image.shape[-2:], sigma, xp).max() + brightest / variance
     for momentum in schedule.momentum(steps):
         extrapolated = image + momentum * (image - previous)
-        gradient, power = model.gradient(extrapolated, data.samples)
+        gradient, power = model.gradient(extrapolated, samples)
         descent = prior.score(extrapolated, sigma) - gradient / variance
         previous, image = image, extrapolated + descent / steepest
         yield State(image, sens, start.coefficients, sigma, data.variances(power)[1] ** 0.5)
@@ -183,7 +206,7 @@ def newton_step(model, hessian, phase, descent, variance, iterations):
         return model.normal(image) / variance + phase * _filter(hessian, phase.conj() * image)
 
     inverse = 1 / (hessian + model.density / variance)
-    return conjugate_gradients(normal, descent, iterations=iterations,
+    return conjugate_gradients(normal, descent, iterations=iterations, axes=model.axes,
                                precondition=lambda image: _filter(inverse, image))
 
 

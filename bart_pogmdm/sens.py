@@ -10,8 +10,8 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from .backend import array_module, at_least, complex_normal, dst1, inner, kernels, real_dtype, share
-from .operators import CoilModel, Sampling, resample
+from .backend import array_module, at_least, complex_normal, dst1, for_each, inner, kernels, real_dtype, share
+from .operators import PLANE, CoilModel, Sampling, resample
 from .solvers import conjugate_gradients
 
 SOBOLEV_A = 0.02   # weight (1 + a |k|^2)^-b as in nlinv, but with k in cycles per field of view (nlinv: per sample),
@@ -26,6 +26,8 @@ NEWTON_CG = 10
 NEIGHBOUR_STEPS = 3  # ... of it that are left where there is another slice's to begin with
 NEIGHBOUR_CG = 10    # ... and of its image,
 NEIGHBOUR_DAMPING = 1e-3  # of which this part of the largest eigenvalue is left out
+
+OF_CHAIN = (0, *PLANE)  # axes of the coefficients (J, S, my, mx) that belong to one of S chains
 
 
 def _size(shape):
@@ -92,10 +94,10 @@ def _laplacian(shape, dtype, xp):
 def h1_step(sampling, samples, image, sens, inverse_step):
     """The paper's update: a gradient step 1 / mu on ||M F (c_j x) - z||^2 / 2, then `smooth` with 1 / mu.
 
-    mu is at least max |x|^2: a longer step would not be stable.
+    mu is at least max |x|^2: a longer step would not be stable.  Of chains as `operators.CoilModel`, samples (J, 1, …).
     """
     xp = array_module(image)
-    inverse_step = at_least(xp.abs(image).max() ** 2, inverse_step)
+    inverse_step = at_least(xp.abs(image).max(PLANE, keepdims=True) ** 2, inverse_step)
     residual = sampling.forward(sens * image) - samples
     images = sampling.equalize(sampling.adjoint(residual))
     return smooth(sens - image.conj() * images / inverse_step, 1 / inverse_step)
@@ -208,26 +210,35 @@ class SensFit:
         left = self.samples - self.sampling.forward(image * self.low.forward(coefficients))
         return replace(self, samples=left).update(image, 0 * coefficients, variance, 1, iterations)
 
-    def update(self, image, coefficients, variance, weight, iterations):
-        """A few CG steps on (||M F (x E W chat) - z||^2 / variance + weight ||chat||^2) / 2, x of full size."""
-        image = resample(image, self.sampling.shape)
-        return self._solve(image, coefficients, variance, weight, iterations, 0)
+    def update(self, image, coefficients, variance, weight, iterations, axes=None):
+        """A few CG steps on (||M F (x E W chat) - z||^2 / variance + weight ||chat||^2) / 2, x of full size.
 
-    def draw(self, image, coefficients, variance, weight, iterations, temperature, rng):
-        """Drawn from exp(-energy / temperature), the energy being that of `update`: its minimum for perturbed data."""
-        image = resample(image, self.sampling.shape)
-        noise = self.sampling.adjoint(self.sampling.noise(rng, self.samples))
-        perturbation = (self.low.adjoint(image.conj() * noise) / variance**0.5
-                        + weight**0.5 * complex_normal(rng, coefficients))
-        return self._solve(image, coefficients, variance, weight, iterations, temperature**0.5 * perturbation)
+        Images (M, ny, nx) with coefficients (J, M, my, mx): of sets, which explain the data together; of chains, which
+        do so each on its own, with axes=OF_CHAIN.
+        """
+        return self._solve(resample(image, self.sampling.shape), coefficients, variance, weight, iterations, 0, axes)
 
-    def _solve(self, image, coefficients, variance, weight, iterations, perturbation):
-        image = image[..., None, :, :]  # an axis for the coils, after that of the sets if there is one
-        rhs = self.low.adjoint(image.conj() * self._zero_filled) / variance + perturbation
+    def draw(self, images, coefficients, variance, weight, iterations, temperature, rngs):
+        """Drawn from exp(-energy / temperature), the energy being that of `update`: its minimum for perturbed data.
+
+        Of chains: images (S, ny, nx), coefficients (J, S, my, mx), a generator for each.
+        """
+        images = resample(images, self.sampling.shape)
+        noise = for_each(rngs, lambda rng: self.sampling.noise(rng, self.samples), 1)
+        white = for_each(rngs, lambda rng: complex_normal(rng, coefficients[:, 0]), 1)
+        perturbation = (self.low.adjoint(images.conj() * self.sampling.adjoint(noise)) / variance**0.5
+                        + weight**0.5 * white)
+        return self._solve(images, coefficients, variance, weight, iterations, temperature**0.5 * perturbation,
+                           OF_CHAIN)
+
+    def _solve(self, image, coefficients, variance, weight, iterations, perturbation, axes):
+        several, together = image.ndim > 2, image.ndim > 2 and axes is None
+        zero_filled = self._zero_filled[:, None] if several else self._zero_filled
+        rhs = self.low.adjoint(image.conj() * zero_filled) / variance + perturbation
 
         def normal(coefficients):
             images = image * self.low.forward(coefficients)
-            images = self.sampling.normal(images if images.ndim == 3 else images.sum(0))
+            images = self.sampling.normal(images.sum(1, keepdims=True) if together else images)
             return self.low.adjoint(image.conj() * images) / variance + weight * coefficients
 
-        return conjugate_gradients(normal, rhs, coefficients, iterations=iterations)
+        return conjugate_gradients(normal, rhs, coefficients, iterations=iterations, axes=axes)

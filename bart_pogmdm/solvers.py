@@ -1,15 +1,14 @@
 """Conjugate gradients, the one linear solver of the reconstruction."""
 
-import numpy as np
-
 from .backend import array_module, at_least, inner
 
 
-def conjugate_gradients(normal, rhs, start=None, *, iterations, precondition=None):
+def conjugate_gradients(normal, rhs, start=None, *, iterations, precondition=None, axes=None):
     """Approximate solution of N x = b for a Hermitian positive definite operator N on any array shape.
 
-    `precondition` applies an approximate inverse of N.  Stops early where the energy <r, r> has fallen to
-    the rounding of the numbers: beyond, a semidefinite N would only feed on it.
+    `precondition` applies an approximate inverse of N.  With `axes`, N acts along these only, and every place on the
+    others is a system of its own.  Stops early where the energy <r, r> has fallen to the rounding of the numbers:
+    beyond, a semidefinite N would only feed on it.
     """
     xp = array_module(rhs)
     solution = xp.zeros_like(rhs) if start is None else start
@@ -17,16 +16,16 @@ def conjugate_gradients(normal, rhs, start=None, *, iterations, precondition=Non
     direction, energy, enough, tiny = None, 0.0, 0.0, float(xp.finfo(rhs.dtype).tiny)
     for _ in range(iterations):
         step = residual if precondition is None else precondition(residual)
-        previous, energy = energy, inner(residual, step)
-        if xp is np and energy <= enough:
+        previous, energy = energy, inner(residual, step, axes)
+        if isinstance(energy, float) and energy <= enough:
             break
         if direction is None:
             direction, enough = step, energy * float(xp.finfo(rhs.dtype).eps)
         else:
             direction = step + energy / at_least(previous, tiny) * direction
         image = normal(direction)
-        length = energy / at_least(inner(direction, image), tiny)
-        if xp is not np:  # to break would mean to wait for the number: stand still instead
+        length = energy / at_least(inner(direction, image, axes), tiny)
+        if not isinstance(energy, float):  # to break would mean to wait for the numbers: stand still instead
             length = length * (energy > enough)
         solution = solution + length * direction
         residual = residual - length * image

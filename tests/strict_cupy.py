@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import types
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,9 +34,23 @@ extern "C" void set_row(long row) { blockIdx.y = row; }
 """
 
 
+transfers = Counter()  # to and from the device so far, by kind
+
+
+def _counted(kind):
+    def read(self, *arguments):
+        transfers[kind] += 1
+        return getattr(self.view(np.ndarray), kind)(*arguments)
+    return read
+
+
 class ndarray(np.ndarray):
+    __float__, __int__, __complex__, __bool__, __index__, item, tolist = map(_counted, (
+        "__float__", "__int__", "__complex__", "__bool__", "__index__", "item", "tolist"))
+
     def get(self):
         """The NumPy array."""
+        transfers["get"] += 1
         return np.array(self)
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **keywords):
@@ -63,6 +78,7 @@ def _wrap(value):
 def _strict(function, name):
     def call(*arguments, **keywords):
         converts = name in ("asarray", "array", "ascontiguousarray")
+        transfers["upload"] += converts and type(arguments[0]) is np.ndarray
         if not converts and any(type(a) is np.ndarray and a.ndim for a in (*arguments, *keywords.values())):
             raise TypeError(f"cupy.{name}: got a NumPy array")
         return _wrap(function(*map(_plain, arguments), **{key: _plain(value) for key, value in keywords.items()}))
@@ -133,7 +149,7 @@ def install(monkeypatch):
     cupy.ndarray, cupy.cuda = ndarray, _Cuda
     cupy.fft = _Module("cupy.fft", np.fft)
     cupy.fft.config = types.SimpleNamespace(get_plan_cache=lambda: types.SimpleNamespace(set_memsize=lambda size: None))
-    cupy.get_default_memory_pool = lambda: types.SimpleNamespace(free_all_blocks=lambda: None)
+    cupy.get_default_memory_pool = lambda: types.SimpleNamespace(free_all_blocks=lambda: None, free_bytes=lambda: 0)
     packages = {"cupyx": _Module("cupyx", None), "cupyx.scipy": _Module("cupyx.scipy", None)}
     packages["cupyx"].scipy, packages["cupyx.scipy"].fft = packages["cupyx.scipy"], fft
     for name, module in {"cupy": cupy, **packages, "cupyx.scipy.fft": fft}.items():

@@ -11,7 +11,7 @@ import strict_cupy
 from conftest import simulate
 from properties import assert_adjoint, random_complex
 
-from bart_pogmdm import backend, io, recon
+from bart_pogmdm import backend, io, methods, recon
 from bart_pogmdm import prior as prior_module
 from bart_pogmdm.io import to_bart
 from bart_pogmdm.methods import Diffusion, Gibbs
@@ -47,7 +47,7 @@ def test_prior(cupy, prior, rng, dtype, tolerance):
         assert relative(prior.score(cupy.asarray(x), sigma), prior.score(x, sigma)) < tolerance
         assert relative(prior.score(cupy.asarray(x), sigma, exact=True), prior.score(x, sigma, exact=True)) < tolerance
         np.testing.assert_allclose(prior.potential(cupy.asarray(x), sigma), prior.potential(x, sigma), rtol=1e-6)
-    draws = [prior.drawn_score(array, 0.1, np.random.default_rng(1)) for array in (cupy.asarray(x[0]), x[0])]
+    draws = [prior.drawn_score(array, 0.1, np.random.default_rng(1).spawn(2)) for array in (cupy.asarray(x), x)]
     assert relative(*draws) < 2e-2  # a response next to the border of two components may fall on either side
 
 
@@ -84,14 +84,43 @@ def test_memory_is_about_the_estimate(small, monkeypatch):
     cupy = strict_cupy.install(monkeypatch)
     kspace, mask, _ = simulate((200, 180), coils=8)
     kspace, mask = cupy.asarray(kspace), cupy.asarray(mask)
-    for method in (None, Gibbs(chains=1, burn_in=0, thin=1)):
-        recon(kspace, mask, method=method, iterations=1)  # tables and compiled code stay
+    for method, samples in ((None, None), (Gibbs(chains=1, burn_in=0, thin=1), 1), (Diffusion(num_levels=3), 4)):
+        recon(kspace, mask, method=method, samples=samples, iterations=1)  # tables and compiled code stay
         prior_module._spectra.cache_clear()
         tracemalloc.start()
-        estimate = recon(kspace, mask, method=method, iterations=2).info["memory"]
+        estimate = recon(kspace, mask, method=method, samples=samples, iterations=2).info["memory"]
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert 0.7 < peak / estimate < 1.2
+
+
+def test_no_transfer_within_an_iteration(small, monkeypatch):
+    """What is read from the device or sent to it does not grow with the number of iterations."""
+    cupy = strict_cupy.install(monkeypatch)
+    kspace, mask = cupy.asarray(small[0]), cupy.asarray(small[1])
+
+    def transfers(**options):
+        recon(kspace, mask, **options)  # tables stay
+        strict_cupy.transfers.clear()
+        recon(kspace, mask, **options)
+        return +strict_cupy.transfers
+
+    assert transfers(iterations=3) == transfers(iterations=6)
+    few, many = (transfers(method=Gibbs(chains=3, burn_in=1, thin=sweeps), samples=3, iterations=1)
+                 for sweeps in (2, 5))
+    assert few == many
+    few, many = (transfers(method=Diffusion(num_levels=levels, num_corrector=1, refine=2 * levels), samples=3)
+                 for levels in (3, 6))
+    assert few == many and few["__float__"] > 0
+
+
+def test_as_many_chains_as_memory_has_room_for(small, monkeypatch):
+    cupy = strict_cupy.install(monkeypatch)
+    sens = cupy.asarray(small[0])
+    for room in (1, 2, 3):
+        free = methods.memory(sens.shape, sens.dtype, room)
+        monkeypatch.setattr(cupy.cuda.runtime, "memGetInfo", lambda: (free + 9, 1 << 40))  # noqa: B023
+        assert [methods.side_by_side(chains, sens) for chains in (1, 2, 8)] == [1, min(2, room), room]
 
 
 def test_smaller_pieces_where_memory_is_short(cupy, small, monkeypatch):

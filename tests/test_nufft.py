@@ -7,7 +7,7 @@ import pytest
 from conftest import psnr, simulate
 from properties import assert_adjoint, assert_gradient, random_complex
 
-from bart_pogmdm import cli, io, layout, noise, nufft, recon
+from bart_pogmdm import cli, io, layout, methods, noise, nufft, recon
 from bart_pogmdm.alignment import factors
 from bart_pogmdm.evaluate.simulate import sensitivities
 from bart_pogmdm.io import to_bart
@@ -236,13 +236,17 @@ def test_known_sensitivities_and_dims(scan):
     assert recon(kspace, traj=traj, start=joint.image, **QUICK).image.shape == (40, 40)
 
 
-@pytest.mark.parametrize("method", [Gibbs(chains=1, burn_in=1, thin=1), Diffusion(num_levels=30, come_closer=0.2),
+@pytest.mark.parametrize("method", [Gibbs(chains=2, burn_in=1, thin=1), Diffusion(num_levels=30, come_closer=0.2),
                                     Diffusion(num_levels=30, come_closer=0.2, sens_update="sobolev", refine=3)])
-def test_methods_that_sample(scan, method):
+def test_methods_that_sample(scan, method, monkeypatch):
     kspace, traj, reference = scan
-    result = recon(kspace.transpose(0, 2, 1), traj=traj, method=method, samples=2)
-    assert result.std.shape == (40, 40) and np.isfinite(result.std).all()
-    assert psnr(result.image, reference) > 18
+    kspace = kspace.astype(complex).transpose(0, 2, 1)
+    together = recon(kspace, traj=traj, method=method, samples=2)
+    assert together.std.shape == (40, 40) and np.isfinite(together.std).all()
+    assert psnr(together.image, reference) > 18
+    monkeypatch.setattr(methods, "side_by_side", lambda chains, sens: 1)
+    alone = recon(kspace, traj=traj, method=method, samples=2)
+    assert error(together.image, alone.image) < 1e-6 and error(together.std, alone.std) < 1e-6
 
 
 def test_command(scan, tmp_path, monkeypatch):

@@ -56,7 +56,7 @@ def test_coil_model_matches_its_formula(rng):
 
 @pytest.mark.parametrize("sets", [(), (2,)])
 def test_coil_density_is_the_diagonal_in_fourier_space(sets, rng):
-    operator, sens = sampling("points", rng), random_complex(rng, (*sets, 3, 12, 15))
+    operator, sens = sampling("points", rng), random_complex(rng, (3, *sets, 12, 15))
     model = coil_model(operator, sens)
     for place in ((0, 0), (3, 7), (11, 2)):
         for i in np.ndindex(*sets):

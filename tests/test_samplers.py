@@ -1,5 +1,6 @@
 """Each sampler against a posterior, or a law of its own, in closed form."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,7 +9,7 @@ import strict_cupy
 from conftest import psnr, simulate
 from properties import random_complex
 
-from bart_pogmdm import PoGMDM, backend, recon, samplers
+from bart_pogmdm import PoGMDM, backend, methods, recon, samplers
 from bart_pogmdm.evaluate import metrics
 from bart_pogmdm.io import to_bart
 from bart_pogmdm.kernels import cpu, generic
@@ -63,8 +64,9 @@ def test_gibbs_draws_from_a_gaussian_posterior(gaussian, rng, coils, monkeypatch
         covariance = np.linalg.inv(prior_precision + matrix.conj().T @ matrix / variance)
         mean = (covariance @ (matrix.conj().T @ data.samples.ravel()) / variance).reshape(shape)
     start = samplers.State(mean, model.sens, None)
-    draws = [(state.image - mean).ravel() for state in samplers.gibbs(gaussian, data, start, rng, sigma=sigma,
-                                                                      sweeps=sweeps)]
+    chains = rng.spawn(3)
+    draws = [(image - mean).ravel() for state in samplers.gibbs(gaussian, data, start, chains, sigma=sigma,
+                                                                sweeps=sweeps // 3) for image in state.image]
     powers, modes = np.linalg.eigh(covariance * gaussian.exponent(sigma))
     white = np.array(draws) @ modes.conj() / powers**0.5
     assert 0.6 < sweeps * np.mean(np.abs(white.mean(0)) ** 2) / 2 < 1.5
@@ -82,8 +84,8 @@ def test_gibbs_draws_from_a_mixture(prior, rng):
     start = samplers.State(target, np.ones((1, *shape), complex), None)
     variance, _ = data.variances(0)
     turn = smooth_phase(target).conj()
-    draws = np.array([turn * state.image
-                      for state in samplers.gibbs(prior, data, start, rng, sigma=sigma, sweeps=sweeps)])
+    states = samplers.gibbs(prior, data, start, rng.spawn(4), sigma=sigma, sweeps=sweeps // 4)
+    draws = np.array([turn * image for state in states for image in state.image])
     target = turn * target
     axis = np.linspace(-0.45, 0.55, 81)
     grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1)[:, :, None]
@@ -104,7 +106,7 @@ def test_drawn_components_follow_their_probabilities(prior):
     latents, std = prior.experts.latents(sigma), prior.experts.std(sigma)
     for u in (0.0, 0.013, -0.2, 0.48, 0.8):
         values = np.full((20, count), u)
-        latents.apply(values.reshape(20, -1), slice(0, 20), np.uint64(7))
+        latents.apply(values, slice(0, 20), [np.uint64(7)])
         means = values * std**2 + u
         weights = prior.weights * np.exp(-((u - prior.means) / std) ** 2 / 2)
         weights /= weights.sum(1, keepdims=True)
@@ -116,7 +118,7 @@ def test_drawn_components_follow_their_probabilities(prior):
 
 def test_drawn_score_averages_to_the_score(prior, rng):
     x = random_complex(rng, (24, 20)) / 10
-    draws = np.array([prior.drawn_score(x, 0.05, rng) for _ in range(400)])
+    draws = prior.drawn_score(np.stack([x] * 400), 0.05, rng.spawn(400))
     error = np.abs(draws.mean(0) - prior.score(x, 0.05)) ** 2 / (draws.var(0) / len(draws))
     assert 0.7 < error.mean() < 1.4
 
@@ -145,11 +147,8 @@ def test_algorithm_1_on_a_gaussian(gaussian, rng):
         variance = factor**2 * variance + change * (1 - step * mask) ** 2
     start = samplers.State(np.zeros(shape, complex), model.sens, None)
     options = {"sigmas": sigmas, "num_corrector": 0, "likelihood_step": step, "snr": 0.16, "update_sens": None}
-    draws = []
-    for _ in range(runs):
-        *_, last = samplers.diffusion(gaussian, data, start, rng, **options)
-        draws.append(np.fft.fft2(last.image, norm="ortho"))
-    draws = np.array(draws)
+    *_, last = samplers.diffusion(gaussian, data, start, rng.spawn(runs), **options)
+    draws = np.fft.fft2(last.image, norm="ortho")
     assert 0.5 < np.mean(np.abs(draws.mean(0) - mean) ** 2 / (2 * variance / runs)) < 2
     np.testing.assert_allclose(draws.real.std(0), variance**0.5, rtol=6 / (2 * runs) ** 0.5)
 
@@ -158,11 +157,12 @@ def test_the_corrector_leaves_the_prior_as_it_is(gaussian, rng):
     """Langevin steps from draws of a Gaussian p_sigma stay draws of it, but for the size of the step."""
     sigma, shape = 0.1, (32, 30)
     precision = np.maximum(gaussian.curvature(shape, sigma), 1.0)  # the lowest frequencies have next to none
-    images = [np.fft.ifft2(precision**-0.5 * random_complex(rng, shape), norm="ortho") for _ in range(40)]
-    before = np.mean([np.abs(np.fft.fft2(image, norm="ortho")) ** 2 * precision for image in images])
+    images = np.fft.ifft2(precision**-0.5 * random_complex(rng, (40, *shape)), norm="ortho")
+    before = np.mean(np.abs(np.fft.fft2(images, norm="ortho")) ** 2 * precision)
+    chains = rng.spawn(40)
     for _ in range(20):
-        images = [samplers._correct(gaussian, image, sigma, 0.16, rng) for image in images]
-    power = np.mean([np.abs(np.fft.fft2(image, norm="ortho")) ** 2 * precision for image in images], 0)
+        images = samplers._correct(gaussian, images, sigma, 0.16, chains)
+    power = np.mean(np.abs(np.fft.fft2(images, norm="ortho")) ** 2 * precision, 0)
     bulk = precision > 0.2 * precision.max()
     assert np.isclose(before, 2, rtol=0.05)
     assert np.isclose(power[bulk].mean(), 2, rtol=0.1)
@@ -176,8 +176,9 @@ def test_refinement_finds_the_maximum(gaussian, rng):
     precision = fourier.conj().T @ (gaussian.curvature(shape, sigma).reshape(-1, 1) * fourier)
     normal = precision + matrix.conj().T @ matrix / variance
     exact = np.linalg.solve(normal, matrix.conj().T @ data.samples.ravel() / variance).reshape(shape)
-    *_, last = samplers.ascend(gaussian, data, start, sigma=sigma, steps=250)
-    assert np.linalg.norm(last.image - exact) < 0.02 * np.linalg.norm(start.image - exact)
+    *_, last = samplers.ascend(gaussian, data, start.repeated(2), sigma=sigma, steps=250)
+    for image in last.image:
+        assert np.linalg.norm(image - exact) < 0.02 * np.linalg.norm(start.image - exact)
 
 
 def test_smoothing_solves_its_equation(rng):
@@ -213,9 +214,9 @@ def test_h1_step_lowers_its_energy(rng):
 
 def test_moments_are_those_of_all_draws(rng):
     draws = random_complex(rng, (3, 5, 6, 4)) + 2
-    moments = Moments()
-    for chain, images in enumerate(draws):
-        for image in images:
+    moments = Moments(5)
+    for images in draws.swapaxes(0, 1):
+        for chain, image in enumerate(images):
             moments.add(image, chain)
     np.testing.assert_allclose(moments.mean, draws.mean((0, 1)))
     np.testing.assert_allclose(moments.std, np.abs(draws).reshape(15, 6, 4).std(0, ddof=1))
@@ -239,6 +240,28 @@ def test_same_seed_same_samples(small, method, coils):
     assert both.image.shape == (40, 36, 1, 1, 2) and both.samples.shape == (40, 36, 1, 1, 2, *(1,) * 10, 2)
     np.testing.assert_array_equal(both.samples[:, :, 0, 0, 0].reshape(40, 36, 2), np.moveaxis(two.samples, 0, -1))
     assert np.linalg.norm(both.image[..., 1] - both.image[..., 0]) > 0
+
+
+@pytest.mark.parametrize("method", [QUICK, replace(QUICK, chains=4), FEW,
+                                    replace(FEW, sens_update="sobolev", refine=3)])
+@pytest.mark.parametrize("coils", [1, 4])
+def test_chains_side_by_side_draw_what_each_draws_alone(small, method, coils, monkeypatch):
+    kspace, mask = small[0][:coils].astype(complex), small[1]
+    monkeypatch.setattr(methods, "side_by_side", lambda chains, sens: 1)
+    alone = recon(kspace, mask, method=method, samples=4, iterations=3, keep_samples=True)
+    together, shapes = samplers.gibbs if method.name == "gibbs" else samplers.diffusion, set()
+
+    def watched(*arguments, **options):
+        for state in together(*arguments, **options):
+            shapes.add(state.image.shape[0])
+            yield state
+
+    monkeypatch.setattr(methods, together.__name__, watched)
+    monkeypatch.setattr(methods, "side_by_side", lambda chains, sens: 3)
+    result = recon(kspace, mask, method=method, samples=4, iterations=3, keep_samples=True)
+    assert shapes == ({2} if method is QUICK else {3, 1})
+    for name in ("image", "std", "samples", "sens"):
+        np.testing.assert_allclose(getattr(result, name), getattr(alone, name), rtol=1e-6, atol=1e-8)
 
 
 def test_samples_mean_and_std_belong_together(small):

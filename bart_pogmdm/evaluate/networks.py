@@ -136,12 +136,13 @@ class TorchDenoiser:
         self.digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
 
     def score(self, image, sigma):
-        """grad log p_sigma(x) of an image (ny, nx), real or complex."""
+        """grad log p_sigma(x) of images (…, ny, nx), real or complex."""
         import torch
-        parts = [image.real, image.imag] if np.iscomplexobj(image) else [image]
-        scaled = torch.from_numpy(np.ascontiguousarray(np.stack(parts)[:, None] * self.scale, np.float32))
+        parts = np.stack([image.real, image.imag] if np.iscomplexobj(image) else [image])
+        scaled = torch.from_numpy(np.float32(parts.reshape(-1, 1, *image.shape[-2:]) * self.scale))
         with torch.no_grad():
-            clean = self.network(scaled, torch.full((len(parts),), sigma * self.scale)).numpy()[:, 0] / self.scale
+            clean = self.network(scaled, torch.full((len(scaled),), sigma * self.scale)).numpy() / self.scale
+        clean = clean.reshape(parts.shape)
         clean = clean[0] + 1j * clean[1] if len(parts) == 2 else clean[0]
         return ((clean - image) / sigma**2).astype(image.dtype)
 

@@ -15,29 +15,34 @@ def jit(function):
 
 @jit
 def expand(maps, image, out):
-    count, rows, columns = maps.shape
-    for row in range(rows):
+    count, columns = len(maps), image.shape[-1]
+    factors, rows = maps.reshape(count, -1, columns), image.reshape(-1, columns)
+    products, period = out.reshape(count, -1, columns), factors.shape[1]
+    for row in range(len(rows)):
         for j in range(count):
             for i in range(columns):
-                out[j, row, i] = maps[j, row, i] * image[row, i]
+                products[j, row, i] = factors[j, row % period, i] * rows[row, i]
 
 
 @jit
 def combine(maps, images, out):
-    count, rows, columns = maps.shape
-    for row in range(rows):
+    count, columns = len(maps), out.shape[-1]
+    factors, rows = maps.reshape(count, -1, columns), images.reshape(count, -1, columns)
+    sums, period = out.reshape(-1, columns), factors.shape[1]
+    for row in range(len(sums)):
         for j in range(count):
             for i in range(columns):
-                out[row, i] += maps[j, row, i].conjugate() * images[j, row, i]
+                sums[row, i] += factors[j, row % period, i].conjugate() * rows[j, row, i]
 
 
 @jit
 def scale(images, factor):
-    count, rows, columns = images.shape
+    rows, columns = factor.shape
+    planes = images.reshape(-1, rows, columns)
     for row in range(rows):
-        for j in range(count):
+        for j in range(len(planes)):
             for i in range(columns):
-                images[j, row, i] *= factor[row, i]
+                planes[j, row, i] *= factor[row, i]
 
 
 @jit

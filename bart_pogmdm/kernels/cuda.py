@@ -32,16 +32,17 @@ def _whole(*arrays):
 
 
 def expand(maps, image, out):
-    count, pixels = len(maps), image.size
-    _launch("expand", out.itemsize // 2, out.size, (*_whole(maps, image, out), count, pixels))
+    _launch("expand", out.itemsize // 2, image.size, (*_whole(maps, image, out), image.size, maps[0].size),
+            rows=len(maps))
 
 
 def combine(maps, images, out):
-    _launch("combine", out.itemsize // 2, out.size, (*_whole(maps, images, out), len(maps), out.size))
+    _launch("combine", out.itemsize // 2, out.size, (*_whole(maps, images, out), len(maps), out.size, maps[0].size))
 
 
 def scale(images, factor):
-    _launch("scale", factor.itemsize, images.size, (*_whole(images, factor), images.size // factor.size, factor.size))
+    _launch("scale", factor.itemsize, factor.size, (*_whole(images, factor), factor.size),
+            rows=images.size // factor.size)
 
 
 def multiply(matrix, stack, out):
@@ -57,9 +58,10 @@ def interpolate(values, table, radius, inverse_variance):
 
 def draw(values, accept, alias, means, radius, inverse_variance, seed, first_row):
     (count, size), (_, nodes, components) = values.shape, accept.shape
-    _whole(values, means)
+    _whole(values[0], means)
     _launch("draw", values.itemsize, size, (values, *_whole(accept), *_whole(alias), means, radius, inverse_variance,
-                                            seed, first_row, size, nodes, components), rows=count)
+                                            seed, first_row, size, values.strides[0] // values.itemsize, nodes,
+                                            components), rows=count)
 
 
 def normal(out, seed, first):

@@ -6,17 +6,24 @@ from ..backend import array_module
 
 
 def expand(maps, image, out):
-    """out_j = maps_j * image;  (J, ny, nx), (ny, nx) -> (J, ny, nx)."""
-    out[...] = maps * image
+    """out_j = maps_j * image;  (J, ny, nx), (ny, nx) -> (J, ny, nx).
+
+    Of several images (S, ny, nx) -> (J, S, ny, nx), with the same maps or with maps (J, S, ny, nx).
+    """
+    out[...] = _beside(maps, image) * image
 
 
 def combine(maps, images, out):
-    """out += sum_j conj(maps_j) * images_j;  (J, ny, nx) twice -> (ny, nx)."""
-    out += (maps.conj() * images).sum(0)
+    """out += sum_j conj(maps_j) * images_j;  (J, ny, nx) twice -> (ny, nx), and of several images as in `expand`."""
+    out += (_beside(maps, out).conj() * images).sum(0)
+
+
+def _beside(maps, image):
+    return maps if maps.ndim > image.ndim else maps[:, None]
 
 
 def scale(images, factor):
-    """images_j *= factor, a real (ny, nx) array, in place."""
+    """images *= factor, a real (ny, nx) array, in place;  (…, ny, nx)."""
     images *= factor
 
 
@@ -42,8 +49,9 @@ def interpolate(values, table, radius, inverse_variance):
 def draw(values, accept, alias, means, radius, inverse_variance, seed, first_row):
     """u -> (mu - u) / std^2 in place, with a component mean mu drawn given u: `interpolate`, but at random.
 
-    values (K, n); accept, alias (K, nodes, L): Walker's alias tables of the components given u on a regular grid
-    of [-radius, radius], between whose nodes the nearer is likelier; row k draws from stream first_row + k of the seed.
+    values (K, n), whose rows may lie apart; accept, alias (K, nodes, L): Walker's alias tables of the components given
+    u on a regular grid of [-radius, radius], between whose nodes the nearer is likelier; row k draws from stream
+    first_row + k of the seed.
     """
     xp = array_module(values)
     last, size = accept.shape[1] - 1, accept.shape[2]

@@ -9,6 +9,12 @@ struct __align__(2 * sizeof(REAL)) Complex {
 __device__ inline long first() { return (long)blockIdx.x * blockDim.x + threadIdx.x; }
 __device__ inline long stride() { return (long)gridDim.x * blockDim.x; }
 
+// i % period; on a GPU a division of 64 bits takes longer than the access to memory that it is for.
+__device__ inline long wrap(long i, long period)
+{
+    return i < period ? i : i < 1l << 32 ? (unsigned)i % (unsigned)period : i % period;
+}
+
 // 64 random bits for a counter: SplitMix64.
 __device__ inline unsigned long long random_bits(unsigned long long seed, long counter)
 {
@@ -27,20 +33,24 @@ __device__ inline REAL table_position(REAL u, REAL radius, long last)
 
 extern "C" {
 
-__global__ void expand(const Complex *maps, const Complex *image, Complex *out, long count, long pixels)
+// One row of blocks for each map, which repeats every `period` pixels.
+__global__ void expand(const Complex *maps, const Complex *image, Complex *out, long pixels, long period)
 {
-    for (long i = first(); i < count * pixels; i += stride()) {
-        Complex a = maps[i], b = image[i % pixels];
+    maps += blockIdx.y * period;
+    out += blockIdx.y * pixels;
+    for (long i = first(); i < pixels; i += stride()) {
+        Complex a = maps[wrap(i, period)], b = image[i];
         out[i] = {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
     }
 }
 
-__global__ void combine(const Complex *maps, const Complex *images, Complex *out, long count, long pixels)
+__global__ void combine(const Complex *maps, const Complex *images, Complex *out, long count, long pixels, long period)
 {
     for (long i = first(); i < pixels; i += stride()) {
         Complex sum = out[i];
-        for (long j = i; j < count * pixels; j += pixels) {
-            Complex a = maps[j], b = images[j];
+        const Complex *map = maps + wrap(i, period), *image = images + i;
+        for (long j = 0; j < count; j++, map += period, image += pixels) {
+            Complex a = *map, b = *image;
             sum.re += a.re * b.re + a.im * b.im;
             sum.im += a.re * b.im - a.im * b.re;
         }
@@ -48,11 +58,13 @@ __global__ void combine(const Complex *maps, const Complex *images, Complex *out
     }
 }
 
-__global__ void scale(Complex *images, const REAL *factor, long count, long pixels)
+// One row of blocks for each image.
+__global__ void scale(Complex *images, const REAL *factor, long pixels)
 {
-    for (long i = first(); i < count * pixels; i += stride()) {
-        images[i].re *= factor[i % pixels];
-        images[i].im *= factor[i % pixels];
+    images += blockIdx.y * pixels;
+    for (long i = first(); i < pixels; i += stride()) {
+        images[i].re *= factor[i];
+        images[i].im *= factor[i];
     }
 }
 
@@ -75,10 +87,10 @@ __global__ void interpolate(REAL *values, const REAL *table, REAL radius, REAL i
 }
 
 __global__ void draw(REAL *values, const float *accept, const unsigned char *alias, const REAL *means, REAL radius,
-                     REAL inverse_variance, unsigned long long seed, long first_row, long size, long nodes,
-                     long components)
+                     REAL inverse_variance, unsigned long long seed, long first_row, long size, long distance,
+                     long nodes, long components)
 {
-    values += blockIdx.y * size;
+    values += blockIdx.y * distance;
     accept += blockIdx.y * nodes * components;
     alias += blockIdx.y * nodes * components;
     seed = random_bits(seed, first_row + blockIdx.y);
