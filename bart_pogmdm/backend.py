@@ -120,7 +120,8 @@ def _share_on_device(work, count, image):
         cupy.get_default_memory_pool().free_all_blocks()
 
 
-PLAN_PART = 8  # FFT plans may keep this part of the device's memory
+PLAN_PART = 8   # FFT plans may keep an eighth of the device's memory,
+POOL_PART = 0.9  # CuPy's pool as much of it: the rest is the driver's, and others'
 
 
 def choose(device, array):
@@ -147,6 +148,9 @@ def _gpu():
         if cupy.cuda.runtime.getDeviceCount() < 1:
             raise ValueError("no CUDA device was found")
         cupy.fft.config.get_plan_cache().set_memsize(cupy.cuda.runtime.memGetInfo()[1] // PLAN_PART)
+        pool = cupy.get_default_memory_pool()
+        if not pool.get_limit():  # what the user has set stays
+            pool.set_limit(fraction=POOL_PART)
     except ImportError as error:
         raise ValueError("no CUDA device can be used: CuPy is not installed"
                          " (pip install 'bart_pogmdm[cuda12]' or [cuda13])") from error
@@ -181,7 +185,9 @@ def complex_normal(rng, like):
 def available_memory(xp=np):
     """Bytes of main memory that can be had without swapping, for CuPy of the GPU's; infinite where none says."""
     if xp is not np:
-        return xp.cuda.runtime.memGetInfo()[0] + xp.get_default_memory_pool().free_bytes()
+        pool = xp.get_default_memory_pool()
+        free = xp.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
+        return min(free, pool.get_limit() - pool.used_bytes()) if pool.get_limit() else free
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             return next(1024 * int(line.split()[1]) for line in file if line.startswith("MemAvailable:"))

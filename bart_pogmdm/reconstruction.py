@@ -154,6 +154,12 @@ def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None,
         except ValueError as error:
             position = ", ".join(str(i) for i, n in zip(index, loop) if n > 1)
             raise ValueError(f"{error}{f' in slice {position}' if position else ''}") from None
+        except MemoryError as error:
+            if xp is np:
+                raise
+            needed = memory(all_sens.shape[-3:], dtype, 1) / 2**20
+            raise MemoryError(f"kspace: the GPU's memory does not hold what a slice needs, about {needed:.3g} MiB:"
+                              " use the CPU") from error
         if samples is not None:
             layout.slices(std_out)[index][0] = std
         for key, value in facts.items():

@@ -19,6 +19,7 @@ from bart_pogmdm.methods import Diffusion, Gibbs
 SIZES = {"640 x 372, 16 coils": ((640, 372), 16), "320 x 320, 8 coils": ((320, 320), 8)}
 REPEATS, SCORES = 3, 20
 LEVELS, CPU_LEVELS = 1000, 20
+TOGETHER = 8
 
 
 def seconds(work, cupy, repeats=REPEATS):
@@ -43,11 +44,16 @@ def bandwidth(cupy, size=1 << 28):
 def times(kspace, mask, image, levels, repeats, cupy):
     """Seconds of each method on the device of the arrays."""
     prior = load_prior()
+
+    def diffusion(samples):
+        method = Diffusion(num_levels=levels)
+        return LEVELS / levels / samples * seconds(lambda: recon(kspace, mask, method=method, samples=samples), cupy, 1)
+
     return {"score": seconds(lambda: [prior.score(image, 0.05) for _ in range(SCORES)], cupy) / SCORES,
             "map": seconds(lambda: recon(kspace, mask), cupy, repeats),
             "gibbs, 10 samples": seconds(lambda: recon(kspace, mask, method=Gibbs()), cupy, repeats),
-            "diffusion, N = 1000, M = 1": LEVELS / levels * seconds(
-                lambda: recon(kspace, mask, method=Diffusion(num_levels=levels), samples=1), cupy, 1)}
+            "diffusion, N = 1000, M = 1": diffusion(1),
+            f"the same, each of {TOGETHER}": diffusion(TOGETHER)}
 
 
 def measure(shape, coils, cupy):

@@ -92,6 +92,26 @@ class _Cuda:
     runtime = types.SimpleNamespace(getDeviceCount=lambda: 1, memGetInfo=lambda: (1 << 30, 1 << 30))
 
 
+class _Pool:
+    """A memory pool that holds nothing."""
+
+    limit = 0
+
+    def free_all_blocks(self):
+        pass
+
+    def free_bytes(self):
+        return 0
+
+    used_bytes = free_bytes
+
+    def get_limit(self):
+        return self.limit
+
+    def set_limit(self, fraction):
+        self.limit = int(fraction * _Cuda.runtime.memGetInfo()[1])
+
+
 class _Module(types.ModuleType):
     def __init__(self, name, source):
         super().__init__(name)
@@ -149,7 +169,8 @@ def install(monkeypatch):
     cupy.ndarray, cupy.cuda = ndarray, _Cuda
     cupy.fft = _Module("cupy.fft", np.fft)
     cupy.fft.config = types.SimpleNamespace(get_plan_cache=lambda: types.SimpleNamespace(set_memsize=lambda size: None))
-    cupy.get_default_memory_pool = lambda: types.SimpleNamespace(free_all_blocks=lambda: None, free_bytes=lambda: 0)
+    pool = _Pool()
+    cupy.get_default_memory_pool = lambda: pool
     packages = {"cupyx": _Module("cupyx", None), "cupyx.scipy": _Module("cupyx.scipy", None)}
     packages["cupyx"].scipy, packages["cupyx.scipy"].fft = packages["cupyx.scipy"], fft
     for name, module in {"cupy": cupy, **packages, "cupyx.scipy.fft": fft}.items():

@@ -11,7 +11,7 @@ import strict_cupy
 from conftest import simulate
 from properties import assert_adjoint, random_complex
 
-from bart_pogmdm import backend, io, methods, recon
+from bart_pogmdm import backend, io, methods, recon, samplers
 from bart_pogmdm import prior as prior_module
 from bart_pogmdm.io import to_bart
 from bart_pogmdm.methods import Diffusion, Gibbs
@@ -121,6 +121,28 @@ def test_as_many_chains_as_memory_has_room_for(small, monkeypatch):
         free = methods.memory(sens.shape, sens.dtype, room)
         monkeypatch.setattr(cupy.cuda.runtime, "memGetInfo", lambda: (free + 9, 1 << 40))  # noqa: B023
         assert [methods.side_by_side(chains, sens) for chains in (1, 2, 8)] == [1, min(2, room), room]
+
+
+def test_the_pool_is_capped_unless_the_user_did(monkeypatch):
+    cupy = strict_cupy.install(monkeypatch)
+    pool, total = cupy.get_default_memory_pool(), cupy.cuda.runtime.memGetInfo()[1]
+    assert backend.available_memory(cupy) == total
+    backend.choose("gpu", None)
+    assert pool.limit == backend.available_memory(cupy) == int(0.9 * total)
+    pool.limit = 1000
+    backend.choose("gpu", None)
+    assert pool.limit == backend.available_memory(cupy) == 1000
+
+
+def test_no_memory_says_what_to_do(small, monkeypatch):
+    cupy = strict_cupy.install(monkeypatch)
+
+    def fail(self, count):
+        raise cupy.cuda.memory.OutOfMemoryError(1 << 40, 0)
+
+    monkeypatch.setattr(samplers.State, "repeated", fail)
+    with pytest.raises(MemoryError, match=r"memory does not hold what a slice needs, about .* MiB: use the CPU"):
+        recon(cupy.asarray(small[0]), cupy.asarray(small[1]), samples=2, iterations=1)
 
 
 def test_smaller_pieces_where_memory_is_short(cupy, small, monkeypatch):
