@@ -19,12 +19,14 @@ def of_samples(samples, radius):
     """The same of samples (J, M) at a distance (M,) from the zero frequency.
 
     median |z| / 1.1774 over the outer 15 % of the samples, in the quarter of the virtual coils (principal
-    components) that carry least: even at the border of k-space the others hold signal.  These are found on
-    one half of the samples and measured on the other.  Empty samples and empty coils do not count.
+    components) that carry least: even at the border of k-space the others hold signal.  These are found on one half of
+    the samples and measured on the other; every second in order of energy, whatever order they come in, is in the same.
+    Empty samples and empty coils do not count.
     """
     xp, acquired = array_module(samples), (samples != 0).any(0)
     outer = acquired & (radius >= xp.quantile(radius[acquired], 1 - OUTER_PART))
     samples = samples[(samples != 0).any(1)][:, outer]
+    samples = samples[:, xp.argsort((abs(samples) ** 2).sum(0))]
     seen = samples[:, ::2]
     covariance = xp.einsum("in,jn->ij", seen, seen.conj())  # not by BLAS, whose rounding depends on its threads
     weakest = xp.linalg.eigh(covariance)[1][:, :max(1, len(samples) // 4)]

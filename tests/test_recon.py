@@ -171,6 +171,13 @@ def test_noise_estimate(noise_std, coils):
     assert 0.5 * noise_std < noise.estimate(kspace, np.ones_like(mask)) < 2 * noise_std
 
 
+def test_noise_estimate_does_not_depend_on_the_order():
+    kspace, mask, _ = simulate((64, 60), coils=4)
+    one = noise.estimate(kspace, mask)
+    assert np.isclose(noise.estimate(kspace.swapaxes(1, 2), mask.T), one, rtol=1e-5)
+    assert np.isclose(noise.estimate(kspace[::-1], mask), one, rtol=1e-5)
+
+
 def test_given_noise_is_used(small):
     result = recon(small[0], small[1], noise_std=0.3, **QUICK)
     assert result.info["noise_std"] == 0.3
