@@ -21,8 +21,8 @@ CUTOFF = 1e-4      # modes of less weight are left out
 BOX = 0.25         # data are used up to this frequency, in cycles per sample,
 BOX_CYCLES = 48    # or this one, in cycles per field of view, whichever is lower
 
-NEWTON_STEPS = 10  # of the start value; the regularisation is halved after each
-NEWTON_CG = 10
+NEWTON_STEPS = 12  # of the start value; the regularisation is halved after each
+NEWTON_CG = 15
 NEIGHBOUR_STEPS = 3  # ... of it that are left where there is another slice's to begin with
 NEIGHBOUR_CG = 10    # ... and of its image,
 NEIGHBOUR_DAMPING = 1e-3  # of which this part of the largest eigenvalue is left out

@@ -1,4 +1,4 @@
-"""The methods side by side on real data with the shared masks: PSNR, SSIM, coverage, score calls and seconds.
+"""The methods side by side on real data with the shared masks: PSNR, SSIM, coverage, scores and seconds.
 
 usage: samplers.py [DEV_DATA_FOLDER]    (with brain16ch_mchiew_96.npz, brain8ch_espirit.npz and masks.npz)
 """
@@ -26,12 +26,13 @@ def main(folder):
     def counted(function):
         def call(*arguments, **keywords):
             nonlocal calls
-            calls += 1
-            return function(*arguments, **keywords)
+            result = function(*arguments, **keywords)
+            calls += 1 if result.ndim == 2 else len(result)  # those of chains come together
+            return result
         return call
 
     PoGMDM.score, PoGMDM.drawn_score = counted(PoGMDM.score), counted(PoGMDM.drawn_score)
-    print("| data | method | samples | PSNR | SSIM | coverage | score calls | seconds |\n" + "|---" * 8 + "|")
+    print("| data | method | samples | PSNR | SSIM | coverage | scores | seconds |\n" + "|---" * 8 + "|")
     with np.load(folder / "masks.npz") as masks:
         for case in CASES:
             with np.load(folder / f"{case.split('__')[0]}.npz") as data:
