@@ -156,12 +156,8 @@ def coil_model(sampling, sens):
 
 
 @dataclass(frozen=True, eq=False)
-class SetsModel:
-    """A: x_1 .. x_M -> M F sum_m c_jm x_m, images (M, ny, nx), each with its set of sensitivities, (J, M, ny, nx).
-
-    For objects that fold over: what lies behind a pixel is seen through other sensitivities than what lies in it.
-    C. Holme et al., Scientific Reports 9, 2019, doi 10.1038/s41598-019-39888-7.
-    """
+class _Model:
+    """What both models have: the sampling and the sensitivities."""
 
     sampling: Sampling
     sens: np.ndarray
@@ -172,6 +168,14 @@ class SetsModel:
     def density(self):
         """The diagonal of A^H A in Fourier space (`coil_density`)."""
         return coil_density(self.sampling, self.sens)
+
+
+class SetsModel(_Model):
+    """A: x_1 .. x_M -> M F sum_m c_jm x_m, images (M, ny, nx), each with its set of sensitivities, (J, M, ny, nx).
+
+    For objects that fold over: what lies behind a pixel is seen through other sensitivities than what lies in it.
+    C. Holme et al., Scientific Reports 9, 2019, doi 10.1038/s41598-019-39888-7.
+    """
 
     def _images(self, images):
         return (self.sens * images).sum(1)
@@ -194,25 +198,16 @@ class SetsModel:
         return self._combine(self.sampling.adjoint(difference)), power
 
 
-@dataclass(frozen=True, eq=False)
-class CoilModel:
+class CoilModel(_Model):
     """A x = M F (c_j x), linear in the image x (ny, nx) for fixed sensitivities c (J, ny, nx).
 
     Of S chains: x (S, ny, nx), c (J, S, ny, nx), samples (J, S or 1, …).
     """
 
-    sampling: Sampling
-    sens: np.ndarray
-
     @property
     def axes(self):
         """Over which one system of equations goes: of chains, each has its own."""
         return None if self.sens.ndim == 3 else PLANE
-
-    @cached_property
-    def density(self):
-        """The diagonal of A^H A in Fourier space (`coil_density`)."""
-        return coil_density(self.sampling, self.sens)
 
     def _images(self, image, coils):
         sens = self.sens[coils]
