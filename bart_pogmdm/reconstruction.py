@@ -155,7 +155,7 @@ def recon(kspace, mask=None, *, traj=None, dims=None, method=None, samples=None,
             position = ", ".join(str(i) for i, n in zip(index, loop) if n > 1)
             raise ValueError(f"{error}{f' in slice {position}' if position else ''}") from None
         except MemoryError as error:
-            if xp is np:
+            if xp is np or not isinstance(error, xp.cuda.memory.OutOfMemoryError):  # it says already what to do
                 raise
             needed = memory(all_sens.shape[-3:], dtype, 1) / 2**20
             raise MemoryError(f"kspace: the GPU's memory does not hold what a slice needs, about {needed:.3g} MiB:"
