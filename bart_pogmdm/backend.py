@@ -49,8 +49,6 @@ def ifftn(array, axes=(-2, -1), overwrite=False):
 
 
 def _transform(name, array, axes, overwrite):
-    if not axes:
-        return array
     if array_module(array) is np:
         return getattr(scipy.fft, name)(array, axes=axes, norm="ortho", overwrite_x=overwrite,
                                           workers=1 if hasattr(_in_pool, "flag") or array.nbytes < SMALL_BYTES

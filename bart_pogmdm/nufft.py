@@ -5,7 +5,7 @@ doi 10.1137/18M120885X.  The normal operator is a convolution, done by FFTs of t
 """
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
 
@@ -42,47 +42,54 @@ class Nufft:
     """F at points k (2, M) in cycles per field of view: images (J, ny, nx) -> samples (J, M).
 
     (F x)(k) = sum_r x(r) exp(-2 pi i k . r) / (ny nx)^(1/2), r in fields of view from the pixel n // 2: at the points
-    of the grid the unitary centred FFT.  The samples carry no weights.
+    of the grid the unitary centred FFT.  weights W (M,), None for 1, of the samples' inner product: the adjoint is
+    F^H W.
     """
 
     points: np.ndarray
     shape: tuple
     dtype: type
+    weights: np.ndarray | None = None
+    _plans: threading.local = field(default_factory=threading.local, repr=False)  # a plan has work space of its own
 
     inexact = 1e-4
+
+    def weighted(self, weights):
+        """The same with other weights."""
+        return replace(self, weights=weights)
 
     @property
     def count(self):
         """Number of samples of one coil."""
         return self.points.shape[1]
 
+    def radius(self, shape):
+        """Distance of the samples from zero frequency, (M,), in cycles per pixel of an image of `shape`."""
+        return array_module(self.points).hypot(*(axis / n for axis, n in zip(self.points, shape)))
+
     @property
     def _angles(self):
         """What a pixel turns the phase by, (2, M)."""
         return self.points * (2 * np.pi / array_module(self.points).asarray(self.shape)[:, None])
 
-    @cached_property
-    def _plans(self):
-        return threading.local()  # a plan has work space of its own
-
-    def _plan(self, kind, count):
+    def _plan(self, kind, count, shape, dtype):
         """The plan of type 1 (adjoint) or 2 (forward) for `count` images at once, made once for each thread."""
-        plans = self._plans.__dict__
-        if (kind, count) not in plans:
+        plans, key = self._plans.__dict__, (kind, count, shape)
+        if key not in plans:
             with _planning:
-                plans[kind, count] = _make_plan(kind, self._angles, self.shape, self.dtype, count)
-        return plans[kind, count]
+                plans[key] = _make_plan(kind, self._angles, shape, dtype, count)
+        return plans[key]
 
     def forward(self, images):
         """F x, (J, …, M)."""
         return self._transform(2, images, (self.count,))
 
     def adjoint(self, samples):
-        """F^H z, (J, …, ny, nx)."""
-        return self._transform(1, samples, self.shape)
+        """F^H W z, (J, …, ny, nx)."""
+        return self._transform(1, samples if self.weights is None else self.weights * samples, self.shape)
 
     def _transform(self, kind, arrays, shape):
-        xp, norm = array_module(arrays), np.prod(self.shape) ** -0.5
+        xp, norm, grid = array_module(arrays), np.prod(self.shape) ** -0.5, (self.shape, self.dtype)
         leading = arrays.shape[:-2 if kind == 2 else -1]
         arrays = arrays.reshape(-1, *arrays.shape[len(leading):])
         out = xp.empty((len(arrays), *shape), self.dtype)
@@ -92,20 +99,20 @@ class Nufft:
             for part in pieces:
                 if xp is np:  # in double precision: that is faster than twice the grid, and better
                     for j in range(part.start, part.stop):
-                        out[j] = norm * self._plan(kind, 1).execute(arrays[j].astype(np.complex128))
+                        out[j] = norm * self._plan(kind, 1, *grid).execute(arrays[j].astype(np.complex128))
                 else:
                     piece = xp.ascontiguousarray(arrays[part], self.dtype)
-                    out[part] = norm * self._plan(kind, len(piece)).execute(piece).reshape(out[part].shape)
+                    out[part] = norm * self._plan(kind, len(piece), *grid).execute(piece).reshape(out[part].shape)
 
         share(work, len(arrays), stack[0])
         return out.reshape(*leading, *shape)
 
     @cached_property
     def _kernel(self):
-        """p(d) = sum_k exp(2 pi i k . d) / (ny nx) for |d| < n, (2 ny - 1, 2 nx - 1): F^H F x = p * x."""
+        """p(d) = sum_k W(k) exp(2 pi i k . d) / (ny nx) for |d| < n, (2 ny - 1, 2 nx - 1): F^H W F x = p * x."""
         xp, shape = array_module(self.points), tuple(2 * n - 1 for n in self.shape)
-        plan = _make_plan(1, self._angles, shape, np.complex128, 1)
-        kernel = plan.execute(xp.ones(self.count, np.complex128)).reshape(shape)
+        weights = xp.ones(self.count) if self.weights is None else self.weights
+        kernel = self._plan(1, 1, shape, np.complex128).execute(weights.astype(np.complex128)).reshape(shape)
         return (kernel + kernel[::-1, ::-1].conj()) / (2 * np.prod(self.shape))
 
     @cached_property
@@ -120,7 +127,7 @@ class Nufft:
 
     @cached_property
     def density(self):
-        """The diagonal of F^H F in the Fourier space of the grid, (ny, nx), zero frequency first.
+        """The diagonal of F^H W F in the Fourier space of the grid, (ny, nx), zero frequency first.
 
         It makes the best circulant approximation (T. Chan, SIAM J. Sci. Stat. Comput. 9, 1988, doi 10.1137/0909051).
         """
@@ -135,11 +142,11 @@ class Nufft:
 
     @cached_property
     def norm(self):
-        """A bound of the largest eigenvalue of F^H F."""
+        """A bound of the largest eigenvalue of F^H W F."""
         return float(self._response.max())
 
     def normal(self, images):
-        """F^H F x; may overwrite x."""
+        """F^H W F x; may overwrite x."""
         planes = images.reshape(-1, *self.shape)
 
         def work(pieces):
@@ -162,8 +169,9 @@ class Nufft:
         return ifftn(xp.ascontiguousarray(full[:, :ny]), (-1,), overwrite=True)[..., :nx]
 
     def noise(self, rng, samples):
-        """Noise of standard deviation 1 in real and imaginary part in the place of samples."""
-        return complex_normal(rng, samples)
+        """Noise of standard deviation W^(-1/2) in real and imaginary part in the place of samples."""
+        noise = complex_normal(rng, samples)
+        return noise if self.weights is None else noise / self.weights**0.5
 
     def equalize(self, images):
         """Images F^H z such that no frequency counts more than once: divided by the density where that is above 1."""
@@ -221,8 +229,7 @@ class NonCartesian:
 
     def noise_std(self):
         """Noise per real and imaginary part, estimated from the highest frequencies."""
-        radius = array_module(self.points).hypot(*(axis / n for axis, n in zip(self.points, self.shape)))
-        return noise.of_samples(self.samples, radius)
+        return noise.of_samples(self.samples, self.sampled()[0].radius(self.shape))
 
     def low(self, grid, cut):
         """The frequencies within a window of size `cut` about zero, on a smaller grid."""

@@ -1,12 +1,12 @@
 """The forward model z_j = M F (c_j x): centred unitary FFT, sampling, and the coil model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from . import noise
-from .backend import array_module, complex_normal, fftn, ifftn, inner, kernels, real_dtype, share
+from .backend import array_module, complex_normal, fftn, ifftn, kernels, real_dtype, share
 
 PLANE = (-2, -1)
 DENSITY_PIXELS = 64  # at least so many along each axis of sensitivities for their spectra
@@ -49,11 +49,11 @@ def resample(image, shape):
 class Sampling:
     """M F: unitary FFT of (J, …, ny, nx) images, zero frequency first, then the mask (ny, nx) of zeros and ones.
 
-    An axis along which the mask does not vary is left untransformed: there F^H M F = M, so neither
-    norms nor the normal operator notice, and half of the work is saved for sampled lines.
+    weights W (ny, nx), None for 1, of the samples' inner product: its adjoint is F^H W M.
     """
 
     mask: np.ndarray
+    weights: np.ndarray | None = None
 
     norm = 1.0          # its largest eigenvalue
     inexact = 0.0       # what of its smallest ones is error
@@ -64,45 +64,57 @@ class Sampling:
         xp = array_module(mask)
         return cls(xp.ascontiguousarray(xp.fft.ifftshift(mask), dtype))
 
+    def weighted(self, weights):
+        """The same with other weights."""
+        return replace(self, weights=weights)
+
     @property
     def shape(self):
         """(ny, nx) of the images."""
         return self.mask.shape
 
-    @property
+    @cached_property
     def density(self):
-        """The diagonal of F^H M F in Fourier space, (ny, nx), zero frequency first."""
-        return self.mask
+        """The diagonal of F^H W M F in Fourier space, (ny, nx), zero frequency first."""
+        return self.mask if self.weights is None else self.weights * self.mask
 
     @cached_property
     def count(self):
         """Number of samples of one coil."""
         return float(self.mask.sum())
 
-    @cached_property
-    def axes(self):
-        """The axes that are transformed: those along which the mask varies."""
-        mask = self.mask
-        varies = (bool((mask != mask[:1]).any()), bool((mask != mask[:, :1]).any()))
-        return tuple(axis for axis, needed in zip(PLANE, varies) if needed)
+    def radius(self, shape):
+        """Distance of the samples from zero frequency, (ny, nx), in cycles per pixel of an image of `shape`.
+
+        Infinite where nothing is sampled.
+        """
+        xp, dtype = array_module(self.mask), real_dtype(self.mask.dtype)
+        rows, columns = (xp.asarray(np.fft.fftfreq(points) * (points / n), dtype)
+                         for points, n in zip(self.shape, shape))
+        return xp.where(self.mask > 0, xp.hypot(rows[:, None], columns), xp.inf)
 
     def forward(self, images):
         """M F x; may overwrite x."""
-        samples = fftn(images, self.axes, overwrite=True)
+        samples = fftn(images, overwrite=True)
         kernels(samples).scale(samples, self.mask)
         return samples
 
     def adjoint(self, samples):
-        """F^H z for samples that are zero where the mask is; may overwrite z."""
-        return ifftn(samples, self.axes, overwrite=True)
+        """F^H W z for samples that are zero where the mask is; may overwrite z."""
+        if self.weights is not None:
+            kernels(samples).scale(samples, self.weights)
+        return ifftn(samples, overwrite=True)
 
     def normal(self, images):
-        """F^H M F x; may overwrite x."""
-        return self.adjoint(self.forward(images))
+        """F^H W M F x; may overwrite x."""
+        samples = fftn(images, overwrite=True)
+        kernels(samples).scale(samples, self.density)
+        return ifftn(samples, overwrite=True)
 
     def noise(self, rng, samples):
-        """Noise of standard deviation 1 in real and imaginary part in the place of samples."""
-        return self.mask * complex_normal(rng, samples)
+        """Noise of standard deviation W^(-1/2) in real and imaginary part in the place of samples."""
+        noise = self.mask * complex_normal(rng, samples)
+        return noise if self.weights is None else noise / self.weights**0.5
 
     def equalize(self, images):
         """Images F^H z such that no frequency counts more than once: as they are."""
@@ -150,6 +162,11 @@ def coil_density(sampling, sens):
     return density.size**0.5 * ifftn(density * power.conj()).real.clip(0)
 
 
+def power_of_coils(samples):
+    """|z|^2 summed over the coils, the first axis."""
+    return (samples.real**2 + samples.imag**2).sum(0)
+
+
 def coil_model(sampling, sens):
     """The model of one set of sensitivities (J, ny, nx), or of several (J, M, ny, nx)."""
     return CoilModel(sampling, sens) if sens.ndim == 3 else SetsModel(sampling, sens)
@@ -192,9 +209,9 @@ class SetsModel(_Model):
         return self._combine(self.sampling.normal(self._images(images)))
 
     def gradient(self, images, samples):
-        """Gradient of ||A x - z||^2 / 2 and the residual power."""
+        """Gradient of ||A x - z||^2 / 2, weighted, and |A x - z|^2 of each sample, summed over the coils."""
         difference = self.sampling.forward(self._images(images)) - samples
-        power = inner(difference, difference)
+        power = power_of_coils(difference)
         return self._combine(self.sampling.adjoint(difference)), power
 
 
@@ -242,10 +259,10 @@ class CoilModel(_Model):
         return next(self._combine(lambda coils: (self.sampling.normal(self._images(image, coils)), 0)))
 
     def gradient(self, image, samples):
-        """Gradient of ||A x - z||^2 / 2, A^H (A x - z), and the residual power ||A x - z||^2, (S, 1, 1) of chains."""
+        """Gradient of ||A x - z||^2 / 2, weighted, and |A x - z|^2 of each sample, summed over the coils; (S, …)."""
         def residual(coils):
             difference = self.sampling.forward(self._images(image, coils)) - samples[coils]
-            power = inner(difference, difference, self.axes and (0, *range(2, difference.ndim)))
-            return self.sampling.adjoint(difference), power if self.axes is None else power.reshape(-1, 1, 1)
+            power = power_of_coils(difference)
+            return self.sampling.adjoint(difference), power
 
         return tuple(self._combine(residual))

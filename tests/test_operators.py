@@ -29,21 +29,22 @@ def test_fft_is_barts(shape, rng, bart):
     np.testing.assert_allclose(bart(1, "fft -u 3", x), fft2c(x), atol=1e-5)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("kind", MASKS)
-def test_sampling_and_coil_model_are_adjoint(kind, rng):
+def test_sampling_and_coil_model_are_adjoint(kind, weighted, rng):
     operator = sampling(kind, rng)
-    model = CoilModel(operator, random_complex(rng, (5, 12, 15)))
-    assert_adjoint(operator.forward, operator.adjoint, (5, 12, 15), (5, 12, 15), rng, restrict=operator.mask)
-    assert_adjoint(model.forward, model.adjoint, (12, 15), (5, 12, 15), rng, restrict=operator.mask)
+    if weighted:
+        operator = operator.weighted(rng.random((12, 15)))
+    for linear, shape in ((operator, (5, 12, 15)), (CoilModel(operator, random_complex(rng, (5, 12, 15))), (12, 15))):
+        def root(x, linear=linear):  # W^(1/2) A, whose adjoint is A^H W^(1/2) = A* W^(-1/2), A* the one for W
+            return linear.forward(x.copy()) * (operator.weights**0.5 if weighted else 1)
 
+        def adjoint(z, linear=linear):
+            return linear.adjoint(z / operator.weights**0.5 if weighted else z.copy())
 
-@pytest.mark.parametrize("kind", MASKS)
-def test_untransformed_axes_change_nothing(kind, rng):
-    operator, x = sampling(kind, rng), random_complex(rng, (3, 12, 15))
-    centred = np.fft.fftshift(operator.mask)
-    dense = ifft2c(centred * fft2c(x))
-    np.testing.assert_allclose(operator.adjoint(operator.forward(x.copy())), dense, atol=1e-12)
-    assert np.isclose(np.linalg.norm(operator.forward(x.copy())), np.linalg.norm(centred * fft2c(x)))
+        assert_adjoint(root, adjoint, shape, (5, 12, 15), rng, restrict=operator.mask)
+        x = random_complex(rng, shape)
+        np.testing.assert_allclose(linear.normal(x.copy()), adjoint(root(x)), atol=1e-12)
 
 
 def test_coil_model_matches_its_formula(rng):
@@ -79,10 +80,16 @@ def test_coil_density_of_a_large_image_is_about_the_diagonal(rng):
 
 
 def test_gradient_of_the_data_term(rng):
-    model = CoilModel(sampling("lines", rng), random_complex(rng, (5, 12, 15)))
-    z, x = model.forward(random_complex(rng, (12, 15))), random_complex(rng, (12, 15))
-    assert_gradient(lambda x: model.gradient(x, z)[1] / 2, lambda x: model.gradient(x, z)[0], x, rng)
-    assert np.isclose(model.gradient(x, z)[1], np.linalg.norm(model.forward(x) - z) ** 2)
+    weights = rng.random((12, 15))
+    for sets in ((), (2,)):
+        sens, x = random_complex(rng, (5, *sets, 12, 15)), random_complex(rng, (*sets, 12, 15))
+        model = coil_model(sampling("lines", rng).weighted(weights), sens)
+        z = model.sampling.mask * random_complex(rng, (5, 12, 15))
+        assert_gradient(lambda x: (weights * model.gradient(x, z)[1]).sum() / 2,  # noqa: B023
+                        lambda x: model.gradient(x, z)[0], x, rng)  # noqa: B023
+        images = sens * x
+        residual = model.sampling.forward(images.sum(1) if sets else images) - z
+        np.testing.assert_allclose(model.gradient(x, z)[1], (np.abs(residual) ** 2).sum(0))
 
 
 @pytest.mark.parametrize("old, new", [((8, 9), (5, 12)), ((9, 8), (4, 3)), ((7, 7), (10, 8))])

@@ -106,7 +106,7 @@ def _coils_first(sens, shape):
 
 METHODS = {
     "zero-filled": Method(_zero_filled, label="zero-filled RSS"),
-    "joint-tv": Method(_joint_tv, (5, 10, 20, 40), 20, label="joint TV, weight"),
+    "joint-tv": Method(_joint_tv, (5, 10, 20, 40, 80), 20, label="joint TV, weight"),
     "nlinv": Method(_nlinv, (8, 9, 10), 9, label="nlinv, -i"),
     "pics-tv": Method(_pics("-R", "T:3:0:{}"), (.001, .002, .003, .005, .01, .02, .03), .005,
                       label="ecalib + pics TV, weight"),
