@@ -177,7 +177,7 @@ def test_readouts_of_another_amplitude_and_phase_are_aligned(scan, monkeypatch):
                       for samples in (disturbed, kspace.transpose(0, 2, 1)))
     assert aligned > plain - 2.5  # what is left of the factors is an error of the model, more than the noise
     monkeypatch.setattr("bart_pogmdm.reconstruction.align", lambda scan: scan)
-    assert aligned > 8 + psnr(recon(disturbed, traj=traj).image, reference)
+    assert aligned > 7 + psnr(recon(disturbed, traj=traj).image, reference)
 
 
 def test_dead_readouts_are_left_out(scan):
