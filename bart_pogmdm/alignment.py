@@ -10,7 +10,7 @@ import numpy as np
 
 from .backend import array_module
 from .nufft import Nufft
-from .operators import coil_model, resample
+from .operators import coil_model, power_of_coils, resample
 from .sens import SensFit
 
 NEAR = 1.0       # cycles per field of view: within this distance of zero a readout sees the whole object
@@ -45,14 +45,14 @@ def factors(scan):
     part = RESOLUTION / float(np.prod(scan.shape)) ** 0.5
     grid = tuple(min(n, 2 * int(np.ceil(part * n / 2))) for n in scan.shape)
     low = scan.low(grid, grid)
-    power = xp.bincount(scan.readouts, near * (xp.abs(scan.samples) ** 2).sum(0)) / xp.where(measured, passes, 1)
+    power = xp.bincount(scan.readouts, near * power_of_coils(scan.samples)) / xp.where(measured, passes, 1)
     gains = (power > WEAKEST**2 * xp.median(power[measured])).astype(scan.samples.dtype)  # dead ones spoil the rest
     sampling = Nufft(low.points, low.shape, low.samples.dtype.type)
     for _ in range(ROUNDS):
         fit = SensFit.of(_divided(low, gains))
         image, coefficients = fit.start()
         predicted = coil_model(sampling, fit.maps.forward(coefficients)).forward(resample(image, low.shape))
-        product, energy = (predicted.conj() * low.samples).sum(0), (xp.abs(predicted) ** 2).sum(0)
+        product, energy = (predicted.conj() * low.samples).sum(0), power_of_coils(predicted)
         real, imaginary, energy = (xp.bincount(low.readouts, weights, len(measured))
                                    for weights in (product.real, product.imag, energy))
         gains = xp.where(measured, real + 1j * imaginary, 1) / xp.where(measured, energy, 1)
