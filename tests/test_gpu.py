@@ -74,7 +74,7 @@ def test_same_seed_same_result_as_on_the_cpu(cupy, small, name):
     assert type(device.image) is type(device.sens) is cupy.ndarray
     moved = recon(kspace, mask, method=METHODS[name], iterations=5, seed=3, device="gpu")
     assert type(moved.image) is type(moved.sens) is np.ndarray
-    tolerance = {"map": 1e-4, "gibbs": 0.05, "diffusion": 1e-3}[name]
+    tolerance = {"map": 5e-4, "gibbs": 0.05, "diffusion": 5e-3}[name]
     for result in (device, moved):
         assert relative(result.image, expected.image) < tolerance
         assert (result.std is None) == (name == "map")
