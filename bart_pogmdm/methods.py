@@ -12,7 +12,7 @@ import numpy as np
 from . import schedule
 from .backend import CACHE_BYTES, array_module, available_memory
 from .prior import NUM_FILTERS
-from .samplers import SENS_CG, SIGMA, ascend, diffusion, gibbs, joint_map
+from .samplers import SENS_CG, ascend, diffusion, gibbs, joint_map
 from .sens import OF_CHAIN, h1_step
 
 
@@ -75,7 +75,7 @@ class Map:
 
     def prepare(self, prior, data, start, iterations):
         """The States on the way to the maximum."""
-        return joint_map(prior, data, start, sigma=SIGMA, iterations=iterations)
+        return joint_map(prior, data, start, sigma=data.sigma, iterations=iterations)
 
     def draws(self, prior, data, start, samples, seed):
         """None."""
@@ -91,20 +91,20 @@ class Gibbs(Map):
     """Posterior mean and standard deviation by Gibbs sampling around the joint maximum (`samplers.gibbs`).
 
     chains: started at the maximum; burn_in: sweeps of each that do not count; thin: sweeps from one
-    sample to the next (mean and std use all); sigma: noise level of the prior.
+    sample to the next (mean and std use all); sigma: noise level of the prior, None: that of the maximum.
     """
 
     chains: int = 4
     burn_in: int = 10
     thin: int = 8
-    sigma: float = SIGMA
+    sigma: float | None = None
 
     name = "gibbs"
     samples = 10
     CALIBRATION = 1.7  # learned on other images than it is tested on: benchmarks/calibration.py
 
     def __post_init__(self):
-        _check(self, {"chains": 1, "burn_in": 0, "thin": 1}, ["sigma"])
+        _check(self, {"chains": 1, "burn_in": 0, "thin": 1}, [] if self.sigma is None else ["sigma"])
 
     def shape(self, samples):
         """Number of chains, and of draws of each."""
@@ -116,19 +116,20 @@ class Gibbs(Map):
         chains, draws = self.shape(samples)
         return iterations + chains * (self.burn_in + draws)
 
-    def spread(self, prior):
+    def spread(self, prior, data):
         """What the standard deviation of the draws is multiplied by.
 
         1 / alpha^(1/2) undoes their temperature, exactly where the posterior is Gaussian, CALIBRATION what is left.
         """
-        return self.CALIBRATION / prior.exponent(self.sigma) ** 0.5
+        return self.CALIBRATION / prior.exponent(self.sigma or data.sigma) ** 0.5
 
     def draws(self, prior, data, start, samples, seed):
         """(State, Draw) of every sweep of every chain."""
         chains, draws = self.shape(samples)
         for batch in _batches(chains, start):
             rngs = [np.random.default_rng((*seed, chain)) for chain in batch]
-            states = gibbs(prior, data, start, rngs, sigma=self.sigma, sweeps=self.burn_in + draws)
+            states = gibbs(prior, data, start, rngs, sigma=self.sigma or data.sigma,
+                           sweeps=self.burn_in + draws)
             for sweep, state in enumerate(states):
                 round_, rest = divmod(sweep - self.burn_in + 1, self.thin)
                 for number, chain in enumerate(batch):
@@ -183,7 +184,7 @@ class Diffusion(Map):
         """Number of iterations for one slice."""
         return samples * (len(self.sigmas) - 1 + self.refine)
 
-    def spread(self, prior):
+    def spread(self, prior, data):
         """What the standard deviation of the samples is multiplied by."""
         return 1.0
 

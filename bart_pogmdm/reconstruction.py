@@ -10,6 +10,7 @@ import numpy as np
 from . import layout, nufft
 from .alignment import align
 from .backend import array_module, available_memory, choose, complex_dtype, move
+from .brightness import START_BRIGHTNESS, brightest
 from .io import BATCH, COIL, pad_dims
 from .methods import METHODS, memory, side_by_side
 from .moments import Moments, Welford
@@ -19,10 +20,7 @@ from .samplers import LEAST_VARIANCE, Data, State
 from .sens import SensFit
 from .solvers import conjugate_gradients
 
-BRIGHTEST = 0.999  # quantile of the magnitude that fixes the scale,
-MOST_PEAK = 8      # at most so many times less than the maximum
-BRIGHTNESS = 1.2   # ... by what it is for the prior
-START_CG = 5       # of the start value that is missing: the image, or the sensitivities for a known image
+START_CG = 5  # of the start value that is missing: the image, or the sensitivities for a known image
 MAPS_MISFIT = "maps: 2 goes with method map, unknown sens and normalize only"
 
 
@@ -272,10 +270,10 @@ def _recon_slice(scan, prior, method, iterations, samples, maps, seed, noise_std
     given_rss = None if sens is None else rss(sens)
     unit_sens = None if sens is None else _divide(sens, given_rss)  # the prior knows the scale of the image only
     data = _data(scan, noise_std, sens)
-    scale = _brightest(rss(data.sampling.adjoint(data.samples.copy())))
+    scale = brightest(rss(data.sampling.adjoint(data.samples.copy())))
     data = data.in_units(scale)
     start = _starting_point(data, unit_sens, None if start is None else start / scale, neighbour)
-    unit = _brightest(start.image * rss(start.sens)) / BRIGHTNESS
+    unit = brightest(start.image * rss(start.sens)) / START_BRIGHTNESS
     data, start, scale = data.in_units(unit), replace(start, image=start.image / unit), scale * unit
     if maps == 2:
         if not data.fit:
@@ -284,6 +282,8 @@ def _recon_slice(scan, prior, method, iterations, samples, maps, seed, noise_std
     result, moments, residual_var = None, Moments(method.shape(samples)[1]), Welford()
     for result in method.prepare(prior, data, start, iterations):
         report(result)
+    if result:
+        data, scale = data.in_units(result.unit), scale * result.unit
     for state, draw in method.draws(prior, data, result or start, samples, seed):
         report(state)
         if draw:
@@ -300,7 +300,7 @@ def _recon_slice(scan, prior, method, iterations, samples, maps, seed, noise_std
     if samples is None:
         image = result.image * weight
     else:
-        image, spread = moments.mean, method.spread(prior)
+        image, spread = moments.mean, method.spread(prior, data)
         std = spread * moments.std
         facts |= {**dict(zip(("rhat", "ess"), moments.convergence())), "residual_std": residual_var.mean**0.5 * scale}
     units, unit_sens = scale, _divide(result.sens, weight)
@@ -393,12 +393,6 @@ def _first_image(model, data):
     """What a few CG steps on ||A x - z||^2 give."""
     return conjugate_gradients(lambda image: model.normal(image) + data.sampling.inexact * image,
                                model.adjoint(data.samples), iterations=START_CG)
-
-
-def _brightest(image):
-    """The magnitude of its brightest part; of an image of a few points, a part of their magnitude."""
-    xp, magnitude = array_module(image), abs(image)
-    return max(float(xp.quantile(magnitude, BRIGHTEST)), float(magnitude.max()) / MOST_PEAK)
 
 
 def _divide(array, weight):

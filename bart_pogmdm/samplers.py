@@ -12,13 +12,15 @@ import numpy as np
 
 from . import schedule
 from .backend import array_module, at_least, complex_normal, fftn, for_each, ifftn, inner
-from .operators import PLANE, CoilModel, Sampling, coil_model, power_of_coils
-from .phase import smooth_phase
+from .brightness import following
+from .operators import PLANE, CoilModel, Sampling, coil_model, power_of_coils, rss
+from .phase import Phase
 from .rings import Rings
 from .sens import SensFit
 from .solvers import conjugate_gradients
 
-SIGMA = 0.015  # noise level of the prior in MAP and Gibbs, where the image has maximum 1
+SIGMA = 0.015      # noise level of the prior in MAP and Gibbs, where the image has maximum 1,
+SHARP_SIGMA = 0.0075  # ... and where the image is all that is sought
 CONTINUATION = 0.5  # the variance of the likelihood is this part of the current residual's,
 NOISY = 0.03        # ... still less in noise: half of that where the residual's standard deviation is this
 TEMPERATURE = 0.25  # ... at least (TEMPERATURE noise_std)^2,
@@ -46,6 +48,11 @@ class Data:
         """The same with images divided by `unit`."""
         fit = self.fit and replace(self.fit, samples=self.fit.samples / unit)
         return replace(self, samples=self.samples / unit, noise_std=self.noise_std / unit, fit=fit)
+
+    @property
+    def sigma(self):
+        """Noise level of the prior that goes with the data, for images in their units."""
+        return SIGMA if self.fit else SHARP_SIGMA
 
     def variances(self, power):
         """Variance v of the likelihood, and of the residual, of |A x - z|^2 of each sample, summed over the coils.
@@ -106,7 +113,8 @@ class State:
 
     With several sets or chains: image (S, ny, nx), sensitivities and coefficients (J, S, …).
 
-    After an iteration, also the noise level of the prior and the standard deviation of the residual before it.
+    After an iteration, also the noise level of the prior, the standard deviation of the residual before it, and the
+    unit of all this in the data's.
     """
 
     image: np.ndarray
@@ -114,6 +122,7 @@ class State:
     coefficients: np.ndarray | None
     sigma: float | None = None
     residual_std: float | None = None
+    unit: float = 1.0
 
     def repeated(self, count):
         """The same in each of `count` chains."""
@@ -134,48 +143,58 @@ def joint_map(prior, data, start, *, sigma, iterations):
     """Joint maximum of the posterior by majorise-minimise steps; yields the State of each.
 
     Each step takes the smooth phase e of the image, and minimises the quadratic majoriser of -log p_sigma(e* x) +
-    ||A x - z||^2 / (2 v), which is diagonal in Fourier space but for e; then the sensitivities follow.
+    ||A x - z||^2 / (2 v), which is diagonal in Fourier space but for e; then the sensitivities follow.  Where these are
+    known, they cannot take what phase is not smooth, nor the brightness that the start lacks: there the phase is
+    trusted as far as the image has it, and the unit follows the image.
     """
-    image, coefficients = start.image, start.coefficients
+    image, coefficients, unit = start.image, start.coefficients, 1.0
     previous, model = image, coil_model(data.sampling, start.sens)
     hessian = prior.curvature(image.shape[-2:], sigma, array_module(image))
     for momentum, weight in zip(schedule.momentum(iterations), schedule.sens_weights(iterations)):
         extrapolated = image + momentum * (image - previous)
         gradient, power = model.gradient(extrapolated, data.samples)
         variance, residual_var = data.variances(power)
-        phase = smooth_phase(extrapolated)
-        descent = phase * prior.score(phase.conj() * extrapolated, sigma) - gradient / variance
+        phase = Phase.of(extrapolated, trusted=data.fit is not None)
+        descent = phase.ascent(lambda image: prior.score(image, sigma), extrapolated) - gradient / variance
         previous = image
-        image = extrapolated + newton_step(model, hessian, phase, descent, variance, IMAGE_CG)
+        image = extrapolated + newton_step(model, hessian, phase.turn, descent, variance, IMAGE_CG)
         if data.fit:
             weighted = data.weighted(power)
             coefficients = weighted.fit.update(image, coefficients, variance + residual_var, weight, SENS_CG)
             model = coil_model(weighted.sampling, data.fit.maps.forward(coefficients))
-        yield State(image, model.sens, coefficients, sigma, residual_var**0.5)
+        else:
+            step = following(image * rss(start.sens))
+            image, previous, data, unit = image / step, previous / step, data.in_units(step), unit * step
+            residual_var = residual_var / step**2
+        yield State(image, model.sens, coefficients, sigma, residual_var**0.5, unit)
 
 
 def gibbs(prior, data, start, rngs, *, sigma, sweeps):
     """Draws of image and sensitivities from the posterior at temperature alpha; yields the State of all chains.
 
-    (p_sigma(e* x) N(z; A x, v))^(1/alpha) with the smooth phase e of the start and alpha = prior.exponent(sigma):
+    (p_sigma(e* x) N(z; A x, v))^(1/alpha) with the phase e of the start and alpha = prior.exponent(sigma):
     p_sigma^(1/alpha) is a product of mixtures.  Drawing the component of every filter response makes the rest
     Gaussian, and a draw from that is a majorise-minimise step for perturbed data, by CG.
     Kuric et al., The Gaussian latent machine, arXiv 2505.12836.
     """
     hessian, temperature = prior.curvature(start.image.shape, sigma, array_module(start.image)), prior.exponent(sigma)
-    root, phase = hessian**0.5, smooth_phase(start.image)
+    root, phase = hessian**0.5, Phase.of(start.image, trusted=data.fit is not None)
     start_power = CoilModel(data.sampling, start.sens).gradient(start.image, data.samples)[1]
     variance, residual_var = data.variances(start_power)
     weighted = data.weighted(start_power) if data.fit else data
     start, samples = start.repeated(len(rngs)), data.samples[:, None]
+
+    def white():
+        return _filter(root, _white(rngs, start.image))
+
     image, coefficients, model = start.image, start.coefficients, CoilModel(weighted.sampling, start.sens)
     for _ in range(sweeps):
         gradient, power = model.gradient(image, samples)
         noise = for_each(rngs, lambda rng: weighted.sampling.noise(rng, data.samples), 1)
-        perturbation = model.adjoint(noise) / variance**0.5 + phase * _filter(root, _white(rngs, image))
-        drawn = phase * prior.drawn_score(phase.conj() * image, sigma, rngs)
+        perturbation = model.adjoint(noise) / variance**0.5 + phase.noise(white)
+        drawn = phase.ascent(lambda image: prior.drawn_score(image, sigma, rngs), image)
         descent = drawn - gradient / variance + temperature**0.5 * perturbation
-        image = image + newton_step(model, hessian, phase, descent, variance, DRAW_CG)
+        image = image + newton_step(model, hessian, phase.turn, descent, variance, DRAW_CG)
         if data.fit:
             coefficients = weighted.fit.draw(image, coefficients, variance + residual_var, schedule.LAST_SENS_WEIGHT,
                                              SENS_CG, temperature, rngs)

@@ -1,12 +1,14 @@
-"""The smooth phase: found where it is slow, and worth taking out."""
+"""The smooth phase: found where it is slow, worth taking out, and not trusted where an image has none."""
 
 import numpy as np
 import pytest
 from conftest import psnr, simulate
+from properties import random_complex
 
 from bart_pogmdm import recon, samplers
+from bart_pogmdm.evaluate import masks, metrics
 from bart_pogmdm.operators import fft2c
-from bart_pogmdm.phase import smooth_phase
+from bart_pogmdm.phase import Phase, coherence, smooth_phase
 
 
 @pytest.fixture
@@ -31,6 +33,43 @@ def test_a_slow_phase_is_found_in_part_and_a_global_one_exactly(turned):
 def test_no_image_has_no_phase():
     assert (smooth_phase(np.zeros((9, 8), np.complex64)) == 1).all()
     assert smooth_phase(np.ones((9, 8), np.complex64)).dtype == np.complex64
+    assert (coherence(np.zeros((9, 8), np.complex64), np.ones((9, 8), np.complex64)) == 1).all()
+
+
+def test_an_image_agrees_with_its_own_phase_and_not_with_others(turned, rng):
+    magnitude, phase = turned
+    image = (magnitude * phase).astype(np.complex64)
+    assert coherence(image, phase).dtype == np.float32
+    np.testing.assert_allclose(coherence(image, phase), 1, atol=1e-5)
+    half = np.arange(72)[:, None] < 36
+    agreement = coherence(image, phase * np.where(half, 1, -1))
+    inside = magnitude > 0.1
+    assert agreement.min() >= 0
+    assert agreement[inside & half].mean() > 0.9 and agreement[inside & ~half].mean() < 0.1
+    assert agreement[-1, 0] > 0.7  # where it is dark
+    np.testing.assert_allclose(coherence(5 * image, phase), 1, atol=1e-5)
+
+
+def test_half_a_phase_is_a_prior_of_its_own(prior, turned, rng):
+    """Gradient of c log p(e* x) + (1 - c) log p(x) for a c that is the same everywhere, by differences."""
+    image, (_, turn), sigma = random_complex(rng, (72, 64)) / 5, turned, 0.1
+    direction = random_complex(rng, image.shape) / 5
+    phase = Phase(turn, np.full(image.shape, 0.3))
+
+    def energy(image):
+        return 0.3 * prior.potential(turn.conj() * image, sigma) + 0.7 * prior.potential(image, sigma)
+
+    slope = -np.vdot(phase.ascent(lambda image: prior.score(image, sigma, exact=True), image), direction).real
+    assert np.isclose((energy(image + 1e-5 * direction) - energy(image - 1e-5 * direction)) / 2e-5, slope, rtol=1e-5)
+    trusted = Phase.of(image, trusted=True)
+    assert trusted.coherence is None
+    np.testing.assert_allclose(trusted.ascent(np.copy, image), image, atol=1e-12)
+
+
+def test_noise_has_the_variance_of_its_draws(turned, rng):
+    _, turn = turned
+    noise = Phase(turn, rng.random(turn.shape)).noise(lambda: random_complex(rng, turn.shape))
+    assert abs(noise.real.std() - 1) < 0.05 and abs(noise.imag.std() - 1) < 0.05
 
 
 @pytest.mark.parametrize("pattern", ["lines", "dots"])
@@ -40,9 +79,33 @@ def test_an_image_with_a_slow_phase_is_better_without_it(turned, pattern, rng, m
     mask = np.zeros(magnitude.shape, bool)
     mask[30:42, slice(None) if pattern == "lines" else slice(26, 38)] = True
     mask |= rng.random(mask.shape if pattern == "dots" else (len(mask), 1)) < 0.35
-    noise = 0.01 * (rng.standard_normal(mask.shape) + 1j * rng.standard_normal(mask.shape))
-    kspace = mask * (fft2c(magnitude * phase) + noise)
+    kspace = mask * (fft2c(magnitude * phase) + 0.01 * random_complex(rng, mask.shape))
     taken_out = recon(kspace, mask, noise_std=0.01)
-    monkeypatch.setattr(samplers, "smooth_phase", np.ones_like)
+    monkeypatch.setattr(samplers.Phase, "of", lambda image, trusted: Phase(np.ones_like(image)))
     seen = recon(kspace, mask, noise_std=0.01)
-    assert psnr(taken_out.image, magnitude) > psnr(seen.image, magnitude) + 0.5
+    assert psnr(taken_out.image, magnitude) > psnr(seen.image, magnitude) + 0.3
+
+
+def test_a_phase_that_is_not_smooth_is_better_not_trusted(turned, rng, monkeypatch):
+    """One coil whose phase turns about a point in the image: mean of two points and two masks."""
+    magnitude, _ = turned
+    y, x = np.meshgrid(np.linspace(-1, 1, 72), np.linspace(-1, 1, 64), indexing="ij")
+    scans = []
+    for point in (0.15 - 0.1j, -0.3 + 0.2j):
+        around = y + 1j * x - point
+        for seed in range(2):
+            mask = masks.gaussian(magnitude.shape, 6, seed)
+            image = magnitude * around / abs(around)
+            scans.append((mask * (fft2c(image) + 0.01 * random_complex(rng, mask.shape)), mask))
+    doubted = [psnr(recon(*scan, noise_std=0.01).image, magnitude) for scan in scans]
+    monkeypatch.setattr(samplers.Phase, "of", lambda image, trusted: Phase(smooth_phase(image)))
+    trusted = [psnr(recon(*scan, noise_std=0.01).image, magnitude) for scan in scans]
+    assert np.mean(doubted) > np.mean(trusted) + 0.5
+
+
+def test_a_coil_whose_phase_is_not_smooth(shared):
+    """knee_l1_espirit, Gaussian mask: 19.4 dB where its smooth phase is trusted."""
+    with np.load(shared("data/dev/knee_l1_espirit.npz")) as data:
+        kspace, reference = data["kspace"], data["reference"]
+    mask = masks.gaussian(reference.shape, 8, 1)
+    assert metrics.psnr(recon(kspace * mask, mask).image, reference) > 24

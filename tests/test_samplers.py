@@ -16,7 +16,7 @@ from bart_pogmdm.kernels import cpu, generic
 from bart_pogmdm.methods import Diffusion, Gibbs
 from bart_pogmdm.moments import Moments
 from bart_pogmdm.operators import CoilModel, Sampling
-from bart_pogmdm.phase import smooth_phase
+from bart_pogmdm.phase import Phase, smooth_phase
 from bart_pogmdm.sens import h1_step, smooth
 
 QUICK = Gibbs(chains=2, burn_in=1, thin=2)
@@ -54,7 +54,7 @@ def test_gibbs_draws_from_a_gaussian_posterior(gaussian, rng, coils, monkeypatch
     model, data, matrix, fourier = problem(rng, coils)
     shape = model.sens.shape[1:]
     phase = np.exp(0.1j * np.add.outer(np.arange(shape[0]), np.arange(shape[1])))
-    monkeypatch.setattr(samplers, "smooth_phase", lambda image: phase)
+    monkeypatch.setattr(samplers.Phase, "of", lambda image, trusted: Phase(phase))
     monkeypatch.setattr(samplers, "DRAW_CG", 12)  # on so small a grid no phase is smooth
     turned = fourier * phase.conj().ravel()
     prior_precision = turned.conj().T @ (gaussian.curvature(shape, sigma).reshape(-1, 1) * turned)
@@ -74,7 +74,7 @@ def test_gibbs_draws_from_a_gaussian_posterior(gaussian, rng, coils, monkeypatch
         np.testing.assert_allclose(part.std(0), 1, rtol=6 / (2 * sweeps) ** 0.5)
 
 
-def test_gibbs_draws_from_a_mixture(prior, rng):
+def test_gibbs_draws_from_a_mixture(prior, rng, monkeypatch):
     """Two pixels, against numerical integration of (p_sigma(e* x) N(z; x, v))^(1/alpha)."""
     sigma, sweeps, shape = 0.05, 20000, (1, 2)
     sampling = Sampling.centred(np.ones(shape, bool), float)
@@ -84,6 +84,7 @@ def test_gibbs_draws_from_a_mixture(prior, rng):
     start = samplers.State(target, np.ones((1, *shape), complex), None)
     variance, _ = data.variances(np.zeros(shape))
     turn = smooth_phase(target).conj()
+    monkeypatch.setattr(samplers.Phase, "of", lambda image, trusted: Phase(smooth_phase(image)))
     states = samplers.gibbs(prior, data, start, rng.spawn(4), sigma=sigma, sweeps=sweeps // 4)
     draws = np.array([turn * image for state in states for image in state.image])
     target = turn * target

@@ -7,6 +7,7 @@ from properties import assert_adjoint, random_complex
 
 from bart_pogmdm import sens as sens_module
 from bart_pogmdm.operators import Cartesian, CoilModel, Sampling, ifft2c
+from bart_pogmdm.phase import Phase
 from bart_pogmdm.samplers import Data, State, joint_map, newton_step
 from bart_pogmdm.sens import SensFit, SobolevMaps
 
@@ -88,7 +89,8 @@ def test_each_step_lowers_the_posterior_energy(prior, rng, monkeypatch):
     monkeypatch.setattr("bart_pogmdm.schedule.momentum", lambda n: [0.0] * n)
     monkeypatch.setattr("bart_pogmdm.samplers.CONTINUATION", 0.0)
     phase = np.exp(1j * rng.standard_normal((48, 40)))
-    monkeypatch.setattr("bart_pogmdm.samplers.smooth_phase", lambda image: phase)
+    monkeypatch.setattr("bart_pogmdm.samplers.Phase.of", lambda image, trusted: Phase(phase))
+    monkeypatch.setattr("bart_pogmdm.samplers.following", lambda image: 1.0)
     monkeypatch.setattr(type(prior), "score", partialmethod(type(prior).score, exact=True))
     energies = []
     start = State(ifft2c(kspace.astype(complex) / scale)[0], np.ones((1, 48, 40), complex), None)

@@ -118,21 +118,21 @@ class TorchDenoiser:
 
     path: TorchScript of a module D(images (n, 1, ny, nx), sigmas (n,)) -> (n, 1, ny, nx), the mean of what lies under
     noise of a standard deviation sigma; it sees real and imaginary part as two images.  brightness: what the 99.9 %
-    quantile of the magnitude of its training images was (those of `recon` have `reconstruction.BRIGHTNESS`).
+    quantile of the magnitude of its training images was (those of `recon` have `brightness.START_BRIGHTNESS`).
     For `recon(…, prior=TorchDenoiser(path), method="diffusion")`: it has no curvature, as the other methods need it.
     """
 
     def __init__(self, path, brightness=1.0):
         import torch
 
-        from ..reconstruction import BRIGHTNESS
+        from ..brightness import START_BRIGHTNESS
         try:
             with _quiet():
                 self.network = torch.jit.load(str(path), map_location="cpu").eval()
         except (RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise ValueError(f"weights {path}: not a TorchScript module ({reason})") from None
-        self.name, self.scale = Path(path).stem, brightness / BRIGHTNESS
+        self.name, self.scale = Path(path).stem, brightness / START_BRIGHTNESS
         self.digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
 
     def score(self, image, sigma):
