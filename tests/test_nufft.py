@@ -13,7 +13,7 @@ from bart_pogmdm.evaluate.simulate import sensitivities
 from bart_pogmdm.io import to_bart
 from bart_pogmdm.methods import Diffusion, Gibbs
 from bart_pogmdm.nufft import NonCartesian, Nufft
-from bart_pogmdm.operators import Cartesian, CoilModel, Sampling
+from bart_pogmdm.operators import Cartesian, CoilModel, Sampling, ifft2c
 from bart_pogmdm.samplers import newton_step
 from bart_pogmdm.sens import SensFit
 
@@ -106,8 +106,11 @@ def test_on_the_grid_everything_is_as_with_a_mask(finufft, kind, rng):
 def test_cartesian_trajectory_gives_the_cartesian_result(finufft, coils):
     kspace, mask, _ = simulate((40, 36), coils=coils)
     points = np.moveaxis(grid_points(mask), 0, -1)[None]
-    expected = recon(kspace.astype(complex), mask, noise_std=0.01)
-    result = recon(kspace.astype(complex)[:, None, mask], traj=points, dims=(40, 36), noise_std=0.01)
+    kspace = kspace.astype(complex)
+    # The images to start from differ a little, and one coil leaves such a difference where it does not matter.
+    options = {"noise_std": 0.01} | ({"start": ifft2c(kspace)[0]} if coils == 1 else {})
+    expected = recon(kspace, mask, **options)
+    result = recon(kspace[:, None, mask], traj=points, dims=(40, 36), **options)
     assert error(result.image, expected.image) < 1e-3
     assert error(result.sens, expected.sens) < 1e-3
     assert np.isclose(NonCartesian.of(kspace[:, mask], grid_points(mask), mask.shape).noise_std(),
