@@ -5,16 +5,20 @@ from .backend import array_module
 BRIGHTEST = 0.999        # quantile of the magnitude that fixes the scale,
 MOST_PEAK = 8            # at most so many times less than the maximum
 START_BRIGHTNESS = 1.2   # what it is for the prior in the start image,
-BRIGHTNESS = 1.5         # ... and in the image that is found, where the scale follows it:
+BRIGHTNESS = 1.5         # ... and with one coil in the image that is found, which the scale follows
 FOLLOWING = 0.1          # by this power of what is missing, in each iteration
 
 
 def brightest(image):
     """The magnitude of its brightest part; of an image of a few points, a part of their magnitude."""
     xp, magnitude = array_module(image), abs(image)
-    return max(float(xp.quantile(magnitude, BRIGHTEST)), float(magnitude.max()) / MOST_PEAK)
+    return float(xp.maximum(xp.quantile(magnitude, BRIGHTEST), magnitude.max() / MOST_PEAK))
 
 
-def following(image):
-    """The unit that brings an image a part of the way to its BRIGHTNESS; 1 for no image."""
-    return (brightest(image) / BRIGHTNESS) ** FOLLOWING or 1.0
+def following(image, unit):
+    """What an image is divided by to bring it a part of the way to its BRIGHTNESS, its unit being that of the start's.
+
+    No unit is less than what brings the start there: an image that shrinks, because data are few or noise is strong,
+    would be made brighter, and shrink again.
+    """
+    return max((brightest(image) / BRIGHTNESS) ** FOLLOWING, START_BRIGHTNESS / BRIGHTNESS / unit)

@@ -34,7 +34,7 @@ class Phase:
         return turned if self.coherence is None else turned + (1 - self.coherence) * (score(image) - turned)
 
     def noise(self, draw):
-        """c^(1/2) e n + (1 - c)^(1/2) n' for draws n of Gaussian noise: with the covariance that goes with `ascent`."""
+        """c^(1/2) e n + (1 - c)^(1/2) n' for draws n of Gaussian noise, about as `ascent` needs them."""
         turned = self.turn * draw()
         return turned if self.coherence is None else self.coherence**0.5 * turned + (1 - self.coherence)**0.5 * draw()
 

@@ -49,7 +49,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Step:
-    """What a callback sees after each iteration; image and sens in the scale of the solver."""
+    """What a callback sees after each iteration; image and sens in the scale of the solver.
+
+    With one coil that follows the image until the maximum is found; `scale` of the result's info is the last one.
+    """
 
     iteration: int
     iterations: int

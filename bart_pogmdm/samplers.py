@@ -19,8 +19,8 @@ from .rings import Rings
 from .sens import SensFit
 from .solvers import conjugate_gradients
 
-SIGMA = 0.015      # noise level of the prior in MAP and Gibbs, where the image has maximum 1,
-SHARP_SIGMA = 0.0075  # ... and where the image is all that is sought
+SIGMA = 0.015  # noise level of the prior in MAP and Gibbs, where the image has maximum 1,
+ONE_COIL_SIGMA = 0.0075  # ... and with one coil
 CONTINUATION = 0.5  # the variance of the likelihood is this part of the current residual's,
 NOISY = 0.03        # ... still less in noise: half of that where the residual's standard deviation is this
 TEMPERATURE = 0.25  # ... at least (TEMPERATURE noise_std)^2,
@@ -50,9 +50,14 @@ class Data:
         return replace(self, samples=self.samples / unit, noise_std=self.noise_std / unit, fit=fit)
 
     @property
+    def one_coil(self):
+        """Whether there is nothing that takes what the image cannot: sensitivities, or what other coils say."""
+        return len(self.samples) == 1
+
+    @property
     def sigma(self):
         """Noise level of the prior that goes with the data, for images in their units."""
-        return SIGMA if self.fit else SHARP_SIGMA
+        return ONE_COIL_SIGMA if self.one_coil else SIGMA
 
     def variances(self, power):
         """Variance v of the likelihood, and of the residual, of |A x - z|^2 of each sample, summed over the coils.
@@ -143,9 +148,9 @@ def joint_map(prior, data, start, *, sigma, iterations):
     """Joint maximum of the posterior by majorise-minimise steps; yields the State of each.
 
     Each step takes the smooth phase e of the image, and minimises the quadratic majoriser of -log p_sigma(e* x) +
-    ||A x - z||^2 / (2 v), which is diagonal in Fourier space but for e; then the sensitivities follow.  Where these are
-    known, they cannot take what phase is not smooth, nor the brightness that the start lacks: there the phase is
-    trusted as far as the image has it, and the unit follows the image.
+    ||A x - z||^2 / (2 v), which is diagonal in Fourier space but for e; then the sensitivities follow.  With one
+    coil nothing takes what phase is not smooth, nor the brightness that the start lacks: there the phase is trusted as
+    far as the image has it (the majoriser stays as it is), and the unit follows the image.
     """
     image, coefficients, unit = start.image, start.coefficients, 1.0
     previous, model = image, coil_model(data.sampling, start.sens)
@@ -154,7 +159,7 @@ def joint_map(prior, data, start, *, sigma, iterations):
         extrapolated = image + momentum * (image - previous)
         gradient, power = model.gradient(extrapolated, data.samples)
         variance, residual_var = data.variances(power)
-        phase = Phase.of(extrapolated, trusted=data.fit is not None)
+        phase = Phase.of(extrapolated, trusted=not data.one_coil)
         descent = phase.ascent(lambda image: prior.score(image, sigma), extrapolated) - gradient / variance
         previous = image
         image = extrapolated + newton_step(model, hessian, phase.turn, descent, variance, IMAGE_CG)
@@ -162,8 +167,8 @@ def joint_map(prior, data, start, *, sigma, iterations):
             weighted = data.weighted(power)
             coefficients = weighted.fit.update(image, coefficients, variance + residual_var, weight, SENS_CG)
             model = coil_model(weighted.sampling, data.fit.maps.forward(coefficients))
-        else:
-            step = following(image * rss(start.sens))
+        if data.one_coil:
+            step = following(image * rss(start.sens), unit)
             image, previous, data, unit = image / step, previous / step, data.in_units(step), unit * step
             residual_var = residual_var / step**2
         yield State(image, model.sens, coefficients, sigma, residual_var**0.5, unit)
@@ -174,11 +179,12 @@ def gibbs(prior, data, start, rngs, *, sigma, sweeps):
 
     (p_sigma(e* x) N(z; A x, v))^(1/alpha) with the phase e of the start and alpha = prior.exponent(sigma):
     p_sigma^(1/alpha) is a product of mixtures.  Drawing the component of every filter response makes the rest
-    Gaussian, and a draw from that is a majorise-minimise step for perturbed data, by CG.
+    Gaussian, and a draw from that is a majorise-minimise step for perturbed data, by CG; with one coil about so, where
+    the phase is trusted in part.
     Kuric et al., The Gaussian latent machine, arXiv 2505.12836.
     """
     hessian, temperature = prior.curvature(start.image.shape, sigma, array_module(start.image)), prior.exponent(sigma)
-    root, phase = hessian**0.5, Phase.of(start.image, trusted=data.fit is not None)
+    root, phase = hessian**0.5, Phase.of(start.image, trusted=not data.one_coil)
     start_power = CoilModel(data.sampling, start.sens).gradient(start.image, data.samples)[1]
     variance, residual_var = data.variances(start_power)
     weighted = data.weighted(start_power) if data.fit else data

@@ -9,11 +9,21 @@ from bart_pogmdm.brightness import BRIGHTNESS, brightest, following
 
 
 def test_following_comes_to_rest_at_the_brightness(rng):
-    image = 40 * rng.random((50, 40))
+    image, unit = 40 * rng.random((50, 40)), 1.0
     for _ in range(100):
-        image = image / following(image)
+        step = following(image, unit)
+        image, unit = image / step, unit * step
     assert np.isclose(brightest(image), BRIGHTNESS, rtol=1e-3)
-    assert following(0 * image) == 1
+
+
+def test_what_shrinks_is_not_made_brighter():
+    unit = 1.0
+    for _ in range(100):
+        unit *= following(np.zeros((5, 4)), unit)
+    assert np.isclose(unit, brightness.START_BRIGHTNESS / BRIGHTNESS)
+    kspace = np.zeros((16, 16), np.complex64)
+    kspace[8, 8] = 1 + 0.5j  # the mean of the image, and nothing else
+    assert 1e-3 < abs(recon(kspace).image).max() < 1
 
 
 def test_a_peak_does_not_fix_the_scale_alone():

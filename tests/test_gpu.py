@@ -66,9 +66,10 @@ def test_operators(cupy, rng):
     assert relative(backend.dst1(x), backend.dst1(backend.move(x, np))) < 1e-12
 
 
+@pytest.mark.parametrize("coils", [1, 4])
 @pytest.mark.parametrize("name", METHODS)
-def test_same_seed_same_result_as_on_the_cpu(cupy, small, name):
-    kspace, mask, _ = small
+def test_same_seed_same_result_as_on_the_cpu(cupy, small, name, coils):
+    kspace, mask = small[0][:coils], small[1]
     expected = recon(kspace, mask, method=METHODS[name], iterations=5, seed=3)
     device = recon(cupy.asarray(kspace), cupy.asarray(mask), method=METHODS[name], iterations=5, seed=3)
     assert type(device.image) is type(device.sens) is cupy.ndarray

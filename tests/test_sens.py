@@ -90,7 +90,7 @@ def test_each_step_lowers_the_posterior_energy(prior, rng, monkeypatch):
     monkeypatch.setattr("bart_pogmdm.samplers.CONTINUATION", 0.0)
     phase = np.exp(1j * rng.standard_normal((48, 40)))
     monkeypatch.setattr("bart_pogmdm.samplers.Phase.of", lambda image, trusted: Phase(phase))
-    monkeypatch.setattr("bart_pogmdm.samplers.following", lambda image: 1.0)
+    monkeypatch.setattr("bart_pogmdm.samplers.following", lambda image, unit: 1.0)
     monkeypatch.setattr(type(prior), "score", partialmethod(type(prior).score, exact=True))
     energies = []
     start = State(ifft2c(kspace.astype(complex) / scale)[0], np.ones((1, 48, 40), complex), None)
