@@ -116,20 +116,23 @@ class Gibbs(Map):
         chains, draws = self.shape(samples)
         return iterations + chains * (self.burn_in + draws)
 
+    def _level(self, data):
+        """Noise level of the prior."""
+        return self.sigma or data.sigma
+
     def spread(self, prior, data):
         """What the standard deviation of the draws is multiplied by.
 
         1 / alpha^(1/2) undoes their temperature, exactly where the posterior is Gaussian, CALIBRATION what is left.
         """
-        return self.CALIBRATION / prior.exponent(self.sigma or data.sigma) ** 0.5
+        return self.CALIBRATION / prior.exponent(self._level(data)) ** 0.5
 
     def draws(self, prior, data, start, samples, seed):
         """(State, Draw) of every sweep of every chain."""
         chains, draws = self.shape(samples)
         for batch in _batches(chains, start):
             rngs = [np.random.default_rng((*seed, chain)) for chain in batch]
-            states = gibbs(prior, data, start, rngs, sigma=self.sigma or data.sigma,
-                           sweeps=self.burn_in + draws)
+            states = gibbs(prior, data, start, rngs, sigma=self._level(data), sweeps=self.burn_in + draws)
             for sweep, state in enumerate(states):
                 round_, rest = divmod(sweep - self.burn_in + 1, self.thin)
                 for number, chain in enumerate(batch):

@@ -57,10 +57,11 @@ def coherence(image, phase):
     S = F^-1 exp(-|k| / 24) F, and m a tenth of the mean of |x|^3: what is dark agrees with any phase.
     """
     xp, image = array_module(image), _of_maximum_1(image)
-    power = xp.abs(image) ** 3
+    magnitude = xp.abs(image)
+    power = magnitude**3
     least = INCOHERENT * power.mean((-2, -1), keepdims=True) + 1e-30
     agreeing, all_ = (_smooth(part.astype(image.dtype), COHERENCE_CYCLES).real + least
-                      for part in ((xp.abs(image) ** 2 * phase.conj() * image).real, power))
+                      for part in ((magnitude**2 * phase.conj() * image).real, power))
     return (agreeing / all_.clip(least)).clip(0, 1)
 
 

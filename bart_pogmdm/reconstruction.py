@@ -285,7 +285,7 @@ def _recon_slice(scan, prior, method, iterations, samples, maps, seed, noise_std
     result, moments, residual_var = None, Moments(method.shape(samples)[1]), Welford()
     for result in method.prepare(prior, data, start, iterations):
         report(result)
-    if result:
+    if result and result.unit != 1:
         data, scale = data.in_units(result.unit), scale * result.unit
     for state, draw in method.draws(prior, data, result or start, samples, seed):
         report(state)

@@ -13,7 +13,7 @@ import numpy as np
 from . import schedule
 from .backend import array_module, at_least, complex_normal, fftn, for_each, ifftn, inner
 from .brightness import following
-from .operators import PLANE, CoilModel, Sampling, coil_model, power_of_coils, rss
+from .operators import PLANE, CoilModel, Sampling, coil_model, power_of_coils
 from .phase import Phase
 from .rings import Rings
 from .sens import SensFit
@@ -167,8 +167,8 @@ def joint_map(prior, data, start, *, sigma, iterations):
             weighted = data.weighted(power)
             coefficients = weighted.fit.update(image, coefficients, variance + residual_var, weight, SENS_CG)
             model = coil_model(weighted.sampling, data.fit.maps.forward(coefficients))
-        if data.one_coil:
-            step = following(image * rss(start.sens), unit)
+        elif data.one_coil:
+            step = following(model.sens[0] * image, unit)
             image, previous, data, unit = image / step, previous / step, data.in_units(step), unit * step
             residual_var = residual_var / step**2
         yield State(image, model.sens, coefficients, sigma, residual_var**0.5, unit)
