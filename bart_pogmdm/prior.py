@@ -10,20 +10,20 @@ import numbers
 import os
 import zipfile
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from . import shearlets
+from . import io, shearlets
 from .backend import array_module, complex_dtype, fftn, ifftn, kernels, real_dtype, share
 from .experts import Experts
-from .io import replace
 
 DEFAULT_PRIOR = Path(__file__).with_name("data") / "prior.npz"
 SCHEMA = 2
 EXPONENT = 0.4  # of every expert: neighbouring responses of overlapping filters are no independent observations
+FINE_GAIN = 1.35  # times the gains of the fine scale where images are reconstructed
 NUM_FILTERS = 4 * shearlets.NUM_SHEARS
 
 
@@ -83,6 +83,15 @@ class PoGMDM:
         """
         peak = np.max(np.tensordot(self.experts.peak_curvature(sigma), self._power, 1))
         return float(min(EXPONENT, 2 / max(sigma**2 * peak, 1e-6)))
+
+    @cached_property
+    def reconstructing(self):
+        """The prior that a reconstruction takes, at its one low noise level: gains of the fine scale times FINE_GAIN.
+
+        At high noise levels that would be too much, so denoising and Algorithm 1 keep the gains that were learned.
+        """
+        fine = np.arange(NUM_FILTERS) // shearlets.NUM_SHEARS % 2 == 1
+        return replace(self, gains=np.where(fine, FINE_GAIN, 1) * self.gains)
 
     @cached_property
     def digest(self):
@@ -173,7 +182,7 @@ class PoGMDM:
         """Write the parameters as npz (schema in `load_prior`), whole or not at all."""
         parameters = {key: np.asarray(getattr(self, key), "f4") for key in SHAPES}
         provenance = json.dumps(self.provenance, indent=1)
-        replace(path, lambda file: np.savez_compressed(
+        io.replace(path, lambda file: np.savez_compressed(
             file, schema=SCHEMA, name=self.name, provenance=provenance, **parameters))
 
 

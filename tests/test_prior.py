@@ -38,6 +38,16 @@ def test_spectra_convolve_periodically(prior, shape, rng):
     np.testing.assert_allclose(fast, slow, atol=1e-10)
 
 
+def test_reconstruction_takes_more_of_the_fine_scale(prior):
+    power = abs(prior.spectra((64, 64))) ** 2
+    frequency = np.hypot(np.fft.fftfreq(64)[:, None], np.fft.fftfreq(64))
+    centre = (frequency * power).sum((1, 2)) / power.sum((1, 2))
+    taken = prior.reconstructing
+    np.testing.assert_allclose(taken.gains / prior.gains,
+                               np.where(centre > np.median(centre), prior_module.FINE_GAIN, 1))
+    assert taken is prior.reconstructing and taken.name == prior.name
+
+
 @pytest.mark.parametrize("sigma", SIGMAS)
 def test_table_is_the_mixture(prior, sigma):
     u = np.tile((0.5 + 50 * prior.experts.std(sigma)) * np.linspace(-1, 1, 20001), (20, 1))

@@ -22,6 +22,7 @@ STEP_SIZES = {"lowpass": (1e-3, 1), "directional": (1e-3, 2),  # and how many ax
               "gains": (3e-3, 0), "weights": (3e-3, 1)}
 START = Path(__file__).parents[1] / "data" / "shearlet_start.npz"
 MEANS = np.linspace(-0.5, 0.5, 125)
+BASE_STD = 0.75                   # in distances of the means (MODEL_CARD.md)
 START_GAIN, START_WIDTH = 0.6, 0.1
 INTERVAL = 500                    # steps between validations, each with a checkpoint and a row of the log
 
@@ -45,7 +46,7 @@ def start():
         lowpass, directional = file["lowpass"], file["directional"]
     weights = (1 + (MEANS / START_WIDTH) ** 2) ** -1.5
     return PoGMDM(lowpass / lowpass.sum(), directional / np.abs(directional).sum(), np.full(NUM_FILTERS, START_GAIN),
-                  np.tile(weights / weights.sum(), (NUM_FILTERS, 1)), MEANS, MEANS[1] - MEANS[0])
+                  np.tile(weights / weights.sum(), (NUM_FILTERS, 1)), MEANS, BASE_STD * (MEANS[1] - MEANS[0]))
 
 
 def batch_of(series, config, step, rank=0, processes=1):
