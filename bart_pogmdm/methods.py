@@ -51,9 +51,9 @@ def _batches(chains, start):
     return (range(first, min(first + size, chains)) for first in range(0, chains, size))
 
 
-def _reconstructing(prior):
-    """What of a prior is for reconstruction; other priors than PoGMDM have nothing else."""
-    return prior.reconstructing if isinstance(prior, PoGMDM) else prior
+def _reconstructing(prior, data):
+    """What of a PoGMDM is for reconstruction from several coils; with one nothing would hold what it takes too much."""
+    return prior.reconstructing if isinstance(prior, PoGMDM) and not data.one_coil else prior
 
 
 def _check(method, integers, numbers_):
@@ -80,7 +80,7 @@ class Map:
 
     def prepare(self, prior, data, start, iterations):
         """The States on the way to the maximum."""
-        return joint_map(_reconstructing(prior), data, start, sigma=data.sigma, iterations=iterations)
+        return joint_map(_reconstructing(prior, data), data, start, sigma=data.sigma, iterations=iterations)
 
     def draws(self, prior, data, start, samples, seed):
         """None."""
@@ -130,11 +130,11 @@ class Gibbs(Map):
 
         1 / alpha^(1/2) undoes their temperature, exactly where the posterior is Gaussian, CALIBRATION what is left.
         """
-        return self.CALIBRATION / _reconstructing(prior).exponent(self._level(data)) ** 0.5
+        return self.CALIBRATION / _reconstructing(prior, data).exponent(self._level(data)) ** 0.5
 
     def draws(self, prior, data, start, samples, seed):
         """(State, Draw) of every sweep of every chain."""
-        prior, (chains, draws) = _reconstructing(prior), self.shape(samples)
+        prior, (chains, draws) = _reconstructing(prior, data), self.shape(samples)
         for batch in _batches(chains, start):
             rngs = [np.random.default_rng((*seed, chain)) for chain in batch]
             states = gibbs(prior, data, start, rngs, sigma=self._level(data), sweeps=self.burn_in + draws)

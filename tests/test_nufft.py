@@ -178,7 +178,7 @@ def test_readouts_of_another_amplitude_and_phase_are_aligned(scan, monkeypatch):
     assert np.abs(ratio / ratio.mean() - 1).max() < 0.1 < 0.3 < np.abs(gains - 1).max()
     aligned, plain = (psnr(recon(samples, traj=traj).image, reference)
                       for samples in (disturbed, kspace.transpose(0, 2, 1)))
-    assert aligned > plain - 2.5  # what is left of the factors is an error of the model, more than the noise
+    assert aligned > plain - 3  # what is left of the factors is an error of the model, more than the noise
     monkeypatch.setattr("bart_pogmdm.reconstruction.align", lambda scan: scan)
     assert aligned > 7 + psnr(recon(disturbed, traj=traj).image, reference)
 
