@@ -23,7 +23,7 @@ from .experts import Experts
 DEFAULT_PRIOR = Path(__file__).with_name("data") / "prior.npz"
 SCHEMA = 2
 EXPONENT = 0.4  # of every expert: neighbouring responses of overlapping filters are no independent observations
-FINE_GAIN = 1.35  # times the gains of the fine scale where images are reconstructed
+FINE_GAIN = 1.35  # times the gains of the fine scale where images are reconstructed from several coils
 NUM_FILTERS = 4 * shearlets.NUM_SHEARS
 
 
@@ -86,7 +86,7 @@ class PoGMDM:
 
     @cached_property
     def reconstructing(self):
-        """The prior that a reconstruction takes, at its one low noise level: gains of the fine scale times FINE_GAIN.
+        """What a reconstruction from several coils takes at its low noise level: fine gains times FINE_GAIN.
 
         At high noise levels that would be too much, so denoising and Algorithm 1 keep the gains that were learned.
         """
