@@ -2,11 +2,16 @@
 
 from importlib import import_module
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
-_PUBLIC = {"recon": "reconstruction", "Result": "reconstruction", "load_prior": "prior", "PoGMDM": "prior",
-           "bart": "bridge", "BartError": "bridge", "recon_volume": "volume.run"}
-__all__ = ["BartError", "PoGMDM", "Result", "bart", "load_prior", "recon", "recon_volume"]
+_PUBLIC = {
+    "recon": "reconstruction.recon", "Result": "reconstruction.recon", "recon_volume": "volume.run",
+    "Map": "reconstruction.methods", "Gibbs": "reconstruction.methods", "Diffusion": "reconstruction.methods",
+    "load_prior": "prior.prior_file", "PoGMDM": "prior.pogmdm",
+    "read": "files.cfl", "write": "files.cfl", "to_bart": "arrays.bart_dims", "from_bart": "arrays.bart_dims",
+    "bart": "toolbox.bart_call", "BartError": "toolbox.bart_call",
+}
+__all__ = list(_PUBLIC)
 
 
 def __getattr__(name):
@@ -14,6 +19,8 @@ def __getattr__(name):
         module = import_module(f".{_PUBLIC[name]}", __name__)
         globals()[name] = value = getattr(module, name)
         return value
+    if name == "io":  # the module of BART's files in version 0.1
+        return import_module(".files.cfl", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

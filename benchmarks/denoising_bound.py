@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bart_pogmdm import shearlets
+from bart_pogmdm.prior import shearlets
 from bart_pogmdm.train import images, loop
 
 PATCH, NODES, REACH = 128, 97, 1.5

@@ -12,9 +12,10 @@ import time
 import numpy as np
 
 from bart_pogmdm import load_prior, recon
-from bart_pogmdm.backend import choose, move
+from bart_pogmdm.arrays.devices import choose
+from bart_pogmdm.arrays.modules import move
 from bart_pogmdm.evaluate import masks, simulate
-from bart_pogmdm.methods import Diffusion, Gibbs
+from bart_pogmdm.reconstruction.methods import Diffusion, Gibbs
 
 SIZES = {"640 x 372, 16 coils": ((640, 372), 16), "320 x 320, 8 coils": ((320, 320), 8)}
 REPEATS, SCORES = 3, 20

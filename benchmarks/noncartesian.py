@@ -16,7 +16,7 @@ import numpy as np
 
 from bart_pogmdm import bart, recon
 from bart_pogmdm.evaluate import metrics, simulate
-from bart_pogmdm.nufft import Nufft
+from bart_pogmdm.physics.nufft import Nufft
 
 NEWTON_STEPS = (8, 9, 10)
 WEIGHTS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)

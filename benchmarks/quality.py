@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from bart_pogmdm import BartError, bart, recon
+from bart_pogmdm.arrays.bart_dims import to_bart
 from bart_pogmdm.evaluate.metrics import psnr
-from bart_pogmdm.io import to_bart
 
 NEWTON_STEPS = (8, 9, 10)
 PICS = {"TV": ("T:3:0:{}", (0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03)),

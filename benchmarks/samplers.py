@@ -10,7 +10,7 @@ import numpy as np
 
 from bart_pogmdm import PoGMDM, recon
 from bart_pogmdm.evaluate import metrics
-from bart_pogmdm.methods import Diffusion, Gibbs, Map
+from bart_pogmdm.reconstruction.methods import Diffusion, Gibbs, Map
 
 DIFFUSION_SAMPLES = 3  # of the paper's ten: one takes as long as everything else together
 METHODS = {"map": (Map(), None), "gibbs": (Gibbs(), 10),

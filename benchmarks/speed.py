@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 import scipy.fft
 
-from bart_pogmdm import bart, io, load_prior
-from bart_pogmdm.operators import fft2c
+from bart_pogmdm import bart, load_prior
+from bart_pogmdm.arrays.bart_dims import to_bart
+from bart_pogmdm.files.cfl import write
+from bart_pogmdm.physics.fourier import fft2c
 
 SHAPE, COILS, NOISE = (640, 372), 16, 0.02
 PICS = ["pics", "-S", "-R", "T:3:0:.01", "-i100"]
@@ -84,7 +86,7 @@ def commands(repeats):
     theirs = [["bart", "ecalib", "-m1", "ksp", "sens"], ["bart", *PICS, "ksp", "sens", "pics"]]
     for name, mask in masks(rng).items():
         with tempfile.TemporaryDirectory() as folder:
-            io.write({Path(folder, "ksp"): io.to_bart(full * mask)})
+            write({Path(folder, "ksp"): to_bart(full * mask)})
             times = {"pogmdm": [], "ecalib": [], "pics": []}
             for _ in range(repeats):
                 for method, command in zip(times, [ours, *theirs]):

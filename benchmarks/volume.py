@@ -15,7 +15,7 @@ import numpy as np
 from speed import COILS, SHAPE, kspace, masks
 
 from bart_pogmdm import recon_volume
-from bart_pogmdm.backend import NUM_THREADS
+from bart_pogmdm.arrays.threads import NUM_THREADS
 from bart_pogmdm.volume import workers
 
 

@@ -9,7 +9,8 @@ import sys
 
 import numpy as np
 
-from bart_pogmdm import io, recon
+from bart_pogmdm import recon
+from bart_pogmdm.files.cfl import read, write
 
 
 def read(name):
@@ -19,7 +20,7 @@ def read(name):
         with h5py.File(name) as file:
             volume = file["kspace"]
             return volume[len(volume) // 2].astype(np.complex64)  # (coil, y, x), or (y, x) for a single coil
-    return io.read(name)
+    return read(name)
 
 
 def main(name, output):
@@ -27,7 +28,7 @@ def main(name, output):
     result = recon(kspace, samples=10)
     print(f"{kspace.shape}: noise {result.info['noise_std']:.3g}, {result.info['ess']:.0f} effective samples,"
           f" {result.info['seconds']:.0f} s")
-    io.write({output: result.image, f"{output}-std": result.std})
+    write({output: result.image, f"{output}-std": result.std})
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from fastmri.models import Unet, VarNet
 from torch import nn
 
 from bart_pogmdm.evaluate import masks, simulate
-from bart_pogmdm.operators import ifft2c
+from bart_pogmdm.physics.fourier import ifft2c
 from bart_pogmdm.train import images
 
 SIZE, COILS = 96, 4

@@ -9,8 +9,12 @@ import numpy as np
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from bart_pogmdm import bart, bridge, io, layout, recon
-from bart_pogmdm.operators import fft2c, ifft2c
+from bart_pogmdm import bart, recon
+from bart_pogmdm.arrays import bart_dims
+from bart_pogmdm.arrays.bart_dims import from_bart
+from bart_pogmdm.files.cfl import read
+from bart_pogmdm.physics.fourier import fft2c, ifft2c
+from bart_pogmdm.toolbox.find_bart import find
 
 PICTURE = Path(__file__).with_name("quickstart.png")
 SIZE, COILS, NOISE = 192, 8, 0.005
@@ -18,8 +22,8 @@ SIZE, COILS, NOISE = 192, 8, 0.005
 
 def phantom(rng):
     """k-space (coil, y, x) of a head phantom with maximum 1 in noise, from BART or else simulated here."""
-    if bridge.find():
-        kspace = io.from_bart(bart(1, f"phantom -x{SIZE} -k -s{COILS}"))
+    if find():
+        kspace = from_bart(bart(1, f"phantom -x{SIZE} -k -s{COILS}"))
     else:
         y, x = np.mgrid[-1:1:SIZE * 1j, -1:1:SIZE * 1j]
         ellipses = ((1, 0, 0, .69, .92), (-.8, 0, -.02, .66, .87), (-.2, .22, 0, .11, .31), (-.2, -.22, 0, .16, .41),
@@ -48,7 +52,7 @@ def load(name):
     if name.endswith(".npz"):
         with np.load(name) as file:
             return file["kspace"]
-    slices = layout.slices(io.read(name))
+    slices = bart_dims.slices(read(name))
     if slices[..., 0, 0, 0].size > 1:
         raise ValueError(f"{name}: expected one slice, got {slices[..., 0, 0, 0].size}")
     return slices.reshape(slices.shape[-3:])

@@ -4,7 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bart_pogmdm import bridge, load_prior
+from bart_pogmdm import load_prior
+from bart_pogmdm.toolbox.bart_call import bart
+from bart_pogmdm.toolbox.find_bart import find
 
 FUZZ_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "150"))  # more of them: FUZZ_EXAMPLES=20000 pytest -k any_bytes
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -32,9 +34,9 @@ def shared():
 
 @pytest.fixture(scope="session")
 def bart():
-    if bridge.find() is None:
+    if find() is None:
         pytest.skip("BART is not installed")
-    return bridge.bart
+    return bart
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +60,7 @@ def head(shape):
 
 
 def simulate(shape=(72, 64), coils=8, noise_std=0.01, seed=1):
-    from bart_pogmdm.operators import fft2c
+    from bart_pogmdm.physics.fourier import fft2c
     rng, image, (y, x) = np.random.default_rng(seed), head(shape), field(shape)
     angles = 2 * np.pi * np.arange(coils) / coils
     sens = np.stack([np.exp(-((x - 1.3 * np.cos(a)) ** 2 + (y - 1.3 * np.sin(a)) ** 2) / 2 + 1j * (a + x * np.sin(a)))

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import scipy.fft
 
-from bart_pogmdm.kernels import cuda
+from bart_pogmdm.arrays.kernels.cuda import SOURCE
 
 SHIM = """
 #include <cmath>
@@ -143,7 +143,7 @@ class _Kernels:
     def __init__(self, real):
         with TemporaryDirectory() as folder:
             source, library = Path(folder, "kernels.cpp"), Path(folder, "kernels.so")
-            source.write_text(SHIM + cuda.SOURCE.read_text())
+            source.write_text(SHIM + SOURCE.read_text())
             subprocess.run(["g++", "-O1", "-shared", "-fPIC", "-std=gnu++17", "-Wall", "-Werror", f"-DREAL={real}",
                             str(source), "-o", str(library)], check=True)
             self._library = ctypes.CDLL(str(library))
@@ -164,7 +164,7 @@ def install(monkeypatch):
     """Make `import cupy` and `import cupyx.scipy.fft` find the stand-in; returns it."""
     if not shutil.which("g++"):
         pytest.skip("the CUDA kernels need g++ to run as plain C++")
-    monkeypatch.setattr(cuda, "_module", _kernels)
+    monkeypatch.setattr("bart_pogmdm.arrays.kernels.cuda._module", _kernels)
     cupy, fft = _Module("cupy", np), _Module("cupyx.scipy.fft", scipy.fft)
     cupy.ndarray, cupy.cuda = ndarray, _Cuda
     cupy.fft = _Module("cupy.fft", np.fft)

@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 from conftest import simulate
 
-from bart_pogmdm import bridge, cli, install, io, recon
-from bart_pogmdm.io import to_bart
-from bart_pogmdm.methods import Diffusion
+from bart_pogmdm import recon
+from bart_pogmdm.arrays.bart_dims import to_bart
+from bart_pogmdm.commands.main import OPTIONS, POSITIONAL, main
+from bart_pogmdm.files.cfl import read, write
+from bart_pogmdm.reconstruction.methods import Diffusion
+from bart_pogmdm.toolbox import install
+from bart_pogmdm.toolbox.find_bart import find
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -26,7 +30,7 @@ def pogmdm(*words, cwd, **keywords):
 def folder(tmp_path):
     """A folder with `ksp` (40 x 36, 4 coils) and `pat`; yields it and checks that these stay as they are."""
     kspace, mask, _ = simulate((40, 36), coils=4)
-    io.write({tmp_path / "ksp": to_bart(kspace), tmp_path / "pat": mask})
+    write({tmp_path / "ksp": to_bart(kspace), tmp_path / "pat": mask})
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     yield tmp_path
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
@@ -42,8 +46,8 @@ INPUTS = ["ksp.cfl", "ksp.hdr", "pat.cfl", "pat.hdr"]
 def test_command_is_the_python_call(folder):
     run = pogmdm("-i", 4, "-p", "pat", "-S", "-s1", "ksp", "image", "sens.ra", cwd=folder)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
-    expected = recon(io.read(folder / "ksp"), io.read(folder / "pat"), iterations=4)
-    image, sens = io.read(folder / "image"), io.read(folder / "sens.ra")
+    expected = recon(read(folder / "ksp"), read(folder / "pat"), iterations=4)
+    image, sens = read(folder / "image"), read(folder / "sens.ra")
     assert np.linalg.norm(image - expected.image) < 1e-5 * np.linalg.norm(image)
     assert np.linalg.norm(sens - expected.sens) < 1e-5 * np.linalg.norm(sens)
     assert "# Command\npogmdm -i 4 -p pat" in (folder / "image.hdr").read_text()
@@ -51,14 +55,14 @@ def test_command_is_the_python_call(folder):
 
 
 def test_options_reach_the_reconstruction(folder):
-    kspace = io.read(folder / "ksp")
+    kspace = read(folder / "ksp")
     start = recon(kspace, iterations=2).image
-    io.write({folder / "start": start})
+    write({folder / "start": start})
     for words, keywords in ((["-N"], {"normalize": False}), (["-m2"], {"maps": 2}),
                             (["--noise", "0.5"], {"noise_std": 0.5}),
                             (["-I", "start"], {"start": start})):
         assert pogmdm("-i2", *words, "ksp", "out", cwd=folder).returncode == 0
-        np.testing.assert_allclose(io.read(folder / "out"), recon(kspace, iterations=2, **keywords).image, atol=1e-7)
+        np.testing.assert_allclose(read(folder / "out"), recon(kspace, iterations=2, **keywords).image, atol=1e-7)
     run = pogmdm("-i2", "-d3", "ksp", "out", cwd=folder)
     assert "prior: brain-mr" in run.stderr and "noise_std: " in run.stderr
     run = pogmdm("-i2", "ksp", "out", cwd=folder, env={**os.environ, "BART_DEBUG_LEVEL": "4"})
@@ -67,32 +71,32 @@ def test_options_reach_the_reconstruction(folder):
 
 def test_samples(folder):
     """Mean, std and the samples themselves are those of Python; -N is a switch alone, and with a number the levels."""
-    kspace = io.read(folder / "ksp")
+    kspace = read(folder / "ksp")
     run = pogmdm("-i3", "--samples", 2, "-s4", "--keep", "all", "ksp", "mean", "sens", "std", cwd=folder)
     assert (run.returncode, run.stderr) == (0, "")
     expected = recon(kspace, samples=2, iterations=3, seed=4, keep_samples=True)
     assert expected.info["method"] == "gibbs"
     for name, array in (("mean", expected.image), ("std", expected.std), ("all", expected.samples)):
-        np.testing.assert_allclose(io.read(folder / name).reshape(array.shape), array, atol=1e-6)
-    assert io.read(folder / "all").shape[15] == 2
+        np.testing.assert_allclose(read(folder / name).reshape(array.shape), array, atol=1e-6)
+    assert read(folder / "all").shape[15] == 2
     assert pogmdm("-i3", "-s4", "ksp", "mean", "sens", "std", cwd=folder).returncode == 0
-    np.testing.assert_allclose(io.read(folder / "std").reshape(expected.std.shape),
+    np.testing.assert_allclose(read(folder / "std").reshape(expected.std.shape),
                                recon(kspace, samples=10, iterations=3, seed=4).std, atol=1e-6)
     words = ["--method", "diffusion", "--samples", 1, "--come-closer", 0.3, "-K2"]
     method = Diffusion(num_levels=20, num_corrector=2, come_closer=0.3)
     for levels in (["-N", 20], ["-N20"], ["--levels", 20]):
         assert pogmdm(*words, *levels, "ksp", "out", cwd=folder).returncode == 0
-        np.testing.assert_allclose(io.read(folder / "out"), recon(kspace, method=method, samples=1).image, atol=1e-6)
+        np.testing.assert_allclose(read(folder / "out"), recon(kspace, method=method, samples=1).image, atol=1e-6)
     assert pogmdm(*words, "-N20", "-N", "ksp", "out", cwd=folder).returncode == 0
-    np.testing.assert_allclose(io.read(folder / "out"),
+    np.testing.assert_allclose(read(folder / "out"),
                                recon(kspace, method=method, samples=1, normalize=False).image, atol=1e-6)
 
 
 def test_higher_dimensions(folder):
-    kspace = io.read(folder / "ksp")
-    io.write({folder / "stack": np.concatenate([kspace, 1j * kspace], axis=10)})
+    kspace = read(folder / "ksp")
+    write({folder / "stack": np.concatenate([kspace, 1j * kspace], axis=10)})
     assert pogmdm("-i2", "stack", "out", cwd=folder).returncode == 0
-    out = io.read(folder / "out")
+    out = read(folder / "out")
     assert out.shape[10] == 2
     np.testing.assert_array_equal(out[..., :1, :, :, :, :, :], recon(kspace, iterations=2).image)
 
@@ -106,7 +110,7 @@ def test_help_has_barts_layout(tmp_path):
                         " [--cc d] [--keep <file>] [--levels d] [-K d] [--come-closer f]"
                         " <kspace> <output> [<sensitivities>] [<std>]")
     assert lines[1] == "" and lines[-1].startswith("-h ") and lines[-1].endswith(" help")
-    table = lines[len(lines) - len(cli.OPTIONS) - 1:]
+    table = lines[len(lines) - len(OPTIONS) - 1:]
     column = max(len(line.split("  ")[0]) for line in table) + 4
     assert all(line[column - 1] == " " and line[column] != " " for line in table)
     code = "import sys; from bart_pogmdm.cli import main; main(['-h']); sys.exit('numpy' in sys.modules)"
@@ -124,7 +128,7 @@ def test_interface_is_that_of_barts_commands(bart, tmp_path):
     for shape in shapes:
         assert any(re.match(shape, line) for line in theirs) and any(re.match(shape, line) for line in ours), shape
     assert all(any(re.match(shape, line) for shape in shapes) for line in ours)
-    assert len(ours) == 3 + len(cli.POSITIONAL) + len(cli.OPTIONS)
+    assert len(ours) == 3 + len(POSITIONAL) + len(OPTIONS)
 
 
 def test_help_into_a_closed_pipe(tmp_path):
@@ -141,7 +145,7 @@ def test_importing_needs_little():
 
 
 def spoil(folder, what):
-    kspace = io.read(folder / "ksp")
+    kspace = read(folder / "ksp")
     if what == "nan":
         kspace[3, 3] = np.nan
     if what == "inf":
@@ -152,12 +156,12 @@ def spoil(folder, what):
         kspace = 0 * kspace
     if what == "volume":
         kspace = np.concatenate([kspace, kspace], 2)
-    io.write({folder / "bad": kspace})
+    write({folder / "bad": kspace})
     if what == "truncated":
         (folder / "bad.cfl").write_bytes((folder / "bad.cfl").read_bytes()[:-8])
     if what == "header":
         (folder / "bad.hdr").write_text("hello\n")
-    io.write({folder / "half": np.full((40, 36), 0.5), folder / "wide": np.ones((40, 37)),
+    write({folder / "half": np.full((40, 36), 0.5), folder / "wide": np.ones((40, 37)),
               folder / "none": np.zeros((40, 36)), folder / "coils": np.ones((40, 36, 1, 4))})
     (folder / "prior.npz").write_text("no prior")
 
@@ -295,7 +299,7 @@ def test_install_for_a_user_of_0_8(home, monkeypatch, capsys, bart, folder):
     shim = home / ".local" / "lib" / "bart" / "bin" / "bart"
     assert f"export PATH={shim.parent}" in capsys.readouterr().out
     version = subprocess.run([shim, "version"], capture_output=True, text=True, check=True).stdout
-    assert version.strip() == bridge.version()
+    assert version.strip() == version()
     subprocess.run([shim, "pogmdm", "-i1", "ksp", "out"], cwd=folder, check=True)
     assert "out.cfl" in names(folder)
     monkeypatch.setenv("PATH", f"{shim.parent}{os.pathsep}{os.environ['PATH']}")
@@ -342,14 +346,14 @@ def test_install_spares_what_is_not_its_own(home, monkeypatch, tmp_path):
 
 def test_without_bart(home, monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert cli.main(["install"]) == 1
+    assert main(["install"]) == 1
     assert "ERROR: bart not found" in capsys.readouterr().err
-    assert cli.main(["doctor"]) == 1
+    assert main(["doctor"]) == 1
     out = capsys.readouterr().out
     assert "missing      BART" in out and "prior        brain-mr" in out and "gpu          none" in out
-    assert cli.main(["doctor", "now"]) == 1
+    assert main(["doctor", "now"]) == 1
     assert "doctor takes no arguments, got now" in capsys.readouterr().err
-    assert cli.main(["install", "-h"]) == 0
+    assert main(["install", "-h"]) == 0
     assert "Usage: bart-pogmdm install" in capsys.readouterr().out
 
 
@@ -372,8 +376,8 @@ def test_nowhere_to_cache_compiled_code(folder, tmp_path):
 
 
 def test_unforeseen_errors_are_one_line(capsys, monkeypatch):
-    monkeypatch.setattr(cli, "reconstruct", lambda argv: 1 / 0)
-    assert cli.main([]) == 1
+    monkeypatch.setattr("bart_pogmdm.commands.main.reconstruct", lambda argv: 1 / 0)
+    assert main([]) == 1
     assert capsys.readouterr().err == "ERROR: ZeroDivisionError: division by zero (BART_DEBUG_LEVEL=4 shows where)\n"
 
 
@@ -387,10 +391,10 @@ def test_real_bart_runs_it(bart, folder):
         pytest.skip(f"{command} belongs to somebody else")
     try:
         assert install.install([]) == 0
-        subprocess.run([bridge.find(), "pogmdm", "-i4", "ksp", "out", "sens"], cwd=folder, check=True)
-        expected = recon(io.read(folder / "ksp"), iterations=4).image
-        assert np.linalg.norm(io.read(folder / "out") - expected) < 1e-5 * np.linalg.norm(expected)
-        run = subprocess.run([bridge.find(), "pogmdm", "none", "out2"], cwd=folder, capture_output=True, text=True,
+        subprocess.run([find(), "pogmdm", "-i4", "ksp", "out", "sens"], cwd=folder, check=True)
+        expected = recon(read(folder / "ksp"), iterations=4).image
+        assert np.linalg.norm(read(folder / "out") - expected) < 1e-5 * np.linalg.norm(expected)
+        run = subprocess.run([find(), "pogmdm", "none", "out2"], cwd=folder, capture_output=True, text=True,
                              check=False)
         assert run.returncode == 1 and run.stderr.startswith("ERROR: none.hdr: no such file")
     finally:
@@ -403,8 +407,8 @@ def test_real_bart_runs_it(bart, folder):
 def test_real_data_in_python_and_shell(shared, tmp_path):
     with np.load(shared("data/dev/brain8ch_sigpy_poisson8x.npz")) as file:
         kspace = file["kspace"]
-    io.write({tmp_path / "ksp": to_bart(kspace)})
+    write({tmp_path / "ksp": to_bart(kspace)})
     assert pogmdm("ksp", "image", cwd=tmp_path).returncode == 0
-    image = io.read(tmp_path / "image").reshape(kspace.shape[1:], order="F")
+    image = read(tmp_path / "image").reshape(kspace.shape[1:], order="F")
     expected = recon(kspace).image
     assert np.linalg.norm(image - expected) < 1e-5 * np.linalg.norm(expected)

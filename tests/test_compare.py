@@ -8,13 +8,16 @@ from conftest import simulate
 from properties import assert_gradient, random_complex
 from skimage.metrics import structural_similarity
 
-from bart_pogmdm import bridge, cli, io, recon
-from bart_pogmdm.evaluate import compare, masks, methods, metrics
-from bart_pogmdm.evaluate import simulate as simulation
-from bart_pogmdm.evaluate.methods import METHODS
-from bart_pogmdm.evaluate.tv import CharbonnierTV
-from bart_pogmdm.io import to_bart
-from bart_pogmdm.operators import ifft2c
+from bart_pogmdm import recon
+from bart_pogmdm.arrays.bart_dims import to_bart
+from bart_pogmdm.commands.main import main
+from bart_pogmdm.evaluate import masks, metrics, simulate
+from bart_pogmdm.evaluate.cases import Case, load
+from bart_pogmdm.evaluate.charbonnier_tv import CharbonnierTV
+from bart_pogmdm.evaluate.comparison import evaluate
+from bart_pogmdm.evaluate.competitors import COMPETITORS, TV_ITERATIONS
+from bart_pogmdm.files.cfl import write
+from bart_pogmdm.physics.fourier import ifft2c
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +25,7 @@ def full():
     """Fully sampled k-space of four coils, and its RSS."""
     kspace, _, reference = simulate((48, 40), coils=4, noise_std=0.003)
     image = reference * np.exp(0.3j * np.linspace(-1, 1, 40))
-    kspace = simulation.kspace(image, 4, 0.003, 0)
+    kspace = simulate.kspace(image, 4, 0.003, 0)
     return kspace, np.sqrt((np.abs(ifft2c(kspace)) ** 2).sum(0)).astype(np.float32)
 
 
@@ -110,7 +113,7 @@ def test_joint_tv_has_converged(shared, monkeypatch):
     """Twice the iterations at fixed sensitivities change nothing that counts."""
     with np.load(shared("data/dev/masks.npz")) as patterns, np.load(shared("data/dev/brain16ch_mchiew_96.npz")) as data:
         kspace, reference, mask = data["kspace"], data["reference"], patterns["brain16ch_mchiew_96__radial24__0"]
-    iterations, prior = methods.TV_ITERATIONS, CharbonnierTV(METHODS["joint-tv"].default)
+    iterations, prior = TV_ITERATIONS, CharbonnierTV(COMPETITORS["joint-tv"].default)
     joint = recon(kspace * mask, mask, prior=prior, iterations=iterations)
     once, twice = (recon(kspace * mask, mask, prior=prior, sens=joint.sens, start=joint.image, iterations=n).image
                    for n in (iterations, 2 * iterations))
@@ -120,8 +123,8 @@ def test_joint_tv_has_converged(shared, monkeypatch):
 def test_every_method_runs(full, bart):
     kspace, reference = full
     mask = masks.cartesian(reference.shape, 2, 0, acs_fraction=0.4)
-    zero_filled = METHODS["zero-filled"].run(kspace, mask, None)[0]
-    for name, method in METHODS.items():
+    zero_filled = COMPETITORS["zero-filled"].run(kspace, mask, None)[0]
+    for name, method in COMPETITORS.items():
         if name == "pogmdm-diffusion" or method.needs_weights:
             continue
         image, std, sens = method.run(kspace, mask, method.default)
@@ -131,13 +134,13 @@ def test_every_method_runs(full, bart):
 
 
 def run(*words):
-    return cli.main(["compare", *map(str, words)])
+    return main(["compare", *map(str, words)])
 
 
 def test_compare(folder, full, capsys, monkeypatch):
     names = ["zero-filled", "joint-tv", "pogmdm", "pogmdm-mean"]
     words = ["scan.npz", "--masks", "cartesian2", "spiral3", "--methods", *names, "--out", "out"]
-    monkeypatch.setattr("bart_pogmdm.evaluate.methods.TV_ITERATIONS", 10)
+    monkeypatch.setattr("bart_pogmdm.evaluate.competitors.TV_ITERATIONS", 10)
     assert run(*words) == 0
     with open("out/results.csv") as file:
         rows = list(csv.DictReader(file))
@@ -155,19 +158,19 @@ def test_compare(folder, full, capsys, monkeypatch):
         raise AssertionError("computed again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(compare, "evaluate", never)
+        patch.setattr("bart_pogmdm.evaluate.comparison.evaluate", never)
         assert run(*words) == 0  # everything is there
     sorted((folder / "out/images").iterdir())[0].unlink()
-    again, evaluate = [], compare.evaluate
-    monkeypatch.setattr(compare, "evaluate", lambda *arguments: again.append(1) or evaluate(*arguments))
+    again, evaluate = [], evaluate
+    monkeypatch.setattr("bart_pogmdm.evaluate.comparison.evaluate", lambda *arguments: again.append(1) or evaluate(*arguments))
     assert run(*words) == 0 and len(again) == 1
 
 
 def test_sweep_and_tune(folder, capsys, monkeypatch):
-    monkeypatch.setattr("bart_pogmdm.evaluate.methods.TV_ITERATIONS", 5)
+    monkeypatch.setattr("bart_pogmdm.evaluate.competitors.TV_ITERATIONS", 5)
     words = ["scan.npz", "--masks", "cartesian2", "--methods", "joint-tv"]
     assert run(*words, "--sweep", "--out", "swept") == 0
-    assert len(list((folder / "swept/images").iterdir())) == len(METHODS["joint-tv"].sweep)
+    assert len(list((folder / "swept/images").iterdir())) == len(COMPETITORS["joint-tv"].sweep)
     assert run(*words, "--tune", "scan.npz", "--out", "tuned") == 0
     chosen = re.search(r"joint TV, weight: (\S+)", capsys.readouterr().out)[1]
     with open("swept/results.csv") as file:
@@ -176,7 +179,7 @@ def test_sweep_and_tune(folder, capsys, monkeypatch):
 
 def test_what_sens_cannot_explain_is_in_the_units_of_the_images(full):
     kspace, reference = full
-    shown = [compare.evaluate(compare.Case("scan", scale * kspace, reference / reference.max(), "all",
+    shown = [evaluate(Case("scan", scale * kspace, reference / reference.max(), "all",
                                            np.ones(reference.shape, bool)), "pogmdm", None)[1]["unexplained"]
              for scale in (1, 1000)]
     np.testing.assert_allclose(*shown, rtol=0.05, atol=1e-3)
@@ -188,24 +191,24 @@ def test_methods_that_cannot_run_are_noted(folder, bart, monkeypatch):
     assert run(*words, "--out", "uncalibrated") == 0
     table = (folder / "uncalibrated/table.md").read_text()
     assert "pics-tv did not run: " in table and "Calibration" in table
-    monkeypatch.setattr(bridge, "find", lambda: None)
+    monkeypatch.setattr("bart_pogmdm.toolbox.find_bart.find", lambda: None)
     assert run(*words, "--out", "without") == 0
     assert "pics-tv did not run: BART is not installed" in (folder / "without/table.md").read_text()
     assert len(list((folder / "without/images").iterdir())) == 1  # a second run tries again
 
 
 def test_other_files(folder, full):
-    io.write({"scan": to_bart(full[0])})
+    write({"scan": to_bart(full[0])})
     images = np.stack([full[1], full[1][::-1]]) * 1j
     np.savez("images.npz", images=images)
-    loaded = list(compare.load(["scan", "images.npz"], coils=3))
+    loaded = list(load(["scan", "images.npz"], coils=3))
     assert [name for name, _, _ in loaded] == ["scan", "images-0", "images-1"]
     assert [len(kspace) for _, kspace, _ in loaded] == [4, 3, 3]
     assert all(reference.max() == 1 and reference.shape == (48, 40) for _, _, reference in loaded)
     import h5py
     with h5py.File("file.h5", "w") as file:
         file["kspace"] = random_complex(np.random.default_rng(0), (13, 2, 20, 368), np.complex64)
-    assert [name for name, _, _ in compare.load(["file.h5"])] == [f"file-{n}" for n in range(1, 12)]
+    assert [name for name, _, _ in load(["file.h5"])] == [f"file-{n}" for n in range(1, 12)]
 
 
 @pytest.mark.parametrize("words, message", [

@@ -8,7 +8,8 @@ import pytest
 import strict_cupy
 from properties import random_complex
 
-from bart_pogmdm.kernels import cpu, cuda, generic
+from bart_pogmdm.arrays.kernels.cpu import normal
+from bart_pogmdm.arrays.kernels.cuda import SOURCE, expand
 
 
 def arguments(name, rng, dtype):
@@ -57,14 +58,14 @@ def test_kernels_refuse_strided_arrays(monkeypatch):
     cupy = strict_cupy.install(monkeypatch)
     maps = cupy.asarray(np.ones((3, 8, 6), complex))
     with pytest.raises(ValueError, match="expected C-contiguous arrays"):
-        cuda.expand(maps[:, :, ::2], maps[0, :, ::2], maps[:, :, ::2])
+        expand(maps[:, :, ::2], maps[0, :, ::2], maps[:, :, ::2])
 
 
 @pytest.mark.parametrize("real", ["float", "double"])
 def test_nvcc_accepts_the_kernels(real, tmp_path):
     if not shutil.which("nvcc"):
         pytest.skip("nvcc is not installed")
-    subprocess.run(["nvcc", "-ptx", f"-DREAL={real}", "-std=c++14", str(cuda.SOURCE), "-o", str(tmp_path / "k.ptx")],
+    subprocess.run(["nvcc", "-ptx", f"-DREAL={real}", "-std=c++14", str(SOURCE), "-o", str(tmp_path / "k.ptx")],
                    check=True)
     text = (tmp_path / "k.ptx").read_text()
     assert all(f".entry {name}(" in text for name in ("expand", "interpolate", "draw", "mixture"))
@@ -72,7 +73,7 @@ def test_nvcc_accepts_the_kernels(real, tmp_path):
 
 def test_normal_numbers_are_normal():
     out = np.empty((300, 200), complex)
-    cpu.normal(out, np.uint64(3), 0)
+    normal(out, np.uint64(3), 0)
     from scipy.stats import kstest
     parts = np.concatenate([out.real.ravel(), out.imag.ravel()])
     assert kstest(parts, "norm").pvalue > 1e-3

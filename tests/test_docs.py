@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import bart_pogmdm
-from bart_pogmdm import bridge, cli
+from bart_pogmdm.commands.main import COMMANDS, OPTIONS, main
+from bart_pogmdm.toolbox.find_bart import find
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
@@ -60,17 +61,17 @@ def test_options_are_those_of_the_help(site):
     said = {line.split("  ")[0].strip() for line in run.stdout.splitlines() if line.startswith("-")}
     html = (site / "commands.html").read_text()
     documented = {unescape(name) for name in re.findall(r"<td><code>(-.*?)</code></td>", html)}
-    assert documented == said and len(said) == len(cli.OPTIONS) + 1
+    assert documented == said and len(said) == len(OPTIONS) + 1
     text = text_of(site, "commands.html")
-    for _, _, _, meaning in cli.OPTIONS:
+    for _, _, _, meaning in OPTIONS:
         assert meaning in text
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_of_every_command_is_there(site, command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     try:
-        assert cli.main([command, "-h"]) == 0
+        assert main([command, "-h"]) == 0
     except SystemExit as ended:
         assert ended.code == 0
     assert capsys.readouterr().out.strip() in text_of(site, "commands.html")
@@ -94,7 +95,7 @@ def commands(bart, tmp_path):
     folder.mkdir()
     ours = f'export PYTHONPATH="{ROOT}"\nexec "{sys.executable}" -m bart_pogmdm "$@"\n'
     for name, text in (("bart-pogmdm", ours),
-                       ("bart", f'if [ "$1" = pogmdm ]; then\nshift\n{ours}fi\nexec "{bridge.find()}" "$@"\n')):
+                       ("bart", f'if [ "$1" = pogmdm ]; then\nshift\n{ours}fi\nexec "{find()}" "$@"\n')):
         (folder / name).write_text(f"#!/bin/sh\n{text}")
         (folder / name).chmod(0o755)
     environment = {key: value for key, value in os.environ.items() if not key.endswith("TOOLBOX_PATH")}

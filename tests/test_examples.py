@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from conftest import simulate
 
-from bart_pogmdm import io
-from bart_pogmdm.io import to_bart
+from bart_pogmdm.arrays.bart_dims import to_bart
+from bart_pogmdm.files.cfl import read, write
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
@@ -43,10 +43,10 @@ def test_radial_in_the_shell(bart, tmp_path):
 def test_files_in_python(tmp_path):
     import h5py
     kspace, _, _ = simulate((40, 36), coils=4)
-    io.write({tmp_path / "scan": to_bart(kspace)})
+    write({tmp_path / "scan": to_bart(kspace)})
     with h5py.File(tmp_path / "scan.h5", "w") as file:
         file["kspace"] = np.stack([0 * kspace, kspace, 0 * kspace])
     for name, output in (("scan", "one"), ("scan.h5", "two")):
         assert "effective samples" in run(sys.executable, EXAMPLES / "from_file.py", name, output, cwd=tmp_path)
-    np.testing.assert_allclose(io.read(tmp_path / "one").ravel("F"), io.read(tmp_path / "two").ravel("F"), atol=1e-6)
-    assert io.read(tmp_path / "two-std").real.max() > 0
+    np.testing.assert_allclose(read(tmp_path / "one").ravel("F"), read(tmp_path / "two").ravel("F"), atol=1e-6)
+    assert read(tmp_path / "two-std").real.max() > 0

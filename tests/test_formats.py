@@ -10,9 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from properties import random_complex
 
-from bart_pogmdm import cli, coils, formats, io
-from bart_pogmdm.io import to_bart
-from bart_pogmdm.operators import fft2c, ifft2c
+from bart_pogmdm.arrays.bart_dims import COIL, pad_dims, to_bart
+from bart_pogmdm.commands.main import main
+from bart_pogmdm.files.cfl import read, write
+from bart_pogmdm.files.kspace import load, open_kspace
+from bart_pogmdm.physics.coil_compression import compression, mix, separate, whitening
+from bart_pogmdm.physics.fourier import fft2c, ifft2c
 
 ismrmrd = pytest.importorskip("ismrmrd", reason="ismrmrd is not installed")
 
@@ -27,16 +30,16 @@ def test_npz_and_npy(tmp_path, kspace):
     np.savez_compressed(tmp_path / "a.npz", kspace=kspace, mask=mask)
     np.savez(tmp_path / "b.npz", kspace=to_bart(kspace), note=np.array({"TE": 1}, object))
     np.savez(tmp_path / "e.npz", kspace=kspace, mask=np.tile(mask, (1, 12, 1)))
-    assert formats.load(tmp_path / "e.npz")[1].shape == (12, 10, 1, 1)
+    assert load(tmp_path / "e.npz")[1].shape == (12, 10, 1, 1)
     np.save(tmp_path / "c.npy", np.asfortranarray(kspace.astype(complex)))
-    expected = to_bart(kspace).reshape(io.pad_dims((12, 10, 1, 3)))
+    expected = to_bart(kspace).reshape(pad_dims((12, 10, 1, 3)))
     for name in ("a.npz", "b.npz", "c.npy"):
-        found, pattern = formats.load(tmp_path / name)
+        found, pattern = load(tmp_path / name)
         np.testing.assert_array_equal(found, expected)
         assert found.dtype == np.complex64 and (pattern is not None) == (name == "a.npz")
-    np.testing.assert_array_equal(formats.load(tmp_path / "a.npz")[1], mask[None])
-    io.write({tmp_path / "d": to_bart(kspace)})
-    np.testing.assert_array_equal(formats.load(tmp_path / "d")[0], expected)
+    np.testing.assert_array_equal(load(tmp_path / "a.npz")[1], mask[None])
+    write({tmp_path / "d": to_bart(kspace)})
+    np.testing.assert_array_equal(load(tmp_path / "d")[0], expected)
 
 
 def test_fastmri(tmp_path, rng):
@@ -44,13 +47,13 @@ def test_fastmri(tmp_path, rng):
     with h5py.File(tmp_path / "multi.h5", "w") as file:
         file["kspace"] = volume
         file["mask"] = (np.arange(10) < 4).astype(np.float32)
-    found, pattern = formats.load(tmp_path / "multi.h5")
-    assert found.shape == io.pad_dims((12, 10, 1, 3) + 9 * (1,) + (2,)) and pattern.shape == (1, 10)
+    found, pattern = load(tmp_path / "multi.h5")
+    assert found.shape == pad_dims((12, 10, 1, 3) + 9 * (1,) + (2,)) and pattern.shape == (1, 10)
     for number, kspace in enumerate(volume):
         np.testing.assert_array_equal(found[..., number, 0, 0].reshape(12, 10, 3), np.moveaxis(kspace, 0, -1))
     with h5py.File(tmp_path / "single.h5", "w") as file:
         file["kspace"] = volume[:, 0]
-    np.testing.assert_array_equal(formats.load(tmp_path / "single.h5")[0].ravel("F"), found[:, :, :, :1].ravel("F"))
+    np.testing.assert_array_equal(load(tmp_path / "single.h5")[0].ravel("F"), found[:, :, :, :1].ravel("F"))
 
 
 def test_a_slice_is_that_of_the_whole(tmp_path, rng):
@@ -59,12 +62,12 @@ def test_a_slice_is_that_of_the_whole(tmp_path, rng):
     np.savez(tmp_path / "stored.npz", note=np.ones(5), kspace=volume)
     np.savez_compressed(tmp_path / "packed.npz", kspace=np.asfortranarray(volume))
     np.save(tmp_path / "array.npy", volume.astype(">c16"))
-    io.write({tmp_path / "bart": volume, tmp_path / "bart.ra": volume})
+    write({tmp_path / "bart": volume, tmp_path / "bart.ra": volume})
     with h5py.File(tmp_path / "fastmri.h5", "w") as file:
         file["kspace"] = np.moveaxis(volume[:, :, 0, :, 0, 0, 0, 0, 0, 0, 1, 0, 0], (3, 2), (0, 1))
     write_raw(tmp_path / "raw.h5", np.moveaxis(volume[:, :, 0, :, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], -1, 0), slices=2)
     for name in ("stored.npz", "packed.npz", "array.npy", "bart", "bart.ra", "fastmri.h5", "raw.h5"):
-        source, (whole, _) = formats.source(tmp_path / name), formats.load(tmp_path / name)
+        source, (whole, _) = open_kspace(tmp_path / name), load(tmp_path / name)
         assert source.shape == whole.shape
         for place in np.ndindex(whole.shape[4:]):
             np.testing.assert_array_equal(source.slice(place), whole[(..., *place)])
@@ -74,7 +77,7 @@ def test_a_slice_is_that_of_the_whole(tmp_path, rng):
     content[-1000] ^= 1
     (tmp_path / "stored.npz").write_bytes(content)
     with pytest.raises(ValueError, match=r"stored.npz: not a readable npz file"):
-        formats.source(tmp_path / "stored.npz")
+        open_kspace(tmp_path / "stored.npz")
 
 
 def write_raw(path, kspace, *, rows=None, oversampling=2, noise=None, averages=1, slices=1, encoding="cartesian",
@@ -118,16 +121,16 @@ def space(nx, ny):
 
 def test_ismrmrd(tmp_path, kspace):
     write_raw(tmp_path / "raw.h5", kspace, averages=2, slices=3)
-    found, pattern = formats.load(tmp_path / "raw.h5")
-    assert pattern.all() and found.shape == io.pad_dims((10, 12, 1, 3) + 9 * (1,) + (3,))
+    found, pattern = load(tmp_path / "raw.h5")
+    assert pattern.all() and found.shape == pad_dims((10, 12, 1, 3) + 9 * (1,) + (3,))
     # half of the oversampled readout holds the image: unitary transforms keep its scale
     np.testing.assert_allclose(found[:, :, 0, :, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0], 2 * np.moveaxis(kspace, 0, -1)
                                .swapaxes(0, 1), atol=1e-5)
     write_raw(tmp_path / "part.h5", kspace, rows=[1, 4, 6, 7], oversampling=1)
-    found, pattern = formats.load(tmp_path / "part.h5")
+    found, pattern = load(tmp_path / "part.h5")
     assert sorted(np.unique(np.nonzero(found)[1])) == [1, 4, 6, 7] == sorted(np.unique(np.nonzero(pattern)[1]))
     write_raw(tmp_path / "echo.h5", kspace, missing=8)  # the first 8 of 20 samples of each readout, 4 of 10
-    found, pattern = formats.load(tmp_path / "echo.h5")
+    found, pattern = load(tmp_path / "echo.h5")
     for array in (found, pattern):
         np.testing.assert_array_equal((array != 0).any(tuple(range(1, 16))), np.arange(10) >= 4)
 
@@ -136,21 +139,21 @@ def test_ismrmrd_is_prewhitened(tmp_path, rng, kspace):
     mixing = np.eye(3) + 0.4 * random_complex(rng, (3, 3))
     noise = mixing @ random_complex(rng, (3, 4000))
     write_raw(tmp_path / "raw.h5", kspace, noise=noise)
-    found, _ = formats.load(tmp_path / "raw.h5")
-    expected = coils.mix(coils.whitening(noise.astype(np.complex64)), to_bart(kspace.swapaxes(1, 2)))
+    found, _ = load(tmp_path / "raw.h5")
+    expected = mix(whitening(noise.astype(np.complex64)), to_bart(kspace.swapaxes(1, 2)))
     np.testing.assert_allclose(found.reshape(expected.shape), expected, atol=1e-5)
 
 
 def test_ismrmrd_of_other_kinds_is_refused(tmp_path, kspace):
     write_raw(tmp_path / "radial.h5", kspace, encoding="radial")
     with pytest.raises(ValueError, match="expected a Cartesian 2-D acquisition, got radial"):
-        formats.load(tmp_path / "radial.h5")
+        load(tmp_path / "radial.h5")
     write_raw(tmp_path / "empty.h5", kspace, rows=[], noise=kspace[:, 0])
     with pytest.raises(ValueError, match="no line of an image among 1 acquisitions"):
-        formats.load(tmp_path / "empty.h5")
+        load(tmp_path / "empty.h5")
     write_raw(tmp_path / "reverse.h5", kspace, flag=ismrmrd.ACQ_IS_REVERSE)
     with pytest.raises(ValueError, match="expected lines of one direction"):
-        formats.load(tmp_path / "reverse.h5")
+        load(tmp_path / "reverse.h5")
 
 
 @pytest.mark.parametrize("name, content, message", [
@@ -168,14 +171,14 @@ def test_bad_files_are_named(tmp_path, name, content, message):
     else:
         np.save(path, content)
     with pytest.raises(ValueError, match=message):
-        formats.load(path)
+        load(path)
     for missing in ("b.npz", "b.npy", "b.h5", "b"):
         with pytest.raises(FileNotFoundError, match="no such file"):
-            formats.load(tmp_path / missing)
+            load(tmp_path / missing)
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["image"] = np.ones(3)
     with pytest.raises(ValueError, match="expected `kspace`"):
-        formats.load(tmp_path / "other.h5")
+        load(tmp_path / "other.h5")
 
 
 @pytest.mark.parametrize("suffix", ["npz", "npy", "ra", "hdr"])
@@ -184,7 +187,7 @@ def test_any_bytes_end_in_an_array_or_one_error(tmp_path_factory, suffix):
     array = np.ones((2, 3, 4), np.complex64)
     np.savez_compressed(folder / "a.npz", kspace=array)
     np.save(folder / "a.npy", array)
-    io.write({folder / "a.ra": array, folder / "a": array})
+    write({folder / "a.ra": array, folder / "a": array})
     path = folder / f"a.{suffix}"
     whole = path.read_bytes()
 
@@ -194,7 +197,7 @@ def test_any_bytes_end_in_an_array_or_one_error(tmp_path_factory, suffix):
         path.write_bytes({"flip": whole[:place] + noise[:8] + whole[place + len(noise[:8]):], "cut": whole[:place],
                           "insert": whole[:place] + noise + whole[place:], "noise": noise}[kind])
         with contextlib.suppress(ValueError, OSError):
-            found, _ = formats.load(path)
+            found, _ = load(path)
             assert found.nbytes <= 1100 * max(path.stat().st_size, (folder / "a.cfl").stat().st_size)
 
     check()
@@ -205,64 +208,64 @@ def test_a_header_that_promises_too_much_allocates_nothing(tmp_path):
     start = np.lib.format.magic(1, 0) + (len(header) + 1).to_bytes(2, "little") + header + b"\n"
     (tmp_path / "a.npy").write_bytes(start + bytes(64))
     with pytest.raises(ValueError, match="its header does not fit its size"):
-        formats.load(tmp_path / "a.npy")
+        load(tmp_path / "a.npy")
 
 
 def test_whitening(rng):
     mixing = np.eye(4) + 0.5 * random_complex(rng, (4, 4))
     noise = 0.01 * mixing @ random_complex(rng, (4, 20000))
-    matrix = coils.whitening(noise)
+    matrix = whitening(noise)
     white = matrix @ noise
     covariance = white @ white.conj().T / noise.shape[1]
     np.testing.assert_allclose(covariance, covariance[0, 0].real * np.eye(4), atol=1e-3 * covariance[0, 0].real)
     assert np.isclose(abs(np.linalg.det(matrix)), 1)
-    assert np.isclose(np.linalg.norm(coils.whitening(100 * noise) - matrix), 0, atol=1e-9)
+    assert np.isclose(np.linalg.norm(whitening(100 * noise) - matrix), 0, atol=1e-9)
     for bad in (noise[:, :5], noise * [[1], [0], [1], [1]], noise[0]):
         with pytest.raises(ValueError, match="noise: "):
-            coils.whitening(bad)
+            whitening(bad)
 
 
 def test_compression(rng):
     sources, mixing = random_complex(rng, (2, 50)), random_complex(rng, (5, 2))
     kspace = to_bart((mixing @ sources).reshape(5, 10, 5))
-    matrix = coils.compression(kspace, 2)
+    matrix = compression(kspace, 2)
     np.testing.assert_allclose(matrix @ matrix.conj().T, np.eye(2), atol=1e-9)
-    np.testing.assert_allclose(coils.separate(matrix, coils.mix(matrix, kspace)), kspace, atol=1e-4)
+    np.testing.assert_allclose(separate(matrix, mix(matrix, kspace)), kspace, atol=1e-4)
     for count in (0, 6):
         with pytest.raises(ValueError, match=f"virtual coils: expected 1 to 5, got {count}"):
-            coils.compression(kspace, count)
+            compression(kspace, count)
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch, rng):
     kspace, mask, _ = simulate((40, 36), coils=6)
     noise = random_complex(rng, (1, 500, 1, 6))
-    io.write({tmp_path / "kspace": to_bart(kspace), tmp_path / "noise": noise, tmp_path / "other": noise[..., :2]})
+    write({tmp_path / "kspace": to_bart(kspace), tmp_path / "noise": noise, tmp_path / "other": noise[..., :2]})
     np.savez(tmp_path / "kspace.npz", kspace=kspace, mask=mask)
     monkeypatch.chdir(tmp_path)
     return kspace
 
 
 def run(*words):
-    return cli.main(["-i12", *words])
+    return main(["-i12", *words])
 
 
 def test_coils_in_the_command(folder):
     assert run("kspace", "plain", "sens") == 0
-    plain, coil_images = io.read("plain"), io.read("plain") * io.read("sens")
+    plain, coil_images = read("plain"), read("plain") * read("sens")
     for words in (["--whiten", "noise"], ["--cc", "5"], ["--whiten", "noise", "--cc", "5"]):
         assert run(*words, "kspace", "image", "maps") == 0
-        image, sens = io.read("image"), io.read("maps")
+        image, sens = read("image"), read("maps")
         assert psnr(image[:, :, 0, 0], plain[:, :, 0, 0]) > 30 and sens.shape == (40, 36, 1, 6) + 12 * (1,)
         assert np.linalg.norm(image * sens - coil_images) < 0.1 * np.linalg.norm(coil_images)
-        assert np.allclose(np.linalg.norm(sens, axis=io.COIL), 1, atol=1e-3)
+        assert np.allclose(np.linalg.norm(sens, axis=COIL), 1, atol=1e-3)
     assert run("-N", "--whiten", "noise", "kspace", "image", "maps") == 0
-    assert np.linalg.norm(io.read("image") * io.read("maps") - coil_images) < 0.1 * np.linalg.norm(coil_images)
+    assert np.linalg.norm(read("image") * read("maps") - coil_images) < 0.1 * np.linalg.norm(coil_images)
 
 
 def test_other_files_in_the_command(folder):
     assert run("kspace", "one") == 0 and run("kspace.npz", "two") == 0
-    np.testing.assert_array_equal(io.read("one"), io.read("two"))
+    np.testing.assert_array_equal(read("one"), read("two"))
 
 
 @pytest.mark.parametrize("words, message", [

@@ -11,12 +11,18 @@ import strict_cupy
 from conftest import simulate
 from properties import assert_adjoint, random_complex
 
-from bart_pogmdm import backend, io, methods, recon, samplers
-from bart_pogmdm import prior as prior_module
-from bart_pogmdm.io import to_bart
-from bart_pogmdm.methods import Diffusion, Gibbs
-from bart_pogmdm.operators import CoilModel, Sampling
-from bart_pogmdm.sens import SobolevMaps
+from bart_pogmdm import recon
+from bart_pogmdm.algorithms.state import State
+from bart_pogmdm.arrays.bart_dims import to_bart
+from bart_pogmdm.arrays.devices import available_memory, choose
+from bart_pogmdm.arrays.fft import dst1
+from bart_pogmdm.arrays.modules import move
+from bart_pogmdm.files.cfl import write
+from bart_pogmdm.physics.cartesian import CartesianSampling
+from bart_pogmdm.physics.coil_model import CoilModel
+from bart_pogmdm.physics.sobolev_maps import SobolevMaps
+from bart_pogmdm.prior.pogmdm import _spectra
+from bart_pogmdm.reconstruction.methods import Diffusion, Gibbs, memory, side_by_side
 
 METHODS = {"map": None, "gibbs": Gibbs(chains=2, burn_in=1, thin=1), "diffusion": Diffusion(num_levels=6)}
 
@@ -26,7 +32,7 @@ def cupy(request, monkeypatch):
     if request.param == "stand-in":
         return strict_cupy.install(monkeypatch)
     try:
-        return backend.choose("gpu", None)
+        return choose("gpu", None)
     except ValueError as error:
         pytest.skip(str(error))
 
@@ -37,7 +43,7 @@ def small():
 
 
 def relative(result, expected):
-    return np.linalg.norm(backend.move(result, np) - expected) / np.linalg.norm(expected)
+    return np.linalg.norm(move(result, np) - expected) / np.linalg.norm(expected)
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(np.complex64, 1e-5), (np.complex128, 1e-10)])
@@ -53,17 +59,17 @@ def test_prior(cupy, prior, rng, dtype, tolerance):
 
 def test_operators(cupy, rng):
     mask, sens = cupy.asarray(rng.random((24, 20)) < 0.4), cupy.asarray(random_complex(rng, (3, 24, 20)))
-    model = CoilModel(Sampling.centred(mask, float), sens)
+    model = CoilModel(CartesianSampling.centred(mask, float), sens)
     maps = SobolevMaps.on_grid((24, 20), (24, 20), np.complex128, cupy)
 
     def on_device(function):
-        return lambda x: backend.move(function(cupy.asarray(x)), np)
+        return lambda x: move(function(cupy.asarray(x)), np)
 
     assert_adjoint(on_device(model.forward), on_device(model.adjoint), (24, 20), (3, 24, 20), rng,
-                   restrict=backend.move(model.sampling.mask, np))
+                   restrict=move(model.sampling.mask, np))
     assert_adjoint(on_device(maps.forward), on_device(maps.adjoint), (3, *maps.weight.shape), (3, 24, 20), rng)
     x = cupy.asarray(random_complex(rng, (2, 7, 10)))
-    assert relative(backend.dst1(x), backend.dst1(backend.move(x, np))) < 1e-12
+    assert relative(dst1(x), dst1(move(x, np))) < 1e-12
 
 
 @pytest.mark.parametrize("coils", [1, 4])
@@ -87,7 +93,7 @@ def test_memory_is_about_the_estimate(small, monkeypatch):
     kspace, mask = cupy.asarray(kspace), cupy.asarray(mask)
     for method, samples in ((None, None), (Gibbs(chains=1, burn_in=0, thin=1), 1), (Diffusion(num_levels=3), 4)):
         recon(kspace, mask, method=method, samples=samples, iterations=1)  # tables and compiled code stay
-        prior_module._spectra.cache_clear()
+        _spectra.cache_clear()
         tracemalloc.start()
         estimate = recon(kspace, mask, method=method, samples=samples, iterations=2).info["memory"]
         peak = tracemalloc.get_traced_memory()[1]
@@ -119,20 +125,20 @@ def test_as_many_chains_as_memory_has_room_for(small, monkeypatch):
     cupy = strict_cupy.install(monkeypatch)
     sens = cupy.asarray(small[0])
     for room in (1, 2, 3):
-        free = methods.memory(sens.shape, sens.dtype, room)
+        free = memory(sens.shape, sens.dtype, room)
         monkeypatch.setattr(cupy.cuda.runtime, "memGetInfo", lambda: (free + 9, 1 << 40))  # noqa: B023
-        assert [methods.side_by_side(chains, sens) for chains in (1, 2, 8)] == [1, min(2, room), room]
+        assert [side_by_side(chains, sens) for chains in (1, 2, 8)] == [1, min(2, room), room]
 
 
 def test_the_pool_is_capped_unless_the_user_did(monkeypatch):
     cupy = strict_cupy.install(monkeypatch)
     pool, total = cupy.get_default_memory_pool(), cupy.cuda.runtime.memGetInfo()[1]
-    assert backend.available_memory(cupy) == total
-    backend.choose("gpu", None)
-    assert pool.limit == backend.available_memory(cupy) == int(0.9 * total)
+    assert available_memory(cupy) == total
+    choose("gpu", None)
+    assert pool.limit == available_memory(cupy) == int(0.9 * total)
     pool.limit = 1000
-    backend.choose("gpu", None)
-    assert pool.limit == backend.available_memory(cupy) == 1000
+    choose("gpu", None)
+    assert pool.limit == available_memory(cupy) == 1000
 
 
 def test_no_memory_says_what_to_do(small, monkeypatch):
@@ -141,7 +147,7 @@ def test_no_memory_says_what_to_do(small, monkeypatch):
     def fail(self, count):
         raise cupy.cuda.memory.OutOfMemoryError(1 << 40, 0)
 
-    monkeypatch.setattr(samplers.State, "repeated", fail)
+    monkeypatch.setattr(State, "repeated", fail)
     with pytest.raises(MemoryError, match=r"memory does not hold what a slice needs, about .* MiB: use the CPU"):
         recon(cupy.asarray(small[0]), cupy.asarray(small[1]), samples=2, iterations=1)
 
@@ -150,30 +156,30 @@ def test_smaller_pieces_where_memory_is_short(cupy, small, monkeypatch):
     kspace, mask, _ = small
     expected = recon(cupy.asarray(kspace), cupy.asarray(mask), iterations=2)
     pieces = {}
-    monkeypatch.setattr(backend, "_device_pieces", pieces)
-    forward = Sampling.forward
+    monkeypatch.setattr("bart_pogmdm.arrays.threads._device_pieces", pieces)
+    forward = CartesianSampling.forward
 
     def short(self, images):
         if len(images) > 1:
             raise cupy.cuda.memory.OutOfMemoryError(images.nbytes, 0)
         return forward(self, images)
 
-    model = CoilModel(Sampling.centred(cupy.asarray(mask), np.float32), expected.sens)
+    model = CoilModel(CartesianSampling.centred(cupy.asarray(mask), np.float32), expected.sens)
     whole, power = model.gradient(expected.image, 0 * expected.sens)
     with monkeypatch.context() as patch:
-        patch.setattr(Sampling, "forward", short)
+        patch.setattr(CartesianSampling, "forward", short)
         parts, same = model.gradient(expected.image, 0 * expected.sens)
     assert 4 in pieces.values()
-    assert relative(parts, backend.move(whole, np)) < 1e-6 and relative(same, backend.move(power, np)) < 1e-6
+    assert relative(parts, move(whole, np)) < 1e-6 and relative(same, move(power, np)) < 1e-6
     with monkeypatch.context() as patch:
-        patch.setattr(Sampling, "normal", lambda self, images: short(self, np.empty(9)))
+        patch.setattr(CartesianSampling, "normal", lambda self, images: short(self, np.empty(9)))
         with pytest.raises(MemoryError, match="does not hold even single images"):
             model.normal(expected.image)
 
 
 def test_without_a_gpu(small, tmp_path):
     try:
-        backend.choose("gpu", None)
+        choose("gpu", None)
     except ValueError as error:
         assert "no CUDA device" in str(error)
     else:
@@ -183,7 +189,7 @@ def test_without_a_gpu(small, tmp_path):
         recon(small[0], small[1], device="gpu")
     with pytest.raises(ValueError, match="device: expected cpu, gpu or auto, got 'tpu'"):
         recon(small[0], small[1], device="tpu")
-    io.write({tmp_path / "ksp": to_bart(small[0])})
+    write({tmp_path / "ksp": to_bart(small[0])})
     command = [sys.executable, "-m", "bart_pogmdm", "-i1"]
     for words, value, code in ((["-g"], "", 1), ([], "1", 1), ([], "0", 0)):
         run = subprocess.run([*command, *words, "ksp", "out"], cwd=tmp_path, capture_output=True, text=True,

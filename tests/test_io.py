@@ -7,31 +7,33 @@ import numpy as np
 import pytest
 from properties import random_complex
 
-from bart_pogmdm import BartError, io
+from bart_pogmdm import BartError
+from bart_pogmdm.arrays.bart_dims import from_bart, pad_dims, to_bart
+from bart_pogmdm.files.cfl import read, write
 
 
 @pytest.mark.parametrize("name", ["array", "array.ra", "with space", "dotted.name"])
 @pytest.mark.parametrize("shape", [(3,), (4, 5, 1, 2), (2,) * 4 + (1,) * 11 + (3,)])
 def test_round_trip(name, shape, tmp_path, rng):
     array = random_complex(rng, shape, np.complex64)
-    io.write({tmp_path / name: array})
-    copy = io.read(tmp_path / name)
-    assert copy.shape == io.pad_dims(shape) and copy.dtype == np.complex64
+    write({tmp_path / name: array})
+    copy = read(tmp_path / name)
+    assert copy.shape == pad_dims(shape) and copy.dtype == np.complex64
     np.testing.assert_array_equal(copy.reshape(shape, order="F"), array)
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("ending", ["", ".ra"])
 def test_bart_reads_what_we_write_and_the_other_way(tmp_path, rng, bart, order, ending):
-    from bart_pogmdm import bridge
+    from bart_pogmdm.toolbox.find_bart import find
     array = np.asarray(random_complex(rng, (6, 5, 1, 3), np.complex64), order=order)
     name, back = (str(tmp_path / (stem + ending)) for stem in ("ours", "barts"))
-    io.write({name: array})
-    shown = subprocess.run([bridge.find(), "show", "-m", name], capture_output=True, text=True, check=True).stdout
+    write({name: array})
+    shown = subprocess.run([find(), "show", "-m", name], capture_output=True, text=True, check=True).stdout
     assert "AoD:\t6\t5\t1\t3" in shown
-    subprocess.run([bridge.find(), "scale", "1", name, back], check=True)
-    np.testing.assert_array_equal(io.read(back), io.read(name))
-    nrmse = subprocess.run([bridge.find(), "nrmse", name, back], capture_output=True, text=True, check=True).stdout
+    subprocess.run([find(), "scale", "1", name, back], check=True)
+    np.testing.assert_array_equal(read(back), read(name))
+    nrmse = subprocess.run([find(), "nrmse", name, back], capture_output=True, text=True, check=True).stdout
     assert float(nrmse) < 1e-6
 
 
@@ -50,11 +52,12 @@ def test_bridge(bart, rng):
 
 
 def test_missing_bart_is_named(monkeypatch, tmp_path):
-    from bart_pogmdm import bart, bridge
+    from bart_pogmdm import bart
+    from bart_pogmdm.toolbox.find_bart import version
     for variable in ("BART_TOOLBOX_PATH", "TOOLBOX_PATH"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert bridge.version() is None
+    assert version() is None
     with pytest.raises(FileNotFoundError, match="bart: not found"):
         bart(1, "phantom")
 
@@ -62,8 +65,8 @@ def test_missing_bart_is_named(monkeypatch, tmp_path):
 def test_headers_of_others_are_read(tmp_path):
     (tmp_path / "a.hdr").write_text("# Dimensions\n2 3\n# Data\na.cfl\n# Command\nphantom\n# Unknown\nstuff\n")
     np.arange(6, dtype=np.complex64).tofile(tmp_path / "a.cfl")
-    np.testing.assert_array_equal(io.read(tmp_path / "a").ravel(order="F"), np.arange(6))
-    np.testing.assert_array_equal(io.read(tmp_path / "a.cfl"), io.read(tmp_path / "a.hdr"))
+    np.testing.assert_array_equal(read(tmp_path / "a").ravel(order="F"), np.arange(6))
+    np.testing.assert_array_equal(read(tmp_path / "a.cfl"), read(tmp_path / "a.hdr"))
 
 
 @pytest.mark.parametrize("header, message", [
@@ -82,11 +85,11 @@ def test_bad_cfl(tmp_path, header, message):
     (tmp_path / "a.hdr").write_bytes(header.encode("latin1"))
     np.zeros(6, np.complex64).tofile(tmp_path / "a.cfl")
     with pytest.raises(ValueError, match=message):
-        io.read(tmp_path / "a")
+        read(tmp_path / "a")
 
 
 def test_bad_ra(tmp_path):
-    io.write({tmp_path / "a.ra": np.ones((2, 3))})
+    write({tmp_path / "a.ra": np.ones((2, 3))})
     whole = (tmp_path / "a.ra").read_bytes()
 
     def changed(position, value):
@@ -100,14 +103,14 @@ def test_bad_ra(tmp_path):
                              (changed(6, 0), "truncated or holds a zero size"), (whole[:60], "truncated")):
         (tmp_path / "bad.ra").write_bytes(content)
         with pytest.raises(ValueError, match=message):
-            io.read(tmp_path / "bad.ra")
+            read(tmp_path / "bad.ra")
 
 
 def test_missing_files_are_named(tmp_path):
     (tmp_path / "a.hdr").write_text("# Dimensions\n2 3\n")
     for name in ("none", "none.ra", "a"):
         with pytest.raises(FileNotFoundError, match="no such file"):
-            io.read(tmp_path / name)
+            read(tmp_path / name)
 
 
 def test_all_outputs_or_none(tmp_path):
@@ -125,7 +128,7 @@ def test_all_outputs_or_none(tmp_path):
 def test_written_files_follow_the_umask(tmp_path):
     before = os.umask(0o027)
     try:
-        io.write({tmp_path / "a": np.ones(3)})
+        write({tmp_path / "a": np.ones(3)})
     finally:
         os.umask(before)
     assert (tmp_path / "a.cfl").stat().st_mode & 0o777 == 0o640
@@ -133,8 +136,8 @@ def test_written_files_follow_the_umask(tmp_path):
 
 def test_bart_dimensions(rng):
     kspace = random_complex(rng, (3, 8, 7))
-    assert io.to_bart(kspace).shape == (8, 7, 1, 3)
-    np.testing.assert_array_equal(io.from_bart(io.to_bart(kspace)), kspace)
-    assert io.to_bart(kspace[0]).shape == (8, 7, 1, 1)
+    assert to_bart(kspace).shape == (8, 7, 1, 3)
+    np.testing.assert_array_equal(from_bart(to_bart(kspace)), kspace)
+    assert to_bart(kspace[0]).shape == (8, 7, 1, 1)
     with pytest.raises(ValueError, match="expected"):
-        io.from_bart(np.ones((8, 7, 2, 3)))
+        from_bart(np.ones((8, 7, 2, 3)))

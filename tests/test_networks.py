@@ -8,11 +8,12 @@ import pytest
 from conftest import simulate
 from test_examples import EXAMPLES, run
 
-from bart_pogmdm import bridge, cli, recon
-from bart_pogmdm.evaluate import masks, metrics, networks
-from bart_pogmdm.evaluate import simulate as simulation
-from bart_pogmdm.methods import Diffusion
-from bart_pogmdm.operators import ifft2c
+from bart_pogmdm import recon
+from bart_pogmdm.commands.main import main
+from bart_pogmdm.evaluate import masks, metrics, networks, simulate
+from bart_pogmdm.physics.fourier import ifft2c
+from bart_pogmdm.reconstruction.methods import Diffusion
+from bart_pogmdm.toolbox.find_bart import version
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 fastmri = pytest.importorskip("fastmri.models", reason="fastmri is not installed")
@@ -32,7 +33,7 @@ def weights(tmp_path_factory):
 def case():
     _, _, reference = simulate((96, 80), coils=4, seed=9)
     reference = reference / reference.max()
-    return simulation.kspace(reference, 4, 0.005, 1), masks.cartesian(reference.shape, 3, 5), reference
+    return simulate.kspace(reference, 4, 0.005, 1), masks.cartesian(reference.shape, 3, 5), reference
 
 
 def test_networks_beat_zero_filling(weights, case):
@@ -81,7 +82,7 @@ def test_compare_with_weights(weights, case, tmp_path, monkeypatch):
     files = [f"fastmri-unet={weights / 'unet.pt'}", f"fastmri-varnet={weights / 'varnet.pt'}"]
     words = ["compare", "scan.npz", "--masks", "cartesian3", "--methods", "zero-filled", "fastmri-unet",
              "fastmri-varnet", "--weights", *files]
-    assert cli.main([*words, "--out", "out"]) == 0
+    assert main([*words, "--out", "out"]) == 0
     with open("out/results.csv") as file:
         rows = {row["method"]: row for row in csv.DictReader(file)}
     assert all(float(row["psnr"]) > 10 for row in rows.values())
@@ -114,16 +115,16 @@ def test_bad_weights_are_named(weights, tmp_path, monkeypatch, capsys, case):
     for words, message in ((["--methods", "fastmri-unet"], "needs its weights, as --weights fastmri-unet=FILE"),
                            (["--weights", "pogmdm=x"], "--weights: expected METHOD=FILE"),
                            (["--weights", "fastmri-unet=x"], "no such file")):
-        assert cli.main(["compare", "scan.npz", "--out", "out", *words]) == 1
+        assert main(["compare", "scan.npz", "--out", "out", *words]) == 1
         assert message in capsys.readouterr().err
 
 
 def test_bart_sample_is_noted_where_bart_has_none(bart, case, tmp_path, monkeypatch, weights):
-    if bridge.version() >= "v1":
+    if version() >= "v1":
         pytest.skip("this BART has `bart sample`")
     monkeypatch.chdir(tmp_path)
     np.savez("scan.npz", kspace=case[0], reference=case[2])
-    assert cli.main(["compare", "scan.npz", "--masks", "cartesian2acs30", "--methods", "zero-filled", "bart-sample",
+    assert main(["compare", "scan.npz", "--masks", "cartesian2acs30", "--methods", "zero-filled", "bart-sample",
                      "--weights", f"bart-sample={weights / 'denoiser.pt'}", "--out", "out"]) == 0
     with open("out/table.md") as file:
         assert "bart-sample did not run: Unknown bart command" in file.read()

@@ -7,15 +7,22 @@ import pytest
 from conftest import psnr, simulate
 from properties import assert_adjoint, assert_gradient, random_complex
 
-from bart_pogmdm import cli, io, layout, methods, noise, nufft, recon
-from bart_pogmdm.alignment import factors
+from bart_pogmdm import recon
+from bart_pogmdm.algorithms.quadratic_step import newton_step
+from bart_pogmdm.arrays import bart_dims
+from bart_pogmdm.arrays.bart_dims import to_bart
+from bart_pogmdm.commands.main import main
 from bart_pogmdm.evaluate.simulate import sensitivities
-from bart_pogmdm.io import to_bart
-from bart_pogmdm.methods import Diffusion, Gibbs
-from bart_pogmdm.nufft import NonCartesian, Nufft
-from bart_pogmdm.operators import Cartesian, CoilModel, Sampling, ifft2c
-from bart_pogmdm.samplers import newton_step
-from bart_pogmdm.sens import SensFit
+from bart_pogmdm.files.cfl import read, write
+from bart_pogmdm.physics.cartesian import CartesianSampling, CartesianScan
+from bart_pogmdm.physics.coil_model import CoilModel
+from bart_pogmdm.physics.fourier import ifft2c
+from bart_pogmdm.physics.noise_level import of_samples
+from bart_pogmdm.physics.noncartesian import NonCartesianScan, image_size
+from bart_pogmdm.physics.nufft import Nufft
+from bart_pogmdm.physics.readout_factors import factors
+from bart_pogmdm.physics.sensitivities import SensFit
+from bart_pogmdm.reconstruction.methods import Diffusion, Gibbs
 
 QUICK = {"iterations": 4}
 SHAPES = [(16, 20), (15, 12)]
@@ -93,7 +100,7 @@ def test_transform_is_barts(finufft, bart, rng):
 @pytest.mark.parametrize("kind", ["points", "lines"])
 def test_on_the_grid_everything_is_as_with_a_mask(finufft, kind, rng):
     mask = rng.random((20, 18)) < 0.5 if kind == "points" else np.broadcast_to(rng.random(18) < 0.5, (20, 18))
-    on_grid, along = Sampling.centred(mask, float), Nufft(grid_points(mask), mask.shape, np.complex128)
+    on_grid, along = CartesianSampling.centred(mask, float), Nufft(grid_points(mask), mask.shape, np.complex128)
     x = random_complex(rng, (2, 20, 18))
     assert error(along.normal(x.copy()), on_grid.normal(x.copy())) < 1e-5
     np.testing.assert_allclose(along.density, on_grid.density, atol=1e-5)
@@ -113,8 +120,8 @@ def test_cartesian_trajectory_gives_the_cartesian_result(finufft, coils):
     result = recon(kspace[:, None, mask], traj=points, dims=(40, 36), **options)
     assert error(result.image, expected.image) < 1e-3
     assert error(result.sens, expected.sens) < 1e-3
-    assert np.isclose(NonCartesian.of(kspace[:, mask], grid_points(mask), mask.shape).noise_std(),
-                      Cartesian(kspace, mask).noise_std(), rtol=1e-6)
+    assert np.isclose(NonCartesianScan.of(kspace[:, mask], grid_points(mask), mask.shape).noise_std(),
+                      CartesianScan(kspace, mask).noise_std(), rtol=1e-6)
 
 
 def test_low_frequencies_are_those_of_the_full_grid(finufft, rng):
@@ -124,10 +131,10 @@ def test_low_frequencies_are_those_of_the_full_grid(finufft, rng):
     image = np.exp(-12 * (x**2 + y**2)) * (1 + 0.5j * x)
     points = np.stack([rng.uniform(-60, 60, 4000) for _ in shape])
     full = Nufft(points, shape, np.complex128)
-    fit = SensFit.of(NonCartesian(full.forward(image[None]), points, shape))
+    fit = SensFit.of(NonCartesianScan(full.forward(image[None]), points, shape))
     coefficients = random_complex(rng, (2, *fit.maps.weight.shape))
-    fit = SensFit.of(NonCartesian(full.forward(fit.maps.forward(coefficients) * image), points, shape))
-    from bart_pogmdm.operators import resample
+    fit = SensFit.of(NonCartesianScan(full.forward(fit.maps.forward(coefficients) * image), points, shape))
+    from bart_pogmdm.physics.fourier import resample
     predicted = fit.sampling.forward(fit.low.forward(coefficients) * resample(image, fit.sampling.shape))
     assert 0 < fit.samples.shape[1] < 4000 and error(predicted, fit.samples) < 1e-3
 
@@ -205,7 +212,7 @@ def test_readouts_that_miss_the_centre_are_left_alone(scan):
 
 def scanned(kspace, traj):
     """The slice as measured, of (coil, spokes, samples)."""
-    return NonCartesian.of(layout.sample_slices(kspace), layout.points(traj, kspace), (40, 40), layout.readouts(kspace))
+    return NonCartesianScan.of(bart_dims.sample_slices(kspace), bart_dims.points(traj, kspace), (40, 40), bart_dims.readouts(kspace))
 
 
 def test_layouts_agree(scan):
@@ -249,7 +256,7 @@ def test_methods_that_sample(scan, method, monkeypatch):
     together = recon(kspace, traj=traj, method=method, samples=2)
     assert together.std.shape == (40, 40) and np.isfinite(together.std).all()
     assert psnr(together.image, reference) > 18
-    monkeypatch.setattr(methods, "side_by_side", lambda chains, sens: 1)
+    monkeypatch.setattr("bart_pogmdm.reconstruction.methods.side_by_side", lambda chains, sens: 1)
     alone = recon(kspace, traj=traj, method=method, samples=2)
     assert error(together.image, alone.image) < 1e-6 and error(together.std, alone.std) < 1e-6
 
@@ -257,10 +264,10 @@ def test_methods_that_sample(scan, method, monkeypatch):
 def test_command(scan, tmp_path, monkeypatch):
     kspace, traj, _ = scan
     monkeypatch.chdir(tmp_path)
-    io.write({"ksp": np.moveaxis(kspace, 0, -1)[None], "traj": traj.astype(np.complex64)})
-    assert cli.main(["-i4", "-t", "traj", "--dims", "36:40", "ksp", "out"]) == 0
-    expected = recon(io.read("ksp"), traj=io.read("traj"), dims=(36, 40), **QUICK).image
-    assert error(io.read("out"), expected) < 1e-4
+    write({"ksp": np.moveaxis(kspace, 0, -1)[None], "traj": traj.astype(np.complex64)})
+    assert main(["-i4", "-t", "traj", "--dims", "36:40", "ksp", "out"]) == 0
+    expected = recon(read("ksp"), traj=read("traj"), dims=(36, 40), **QUICK).image
+    assert error(read("out"), expected) < 1e-4
 
 
 @pytest.mark.parametrize("words, message", [
@@ -271,8 +278,8 @@ def test_command(scan, tmp_path, monkeypatch):
 def test_bad_command(scan, words, message, tmp_path, monkeypatch, capsys):
     kspace, traj, _ = scan
     monkeypatch.chdir(tmp_path)
-    io.write({"ksp": np.moveaxis(kspace, 0, -1)[None], "traj": traj, "image": to_bart(simulate((20, 20), 2)[0])})
-    assert cli.main(words) == 1
+    write({"ksp": np.moveaxis(kspace, 0, -1)[None], "traj": traj, "image": to_bart(simulate((20, 20), 2)[0])})
+    assert main(words) == 1
     assert message in capsys.readouterr().err
 
 
@@ -306,11 +313,11 @@ def test_without_finufft(monkeypatch):
 @pytest.mark.parametrize("shape, size", [((20, 14), (20, 14)), ((48.747, 49.5), (98, 100))])
 def test_image_size_is_barts(shape, size):
     highest = np.array(shape)[:, None] / (2 if shape == size else 1)
-    assert nufft.image_size(highest * np.array([-1, 0.5])) == size
+    assert image_size(highest * np.array([-1, 0.5])) == size
 
 
 def test_noise_is_found_at_high_frequencies(rng):
     traj = radial(128, 60)
     radius = np.hypot(*traj[:2].reshape(2, -1)) / 128
     signal = random_complex(rng, (8, radius.size)) * np.exp(-50 * radius)
-    assert 0.8 < noise.of_samples(signal * 100 + random_complex(rng, signal.shape), radius) < 1.2
+    assert 0.8 < of_samples(signal * 100 + random_complex(rng, signal.shape), radius) < 1.2

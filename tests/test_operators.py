@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from properties import assert_adjoint, assert_gradient, assert_unitary, random_complex
 
-from bart_pogmdm.operators import CoilModel, Sampling, coil_model, fft2c, ifft2c, resample, resize
-from bart_pogmdm.solvers import conjugate_gradients
+from bart_pogmdm.arrays.conjugate_gradients import conjugate_gradients
+from bart_pogmdm.physics.cartesian import CartesianSampling
+from bart_pogmdm.physics.coil_model import CoilModel, coil_model
+from bart_pogmdm.physics.fourier import fft2c, ifft2c, resample, resize
 
 SHAPES = [(8, 8), (9, 7), (12, 15), (1, 2)]
 MASKS = {"lines": (1, 15), "rows": (12, 1), "points": (12, 15), "full": (1, 1)}
@@ -11,7 +13,7 @@ MASKS = {"lines": (1, 15), "rows": (12, 1), "points": (12, 15), "full": (1, 1)}
 
 def sampling(kind, rng, shape=(12, 15)):
     mask = rng.random(MASKS[kind]) < 0.4 if kind != "full" else np.ones((1, 1), bool)
-    return Sampling.centred(np.broadcast_to(mask, shape), float)
+    return CartesianSampling.centred(np.broadcast_to(mask, shape), float)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -69,7 +71,7 @@ def test_coil_density_is_the_diagonal_in_fourier_space(sets, rng):
 
 def test_coil_density_of_a_large_image_is_about_the_diagonal(rng):
     y, x = np.meshgrid(np.linspace(-1, 1, 200), np.linspace(-1, 1, 150), indexing="ij")
-    operator = Sampling.centred(rng.random((200, 150)) < 0.3, float)
+    operator = CartesianSampling.centred(rng.random((200, 150)) < 0.3, float)
     model = CoilModel(operator, np.stack([np.exp(-(x - a)**2 - y**2 + 1j * a * y) for a in (-1, 0, 1)]))
     density = model.density
     for place in ((0, 0), (3, 149), (100, 70), (199, 2)):

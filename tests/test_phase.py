@@ -5,10 +5,10 @@ import pytest
 from conftest import psnr, simulate
 from properties import random_complex
 
-from bart_pogmdm import recon, samplers
+from bart_pogmdm import recon
 from bart_pogmdm.evaluate import masks, metrics
-from bart_pogmdm.operators import fft2c
-from bart_pogmdm.phase import Phase, coherence, smooth_phase
+from bart_pogmdm.physics.fourier import fft2c
+from bart_pogmdm.prior.smooth_phase import Phase, coherence, smooth_phase
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from properties import assert_gradient, random_complex
 
-from bart_pogmdm import PoGMDM, backend, load_prior, shearlets
-from bart_pogmdm import prior as prior_module
-from bart_pogmdm.kernels import cpu, generic
+from bart_pogmdm import PoGMDM, load_prior
+from bart_pogmdm.prior import shearlets
+from bart_pogmdm.prior.pogmdm import FINE_GAIN, _table
 
 SIGMAS = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0]
 
@@ -44,7 +44,7 @@ def test_reconstruction_takes_more_of_the_fine_scale(prior):
     centre = (frequency * power).sum((1, 2)) / power.sum((1, 2))
     taken = prior.reconstructing
     np.testing.assert_allclose(taken.gains / prior.gains,
-                               np.where(centre > np.median(centre), prior_module.FINE_GAIN, 1))
+                               np.where(centre > np.median(centre), FINE_GAIN, 1))
     assert taken is prior.reconstructing and taken.name == prior.name
 
 
@@ -63,10 +63,10 @@ def test_table_is_the_mixture(prior, sigma):
 
 
 def test_table_error_falls_with_the_square_of_the_step(prior, monkeypatch):
-    from bart_pogmdm import experts
+
     errors, u = [], np.linspace(-0.5, 0.5, 3001) * np.ones((20, 1))
     for nodes in (2049, 4097):
-        monkeypatch.setattr(experts, "TABLE_NODES", nodes)
+        monkeypatch.setattr("bart_pogmdm.prior.experts.TABLE_NODES", nodes)
         table, fast = prior.experts.table(0.05), u.copy()
         table.apply(fast, slice(None))
         errors.append(np.abs(fast - prior.experts.activation(u, 0.05)).max())
@@ -114,9 +114,9 @@ def test_generic_kernels_are_the_compiled_ones(prior, rng, monkeypatch):
     potential = prior.potential(x, 0.07)
     monkeypatch.setattr(prior_module, "kernels", lambda array: generic)
     monkeypatch.setattr("bart_pogmdm.experts.kernels", lambda array: generic)
-    prior_module._table.cache_clear()
+    _table.cache_clear()
     slow = prior.score(x, 0.07)
-    prior_module._table.cache_clear()
+    _table.cache_clear()
     np.testing.assert_allclose(slow, fast, atol=1e-9 * np.abs(fast).max())
     monkeypatch.setattr("bart_pogmdm.experts.kernels", lambda array: generic)
     assert np.isclose(prior.potential(x, 0.07), potential, rtol=1e-12)
@@ -137,7 +137,7 @@ def test_threads_do_not_change_the_score(prior, rng, monkeypatch):
     x = random_complex(rng, (30, 28))
     many = prior.score(x, 0.1)
     np.testing.assert_array_equal(prior.score(x, 0.1), many)
-    monkeypatch.setattr(backend, "NUM_THREADS", 1)
+    monkeypatch.setattr("bart_pogmdm.arrays.threads.NUM_THREADS", 1)
     np.testing.assert_array_equal(prior.score(x, 0.1), many)
 
 

@@ -18,9 +18,9 @@ def test_python_blocks_run(bart):
 
 
 def test_options_are_those_of_the_help():
-    from bart_pogmdm import cli
+    from bart_pogmdm.commands.main import OPTIONS, help_text
     text = README.read_text()
-    for flag, _, name, _ in cli.OPTIONS:
+    for flag, _, name, _ in OPTIONS:
         assert f"| `{f'{flag} {name}'.strip()}` |" in text
-    usage = cli.help_text().splitlines()[0].removeprefix("Usage: ")
+    usage = help_text().splitlines()[0].removeprefix("Usage: ")
     assert " ".join(text.split()).find(usage) > 0

@@ -3,12 +3,14 @@ import pytest
 import strict_cupy
 from conftest import psnr, simulate
 
-from bart_pogmdm import PoGMDM, noise, recon, samplers
+from bart_pogmdm import PoGMDM, recon
+from bart_pogmdm.algorithms.problem import SIGMA
+from bart_pogmdm.arrays.bart_dims import to_bart
 from bart_pogmdm.evaluate import masks, metrics
 from bart_pogmdm.evaluate.simulate import sensitivities
-from bart_pogmdm.io import to_bart
-from bart_pogmdm.methods import Diffusion, Gibbs
-from bart_pogmdm.operators import fft2c, ifft2c
+from bart_pogmdm.physics.fourier import fft2c, ifft2c
+from bart_pogmdm.physics.noise_level import estimate
+from bart_pogmdm.reconstruction.methods import Diffusion, Gibbs
 
 QUICK = {"iterations": 4}
 
@@ -165,17 +167,17 @@ def test_any_size_and_number_of_coils(shape, coils):
 @pytest.mark.parametrize("coils, noise_std", [(8, 0.002), (8, 0.1), (1, 0.02), (1, 0.1)])
 def test_noise_estimate(noise_std, coils):
     kspace, mask, _ = simulate((160, 144), coils, noise_std)
-    assert 0.5 * noise_std < noise.estimate(kspace, mask) < 2 * noise_std
+    assert 0.5 * noise_std < estimate(kspace, mask) < 2 * noise_std
     kspace[:, :, :10] = 0  # acquired but empty
     kspace = np.concatenate([kspace, 0 * kspace])  # and coils that are not connected
-    assert 0.5 * noise_std < noise.estimate(kspace, np.ones_like(mask)) < 2 * noise_std
+    assert 0.5 * noise_std < estimate(kspace, np.ones_like(mask)) < 2 * noise_std
 
 
 def test_noise_estimate_does_not_depend_on_the_order():
     kspace, mask, _ = simulate((64, 60), coils=4)
-    one = noise.estimate(kspace, mask)
-    assert np.isclose(noise.estimate(kspace.swapaxes(1, 2), mask.T), one, rtol=1e-5)
-    assert np.isclose(noise.estimate(kspace[::-1], mask), one, rtol=1e-5)
+    one = estimate(kspace, mask)
+    assert np.isclose(estimate(kspace.swapaxes(1, 2), mask.T), one, rtol=1e-5)
+    assert np.isclose(estimate(kspace[::-1], mask), one, rtol=1e-5)
 
 
 def test_given_noise_is_used(small):
@@ -190,7 +192,7 @@ def test_callback_and_info(small, prior):
     steps = []
     result = recon(small[0], small[1], iterations=5, callback=steps.append)
     assert [step.iteration for step in steps] == [1, 2, 3, 4, 5]
-    assert {step.sigma for step in steps} == {samplers.SIGMA}
+    assert {step.sigma for step in steps} == {SIGMA}
     assert all(0 < step.residual_std < 1 and step.sens.shape == small[0].shape for step in steps)
     assert result.info["prior_hash"] == prior.digest and result.info["seconds"] > 0
     assert {"method", "iterations", "noise_std", "scale", "prior", "seed"} <= set(result.info)

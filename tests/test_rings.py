@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 from properties import random_complex
 
-from bart_pogmdm import sens
-from bart_pogmdm.operators import Cartesian, Sampling
-from bart_pogmdm.rings import RING_SAMPLES, RINGS, Rings
-from bart_pogmdm.samplers import Data
+from bart_pogmdm.algorithms.problem import Problem
+from bart_pogmdm.physics.cartesian import CartesianSampling, CartesianScan
+from bart_pogmdm.physics.kspace_rings import RING_SAMPLES, RINGS, Rings
+from bart_pogmdm.physics.sensitivities import SensFit
 
 
 @pytest.fixture
 def data(rng):
     """Four coils whose signal is the same at all frequencies, a hundred times the noise."""
     kspace, mask = random_complex(rng, (4, 96, 80)), rng.random((96, 80)) < 0.4
-    scan = Cartesian(kspace * mask, mask)
-    return Data(*scan.sampled(), 0.01, sens.SensFit.of(scan))
+    scan = CartesianScan(kspace * mask, mask)
+    return Problem(*scan.sampled(), 0.01, SensFit.of(scan))
 
 
 def test_rings_hold_equally_many_samples_in_whatever_order(rng):
@@ -68,7 +68,7 @@ def test_what_a_ring_leaves_is_its_variance(data, error):
 
 def test_weighted_noise_has_the_variance_of_its_weights(rng):
     weights = rng.uniform(0.1, 1, (60, 50))
-    sampling = Sampling.centred(np.ones((60, 50), bool), float).weighted(weights)
+    sampling = CartesianSampling.centred(np.ones((60, 50), bool), float).weighted(weights)
     noise = sampling.noise(rng, np.empty((200, 60, 50), complex))
     np.testing.assert_allclose((np.abs(noise) ** 2).mean(0).mean(), 2 * (1 / weights).mean(), rtol=0.05)
     assert np.isclose((np.abs(noise) ** 2 * weights).mean(), 2, rtol=0.02)

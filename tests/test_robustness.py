@@ -6,7 +6,8 @@ from conftest import head, psnr
 
 from bart_pogmdm import recon
 from bart_pogmdm.evaluate import masks, simulate
-from bart_pogmdm.operators import ifft2c, rss
+from bart_pogmdm.physics.coil_model import rss
+from bart_pogmdm.physics.fourier import ifft2c
 
 USUAL = {"mask": "cartesian4", "coils": 8, "noise_std": 0.005, "shape": (96, 80)}
 CASES = [{}, *({"noise_std": noise} for noise in (0.0005, 0.02, 0.05)),

@@ -9,15 +9,20 @@ import strict_cupy
 from conftest import psnr, simulate
 from properties import random_complex
 
-from bart_pogmdm import PoGMDM, backend, methods, recon, samplers
+from bart_pogmdm import PoGMDM, recon
+from bart_pogmdm.algorithms.diffusion import _correct, ascend, diffusion
+from bart_pogmdm.algorithms.gibbs import gibbs
+from bart_pogmdm.algorithms.problem import Problem
+from bart_pogmdm.algorithms.state import State
+from bart_pogmdm.algorithms.statistics import Moments
+from bart_pogmdm.arrays.bart_dims import to_bart
+from bart_pogmdm.arrays.fft import _sines, dst1
 from bart_pogmdm.evaluate import metrics
-from bart_pogmdm.io import to_bart
-from bart_pogmdm.kernels import cpu, generic
-from bart_pogmdm.methods import Diffusion, Gibbs
-from bart_pogmdm.moments import Moments
-from bart_pogmdm.operators import CoilModel, Sampling
-from bart_pogmdm.phase import Phase, smooth_phase
-from bart_pogmdm.sens import h1_step, smooth
+from bart_pogmdm.physics.cartesian import CartesianSampling
+from bart_pogmdm.physics.coil_model import CoilModel
+from bart_pogmdm.physics.h1_sensitivities import h1_step, smooth
+from bart_pogmdm.prior.smooth_phase import Phase, smooth_phase
+from bart_pogmdm.reconstruction.methods import Diffusion, Gibbs
 
 QUICK = Gibbs(chains=2, burn_in=1, thin=2)
 FEW = Diffusion(num_levels=5, come_closer=0.3)
@@ -38,13 +43,13 @@ def gaussian(prior):
 
 def problem(rng, coils, shape=(8, 6), noise_std=0.04):
     """A model, its Data with known sensitivities, and the matrices A and F."""
-    sampling = Sampling.centred(rng.random(shape) < 0.5, float)
+    sampling = CartesianSampling.centred(rng.random(shape) < 0.5, float)
     sens = np.ones((1, *shape), complex) if coils == 1 else random_complex(rng, (coils, *shape)) / coils
     samples = sampling.mask * random_complex(rng, (coils, *shape))
     model, basis = CoilModel(sampling, sens), np.eye(np.prod(shape), dtype=complex).reshape(-1, *shape)
     matrix = np.stack([model.forward(e).ravel() for e in basis], 1)
     fourier = np.stack([np.fft.fft2(e, norm="ortho").ravel() for e in basis], 1)
-    return model, samplers.Data(sampling, samples, noise_std, None), matrix, fourier
+    return model, Problem(sampling, samples, noise_std, None), matrix, fourier
 
 
 @pytest.mark.parametrize("coils", [1, 3])
@@ -55,7 +60,7 @@ def test_gibbs_draws_from_a_gaussian_posterior(gaussian, rng, coils, monkeypatch
     shape = model.sens.shape[1:]
     phase = np.exp(0.1j * np.add.outer(np.arange(shape[0]), np.arange(shape[1])))
     monkeypatch.setattr(samplers.Phase, "of", lambda image, trusted: Phase(phase))
-    monkeypatch.setattr(samplers, "DRAW_CG", 12)  # on so small a grid no phase is smooth
+    monkeypatch.setattr("bart_pogmdm.algorithms.gibbs.DRAW_CG", 12)  # on so small a grid no phase is smooth
     turned = fourier * phase.conj().ravel()
     prior_precision = turned.conj().T @ (gaussian.curvature(shape, sigma).reshape(-1, 1) * turned)
     mean = np.zeros(shape, complex)
@@ -63,9 +68,9 @@ def test_gibbs_draws_from_a_gaussian_posterior(gaussian, rng, coils, monkeypatch
         variance, _ = data.variances(model.gradient(mean, data.samples)[1])
         covariance = np.linalg.inv(prior_precision + matrix.conj().T @ matrix / variance)
         mean = (covariance @ (matrix.conj().T @ data.samples.ravel()) / variance).reshape(shape)
-    start = samplers.State(mean, model.sens, None)
+    start = State(mean, model.sens, None)
     chains = rng.spawn(3)
-    draws = [(image - mean).ravel() for state in samplers.gibbs(gaussian, data, start, chains, sigma=sigma,
+    draws = [(image - mean).ravel() for state in gibbs(gaussian, data, start, chains, sigma=sigma,
                                                                 sweeps=sweeps // 3) for image in state.image]
     powers, modes = np.linalg.eigh(covariance * gaussian.exponent(sigma))
     white = np.array(draws) @ modes.conj() / powers**0.5
@@ -77,15 +82,15 @@ def test_gibbs_draws_from_a_gaussian_posterior(gaussian, rng, coils, monkeypatch
 def test_gibbs_draws_from_a_mixture(prior, rng, monkeypatch):
     """Two pixels, against numerical integration of (p_sigma(e* x) N(z; x, v))^(1/alpha)."""
     sigma, sweeps, shape = 0.05, 20000, (1, 2)
-    sampling = Sampling.centred(np.ones(shape, bool), float)
-    data = samplers.Data(sampling, np.zeros((1, *shape), complex), 0.2, None)
+    sampling = CartesianSampling.centred(np.ones(shape, bool), float)
+    data = Problem(sampling, np.zeros((1, *shape), complex), 0.2, None)
     target = np.array([[0.15, -0.05]]) + 1j * np.array([[0.02, 0.1]])
     data.samples[0] = sampling.forward(target[None].copy())[0]
-    start = samplers.State(target, np.ones((1, *shape), complex), None)
+    start = State(target, np.ones((1, *shape), complex), None)
     variance, _ = data.variances(np.zeros(shape))
     turn = smooth_phase(target).conj()
     monkeypatch.setattr(samplers.Phase, "of", lambda image, trusted: Phase(smooth_phase(image)))
-    states = samplers.gibbs(prior, data, start, rng.spawn(4), sigma=sigma, sweeps=sweeps // 4)
+    states = gibbs(prior, data, start, rng.spawn(4), sigma=sigma, sweeps=sweeps // 4)
     draws = np.array([turn * image for state in states for image in state.image])
     target = turn * target
     axis = np.linspace(-0.45, 0.55, 81)
@@ -146,9 +151,9 @@ def test_algorithm_1_on_a_gaussian(gaussian, rng):
         factor = (1 - change * gaussian.curvature(shape, sigma)) * (1 - step * mask)
         mean = factor * mean + step * mask * data.samples[0]
         variance = factor**2 * variance + change * (1 - step * mask) ** 2
-    start = samplers.State(np.zeros(shape, complex), model.sens, None)
+    start = State(np.zeros(shape, complex), model.sens, None)
     options = {"sigmas": sigmas, "num_corrector": 0, "likelihood_step": step, "snr": 0.16, "update_sens": None}
-    *_, last = samplers.diffusion(gaussian, data, start, rng.spawn(runs), **options)
+    *_, last = diffusion(gaussian, data, start, rng.spawn(runs), **options)
     draws = np.fft.fft2(last.image, norm="ortho")
     assert 0.5 < np.mean(np.abs(draws.mean(0) - mean) ** 2 / (2 * variance / runs)) < 2
     np.testing.assert_allclose(draws.real.std(0), variance**0.5, rtol=6 / (2 * runs) ** 0.5)
@@ -162,7 +167,7 @@ def test_the_corrector_leaves_the_prior_as_it_is(gaussian, rng):
     before = np.mean(np.abs(np.fft.fft2(images, norm="ortho")) ** 2 * precision)
     chains = rng.spawn(40)
     for _ in range(20):
-        images = samplers._correct(gaussian, images, sigma, 0.16, chains)
+        images = _correct(gaussian, images, sigma, 0.16, chains)
     power = np.mean(np.abs(np.fft.fft2(images, norm="ortho")) ** 2 * precision, 0)
     bulk = precision > 0.2 * precision.max()
     assert np.isclose(before, 2, rtol=0.05)
@@ -172,12 +177,12 @@ def test_the_corrector_leaves_the_prior_as_it_is(gaussian, rng):
 def test_refinement_finds_the_maximum(gaussian, rng):
     model, data, matrix, fourier = problem(rng, 3)
     shape, sigma = model.sens.shape[1:], 0.1
-    start = samplers.State(model.adjoint(data.samples), model.sens, None)
+    start = State(model.adjoint(data.samples), model.sens, None)
     variance, _ = data.variances(model.gradient(start.image, data.samples)[1])
     precision = fourier.conj().T @ (gaussian.curvature(shape, sigma).reshape(-1, 1) * fourier)
     normal = precision + matrix.conj().T @ matrix / variance
     exact = np.linalg.solve(normal, matrix.conj().T @ data.samples.ravel() / variance).reshape(shape)
-    *_, last = samplers.ascend(gaussian, data, start.repeated(2), sigma=sigma, steps=250)
+    *_, last = ascend(gaussian, data, start.repeated(2), sigma=sigma, steps=250)
     for image in last.image:
         assert np.linalg.norm(image - exact) < 0.02 * np.linalg.norm(start.image - exact)
 
@@ -192,9 +197,9 @@ def test_smoothing_solves_its_equation(rng):
 
 def test_sine_transform_is_orthonormal_and_the_dense_one(rng, monkeypatch):
     x = random_complex(rng, (2, 7, 10))
-    np.testing.assert_allclose(backend.dst1(backend.dst1(x)), x, atol=1e-12)
-    rows, columns = backend._sines(7), backend._sines(10)
-    np.testing.assert_allclose(backend.dst1(x), rows @ x @ columns, atol=1e-12)
+    np.testing.assert_allclose(dst1(dst1(x)), x, atol=1e-12)
+    rows, columns = _sines(7), _sines(10)
+    np.testing.assert_allclose(dst1(x), rows @ x @ columns, atol=1e-12)
 
 
 def test_h1_step_lowers_its_energy(rng):
@@ -248,9 +253,9 @@ def test_same_seed_same_samples(small, method, coils):
 @pytest.mark.parametrize("coils", [1, 4])
 def test_chains_side_by_side_draw_what_each_draws_alone(small, method, coils, monkeypatch):
     kspace, mask = small[0][:coils].astype(complex), small[1]
-    monkeypatch.setattr(methods, "side_by_side", lambda chains, sens: 1)
+    monkeypatch.setattr("bart_pogmdm.reconstruction.methods.side_by_side", lambda chains, sens: 1)
     alone = recon(kspace, mask, method=method, samples=4, iterations=3, keep_samples=True)
-    together, shapes = samplers.gibbs if method.name == "gibbs" else samplers.diffusion, set()
+    together, shapes = gibbs if method.name == "gibbs" else diffusion, set()
 
     def watched(*arguments, **options):
         for state in together(*arguments, **options):
@@ -258,7 +263,7 @@ def test_chains_side_by_side_draw_what_each_draws_alone(small, method, coils, mo
             yield state
 
     monkeypatch.setattr(methods, together.__name__, watched)
-    monkeypatch.setattr(methods, "side_by_side", lambda chains, sens: 3)
+    monkeypatch.setattr("bart_pogmdm.reconstruction.methods.side_by_side", lambda chains, sens: 3)
     result = recon(kspace, mask, method=method, samples=4, iterations=3, keep_samples=True)
     assert shapes == ({2} if method is QUICK else {3, 1})
     for name in ("image", "std", "samples", "sens"):

@@ -5,11 +5,16 @@ import pytest
 from conftest import psnr, simulate
 from properties import assert_adjoint, random_complex
 
-from bart_pogmdm import sens as sens_module
-from bart_pogmdm.operators import Cartesian, CoilModel, Sampling, ifft2c
-from bart_pogmdm.phase import Phase
-from bart_pogmdm.samplers import Data, State, joint_map, newton_step
-from bart_pogmdm.sens import SensFit, SobolevMaps
+from bart_pogmdm.algorithms.joint_map import joint_map
+from bart_pogmdm.algorithms.problem import Problem
+from bart_pogmdm.algorithms.quadratic_step import newton_step
+from bart_pogmdm.algorithms.state import State
+from bart_pogmdm.physics.cartesian import CartesianSampling, CartesianScan
+from bart_pogmdm.physics.coil_model import CoilModel
+from bart_pogmdm.physics.fourier import ifft2c
+from bart_pogmdm.physics.sensitivities import SensFit
+from bart_pogmdm.physics.sobolev_maps import PADDING, SobolevMaps
+from bart_pogmdm.prior.smooth_phase import Phase
 
 
 @pytest.mark.parametrize("grid, shape", [((40, 31), (40, 31)), ((20, 18), (64, 60))])
@@ -21,7 +26,7 @@ def test_maps_are_adjoint(grid, shape, rng):
 def test_plane_waves_are_orthonormal_on_the_padded_field_of_view():
     shape = (40, 32)
     maps = SobolevMaps.on_grid(shape, shape, np.complex128)
-    padded = [int(sens_module.PADDING * n) for n in shape]
+    padded = [int(PADDING * n) for n in shape]
     frequencies = [np.arange(-(wave.shape[1] // 2), wave.shape[1] // 2 + 1) / n
                    for wave, n in zip((maps.rows, maps.columns), padded)]
     waves = [np.exp(2j * np.pi * np.outer(np.arange(n), f)) / n**0.5 for n, f in zip(padded, frequencies)]
@@ -47,8 +52,8 @@ def test_low_frequency_data_are_those_of_the_full_grid(shape, rng):
     coefficients = random_complex(rng, (2, *maps.weight.shape))
     y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
     image = np.exp(-12 * (x**2 + y**2)) * (1 + 0.5j * x)
-    from bart_pogmdm.operators import fft2c, resample
-    fit = SensFit.of(Cartesian(fft2c(maps.forward(coefficients) * image), np.ones(shape, bool)))
+    from bart_pogmdm.physics.fourier import fft2c, resample
+    fit = SensFit.of(CartesianScan(fft2c(maps.forward(coefficients) * image), np.ones(shape, bool)))
     predicted = fit.sampling.forward(fit.low.forward(coefficients) * resample(image, fit.samples.shape[1:]))
     assert np.linalg.norm(predicted - fit.samples) < 1e-3 * np.linalg.norm(fit.samples)
     updated = fit.update(image, np.zeros_like(coefficients), 1e-10, 1.0, 200)
@@ -58,7 +63,7 @@ def test_low_frequency_data_are_those_of_the_full_grid(shape, rng):
 
 def test_newton_steps_explain_the_data(phantom):
     kspace, mask, _ = phantom
-    fit = SensFit.of(Cartesian(kspace, mask))
+    fit = SensFit.of(CartesianScan(kspace, mask))
     image, coefficients = fit.start()
     residual = fit.sampling.forward(fit.low.forward(coefficients) * image) - fit.samples
     assert np.linalg.norm(residual) < 0.15 * np.linalg.norm(fit.samples)
@@ -68,7 +73,7 @@ def test_newton_steps_explain_the_data(phantom):
 
 def test_newton_step_is_the_solution_of_its_system(prior, rng):
     mask = rng.random((40, 36)) < 0.4
-    operator = Sampling.centred(mask, float)
+    operator = CartesianSampling.centred(mask, float)
     descent, sigma, variance = random_complex(rng, (40, 36)), 0.1, 1e-3
     hessian = prior.curvature((40, 36), sigma)
     one, phase = np.ones((1, 40, 36), complex), np.exp(1j * rng.standard_normal((40, 36)))
@@ -84,10 +89,10 @@ def test_each_step_lowers_the_posterior_energy(prior, rng, monkeypatch):
     """Majorise-minimise without momentum and continuation: -log posterior never rises, whatever the phase."""
     kspace, mask, _ = simulate((48, 40), coils=1)
     scale = np.abs(ifft2c(kspace)).max()
-    operator, noise_std = Sampling.centred(mask, np.float64), 0.05
-    data = Data(operator, operator.forward(ifft2c(kspace.astype(complex) / scale)), noise_std, None)
-    monkeypatch.setattr("bart_pogmdm.schedule.momentum", lambda n: [0.0] * n)
-    monkeypatch.setattr("bart_pogmdm.samplers.CONTINUATION", 0.0)
+    operator, noise_std = CartesianSampling.centred(mask, np.float64), 0.05
+    data = Problem(operator, operator.forward(ifft2c(kspace.astype(complex) / scale)), noise_std, None)
+    monkeypatch.setattr("bart_pogmdm.algorithms.schedules.momentum", lambda n: [0.0] * n)
+    monkeypatch.setattr("bart_pogmdm.algorithms.problem.CONTINUATION", 0.0)
     phase = np.exp(1j * rng.standard_normal((48, 40)))
     monkeypatch.setattr("bart_pogmdm.samplers.Phase.of", lambda image, trusted: Phase(phase))
     monkeypatch.setattr("bart_pogmdm.samplers.following", lambda image, unit: 1.0)

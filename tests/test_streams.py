@@ -15,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from properties import random_complex
 
-from bart_pogmdm import bridge, io, streams
-from bart_pogmdm.io import to_bart
+from bart_pogmdm.arrays.bart_dims import pad_dims, to_bart
+from bart_pogmdm.files import streams
+from bart_pogmdm.files.cfl import header_text, read, write
+from bart_pogmdm.toolbox.find_bart import version
 
 SHAPE = (3, 2, 1, 4)
 
@@ -29,7 +31,7 @@ def message(keyword, number=None):
 
 def peer(array, flags=0, order=None, data=None, blocks=False):
     """What BART 1.0 sends for an array, in slices over the dimensions in `flags`, in any order."""
-    text = f"# Dimensions\n{' '.join(map(str, io.pad_dims(array.shape)))} \n"
+    text = f"# Dimensions\n{' '.join(map(str, pad_dims(array.shape)))} \n"
     text += f"# Data\n{data}\n" if data else ""
     text += "# Command\nphantom -k - \n# Creator\nBART v1.0.00\n"
     total = max(256, 13 + len(text))
@@ -37,7 +39,7 @@ def peer(array, flags=0, order=None, data=None, blocks=False):
     if total == 13 + len(text):
         out = f"# Header\n{total:03d}\n{text}".encode()
     out += message("flags", flags) + (b"" if data else message("binary")) + message("---")
-    full = array.reshape(io.pad_dims(array.shape), order="F")
+    full = array.reshape(pad_dims(array.shape), order="F")
     axes = [axis for axis in range(16) if flags >> axis & 1]
     sizes = [full.shape[axis] for axis in axes]
     for index in order if order is not None else range(int(np.prod(sizes))):
@@ -58,7 +60,7 @@ def test_binary_stream_of_1_0(rng, flags, order, blocks):
     array = random_complex(rng, SHAPE, np.complex64)
     stream = streams.read(memory.BytesIO(peer(array, flags, order, blocks=blocks)))
     assert stream.messages
-    np.testing.assert_array_equal(stream.array, array.reshape(io.pad_dims(SHAPE)))
+    np.testing.assert_array_equal(stream.array, array.reshape(pad_dims(SHAPE)))
 
 
 @pytest.mark.parametrize("flags", [0, 8])
@@ -67,7 +69,7 @@ def test_shared_file_of_1_0_is_removed(rng, tmp_path, flags):
     path = tmp_path / "bart-a1B2c3"
     path.write_bytes(array.tobytes(order="F"))
     stream = streams.read(memory.BytesIO(peer(array, flags, data=path)))
-    np.testing.assert_array_equal(stream.array, array.reshape(io.pad_dims(SHAPE)))
+    np.testing.assert_array_equal(stream.array, array.reshape(pad_dims(SHAPE)))
     assert not path.exists()
 
 
@@ -181,7 +183,7 @@ def test_any_bytes_end_in_an_array_or_one_error(noise, place, kind):
 def folder(tmp_path, monkeypatch):
     """A working directory that is also TMPDIR, with k-space of a phantom."""
     kspace, _, _ = simulate((40, 36), coils=3)
-    io.write({tmp_path / "kspace": to_bart(kspace)})
+    write({tmp_path / "kspace": to_bart(kspace)})
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     return tmp_path
@@ -200,7 +202,7 @@ def shell(command, timeout=120):
 
 
 def test_pipeline_with_the_real_bart(bart, folder):
-    modern = not bridge.version().startswith("v0.")
+    modern = not version().startswith("v0.")
     dash = "" if modern else "-- "  # before 1.0 a dash is a file name only there
     done = shell(f"bart phantom -x40 -k -s4 {dash}- | {POGMDM} - - | bart toimg {dash}- out.png")
     assert done.returncode == 0, done.stderr
@@ -211,7 +213,7 @@ def test_pipeline_with_the_real_bart(bart, folder):
 
 def test_pipeline_in_messages(folder):
     """Our own two ends, in the form of 1.0."""
-    kspace = io.read("kspace")
+    kspace = read("kspace")
     (folder / "stream").write_bytes(peer(kspace, 8))
     done = shell(f"{POGMDM} - - < stream > out")
     assert done.returncode == 0, done.stderr
@@ -219,7 +221,7 @@ def test_pipeline_in_messages(folder):
         stream = streams.read(file)
     assert shell(f"{POGMDM} kspace image").returncode == 0
     assert stream.messages
-    np.testing.assert_array_equal(stream.array, io.read("image"))
+    np.testing.assert_array_equal(stream.array, read("image"))
 
 
 def test_dead_neighbours(folder):
@@ -234,7 +236,7 @@ def test_dead_neighbours(folder):
 def test_our_own_failure_takes_the_samples_along(bart, folder):
     before = names(folder)
     for words in ("- nowhere/out", "--levels 3 - out", "--cc 9 - out"):
-        if bridge.version().startswith("v0."):
+        if version().startswith("v0."):
             done = shell(f"bart phantom -x16 -k -- - | {POGMDM} {words}")
             assert done.returncode == 1 and names(folder) == before
 
@@ -242,12 +244,12 @@ def test_our_own_failure_takes_the_samples_along(bart, folder):
 @pytest.mark.parametrize("form", ["file", "messages"])
 def test_killed_upstream(folder, form):
     """The command before is killed while it sends."""
-    kspace = io.read("kspace")
+    kspace = read("kspace")
     if form == "messages":
         start = peer(kspace, 8)[:-400]
     else:
         (folder / "bart-a1B2c3").write_bytes(kspace.tobytes(order="F")[:-8])
-        start = io.header_text(kspace.shape, "phantom", folder / "bart-a1B2c3").encode()
+        start = header_text(kspace.shape, "phantom", folder / "bart-a1B2c3").encode()
     reading, writing = os.pipe()
     child = subprocess.Popen([sys.executable, "-m", "bart_pogmdm", "-", "out"], stdin=reading, stderr=subprocess.PIPE)
     os.close(reading)
@@ -288,4 +290,4 @@ def test_names_may_hold_any_letter(folder):
     assert shell(f"cp kspace.hdr käse.hdr; cp kspace.cfl käse.cfl; {POGMDM} käse brötchen").returncode == 0
     assert shell(f"{POGMDM} -I brötchen kspace - | cat > stream; {POGMDM} - image < stream").returncode in (0, 1)
     assert "käse" in (folder / "brötchen.hdr").read_text()
-    assert io.read("brötchen").shape[:2] == (40, 36)
+    assert read("brötchen").shape[:2] == (40, 36)

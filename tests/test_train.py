@@ -12,12 +12,21 @@ import numpy as np
 import pytest
 from conftest import simulate
 
-from bart_pogmdm import cli, io, load_prior
+from bart_pogmdm import load_prior
+from bart_pogmdm.commands.main import main
+from bart_pogmdm.files.cfl import write
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 
-from bart_pogmdm.train import images, loop, optim  # noqa: E402
-from bart_pogmdm.train.twin import PARAMETERS, Twin  # noqa: E402
+from bart_pogmdm.train import (
+    images,
+    loop,
+    optim,  # noqa: E402
+)
+from bart_pogmdm.train.twin import (
+    PARAMETERS,
+    Twin,  # noqa: E402
+)
 
 LEVELS = np.array([0.02, 0.1, 0.6])
 
@@ -230,15 +239,15 @@ OPTIONS = ["--steps", "6", "--batch", "4", "--patch", "66"]
 
 def test_command(folder, capsys, monkeypatch):
     monkeypatch.chdir(folder)
-    assert cli.main(["train", "--images", "images.h5", "--out", "new.npz", *OPTIONS]) == 0
+    assert main(["train", "--images", "images.h5", "--out", "new.npz", *OPTIONS]) == 0
     prior = load_prior("new.npz")
     assert prior.name == "new" and prior.provenance["config"]["steps"] == 6
     assert {"source": "generator a/one", "licence": "CC0", "images": 2} in prior.provenance["data"]
     assert set(prior.provenance) == {"config", "device", "torch", "revision", "validation_psnr", "data"}
-    assert cli.main(["train", "--images", "images.h5", "--out", "new.npz", *OPTIONS]) == 1
+    assert main(["train", "--images", "images.h5", "--out", "new.npz", *OPTIONS]) == 1
     assert "give --resume" in capsys.readouterr().err
-    assert cli.main(["train", "--images", "images.h5", "--out", "new.npz", "--resume", *OPTIONS]) == 0
-    assert cli.main(["show", "new.npz"]) == 0
+    assert main(["train", "--images", "images.h5", "--out", "new.npz", "--resume", *OPTIONS]) == 0
+    assert main(["show", "new.npz"]) == 0
     out = capsys.readouterr().out
     assert "1578 parameters" in out and '"licence": "CC0"' in out and "picture: new.png" in out
     assert (folder / "new.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
@@ -278,7 +287,7 @@ def test_files_of_many_kinds(tmp_path, rng):
     array = rng.random((2, 70, 80)) + 0.1
     np.save(tmp_path / "a.npy", array)
     np.savez(tmp_path / "b.npz", x=array, label=np.array("text"))
-    io.write({tmp_path / "c": np.moveaxis(array, 0, -1) * np.exp(1j)})
+    write({tmp_path / "c": np.moveaxis(array, 0, -1) * np.exp(1j)})
     (tmp_path / "knees").mkdir()
     for name, kind in (("d", "CORPD_FBK"), ("e", "CORPDFS_FBK")):
         with h5py.File(tmp_path / "knees" / f"{name}.h5", "w") as file:
@@ -328,7 +337,7 @@ def test_bad_images_are_named_and_left_out(tmp_path, rng):
 def test_command_names_what_is_wrong(folder, monkeypatch, capsys, change, message):
     monkeypatch.chdir(folder)
     before = sorted(os.listdir())
-    assert cli.main(["train", "--images", "images.h5", "--out", "new.npz", *OPTIONS, *change]) == 1
+    assert main(["train", "--images", "images.h5", "--out", "new.npz", *OPTIONS, *change]) == 1
     err = capsys.readouterr().err
     assert err.startswith("ERROR: ") and message in err and err.count("\n") == 1
     assert sorted(os.listdir()) == before
@@ -351,9 +360,9 @@ def test_full_disk_leaves_the_old_checkpoint(folder, monkeypatch):
 
 def test_show_refuses_what_it_cannot_do(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["show", "none.npz"]) == 1 and "no such file" in capsys.readouterr().err
-    assert cli.main(["show", "--out", "nowhere/x.png"]) == 1 and "does not exist" in capsys.readouterr().err
-    assert cli.main(["show"]) == 0 and (tmp_path / "prior.png").exists()
+    assert main(["show", "none.npz"]) == 1 and "no such file" in capsys.readouterr().err
+    assert main(["show", "--out", "nowhere/x.png"]) == 1 and "does not exist" in capsys.readouterr().err
+    assert main(["show"]) == 0 and (tmp_path / "prior.png").exists()
     assert json.loads(capsys.readouterr().out.split("\n{", 1)[1].rsplit("picture:", 1)[0].join(["{", ""]))
 
 

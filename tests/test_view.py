@@ -7,14 +7,19 @@ import sys
 import numpy as np
 import pytest
 
-from bart_pogmdm import bridge, cli, io, recon
-from bart_pogmdm.reconstruction import Result
+from bart_pogmdm import recon
+from bart_pogmdm.arrays.bart_dims import to_bart
+from bart_pogmdm.commands.main import main
+from bart_pogmdm.files.cfl import read, write
+from bart_pogmdm.reconstruction.recon import Result
+from bart_pogmdm.toolbox.find_bart import find
 
 pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from bart_pogmdm.evaluate import view
+from bart_pogmdm.commands.view import roles
+from bart_pogmdm.plot.reconstruction_picture import figure, png
 
 SHAPE = (30, 44)
 
@@ -33,13 +38,13 @@ def results(rng, coils=3, slices=1, plane=SHAPE):
 @pytest.fixture
 def folder(rng, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    io.write(results(rng))
+    write(results(rng))
     return tmp_path
 
 
 def pixels(picture):
     """The figure as it is saved: 8-bit grey values (y, x) of its red channel."""
-    return (255 * imread(memory.BytesIO(view.png(picture)))[..., 0]).round().astype(int)
+    return (255 * imread(memory.BytesIO(png(picture)))[..., 0]).round().astype(int)
 
 
 def panel(picture, number):
@@ -55,11 +60,11 @@ def panel(picture, number):
 @pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (0, 2, 1)])  # READ x PHS1, PHS1 x PHS2, READ x PHS2
 def test_the_image_is_that_of_toimg_pixel_by_pixel(bart, rng, tmp_path, monkeypatch, axes):
     monkeypatch.chdir(tmp_path)
-    io.write({"image": results(rng)["image"].transpose(*axes, 3, 4)})
-    subprocess.run([bridge.find(), "toimg", "image", "toimg.png"], check=True, capture_output=True)
+    write({"image": results(rng)["image"].transpose(*axes, 3, 4)})
+    subprocess.run([find(), "toimg", "image", "toimg.png"], check=True, capture_output=True)
     expected = (255 * imread("toimg.png")[..., 0]).round().astype(int)
     assert expected.shape == SHAPE
-    picture = view.figure(io.read("image"))
+    picture = figure(read("image"))
     drawn = panel(picture, 0)
     zoom = drawn.shape[0] // SHAPE[0]
     assert drawn.shape == (zoom * SHAPE[0], zoom * SHAPE[1]) and zoom > 1
@@ -69,7 +74,7 @@ def test_the_image_is_that_of_toimg_pixel_by_pixel(bart, rng, tmp_path, monkeypa
 def test_a_row_for_each_slice_with_one_scale(rng):
     arrays = results(rng, slices=2)
     arrays["image"][..., 1] *= 0.5
-    picture = view.figure(**arrays)
+    picture = figure(**arrays)
     shown = [axes.images[0] for axes in picture.axes if axes.images]
     assert len(shown) == 8
     assert [axes.get_title() for axes in picture.axes if axes.images][4] == "magnitude, slice 1"
@@ -89,32 +94,32 @@ def test_a_row_for_each_slice_with_one_scale(rng):
 def test_the_scale_ends_at_the_quantile(rng):
     image = rng.random((40, 50)) + 0j
     image[3, 4] = 100
-    assert view.figure(image).axes[0].images[0].get_clim()[1] == np.quantile(image.real, 0.995)
-    assert view.figure(0 * image).axes[0].images[0].get_clim() == (0, 1)
+    assert figure(image).axes[0].images[0].get_clim()[1] == np.quantile(image.real, 0.995)
+    assert figure(0 * image).axes[0].images[0].get_clim() == (0, 1)
     lonely = np.zeros((40, 50)) + 0j
     lonely[3, 4] = 100
-    assert view.figure(lonely).axes[0].images[0].get_clim() == (0, 100)
+    assert figure(lonely).axes[0].images[0].get_clim() == (0, 100)
 
 
 def test_files_are_told_apart_by_their_coils(rng):
     several, single = results(rng), results(rng, coils=1)
-    arrays = {name: io.to_bart(array[:, :, 0, :, 0].transpose(2, 0, 1)) for name, array in several.items()}
-    one = {name: io.to_bart(array[:, :, 0, :, 0].transpose(2, 0, 1)) for name, array in single.items()}
-    assert list(view.roles({"a": arrays["image"]})) == ["image"]
-    assert list(view.roles({"a": arrays["sens"]})) == ["sens"]
-    found = view.roles({"c": arrays["sens"], "a": arrays["image"], "b": arrays["std"]})
+    arrays = {name: to_bart(array[:, :, 0, :, 0].transpose(2, 0, 1)) for name, array in several.items()}
+    one = {name: to_bart(array[:, :, 0, :, 0].transpose(2, 0, 1)) for name, array in single.items()}
+    assert list(roles({"a": arrays["image"]})) == ["image"]
+    assert list(roles({"a": arrays["sens"]})) == ["sens"]
+    found = roles({"c": arrays["sens"], "a": arrays["image"], "b": arrays["std"]})
     assert found["image"] is arrays["image"] and found["sens"] is arrays["sens"] and found["std"] is arrays["std"]
-    found = view.roles({"a": one["image"], "b": one["std"]})
+    found = roles({"a": one["image"], "b": one["std"]})
     assert found["image"] is one["image"] and found["std"] is one["std"]
-    found = view.roles(one)
+    found = roles(one)
     assert found["sens"] is one["sens"] and found["std"] is one["std"]
 
 
 def test_command_writes_the_same_bytes_each_time(folder, capsys):
-    assert cli.main(["view", "image", "sens.hdr", "std"]) == 0
+    assert main(["view", "image", "sens.hdr", "std"]) == 0
     assert capsys.readouterr().out == "picture: image.png\n"
     first = (folder / "image.png").read_bytes()
-    assert cli.main(["view", "sens", "image", "std.cfl", "-o", "again.png"]) == 0
+    assert main(["view", "sens", "image", "std.cfl", "-o", "again.png"]) == 0
     assert (folder / "again.png").read_bytes() == first
     assert b"Software" not in first and b"tIME" not in first
     assert sorted(path.name for path in folder.iterdir() if path.suffix not in (".cfl", ".hdr")) == [
@@ -127,7 +132,7 @@ def test_command_refuses_what_it_cannot_draw(folder, capsys, rng):
     (folder / "trap.png").symlink_to("image.cfl")
     nan = results(rng)["image"]
     nan[0, 0] = np.nan
-    io.write({"nan": nan, "volume": np.ones((4, 5, 6), "c8"), "small": np.ones((20, 20), "c8"),
+    write({"nan": nan, "volume": np.ones((4, 5, 6), "c8"), "small": np.ones((20, 20), "c8"),
               "many": np.ones((4, 5, 1, 1, 40), "c8")})
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     for words, said in ((["none"], "none.hdr: no such file"),
@@ -141,7 +146,7 @@ def test_command_refuses_what_it_cannot_draw(folder, capsys, rng):
                         (["many"], "image: expected at most 32 slices, got 40: take some with `bart extract`"),
                         (["nan"], "image: expected finite values, got NaN or infinite ones"),
                         ([], "the following arguments are required: RESULT")):
-        assert cli.main(["view", *words]) == 1
+        assert main(["view", *words]) == 1
         message = capsys.readouterr().err
         assert said in message and message.startswith("ERROR: ") and message.count("\n") == 1
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
@@ -158,19 +163,19 @@ def test_a_result_draws_itself(phantom, coils):
     assert len(drawn) == 4
     np.testing.assert_allclose(drawn[0], np.abs(result.image))
     np.testing.assert_allclose(drawn[3], result.std)
-    assert picture._repr_png_() == view.png(picture)
+    assert picture._repr_png_() == png(picture)
 
 
 def test_plot_and_command_draw_the_same(folder):
-    arrays = {name: io.read(name) for name in ("image", "sens", "std")}
-    cli.main(["view", "image", "sens", "std"])
-    assert view.png(Result(**arrays, info={}).plot()) == (folder / "image.png").read_bytes()
+    arrays = {name: read(name) for name in ("image", "sens", "std")}
+    main(["view", "image", "sens", "std"])
+    assert png(Result(**arrays, info={}).plot()) == (folder / "image.png").read_bytes()
 
 
 def test_without_matplotlib_it_says_what_to_install(folder, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    assert cli.main(["view", "image"]) == 1
+    assert main(["view", "image"]) == 1
     assert capsys.readouterr().err == "ERROR: pictures need matplotlib: pip install 'bart_pogmdm[plot]'\n"
     with pytest.raises(ImportError, match="pip install"):
-        Result(io.read("image"), io.read("sens"), None, {}).plot()
+        Result(read("image"), read("sens"), None, {}).plot()
     assert not list(folder.glob("*.png"))

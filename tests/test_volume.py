@@ -17,11 +17,15 @@ import numpy as np
 import pytest
 from conftest import simulate
 
-from bart_pogmdm import cli, io, load_prior, recon, recon_volume
-from bart_pogmdm.io import to_bart
-from bart_pogmdm.methods import Gibbs
-from bart_pogmdm.volume import run, slices, workers
+from bart_pogmdm import load_prior, recon, recon_volume
+from bart_pogmdm.arrays.bart_dims import COIL, to_bart
+from bart_pogmdm.commands.main import main
+from bart_pogmdm.files.cfl import read, write
+from bart_pogmdm.reconstruction.methods import Gibbs
+from bart_pogmdm.volume import workers
 from bart_pogmdm.volume.manifest import Manifest
+from bart_pogmdm.volume.run import Report
+from bart_pogmdm.volume.slices import reconstruct, versions
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPE, COILS, SLICES, ITERATIONS = (48, 40), 4, 5, 3
@@ -47,7 +51,7 @@ def expected(stack):
 @pytest.fixture
 def folder(tmp_path, monkeypatch, stack):
     """The working directory, with the volume `ksp`."""
-    io.write({tmp_path / "ksp": in_barts_order(stack)})
+    write({tmp_path / "ksp": in_barts_order(stack)})
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -60,9 +64,9 @@ def here(monkeypatch):
     def results(job, blocks, *_):
         for block in blocks:
             done.extend(task.number for task in block)
-            yield slices.reconstruct(job, block)
+            yield reconstruct(job, block)
 
-    monkeypatch.setattr(run, "_results", results)
+    monkeypatch.setattr("bart_pogmdm.volume.run._results", results)
     return done
 
 
@@ -93,14 +97,14 @@ def lines(path):
 def test_slices_are_those_of_the_whole(folder, expected, here):
     calls = []
     report = volume("out.h5", callback=lambda *counts: calls.append(counts))
-    assert report == run.Report(SLICES, {}) and calls == [(n, SLICES) for n in range(SLICES + 1)]
+    assert report == Report(SLICES, {}) and calls == [(n, SLICES) for n in range(SLICES + 1)]
     found = read("out.h5")
     assert list(found) == ["image", "sens"] and found["image"].dtype == np.complex64
     for array, wanted in zip(found.values(), images(expected)):
         np.testing.assert_array_equal(array, wanted)
     volume("out")
     for name, wanted in (("out", expected.image), ("out_sens", expected.sens)):
-        np.testing.assert_array_equal(io.read(name).reshape(wanted.shape), wanted)
+        np.testing.assert_array_equal(read(name).reshape(wanted.shape), wanted)
     header, *records = lines("out.h5.manifest")
     assert header["source"] == "ksp" and [record["slice"] for record in records] == list(range(SLICES))
     np.testing.assert_array_equal([record["scale"] for record in records], expected.info["scale"])
@@ -112,9 +116,9 @@ def test_samples_masks_and_two_loops(folder, stack, here):
     """Draws count slices as `recon` does, cfl stores them column-major, and a mask may have several."""
     kspace = stack[:4].reshape(2, 2, COILS, *SHAPE).transpose(3, 4, 2, 0, 1)
     kspace = kspace.reshape(*SHAPE, 1, COILS, *6 * (1,), 2, 1, 1, 2)
-    mask = (kspace != 0).any(io.COIL, keepdims=True)
+    mask = (kspace != 0).any(COIL, keepdims=True)
     mask[::3] &= np.arange(2) == 0  # the slices differ
-    io.write({"ksp": kspace})
+    write({"ksp": kspace})
     options = {"iterations": 2, "method": Gibbs(chains=1, burn_in=1, thin=1), "samples": 2, "seed": 3}
     wanted = recon(kspace, mask, **options)
     for out in ("out.h5", "out"):
@@ -123,7 +127,7 @@ def test_samples_masks_and_two_loops(folder, stack, here):
     assert {name: array.shape for name, array in found.items()} == {
         "image": (2, 2, *SHAPE), "sens": (2, 2, COILS, *SHAPE), "std": (2, 2, *SHAPE)}
     for name in ("image", "std"):
-        array = io.read("out" if name == "image" else "out_std")
+        array = read("out" if name == "image" else "out_std")
         np.testing.assert_array_equal(array.reshape(getattr(wanted, name).shape), getattr(wanted, name))
         array = getattr(wanted, name).reshape(*SHAPE, 2, 2).transpose(2, 3, 0, 1)
         np.testing.assert_array_equal(found[name], array)
@@ -133,7 +137,7 @@ def test_samples_masks_and_two_loops(folder, stack, here):
 def undisturbed(tmp_path_factory, stack):
     """The bytes of a run that nothing happened to."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    io.write({folder / "ksp": in_barts_order(stack)})
+    write({folder / "ksp": in_barts_order(stack)})
     recon_volume(folder / "ksp", folder / "out.h5", iterations=ITERATIONS, jobs=1)
     return (folder / "out.h5").read_bytes()
 
@@ -219,8 +223,8 @@ def test_a_torn_manifest_costs_what_it_no_longer_says(folder, undisturbed, here,
 def test_a_bad_slice_is_reported_and_tried_again(folder, undisturbed, stack, here, capsys):
     bad = stack.copy()
     bad[1, 2, 20, 20], bad[3] = np.nan, 0
-    io.write({"ksp": in_barts_order(bad)})
-    assert cli.main(["volume", f"-i{ITERATIONS}", "ksp", "out.h5"]) == 1
+    write({"ksp": in_barts_order(bad)})
+    assert main(["volume", f"-i{ITERATIONS}", "ksp", "out.h5"]) == 1
     error = capsys.readouterr().err
     assert error.startswith("ERROR: out.h5: 2 of 5 slices failed and are NaN; slice 1: kspace: expected finite samples")
     assert error.count("\n") == 1
@@ -230,8 +234,8 @@ def test_a_bad_slice_is_reported_and_tried_again(folder, undisturbed, stack, her
         "", "kspace: expected finite samp", "", "kspace: all samples are zero", ""]
     here.clear()
     assert list(volume("out.h5").failed) == [1, 3] == here
-    io.write({"ksp": in_barts_order(stack)})
-    assert volume("out.h5") == run.Report(SLICES, {}) and Path("out.h5").read_bytes() == undisturbed
+    write({"ksp": in_barts_order(stack)})
+    assert volume("out.h5") == Report(SLICES, {}) and Path("out.h5").read_bytes() == undisturbed
 
 
 def test_a_chunk_that_cannot_be_read_is_a_bad_slice(folder, stack, here, undisturbed):
@@ -249,7 +253,7 @@ def test_a_chunk_that_cannot_be_read_is_a_bad_slice(folder, stack, here, undistu
 
 def test_another_run_is_refused(folder, stack, here):
     volume("out.h5")
-    other = io.read("ksp").copy()
+    other = read("ksp").copy()
     other[20, 20] += 1
     replace(load_prior(), name="other").save("other.npz")
     for change, message in ((lambda: volume("out.h5", iterations=4), "iterations 3 instead of 4"),
@@ -257,7 +261,7 @@ def test_another_run_is_refused(folder, stack, here):
                             (lambda: volume("out.h5", prior="other.npz"), "with prior brain-mr .* instead of other")):
         with pytest.raises(ValueError, match=f"{message}.*--restart"):
             change()
-    io.write({"ksp": other})
+    write({"ksp": other})
     with pytest.raises(ValueError, match=r"ksp: slice 0 is not what it was .*--restart"):
         volume("out.h5")
     here.clear()
@@ -276,7 +280,7 @@ def test_two_runs_at_once_are_refused(folder, here):
 def test_workers_of_another_version_are_refused(folder, monkeypatch, scheduler):
     if scheduler:
         pytest.importorskip("distributed")
-    monkeypatch.setattr(run, "versions", lambda: slices.versions() | {"numpy": "0.1"})
+    monkeypatch.setattr(run, "versions", lambda: versions() | {"numpy": "0.1"})
     with pytest.raises(ValueError, match=r"worker: expected numpy 0.1 as the client has, got [12]"):
         volume("out.h5", jobs=1, scheduler=scheduler)
 
@@ -304,7 +308,8 @@ def test_a_disk_that_is_full_is_noticed_first(folder, out, first):
 
 
 def test_a_disk_that_fills_up_ends_the_run_and_the_next_goes_on(folder, undisturbed, here, monkeypatch):
-    from bart_pogmdm.volume import manifest, output
+
+
     write, calls = os.write, []
 
     def full(descriptor, data):
@@ -422,13 +427,13 @@ def test_a_slice_that_kills_its_worker_fails(folder, monkeypatch, tmp_path):
         "import os, sys\n"
         "if sys.argv[0] == '-c':\n"
         "    from bart_pogmdm.volume import slices\n"
-        "    whole = slices.reconstruct\n"
+        "    whole = reconstruct\n"
         "    def reconstruct(job, block, callback=None):\n"
         "        if block[0].number == 2:\n"
         "            open('deaths', 'a').write('x')\n"
         "            os.kill(os.getpid(), 9)\n"
         "        return whole(job, block, callback)\n"
-        "    slices.reconstruct = reconstruct\n")
+        "    reconstruct = reconstruct\n")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
     report = volume("out.h5", jobs=2)
     assert report.failed == {2: "3 processes that reconstructed it were killed (not enough memory?)"}
@@ -441,7 +446,7 @@ def test_a_slice_that_kills_its_worker_fails(folder, monkeypatch, tmp_path):
 def test_memory_of_a_worker_is_flat(folder, stack):
     """The file is much larger than what the worker has in memory."""
     kspace = np.concatenate([stack] * 4)
-    io.write({"ksp": in_barts_order(kspace)})
+    write({"ksp": in_barts_order(kspace)})
     found = []
 
     def look(done, count):

@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 
-from ..bridge import bart
+from ..toolbox.bart_call import bart
 
 ACS_FRACTION = 0.08
 BISECTIONS = 8

@@ -5,7 +5,7 @@ from scipy.interpolate import make_lsq_spline
 from scipy.ndimage import binary_fill_holes
 from scipy.stats import spearmanr
 
-from ..operators import rss
+from ..physics.coil_model import rss
 
 NORMAL_90 = 1.6449  # half width of the central 90 % of a normal distribution, in std
 BLOCK = 8

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..operators import ifft2c, rss
+from ..physics.coil_model import rss
+from ..physics.fourier import ifft2c
 
 CLAMP = 6  # fastMRI's U-Net sees images of mean 0 and std 1, not brighter than this
 
@@ -125,7 +126,7 @@ class TorchDenoiser:
     def __init__(self, path, brightness=1.0):
         import torch
 
-        from ..brightness import START_BRIGHTNESS
+        from ..prior.image_scale import START_BRIGHTNESS
         try:
             with _quiet():
                 self.network = torch.jit.load(str(path), map_location="cpu").eval()

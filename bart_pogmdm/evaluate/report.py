@@ -5,17 +5,9 @@ import html
 import io
 from itertools import groupby
 
-import numpy as np
-
-from ..io import replace
-from .methods import METHODS
-from .metrics import object_of
-
-ERROR_GAIN = 4  # errors and stds are shown so much brighter than the image
-ZOOM = 3        # the part shown enlarged has this part of each side
-CELL_INCHES = 2.2
-CAPTIONS = {"image": "image", "error": "error", "part": "enlarged", "std": "standard deviation",
-            "unexplained": "unexplained by sens"}
+from ..files.atomic import write_file
+from ..plot.comparison_picture import ERROR_GAIN, figure
+from .competitors import COMPETITORS
 
 
 def _cases(rows):
@@ -26,13 +18,13 @@ def _cases(rows):
 
 
 def _methods(rows):
-    return [name for name in METHODS if any(row["method"] == name for row in rows)]
+    return [name for name in COMPETITORS if any(row["method"] == name for row in rows)]
 
 
 def _table(rows):
     """Header, lines of cells (text, is it the best?) and notes of a table: PSNR and SSIM of every case and method."""
     names = _methods(rows)
-    header = ["data", "mask", *(METHODS[name].label.split(",")[0] if name.startswith("pics") else name
+    header = ["data", "mask", *(COMPETITORS[name].label.split(",")[0] if name.startswith("pics") else name
                                 for name in names)]
     lines, notes = [], {}
     for (data, mask), group in _cases(rows):
@@ -71,48 +63,6 @@ def _html(rows):
             + "".join(f"<p>{html.escape(note)}</p>" for note in notes))
 
 
-def figure(group):
-    """Every method of one case as a matplotlib Figure, all on common scales.
-
-    Rows: image, error, enlarged part, std, and what the sensitivities cannot explain of the full data (RSS over the
-    coils; the paper's figure 3); the last two only where a method has them.
-    """
-    from matplotlib.figure import Figure
-    group = [row for row in sorted(group, key=lambda row: list(METHODS).index(row["method"])) if row["psnr"]]
-    with np.load(group[0]["file"]) as file:
-        reference = file["reference"]
-    ny, nx = reference.shape
-    inside = object_of(reference)
-    y, x = (int(np.median(place)) for place in np.nonzero(inside))
-    half = ny // (2 * ZOOM), nx // (2 * ZOOM)
-    part = tuple(slice(max(0, c - h), c + h) for c, h in zip((y, x), half))
-    columns = {"reference": {"image": reference, "part": reference[part]}}
-    for row in group:
-        with np.load(row["file"]) as file:
-            panels = {name: file[name] for name in ("image", "std", "unexplained") if name in file}
-        image = panels["image"]
-        columns[f"{row['method']}\n{row['psnr']:.2f} dB"] = panels | {"error": np.abs(image - reference),
-                                                                     "part": image[part]}
-    rows = [name for name in CAPTIONS if any(name in panels for panels in columns.values())]
-    window = {"cmap": "gray", "vmin": 0, "vmax": float(np.quantile(reference[inside], 0.995))}
-    small = window | {"cmap": "magma", "vmax": window["vmax"] / ERROR_GAIN}
-    canvas = Figure((CELL_INCHES * len(columns), CELL_INCHES * len(rows) * min(1.5, ny / nx)), layout="constrained")
-    axes = canvas.subplots(len(rows), len(columns), squeeze=False)
-    errors = None
-    for column, (title, panels) in zip(axes.T, columns.items()):
-        column[0].set_title(title, fontsize=8)
-        for axis, name in zip(column, rows):
-            axis.set_axis_off()
-            if name in panels:
-                shown = axis.imshow(panels[name], **(window if name in ("image", "part") else small))
-                errors = shown if name == "error" else errors
-    for axis, name in zip(axes[:, 0], rows):
-        axis.text(-0.05, 0.5, CAPTIONS[name], transform=axis.transAxes, rotation=90, ha="right", va="center",
-                  fontsize=7)
-    canvas.colorbar(errors, ax=axes[1:, -1], fraction=0.05)
-    return canvas
-
-
 def write(rows, folder):
     """A PNG for each case that has images, and index.html with the table and all pictures inside."""
     parts = [f"<h1>Comparison</h1>{_html(rows)}"]
@@ -122,7 +72,7 @@ def write(rows, folder):
             continue
         buffer = io.BytesIO()
         figure(group).savefig(buffer, format="png", dpi=110)
-        replace(folder / "figures" / f"{data}__{mask}.png", lambda file, buffer=buffer: file.write(buffer.getvalue()))
+        write_file(folder / "figures" / f"{data}__{mask}.png", lambda file, buffer=buffer: file.write(buffer.getvalue()))
         picture = base64.b64encode(buffer.getvalue()).decode()
         parts.append(f"<h2>{html.escape(f'{data}, {mask}')}</h2><p>Errors, standard deviations and what the"
                      f" sensitivities cannot explain are shown {ERROR_GAIN} x brighter than the images.</p>"
@@ -132,4 +82,4 @@ def write(rows, folder):
             "body{font-family:sans-serif;margin:2em} img{max-width:100%}"
             "td,th{padding:.2em .6em;border-bottom:1px solid #ccc;text-align:left}</style></head><body>"
             + "".join(parts) + "</body></html>\n")
-    replace(folder / "index.html", lambda file: file.write(page.encode()))
+    write_file(folder / "index.html", lambda file: file.write(page.encode()))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..operators import fft2c
+from ..physics.fourier import fft2c
 
 
 def sensitivities(shape, coils):

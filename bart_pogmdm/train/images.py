@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import io
+from ..files.cfl import read
+from ..files.fastmri import central_slices
 
 KNEE_ACQUISITIONS = {"CORPD": "CORPD_FBK", "CORPDFS": "CORPDFS_FBK"}
 READABLE = (".h5", ".hdf5", ".npy", ".npz", ".cfl", ".hdr", ".ra")
@@ -88,7 +89,7 @@ def _read(path, acquisition):
             for key in file.files:
                 yield from _stack(f"{path}:{key}", file[key])
     else:
-        array = io.read(path)
+        array = read(path)
         yield from _stack(str(path), np.moveaxis(array, (0, 1), (-2, -1)))
 
 
@@ -105,7 +106,7 @@ def _read_hdf5(path, acquisition):
             if acquisition and found != KNEE_ACQUISITIONS.get(acquisition, acquisition):
                 raise ValueError(f"acquisition {found}")
             volume = file["reconstruction_rss"]
-            used = io.central_slices(volume)
+            used = central_slices(volume)
             yield from _stack(str(path), volume[used.start:used.stop], f"fastMRI {path.name}", "fastMRI")
             return
         names = []

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from ..io import replace
-from ..prior import NUM_FILTERS, PoGMDM
+from ..files.atomic import write_file
+from ..prior.pogmdm import NUM_FILTERS, PoGMDM
 from .images import patch
 from .optim import AdaBelief, project
 from .twin import PARAMETERS, Twin
@@ -20,7 +20,7 @@ EMA = 0.999
 ANNEALED = 0.5                    # this part of the steps, at the end, falls along a cosine
 STEP_SIZES = {"lowpass": (1e-3, 1), "directional": (1e-3, 2),  # and how many axes share a second moment
               "gains": (3e-3, 0), "weights": (3e-3, 1)}
-START = Path(__file__).parents[1] / "data" / "shearlet_start.npz"
+START = Path(__file__).parents[1] / "prior" / "data" / "shearlet_start.npz"
 MEANS = np.linspace(-0.5, 0.5, 125)
 BASE_STD = 0.75                   # in distances of the means (MODEL_CARD.md)
 START_GAIN, START_WIDTH = 0.6, 0.1
@@ -136,7 +136,7 @@ class Run:
         state = {"config": asdict(self.config), "step": self.step, "rows": self.rows,
                  "twin": self.twin.state_dict(), "average": self.average.state_dict(),
                  "optimizer": self.optimizer.state_dict()}
-        replace(path, lambda file: torch.save(state, file))
+        write_file(path, lambda file: torch.save(state, file))
 
     def load(self, path):
         """Continue from `path`; ValueError for a damaged checkpoint or one of another configuration."""
@@ -210,4 +210,4 @@ def train(config, series, validation, checkpoint, log, *, name, resume=False, de
 def _write_log(path, rows):
     lines = [",".join(["step", "loss", *(f"psnr_{level}" for level in LEVELS)]),
              *(",".join([str(step), *(f"{value:.4f}" for value in values)]) for step, *values in rows)]
-    replace(path, lambda file: file.write("".join(f"{line}\n" for line in lines).encode()))
+    write_file(path, lambda file: file.write("".join(f"{line}\n" for line in lines).encode()))

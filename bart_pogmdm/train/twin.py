@@ -7,12 +7,12 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from .. import shearlets
-from ..backend import NUM_THREADS
-from ..experts import NOISE_GAIN
-from ..kernels.cpu import combine, expand
-from ..prior import EXPONENT, PoGMDM
-from . import kernels
+from ..arrays.kernels.cpu import combine, expand
+from ..arrays.threads import NUM_THREADS
+from ..prior import shearlets
+from ..prior.experts import NOISE_GAIN
+from ..prior.pogmdm import EXPONENT, PoGMDM
+from . import table_kernels
 
 NODES = 384        # of the tables, on [0, radius]: scores and gradients within 0.5 %
 TABLE_REACH = 12   # radius beyond the outermost mean, in std
@@ -128,7 +128,7 @@ class Tables(torch.autograd.Function):
         def work(filters):
             for k in filters:
                 for b, grid in enumerate(grids):
-                    kernels.mixture_means(weights[k], variance[b], means, grid, ctx.totals[b, k], ctx.moments[b, k])
+                    table_kernels.mixture_means(weights[k], variance[b], means, grid, ctx.totals[b, k], ctx.moments[b, k])
 
         _share(work, len(weights))
         return torch.from_numpy(ctx.moments.astype(np.float32))
@@ -142,7 +142,7 @@ class Tables(torch.autograd.Function):
         def work(filters):
             for k in filters:
                 for b, grid in enumerate(grids):
-                    kernels.mixture_means_adjoint(variance[b], means, grid, ctx.totals[b, k], ctx.moments[b, k],
+                    table_kernels.mixture_means_adjoint(variance[b], means, grid, ctx.totals[b, k], ctx.moments[b, k],
                                                   gradient[b, k], weights_gradient[k])
 
         _share(work, len(weights))
@@ -165,7 +165,7 @@ class Score(torch.autograd.Function):
                 for part in _pieces(spectra):
                     responses = _filter(spectra[part], ctx.spectra[b])
                     ctx.responses[b, part] = responses
-                    kernels.shrink(_reals(responses), tables[b, part], radius[b], factor[b])
+                    table_kernels.shrink(_reals(responses), tables[b, part], radius[b], factor[b])
                     ctx.activations[b, part] = activations = _fft2(responses)
                     combine(spectra[part], activations, scores[b])
 
@@ -183,10 +183,10 @@ class Score(torch.autograd.Function):
             for b in batch:
                 for part in _pieces(spectra):
                     gradients = _filter(spectra[part], residuals[b])
-                    factor_gradient[b] += kernels.shrink_adjoint(
+                    factor_gradient[b] += table_kernels.shrink_adjoint(
                         _reals(ctx.responses[b, part]), _reals(gradients), tables[b, part], radius[b], factor[b],
                         tables_gradient[b, part])
-                    kernels.spectra_adjoint(ctx.spectra[b], _fft2(gradients), residuals[b], ctx.activations[b, part],
+                    table_kernels.spectra_adjoint(ctx.spectra[b], _fft2(gradients), residuals[b], ctx.activations[b, part],
                                             spectra_gradient[part])
             return spectra_gradient
 

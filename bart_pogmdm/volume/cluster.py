@@ -4,12 +4,11 @@ import contextlib
 import uuid
 from concurrent.futures import CancelledError
 
-from ..backend import NUM_THREADS
+from ..arrays.threads import NUM_THREADS
 from .slices import RefusalError, Slice, reconstruct
 
 AHEAD = 2    # blocks under way for each thread of a worker: one that is done never waits for the next, no more pile up
 RETRIES = 2  # of a block that failed for another reason than its slices: on another worker it may not
-
 try:
     import dask
     from distributed import Client, KilledWorker, LocalCluster, as_completed

@@ -9,7 +9,7 @@ import json
 import os
 from pathlib import Path
 
-from .. import io
+from ..files.atomic import naming
 
 
 class Manifest:
@@ -21,7 +21,7 @@ class Manifest:
 
     def __init__(self, path, header, restart):
         self.path = Path(path)
-        with io.naming(self.path):
+        with naming(self.path):
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             self._lock()
@@ -84,7 +84,7 @@ class Manifest:
 
     def _append(self, line):
         view = memoryview(json.dumps(line).encode() + b"\n")
-        with io.naming(self.path):
+        with naming(self.path):
             while view:
                 view = view[os.write(self._descriptor, view):]
             os.fsync(self._descriptor)

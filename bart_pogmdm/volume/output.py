@@ -11,7 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import io, layout
+from ..arrays import bart_dims
+from ..arrays.bart_dims import COIL
+from ..files.atomic import naming
+from ..files.cfl import header_text, paths_of
+from ..reconstruction import layout
 
 SUFFIX = ".partial"
 
@@ -35,8 +39,8 @@ class Output:
     def __init__(self, name, shape, sampled):
         self.name, self.shape, self.is_hdf5 = Path(name), shape, Path(name).suffix == ".h5"
         self.names = ("image", "sens", "std") if sampled else ("image", "sens")
-        self._loop, self._plane = shape[layout.BEYOND:], tuple(shape[axis] for axis in layout.plane_axes(shape))
-        stem = self.name if self.is_hdf5 else io.files(name)[-1]
+        self._loop, self._plane = shape[bart_dims.BEYOND:], tuple(shape[axis] for axis in layout.plane_axes(shape))
+        stem = self.name if self.is_hdf5 else paths_of(name)[-1]
         if stem.suffix not in (".h5", ".cfl"):
             raise ValueError(f"output {name}: expected a name that ends in .h5, or that of BART's cfl")
         self._paths = {key: stem if self.is_hdf5 or key == "image" else stem.with_name(f"{stem.stem}_{key}.cfl")
@@ -69,7 +73,7 @@ class Output:
 
     def prepare(self, anew):
         """Have a file of the right size, under either name; what was there before is kept unless `anew`."""
-        with io.naming(self.name):
+        with naming(self.name):
             for path in self.files:
                 template, here = path.with_name(path.name + ".layout"), self._current(path)
                 try:
@@ -119,7 +123,7 @@ class Output:
                                   for start, stop in zip(bounds[::2], bounds[1::2])]
 
     def _coils(self, key):
-        return self.shape[io.COIL] if key == "sens" else 1
+        return self.shape[COIL] if key == "sens" else 1
 
     def _damage(self):
         """(descriptor, offset, content) of what is not as it must be between the slices."""
@@ -135,12 +139,12 @@ class Output:
     def _headers(self):
         """(file, content) of what stands beside the samples of BART's files."""
         for key, path in () if self.is_hdf5 else self._paths.items():
-            text = io.header_text((*self.shape[:io.COIL], self._coils(key), *self._loop))
+            text = header_text((*self.shape[:COIL], self._coils(key), *self._loop))
             yield path.with_suffix(".hdr"), text.encode()
 
     def reopen(self):
         """To be called before slices are written: the partial name again, and no damage between the slices."""
-        with io.naming(self.name):
+        with naming(self.name):
             for path in self.files:
                 if not _partial(path).exists():
                     os.replace(path, _partial(path))
@@ -158,7 +162,7 @@ class Output:
     def digests(self, number):
         """{name: SHA-256 of the bytes of a slice} as they are in the file."""
         found = {}
-        with io.naming(self.name):
+        with naming(self.name):
             for key in self.names:
                 descriptor, offset, size = self._place(key, number)
                 found[key] = hashlib.sha256(os.pread(descriptor, size, offset)).hexdigest()
@@ -167,7 +171,7 @@ class Output:
     def write(self, number, arrays):
         """Store a slice, arrays as `recon` returns them or None for NaN, to stay; returns its digests."""
         digests = {}
-        with io.naming(self.name):
+        with naming(self.name):
             for key in self.names:
                 descriptor, offset, size = self._place(key, number)
                 content = self._content(key, arrays[key]) if arrays else np.full(size // 4, np.nan, "<f4").tobytes()
@@ -184,7 +188,7 @@ class Output:
 
     def finish(self):
         """Every file under its own name."""
-        with io.naming(self.name):
+        with naming(self.name):
             for path, content in self._headers():
                 with open(_partial(path), "wb") as file:
                     file.write(content)

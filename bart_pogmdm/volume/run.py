@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import formats, io, layout
-from ..reconstruction import check_options
+from ..arrays import bart_dims
+from ..files.cfl import paths_of
+from ..files.kspace import open_kspace
+from ..reconstruction import layout
+from ..reconstruction.recon import check_options
 from . import workers
 from .manifest import Manifest
 from .output import Output
@@ -66,7 +69,7 @@ def recon_volume(source, out, *, mask=None, method=None, samples=None, prior=Non
               "prior": f"{prior.name} {prior.digest}", "warm_start": warm_start,
               **{key: repr(value) for key, value in options.items()}, **job.versions}
     output = Output(out, volume.shape, samples is not None)
-    output.check({Path(source), *io.files(source)})
+    output.check({Path(source), *paths_of(source)})
     with Manifest(output.manifest, header, restart) as manifest, output:
         output.prepare(anew=manifest.is_new)
         manifest.begin()
@@ -102,13 +105,13 @@ class _Volume:
     @classmethod
     def of(cls, name, mask):
         """From a file and what was given as a mask."""
-        source = formats.source(name)
+        source = open_kspace(name)
         like = np.broadcast_to(np.complex64(0), source.shape)
         layout.check_kspace(like)
         mask = source.pattern if mask is None else mask
         masks = None if mask is None else layout.mask_slices(mask, like)[0]
         identity = None if mask is None else hashlib.sha256(np.packbits(np.asarray(mask) != 0)).hexdigest()
-        return cls(name, source, source.shape, list(np.ndindex(source.shape[layout.BEYOND:])), masks, identity)
+        return cls(name, source, source.shape, list(np.ndindex(source.shape[bart_dims.BEYOND:])), masks, identity)
 
     def task(self, number, send=True):
         """The Task of a slice."""

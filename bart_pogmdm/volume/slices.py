@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import __version__, formats, io
-from ..reconstruction import recon
+from .. import __version__
+from ..files.cfl import paths_of
+from ..files.kspace import open_kspace
+from ..reconstruction.recon import recon
 
 FACTS = ("noise_std", "scale", "residual_std", "rhat", "ess", "seconds")  # of a result's info, for the manifest
 
@@ -112,7 +114,7 @@ def _prior(pickled):
 def _source(job):
     """The k-space, as the client saw it."""
     try:
-        files = (path for path in (Path(job.source), *io.files(job.source)) if path.is_file())
+        files = (path for path in (Path(job.source), *paths_of(job.source)) if path.is_file())
         status = tuple((path.stat().st_ino, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
         source = _opened(job.source, status)
     except (OSError, ValueError, ImportError) as error:
@@ -125,4 +127,4 @@ def _source(job):
 @lru_cache(maxsize=1)
 def _opened(name, status):
     """The file; opened again where it is another one by now: Dask's workers see more than one run."""
-    return formats.source(name)
+    return open_kspace(name)

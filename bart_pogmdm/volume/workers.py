@@ -11,7 +11,8 @@ import subprocess
 import sys
 from multiprocessing.connection import Connection, Pipe, wait
 
-from ..backend import NUM_THREADS, choose
+from ..arrays.devices import choose
+from ..arrays.threads import NUM_THREADS
 from .slices import RefusalError, Slice, reconstruct
 
 ATTEMPTS = 3  # a block whose worker was killed so often has failed, and so has a run whose workers do not start

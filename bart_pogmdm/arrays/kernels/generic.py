@@ -1,0 +1,112 @@
+"""The hot loops in array operations: what `cpu` and `cuda` compute under the same names."""
+
+import numpy as np
+
+from ..modules import array_module
+
+
+def expand(maps, image, out):
+    """out_j = maps_j * image;  (J, ny, nx), (ny, nx) -> (J, ny, nx).
+
+    Of several images (S, ny, nx) -> (J, S, ny, nx), with the same maps or with maps (J, S, ny, nx).
+    """
+    out[...] = _beside(maps, image) * image
+
+
+def combine(maps, images, out):
+    """out += sum_j conj(maps_j) * images_j;  (J, ny, nx) twice -> (ny, nx), and of several images as in `expand`."""
+    out += (_beside(maps, out).conj() * images).sum(0)
+
+
+def _beside(maps, image):
+    return maps if maps.ndim > image.ndim else maps[:, None]
+
+
+def scale(images, factor):
+    """images *= factor, a real (ny, nx) array, in place;  (…, ny, nx)."""
+    images *= factor
+
+
+def multiply(matrix, stack, out):
+    """out_j = matrix @ stack_j;  (p, q), (J, q, r) -> (J, p, r)."""
+    out[...] = matrix @ stack
+
+
+def interpolate(values, table, radius, inverse_variance):
+    """u -> (m(u) - u) / std^2 in place, with m from its table; elementwise on real values.
+
+    values (K, n); table (K, nodes): m on a regular grid of [-radius, radius], constant beyond.
+    """
+    xp = array_module(values)
+    last = table.shape[1] - 1
+    for u, nodes in zip(values, table):
+        position = xp.clip((u + radius) * (last / (2 * radius)), 0, last)
+        index = xp.minimum(position.astype(int), last - 1)
+        left = nodes[index]
+        u[...] = (left + (position - index) * (nodes[index + 1] - left) - u) * inverse_variance
+
+
+def draw(values, accept, alias, means, radius, inverse_variance, seed, first_row):
+    """u -> (mu - u) / std^2 in place, with a component mean mu drawn given u: `interpolate`, but at random.
+
+    values (K, n), whose rows may lie apart; accept, alias (K, nodes, L): Walker's alias tables of the components given
+    u on a regular grid of [-radius, radius], between whose nodes the nearer is likelier; row k draws from stream
+    first_row + k of the seed.
+    """
+    xp = array_module(values)
+    last, size = accept.shape[1] - 1, accept.shape[2]
+    streams = random_bits(xp.arange(first_row, first_row + len(values), dtype=np.uint64), seed)
+    for k, u in enumerate(values):
+        low, high = _halves(random_bits(xp.arange(1, u.size + 1, dtype=np.uint64), streams[k]))
+        node = xp.minimum(xp.clip((u + radius) * (last / (2 * radius)), 0, last) + low, last).astype(int)
+        component = (high * size).astype(int)
+        own = high * size - component < accept[k, node, component]
+        mean = means[xp.where(own, component, alias[k, node, component])]
+        u[...] = (mean - u) * inverse_variance
+
+
+def normal(out, seed, first):
+    """Standard normal real and imaginary parts (Box and Muller); element i takes random bits first + i + 1."""
+    counter = array_module(out).arange(first + 1, first + 1 + out.size, dtype=np.uint64)
+    low, high = _halves(random_bits(counter, seed))
+    radius, angle = (-2 * np.log(high + 2.0**-33)) ** 0.5, 2 * np.pi * low
+    out[...] = (radius * np.cos(angle) + 1j * radius * np.sin(angle)).reshape(out.shape)
+
+
+def _halves(bits):
+    """The low and the high half of random bits, as numbers in [0, 1)."""
+    return ((half.astype(float) * 2.0**-32) for half in (bits & np.uint64(0xFFFFFFFF), bits >> np.uint64(32)))
+
+
+def random_bits(counter, seed):
+    """64 random bits for each counter: SplitMix64 (Steele et al., OOPSLA 2014, doi 10.1145/2660193.2660195)."""
+    bits = seed + counter * np.uint64(0x9E3779B97F4A7C15)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
+
+
+def mixture_means(nodes, weights, means, std, out):
+    """Posterior means of the component means at nodes (n,), float64;  weights (K, L) -> out (K, n)."""
+    xp = array_module(nodes)
+    for k in range(len(weights)):
+        with np.errstate(divide="ignore"):
+            terms = xp.log(weights[k])[:, None] - ((nodes - means[:, None]) / std) ** 2 / 2
+        terms = xp.exp(terms - terms.max(0))
+        out[k] = means @ terms / terms.sum(0)
+
+
+def mixture(values, log_weights, means, std, log_density, mean):
+    """log psi and posterior mean of the component means of Gaussian mixtures, exactly.
+
+    log psi(u) = log sum_l w_l N(u; mu_l, std^2),   m(u) = sum_l mu_l r_l(u),   r = responsibilities.
+    values, log_density, mean (K, n) float64; log_weights (K, L); means (L,).
+    """
+    xp = array_module(values)
+    for k in range(values.shape[0]):
+        terms = log_weights[k, :, None] - ((values[k] - means[:, None]) / std) ** 2 / 2
+        top = terms.max(0)
+        terms = xp.exp(terms - top)
+        total = terms.sum(0)
+        log_density[k] = top + xp.log(total) - xp.log((2 * xp.pi) ** 0.5 * std)
+        mean[k] = means @ terms / total

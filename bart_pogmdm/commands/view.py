@@ -1,0 +1,61 @@
+"""`bart-pogmdm view`: reconstructions as a picture.  `Result.plot` draws the same one."""
+
+from pathlib import Path
+
+from ..arrays.bart_dims import COIL
+from ..files.atomic import write_file
+from ..files.cfl import paths_of, read
+from ..plot.reconstruction_picture import figure, png
+from .parser import Parser
+
+
+def roles(arrays):
+    """{"image" | "sens" | "std": array} of {name: array in BART's dimensions}, told apart by COIL.
+
+    More than one coil: the sensitivities.  Of the others the first is the image, the last the standard deviation;
+    three of them are image, sensitivities and standard deviation of one coil.  ValueError for anything else.
+    """
+    found = {}
+    single = [name for name, array in arrays.items() if array.shape[COIL] == 1]
+    several = [name for name in arrays if name not in single]
+    words = {1: ("image",), 2: ("image", "std"), 3: ("image", "sens", "std")}.get(len(single), ())
+    if len(several) > 1:
+        raise ValueError(f"expected one file with several coils (the sensitivities), got {', '.join(several)}")
+    if len(words) != len(single) or ("sens" in words and several):
+        raise ValueError(f"expected an image and at most one standard deviation, got {', '.join(single)}")
+    for word, name in zip(("sens", *words), several + single) if several else zip(words, single):
+        shape = arrays[name].shape
+        if sum(n > 1 for n in shape[:COIL]) != 2:
+            sizes = " x ".join(map(str, shape[:COIL]))
+            raise ValueError(f"{name}: expected two of READ, PHS1, PHS2 longer than 1 (a 2-D slice), got {sizes}")
+        found[word] = arrays[name]
+    return found
+
+
+def _parser():
+    parser = Parser(prog="bart-pogmdm view", description=(
+        "Draw what `bart pogmdm` wrote as PNG: magnitude and phase of the image, the magnitude of each coil's "
+        "sensitivity, and the standard deviation, one row for each slice, turned as in `bart toimg`. The file with "
+        "several coils holds the sensitivities; of the others the first is the image, the last the standard deviation. "
+        "Each scale ends at the 99.5 % quantile."))
+    add = parser.add_argument
+    add("results", nargs="+", metavar="RESULT", help="BART files: image, sensitivities, standard deviation, or some")
+    add("-o", "--out", type=Path, metavar="FILE.png", help="default: the name of the first RESULT with .png, here")
+    return parser
+
+
+def view(argv):
+    """Draw the files that the arguments name.  Raises ValueError, OSError or ImportError with one sentence."""
+    args = _parser().parse_args(argv)
+    out = args.out or Path(f"{paths_of(args.results[0])[0].stem}.png")
+    if out.suffix != ".png":
+        raise ValueError(f"--out: expected a name that ends in .png, got {out}")
+    if not out.parent.is_dir():
+        raise ValueError(f"--out: the folder {out.parent} does not exist")
+    inputs = {path.resolve() for name in args.results for path in paths_of(name)}
+    if out.resolve() in inputs:
+        raise ValueError(f"--out: {out} would overwrite an input")
+    content = png(figure(**roles({name: read(name) for name in args.results})))
+    write_file(out, lambda file: file.write(content))
+    print(f"picture: {out}")
+    return 0

@@ -1,0 +1,197 @@
+"""Samples along trajectories: the non-uniform FFT of finufft (cufinufft on a GPU), in the place of FFT and mask.
+
+A. Barnett et al., A parallel non-uniform fast Fourier transform library, SIAM J. Sci. Comput. 41, 2019,
+doi 10.1137/18M120885X.  The normal operator is a convolution, done by FFTs of twice the size (Toeplitz embedding).
+"""
+
+import threading
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib import import_module
+
+import numpy as np
+from scipy.fft import next_fast_len
+
+from ..arrays.conjugate_gradients import inner
+from ..arrays.fft import fftn, ifftn
+from ..arrays.generators import complex_normal
+from ..arrays.modules import array_module, kernels_for, real_dtype
+from ..arrays.threads import share
+
+ACCURACY = 2e-6    # of the transform, relative
+POWER_STEPS = 8    # of the power iteration for `equalize`
+_planning = threading.Lock()  # FFTW's planner is one for all threads
+
+
+def library(xp):
+    """The module finufft, for CuPy cufinufft.  ImportError that says how to install it."""
+    name = "finufft" if xp is np else "cufinufft"
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ImportError(f"traj: needs {name}, which cannot be imported ({error}):"
+                          f" pip install {repr('bart_pogmdm[nufft]') if xp is np else name}") from error
+
+
+@dataclass(frozen=True, eq=False)
+class Nufft:
+    """F at points k (2, M) in cycles per field of view: images (J, ny, nx) -> samples (J, M).
+
+    (F x)(k) = sum_r x(r) exp(-2 pi i k . r) / (ny nx)^(1/2), r in fields of view from the pixel n // 2: at the points
+    of the grid the unitary centred FFT.  weights W (M,), None for 1, of the samples' inner product: the adjoint is
+    F^H W.
+    """
+
+    points: np.ndarray
+    shape: tuple
+    dtype: type
+    weights: np.ndarray | None = None
+    _plans: threading.local = field(default_factory=threading.local, repr=False)  # a plan has work space of its own
+
+    inexact = 1e-4
+
+    def weighted(self, weights):
+        """The same with other weights."""
+        return replace(self, weights=weights)
+
+    @property
+    def count(self):
+        """Number of samples of one coil."""
+        return self.points.shape[1]
+
+    def radius(self, shape):
+        """Distance of the samples from zero frequency, (M,), in cycles per pixel of an image of `shape`."""
+        return array_module(self.points).hypot(*(axis / n for axis, n in zip(self.points, shape)))
+
+    @property
+    def _angles(self):
+        """What a pixel turns the phase by, (2, M)."""
+        return self.points * (2 * np.pi / array_module(self.points).asarray(self.shape)[:, None])
+
+    def _plan(self, kind, count, shape, dtype):
+        """The plan of type 1 (adjoint) or 2 (forward) for `count` images at once, made once for each thread."""
+        plans, key = self._plans.__dict__, (kind, count, shape)
+        if key not in plans:
+            with _planning:
+                plans[key] = _make_plan(kind, self._angles, shape, dtype, count)
+        return plans[key]
+
+    def forward(self, images):
+        """F x, (J, …, M)."""
+        return self._transform(2, images, (self.count,))
+
+    def adjoint(self, samples):
+        """F^H W z, (J, …, ny, nx)."""
+        return self._transform(1, samples if self.weights is None else self.weights * samples, self.shape)
+
+    def _transform(self, kind, arrays, shape):
+        xp, norm, grid = array_module(arrays), np.prod(self.shape) ** -0.5, (self.shape, self.dtype)
+        leading = arrays.shape[:-2 if kind == 2 else -1]
+        arrays = arrays.reshape(-1, *arrays.shape[len(leading):])
+        out = xp.empty((len(arrays), *shape), self.dtype)
+        stack = out if kind == 1 else arrays  # the images, by whose size the work is shared
+
+        def work(pieces):
+            for part in pieces:
+                if xp is np:  # in double precision: that is faster than twice the grid, and better
+                    for j in range(part.start, part.stop):
+                        out[j] = norm * self._plan(kind, 1, *grid).execute(arrays[j].astype(np.complex128))
+                else:
+                    piece = xp.ascontiguousarray(arrays[part], self.dtype)
+                    out[part] = norm * self._plan(kind, len(piece), *grid).execute(piece).reshape(out[part].shape)
+
+        share(work, len(arrays), stack[0])
+        return out.reshape(*leading, *shape)
+
+    @cached_property
+    def _kernel(self):
+        """p(d) = sum_k W(k) exp(2 pi i k . d) / (ny nx) for |d| < n, (2 ny - 1, 2 nx - 1): F^H W F x = p * x."""
+        xp, shape = array_module(self.points), tuple(2 * n - 1 for n in self.shape)
+        weights = xp.ones(self.count) if self.weights is None else self.weights
+        kernel = self._plan(1, 1, shape, np.complex128).execute(weights.astype(np.complex128)).reshape(shape)
+        return (kernel + kernel[::-1, ::-1].conj()) / (2 * np.prod(self.shape))
+
+    @cached_property
+    def _response(self):
+        """The kernel's spectrum on the grid of the convolution, real, zero frequency first."""
+        xp = array_module(self.points)
+        grid = tuple(next_fast_len(2 * n - 1) for n in self.shape)
+        padded = xp.zeros(grid, np.complex128)
+        padded[:2 * self.shape[0] - 1, :2 * self.shape[1] - 1] = self._kernel
+        padded = xp.roll(padded, [1 - n for n in self.shape], (0, 1))
+        return (np.prod(grid) ** 0.5 * fftn(padded)).real.astype(real_dtype(self.dtype))
+
+    @cached_property
+    def density(self):
+        """The diagonal of F^H W F in the Fourier space of the grid, (ny, nx), zero frequency first.
+
+        It makes the best circulant approximation (T. Chan, SIAM J. Sci. Stat. Comput. 9, 1988, doi 10.1137/0909051).
+        """
+        xp, folded = array_module(self.points), self._kernel
+        for axis, n in enumerate(self.shape):
+            fall = xp.asarray(1 - abs(np.arange(1 - n, n)) / n)
+            folded = folded * (fall[:, None] if axis == 0 else fall)
+            folded = xp.moveaxis(folded, axis, 0)  # d and d - n fall on one another
+            folded = xp.moveaxis(xp.concatenate([folded[n - 1:n], folded[n:] + folded[:n - 1]]), 0, axis)
+        density = (np.prod(self.shape) ** 0.5 * fftn(folded)).real
+        return density.clip(0).astype(real_dtype(self.dtype))
+
+    @cached_property
+    def norm(self):
+        """A bound of the largest eigenvalue of F^H W F."""
+        return float(self._response.max())
+
+    def normal(self, images):
+        """F^H W F x; may overwrite x."""
+        planes = images.reshape(-1, *self.shape)
+
+        def work(pieces):
+            for part in pieces:
+                planes[part] = self._convolve(planes[part])
+
+        share(work, len(planes), planes[0])
+        return planes.reshape(images.shape)
+
+    def _convolve(self, images):
+        """The images with zeros behind, filtered by the response; rows that are zero, or not wanted, are left out."""
+        xp, (rows, columns), (ny, nx) = array_module(images), self._response.shape, self.shape
+        half = xp.zeros((len(images), ny, columns), images.dtype)
+        half[..., :nx] = images
+        full = xp.zeros((len(images), rows, columns), images.dtype)
+        full[:, :ny] = fftn(half, (-1,), overwrite=True)
+        full = fftn(full, (-2,), overwrite=True)
+        kernels_for(full).scale(full, self._response)
+        full = ifftn(full, (-2,), overwrite=True)
+        return ifftn(xp.ascontiguousarray(full[:, :ny]), (-1,), overwrite=True)[..., :nx]
+
+    def noise(self, rng, samples):
+        """Noise of standard deviation W^(-1/2) in real and imaginary part in the place of samples."""
+        noise = complex_normal(rng, samples)
+        return noise if self.weights is None else noise / self.weights**0.5
+
+    def equalize(self, images):
+        """Images F^H z such that no frequency counts more than once: divided by the density where that is above 1."""
+        return self._equalized(images) / self._excess
+
+    def _equalized(self, images):
+        return ifftn(fftn(images) / self.density.clip(1))
+
+    @cached_property
+    def _excess(self):
+        """How far `_equalized` of F^H F still exceeds 1, by a few power steps."""
+        image = complex_normal(np.random.default_rng(0), array_module(self.points).empty((1, *self.shape), self.dtype))
+        size = 1.0
+        for _ in range(POWER_STEPS):
+            image = self._equalized(self.normal(image / size))
+            size = float(inner(image, image)) ** 0.5
+        return max(size, 1.0)
+
+
+def _make_plan(kind, angles, shape, dtype, count):
+    """A plan of type 1 or 2 with its points set."""
+    xp = array_module(angles)
+    options = {"nthreads": 1, "upsampfac": 1.25} if xp is np else {}
+    dtype = np.complex128 if xp is np else dtype
+    plan = library(xp).Plan(kind, shape, count, ACCURACY, 1 if kind == 1 else -1, dtype, **options)
+    plan.setpts(*(xp.ascontiguousarray(axis, real_dtype(dtype)) for axis in angles))
+    return plan

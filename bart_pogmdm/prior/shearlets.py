@@ -1,0 +1,83 @@
+"""Nonseparable digital shearlets: 20 filters from a lowpass and a directional filter.
+
+W.-Q Lim, Nonseparable shearlet transform, IEEE TIP 22(5), 2013, doi 10.1109/TIP.2013.2258353.
+"""
+
+import numpy as np
+
+from ..arrays.modules import array_module
+
+NUM_SHEARS = 5
+SUPPORT = 65  # holds 99.9999 % of every filter's energy
+HALF = SUPPORT // 2
+GRID = (128, 128)  # resolves every frequency response
+RIDGE = 0.01
+
+
+def _toeplitz(taps, step, count, half):
+    """The matrix of x -> up(x, step) * taps, cut to the central 2 half + 1 samples; (2 half + 1, count)."""
+    xp, n = array_module(taps), len(taps)
+    tap = np.arange(-half, half + 1)[:, None] - step * (np.arange(count) - count // 2) + n // 2
+    padded = xp.concatenate([taps, 0 * taps[:1]])
+    return padded[np.where((tap >= 0) & (tap < n), tap, n)]
+
+
+def _convolve(left, right, step=1):
+    """up(left, step) * right, in full."""
+    length = step * (len(left) - 1) + len(right)
+    return _toeplitz(right, step, len(left), length // 2) @ left
+
+
+def filter_bank(lowpass, directional):
+    """Filters K_1..K_20: two scales (coarse first) x five shears, vertical cone, then its transpose.
+
+    psi = up(P, 4, rows) * outer(h0, g), sheared on a grid twice as fine along the columns, where it is convolved
+    with h, and with h reversed before every second column is kept: both commute with the shear of the rows.
+    lowpass h (9,), directional P (17, 17), of NumPy or torch -> (20, 65, 65), centred.
+    """
+    xp, h = array_module(lowpass), lowpass
+    every = np.arange(len(h))
+    odd = (every - len(h) // 2) % 2
+    h1 = xp.concatenate([h, -h])[every + odd * len(h)]  # (-1)^n h
+    h0 = _convolve(h, h, 2)
+    antialias = _convolve(h, h[every[::-1].copy()])
+    rows = _toeplitz(h0, 4, len(directional), HALF)
+    y, x = np.mgrid[-HALF:HALF + 1, -HALF:HALF + 1]
+    reach = HALF * (2 + NUM_SHEARS // 2)
+    cone = []
+    for g in (_convolve(h1, h, 2), h1):
+        columns = _toeplitz(_convolve(g, antialias, 2), 2, len(directional), reach)
+        fine = rows @ directional @ columns.T
+        cone += [2 * fine[y + HALF, 2 * x + shear * y + reach]
+                 for shear in range(-(NUM_SHEARS // 2), NUM_SHEARS // 2 + 1)]
+    return xp.stack(cone + [filter_.T for filter_ in cone])
+
+
+def spectra(filters, shape):
+    """Frequency responses of centred filters at an image size, (K, ny, nx), zero frequency first.
+
+    A filter larger than the image wraps around: the image is periodic.
+    """
+    out = np.zeros((len(filters), *shape))
+    centre = filters.shape[1] // 2
+    rows, columns = ((np.arange(-centre, centre + 1)) % n for n in shape)
+    np.add.at(out, (slice(None), rows[:, None], columns), filters)
+    return np.fft.fft2(out)
+
+
+def power(spectra):
+    """|S_k|^2."""
+    return spectra.real**2 + spectra.imag**2
+
+
+def overlap(filters):
+    """max_w sum_k |S_k(w)|^2 of filters of NumPy or torch."""
+    return power(array_module(filters).fft.fft2(filters, GRID)).sum(0).max()
+
+
+def normalise(spectra, overlap):
+    """S_k / (sum_j |S_j|^2 + ridge)^(1/2), nearly a Parseval frame: no frequency counts more than once.
+
+    The ridge, RIDGE times the overlap of the filters, keeps the lowest frequencies, which no filter passes, out.
+    """
+    return spectra / (power(spectra).sum(0) + RIDGE * overlap) ** 0.5

@@ -1,0 +1,59 @@
+"""Bridge to the BART binary: bart(1, "nlinv -i9", kspace) runs `bart nlinv -i9 kspace output`."""
+
+import shlex
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from ..files.cfl import read, write
+from .find_bart import find
+
+
+class BartError(RuntimeError):
+    """A BART command failed: `command`, `returncode`, `stderr`."""
+
+    def __init__(self, command, returncode, stderr):
+        self.command, self.returncode, self.stderr = command, returncode, stderr
+        super().__init__(f"`{command}` failed with exit code {returncode}: {stderr.strip() or 'no message'}")
+
+
+class BartMissingError(FileNotFoundError):
+    """There is no `bart` to run."""
+
+
+def bart(nargout, command, *inputs, **keywords):
+    """Run one BART command on arrays and return its outputs.
+
+    bart(nargout, "nlinv -i9", kspace) -> image; several outputs come as a list, none as None.
+    The command is a shell-quoted string or a list; arrays are (READ, PHS1, PHS2, COIL, …); each
+    keyword becomes an option with a file, `p=pattern` -> `-p FILE`, `kmap=x` -> `--kmap FILE`.
+    Outputs are complex64 without trailing dimensions of size 1.
+    Raises BartError with command, exit code and stderr; FileNotFoundError without BART.
+    """
+    path = find()
+    if path is None:
+        raise BartMissingError("bart: not found in BART_TOOLBOX_PATH, TOOLBOX_PATH or PATH"
+                                " (on Debian and Ubuntu: apt-get install bart)")
+    words = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
+    with tempfile.TemporaryDirectory(prefix="bart-") as folder:
+        def store(name, array):
+            name = str(Path(folder, name))
+            write({name: array})
+            return name
+
+        options = [word for key, array in keywords.items()
+                   for word in ((f"-{key}" if len(key) == 1 else f"--{key}"), store(f"option-{key}", array))]
+        sources = [store(f"in{i}", array) for i, array in enumerate(inputs)]
+        targets = [str(Path(folder, f"out{i}")) for i in range(nargout)]
+        call = [path, *words, *options, *sources, *targets]
+        run = subprocess.run(call, capture_output=True, text=True, errors="replace", check=False)
+        if run.returncode:
+            raise BartError(shlex.join(["bart", *call[1:]]), run.returncode, run.stderr)
+        outputs = [_trim(read(target)) for target in targets]
+    return None if nargout == 0 else outputs[0] if nargout == 1 else outputs
+
+
+def _trim(array):
+    return array.reshape(array.shape[:max(np.flatnonzero(np.array(array.shape) > 1), default=0) + 1], order="F")
