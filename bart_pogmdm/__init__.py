@@ -1,12 +1,32 @@
 """Learned MRI reconstruction for BART: joint inversion of image and coil sensitivities with the PoGMDM prior."""
 
 from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .algorithms.diffusion import Diffusion as Diffusion
+    from .algorithms.gibbs import Gibbs as Gibbs
+    from .algorithms.joint_map import Map as Map
+    from .arrays.bart_dims import from_bart as from_bart
+    from .arrays.bart_dims import to_bart as to_bart
+    from .files.cfl import read as read
+    from .files.cfl import write as write
+    from .prior.pogmdm import PoGMDM as PoGMDM
+    from .prior.prior_file import load_prior as load_prior
+    from .reconstruction.recon import recon as recon
+    from .reconstruction.result import Result as Result
+    from .toolbox.bart_call import BartError as BartError
+    from .toolbox.bart_call import bart as bart
+    from .volume.run import recon_volume as recon_volume
 
 __version__ = "0.2.0"
 
+# Each public name and the module that has it, which is imported when the name is first used: the import of the package
+# is quick.
 _PUBLIC = {
-    "recon": "reconstruction.recon", "Result": "reconstruction.recon", "recon_volume": "volume.run",
-    "Map": "reconstruction.methods", "Gibbs": "reconstruction.methods", "Diffusion": "reconstruction.methods",
+    "recon": "reconstruction.recon", "Result": "reconstruction.result", "recon_volume": "volume.run",
+    "Map": "algorithms.joint_map", "Gibbs": "algorithms.gibbs", "Diffusion": "algorithms.diffusion",
     "load_prior": "prior.prior_file", "PoGMDM": "prior.pogmdm",
     "read": "files.cfl", "write": "files.cfl", "to_bart": "arrays.bart_dims", "from_bart": "arrays.bart_dims",
     "bart": "toolbox.bart_call", "BartError": "toolbox.bart_call",
@@ -14,15 +34,23 @@ _PUBLIC = {
 __all__ = list(_PUBLIC)
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
         module = import_module(f".{_PUBLIC[name]}", __name__)
         globals()[name] = value = getattr(module, name)
         return value
-    if name == "io":  # the module of BART's files in version 0.1
-        return import_module(".files.cfl", __name__)
+    if name == "io":
+        return _io()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def __dir__():
+def _io() -> ModuleType:
+    """BART's files and dimensions in one module, under the name that scripts for version 0.1 import."""
+    module = ModuleType(f"{__name__}.io")
+    for source in ("arrays.bart_dims", "files.cfl"):
+        vars(module).update(vars(import_module(f".{source}", __name__)))
+    return module
+
+
+def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})

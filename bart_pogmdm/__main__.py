@@ -1,4 +1,4 @@
-"""`python -m bart_pogmdm`."""
+"""The command as `python -m bart_pogmdm`."""
 
 import sys
 

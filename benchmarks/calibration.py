@@ -1,9 +1,10 @@
-"""Is the standard deviation true?  Coverage of the nominal 90 % band, rank correlation with the error, and PSNR.
+"""The calibration of the standard deviation: coverage of the nominal 90 % band, rank correlation with the error, PSNR.
 
 usage: calibration.py [SHARED_DATA_FOLDER]
 
-Learning, for the factor Gibbs.CALIBRATION: six validation images times a smooth phase. Test: complex_t2_images, and
-brain8ch_espirit with its own masks. Simulated: 8 coils, noise .005 and .02.
+The calibration factor of Gibbs sampling was fitted on the part "learning": six validation images times a smooth phase,
+with 8 simulated coils and noise 0.005 and 0.02.  The part "test" has other data: complex_t2_images, simulated in the
+same way, and brain8ch_espirit with its own masks.
 """
 
 import sys
@@ -14,7 +15,7 @@ import numpy as np
 from bart_pogmdm import recon
 from bart_pogmdm.evaluate import masks, metrics, simulate
 from bart_pogmdm.train.images import load
-from bart_pogmdm.train.loop import validation_images
+from bart_pogmdm.train.validation import validation_images
 
 COILS, NOISE = 8, (0.005, 0.02)
 
@@ -29,7 +30,7 @@ def learning(folder):
 
 
 def test(folder):
-    """(name, kspace, mask, reference) from data that the factor was not learned on."""
+    """(name, kspace, mask, reference) from data that the factor was not fitted on."""
     with np.load(folder / "dev" / "brain8ch_espirit.npz") as data, np.load(folder / "dev" / "masks.npz") as patterns:
         for name in ("cartesian4__0", "cartesian4__1", "radial24__0", "gaussian8__0", "gaussian8__1"):
             yield f"brain8ch {name}", data["kspace"], patterns[f"brain8ch_espirit__{name}"], data["reference"]

@@ -1,10 +1,11 @@
-"""How well one Tweedie step with 20 shearlets can denoise at all: the prior's structure without its mixtures.
+"""An upper bound of denoising by one Tweedie step with 20 shearlets, whatever the experts of the prior are.
 
-usage: denoising_bound.py [SIGMA] [STEPS] [SHARED_DATA_FOLDER]    (.05, 2000; half a second a step on one core)
+usage: denoising_bound.py [SIGMA] [STEPS] [SHARED_DATA_FOLDER]    (default: 0.05, 2000; half a second a step on a core)
 
-x - sum_k K_k^T f_k(K_k x) at a single noise level: the 20 shearlets of h and P, both learned, normalised as those of
-the prior, and for every filter a free odd function f_k, piecewise linear on 97 nodes.  At that level every prior of
-this structure is a special case, so the PSNR printed, of the validation images, is about what they can reach at most.
+It trains x - sum_k K_k^T f_k(K_k x) at one noise level.  The K_k are the 20 shearlets of h and P, both learned and
+normalised as in the prior; each f_k is a free odd function, piecewise linear on 97 nodes.  Every prior of this
+structure is a special case at this noise level, so the printed PSNR of the validation images is about the best that
+such a prior can reach.
 """
 
 import sys
@@ -14,7 +15,12 @@ import numpy as np
 import torch
 
 from bart_pogmdm.prior import shearlets
-from bart_pogmdm.train import images, loop
+from bart_pogmdm.prior.rules import PriorRules
+from bart_pogmdm.train.images import load
+from bart_pogmdm.train.initial_prior import initial_prior
+from bart_pogmdm.train.patches import draw_batch
+from bart_pogmdm.train.recipe import Config
+from bart_pogmdm.train.validation import validation_images
 
 PATCH, NODES, REACH = 128, 97, 1.5
 RATES = {"lowpass": 1e-3, "directional": 5e-4, "factors": 1e-2}
@@ -23,7 +29,7 @@ RATES = {"lowpass": 1e-3, "directional": 5e-4, "factors": 1e-2}
 class Shrinkage(torch.nn.Module):
     def __init__(self, sigma):
         super().__init__()
-        start = loop.start()
+        start = initial_prior()
         self.lowpass, self.directional = (torch.nn.Parameter(torch.tensor(np.array(array), dtype=torch.float32))
                                           for array in (start.lowpass, start.directional))
         self.factors = torch.nn.Parameter(torch.sigmoid(torch.linspace(4, -12, NODES)).repeat(20, 1))
@@ -34,7 +40,7 @@ class Shrinkage(torch.nn.Module):
         ny, nx = noisy.shape[1:]
         padded = torch.nn.functional.pad(filters, (0, nx - shearlets.SUPPORT, 0, ny - shearlets.SUPPORT))
         spectra = torch.fft.fft2(torch.roll(padded, (-shearlets.HALF, -shearlets.HALF), (1, 2)))
-        spectra = shearlets.normalise(spectra, shearlets.overlap(filters))
+        spectra = shearlets.normalise(spectra, shearlets.overlap(filters), PriorRules().ridge)
         responses = torch.view_as_real(torch.fft.ifft2(spectra * torch.fft.fft2(noisy)[:, None]))
         last = NODES - 1
         per_step = last / np.arcsinh(REACH / self.width)
@@ -58,13 +64,13 @@ def validate(model, held_out, sigma):
 def main(sigma=0.05, steps=2000, folder=None):
     sigma, steps = float(sigma), int(steps)
     folder = Path(folder or Path(__file__).resolve().parents[2] / "shared" / "data") / "train"
-    series, held_out = (images.load([folder / name], PATCH)[0] for name in ("train.h5", "validation.h5"))
-    held_out, model = loop.validation_images(held_out), Shrinkage(sigma)
+    series, held_out = (load([folder / name], PATCH)[0] for name in ("train.h5", "validation.h5"))
+    held_out, model = validation_images(held_out), Shrinkage(sigma)
     optimizer = torch.optim.Adam([{"params": [getattr(model, name)], "lr": rate} for name, rate in RATES.items()])
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1, 2 * (1 - step / steps)))
-    config = loop.Config(steps=steps, patch=PATCH, sigma_min=sigma, sigma_max=sigma)
+    config = Config(steps=steps, patch=PATCH, sigma_min=sigma, sigma_max=sigma)
     for step in range(steps):
-        clean, noise, _ = loop.batch_of(series, config, step)
+        clean, noise, _ = draw_batch(series, config, step)
         loss = torch.view_as_real(model(clean + sigma * noise) - clean).square().mean() / sigma**2
         optimizer.zero_grad()
         loss.backward()

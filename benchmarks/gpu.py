@@ -1,8 +1,8 @@
-"""The GPU: one score against the bandwidth of a copy, MAP, Algorithm 1, ten Gibbs samples, and the same on the CPU.
+"""The GPU beside the CPU: the score and its bandwidth relative to a copy, the maximum, ten Gibbs samples, Algorithm 1.
 
-usage: gpu.py [JSON_FILE]    prints a table; medians of seconds, device and CPU in the same run
+usage: gpu.py [JSON_FILE]    It prints a table of median seconds; GPU and CPU are timed in the same run.
 
-Algorithm 1 is timed on the CPU with 20 of its 1000 levels and multiplied by 50.
+On the CPU Algorithm 1 is timed with 20 of its 1000 noise levels, and the time multiplied by 50.
 """
 
 import json
@@ -11,11 +11,10 @@ import time
 
 import numpy as np
 
-from bart_pogmdm import load_prior, recon
+from bart_pogmdm import Diffusion, Gibbs, load_prior, recon
 from bart_pogmdm.arrays.devices import choose
 from bart_pogmdm.arrays.modules import move
 from bart_pogmdm.evaluate import masks, simulate
-from bart_pogmdm.reconstruction.methods import Diffusion, Gibbs
 
 SIZES = {"640 x 372, 16 coils": ((640, 372), 16), "320 x 320, 8 coils": ((320, 320), 8)}
 REPEATS, SCORES = 3, 20
@@ -24,7 +23,7 @@ TOGETHER = 8
 
 
 def seconds(work, cupy, repeats=REPEATS):
-    """Median time of work(), the device's queue empty before and after; the first call is not counted."""
+    """Median time of work(), with the device's queue empty before and after; the first call is not counted."""
     times = []
     for _ in range(repeats + 1):
         cupy.cuda.Device().synchronize()
@@ -65,7 +64,7 @@ def measure(shape, coils, cupy):
     arrays = simulate.kspace(image, coils, 0.01, 0) * mask, mask, image
     row = {"gpu": times(*(move(array, cupy) for array in arrays), LEVELS, REPEATS, cupy),
            "cpu": times(*arrays, CPU_LEVELS, 1, cupy)}
-    # The least that a score moves: 20 spectra, and responses in and out of 2 FFTs of 2 passes and an activation.
+    # A score moves at least 20 spectra, and 20 responses in and out of two FFTs of two passes and an activation.
     row["score GB/s"] = 20 * 11 * image.nbytes / row["gpu"]["score"] / 1e9
     return row
 

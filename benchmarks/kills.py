@@ -1,11 +1,11 @@
-"""kill -9 at random moments: does a volume come out as if nothing had happened?
+"""Reconstruction of a volume whose processes are killed at random moments: the output must have the same bytes.
 
 usage: kills.py DATA [KILLS] [SEED]    DATA: complex_t2_images.npz, or another npz of complex `images`.
 
-A volume of 12 slices through 8 simulated coils is reconstructed by two processes, and by two workers of Dask.  Again
-and again one of them, the client, or the whole process group is killed, and the same command run again; at the end the
-bytes are compared with those of one process left alone.  Then (as root) scheduler, workers and client live in network
-namespaces of their own, and the scheduler is restarted in between.
+A volume of 12 slices and 8 simulated coils is reconstructed by two processes, and by two workers of Dask.  Again and
+again a worker, the client or the whole process group is killed with SIGKILL, and the same command is run again.  At the
+end the bytes are compared with those of one undisturbed process.  As root, a second part runs scheduler, workers and
+client in network namespaces of their own, and restarts the scheduler in between.
 """
 
 import json
@@ -26,12 +26,12 @@ from bart_pogmdm.evaluate import masks, simulate
 
 SLICES, COILS, NOISE, ITERATIONS = 12, 8, 0.005, 6
 MASK = "cartesian4"
-SIZE = 128  # of the central part of an image that is used
-LONGEST = 600  # seconds until a run counts as hanging
+SIZE = 128  # pixels of each side of the central part of an image that is used
+LONGEST = 600  # seconds after which a run counts as hanging
 
 
 def make_volume(images, path):
-    """fastMRI's HDF5 of undersampled k-space: the images, then the same ones mirrored."""
+    """Write undersampled k-space of the images, then of the same ones mirrored, as an HDF5 file like fastMRI's."""
     pictures = [image[::1 if number < len(images) else -1]
                 for number, image in zip(range(SLICES), [*images, *images])]
     with h5py.File(path, "w") as file:
@@ -60,7 +60,7 @@ def descendants(process):
 
 
 def workers(process):
-    """Those below the client that reconstruct: ours, or Dask's (below their nannies)."""
+    """The processes below the client that reconstruct: ours, or Dask's, which are below their nannies."""
     def words(number):
         try:
             return Path(f"/proc/{number}/cmdline").read_text()
@@ -75,7 +75,7 @@ def lines(manifest):
 
 
 def attack(folder, out, words, victim, rng):
-    """Run the command and kill someone at a random moment.  Returns what happened, and whether all is done."""
+    """Run the command and kill the victim at a random moment.  Returns a description, and whether all is done."""
     manifest = folder / f"{out}.manifest"
     before = max(0, len(lines(manifest)) - 1)
     process, delay = command(folder, out, *words), rng.uniform(0.5, 20)
@@ -104,7 +104,7 @@ def attack(folder, out, words, victim, rng):
 
 
 def check(folder, out, wanted):
-    """That everything is there, once, as it must be."""
+    """Assert that every slice is there once, with the wanted bytes, and no other file is left."""
     records = [line["slice"] for line in lines(folder / f"{out}.manifest")[1:]]
     assert sorted(records) == list(range(SLICES)), records
     assert (folder / out).read_bytes() == wanted, "the bytes differ"

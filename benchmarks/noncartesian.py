@@ -1,11 +1,12 @@
-"""Along trajectories: this package beside `bart nlinv -t` and `bart pics -t`, in PSNR simulated, in time on real data.
+"""Non-Cartesian data: this package beside `bart nlinv -t` and `bart pics -t`, PSNR in simulations, time on real data.
 
 usage: noncartesian.py [DEV_DATA_FOLDER]    (with complex_t2_images.npz and radial69_phantom_16ch.npz; needs finufft)
 
-Simulated: 8 coils, noise .005, 40 spokes and a spiral of 12 arms.  nlinv -i 8, 9, 10; pics with TV, -i100, the best of
-all weights listed below, with the true sensitivities, which no one knows.  Real: a radial scan of a phantom, all 69
-spokes and every third, seconds of all that it takes from the scan to an image; pics with TV, weight .001, and ecalib on
-the low frequencies.
+The simulations have 8 coils, noise 0.005, and 40 spokes or a spiral of 12 arms.  nlinv takes the best of 8, 9 and 10
+steps.  pics with TV takes the best of the weights below, 100 iterations, and the true sensitivities, which are unknown
+in practice.  The real data are a radial scan of a phantom, all 69 spokes or every third.  The times are whole
+reconstructions from the scan to an image; pics with TV then has the weight 0.001 and sensitivities by ecalib from the
+low frequencies.
 """
 
 import sys
@@ -24,12 +25,12 @@ DELAYS = "-0.614225:-0.651670:-0.000881"
 
 
 def radial(size, spokes):
-    """(3, samples, spokes), twice as many samples on a spoke as the image has pixels."""
+    """Trajectory (3, samples, spokes), with twice as many samples on a spoke as the image has pixels."""
     return bart(1, f"traj -x {2 * size} -y {spokes} -D -r -G").real / 2
 
 
 def spiral(size, arms):
-    """(3, samples, arms): Archimedean arms, evenly turned."""
+    """Trajectory (3, samples, arms) of Archimedean spirals, evenly rotated."""
     place = np.linspace(0, 1, 6 * size) ** 0.7
     turns = np.pi * size / 2 / arms
     angle = turns * place[:, None] + 2 * np.pi * np.arange(arms) / arms
@@ -48,7 +49,7 @@ def nlinv(traj, kspace, steps):
 
 
 def total_variation(traj, kspace, shape):
-    """The image by pics with TV and the sensitivities that ecalib finds from gridded low frequencies."""
+    """The image by pics with TV, and sensitivities by ecalib from the gridded low frequencies."""
     low = bart(1, "fft -u 3", bart(1, "nufft -i -d 32:32:1", traj, kspace))
     sens = bart(1, "ecalib -m1 -r 24", bart(1, f"resize -c 0 {shape[0]} 1 {shape[1]}", low))
     return bart(1, "pics -S -R T:3:0:.001 -i100", kspace, sens, t=traj)

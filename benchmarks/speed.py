@@ -1,6 +1,6 @@
-"""Time and memory side by side: the score against its FFTs, the command against BART's ecalib + pics.
+"""Time and memory: the score beside its FFTs, and the command beside BART's ecalib + pics.
 
-usage: speed.py [REPEATS]    Nothing else may run on the machine.  Medians of the repeats, taken in turn.
+usage: speed.py [REPEATS]    Nothing else may run on the machine.  It prints medians; the repeats are interleaved.
 """
 
 import os
@@ -52,7 +52,7 @@ def score(repeats):
 
 
 def kspace(rng):
-    """16 simulated coils around a noisy piecewise smooth image with phase."""
+    """Noisy k-space of 16 simulated coils and the magnitude of the image, which is piecewise constant with a phase."""
     y, x = np.mgrid[-1:1:SHAPE[0] * 1j, -1:1:SHAPE[1] * 1j]
     image = sum(a * ((((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2) < 1) for a, cx, cy, rx, ry in
                 zip(rng.uniform(0.1, 0.4, 40), *rng.uniform(-0.6, 0.6, (2, 40)), *rng.uniform(0.02, 0.4, (2, 40))))
@@ -71,7 +71,7 @@ def masks(rng):
 
 
 def peak_memory(command, folder):
-    """MiB of a command, in a process of its own."""
+    """Peak memory of a command in MiB, measured in a process of its own."""
     code = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True);"
             "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)")
     run = subprocess.run([sys.executable, "-c", code, *command], cwd=folder, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""Seconds of a training step: tabulated experts beside the dense mixture, in turn, in one run.
+"""Seconds of a training step: tabulated experts beside the dense mixture, in one run with interleaved repeats.
 
 usage: training.py [REPEATS]
 """
@@ -9,23 +9,25 @@ import time
 import numpy as np
 import torch
 
-from bart_pogmdm.train import loop
 from bart_pogmdm.train.images import Series
+from bart_pogmdm.train.loop import TrainingRun, loss_of
+from bart_pogmdm.train.patches import draw_batch
+from bart_pogmdm.train.recipe import Config
 
 
 def seconds(twin, batch, dense):
     began = time.perf_counter()
-    loop.loss_of(twin, *batch, dense=dense).backward()
+    loss_of(twin, batch, dense=dense).backward()
     return time.perf_counter() - began
 
 
 def main(repeats):
-    torch.set_num_threads(1)  # as `loop.train` does: the compiled step has its own threads
+    torch.set_num_threads(1)  # as `train` does, because the compiled step has its own threads
     rng = np.random.default_rng(0)
     blocks = [np.kron(rng.random((16, 16)), np.ones((12, 12))).astype(np.float32) for _ in range(8)]
-    config = loop.Config(patch=96)
-    batch = loop.batch_of([Series(tuple(blocks), "blocks", "CC0")], config, 0)
-    run = loop.Run(config, "cpu")
+    config = Config(patch=96)
+    batch = draw_batch([Series(tuple(blocks), "blocks", "CC0")], config, 0)
+    run = TrainingRun(config, "cpu")
     times = {"table": [], "dense, one thread": [], "dense, all threads": []}
     seconds(run.twin, batch, False)
     for _ in range(repeats):

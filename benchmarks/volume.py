@@ -1,6 +1,6 @@
-"""Slices per minute of processes x threads side by side, and the memory of a worker from the first slice to the last.
+"""Slices per minute for several splits of a machine into processes and threads, and the memory of a worker over time.
 
-usage: volume.py [SLICES] [REPEATS]    Nothing else may run on the machine.  Medians of the repeats, taken in turn.
+usage: volume.py [SLICES] [REPEATS]    Nothing else may run on the machine.  It prints medians; repeats are interleaved.
 """
 
 import sys
@@ -20,7 +20,7 @@ from bart_pogmdm.volume import workers
 
 
 def make_volume(path, count):
-    """fastMRI's HDF5: slices like those of `speed.py`, with sampled lines."""
+    """Write slices like those of `speed.py`, with sampled lines, as an HDF5 file like fastMRI's."""
     rng = np.random.default_rng(0)
     mask = masks(rng)["lines, 30 in the centre"][0]
     with h5py.File(path, "w") as file:
@@ -31,7 +31,7 @@ def make_volume(path, count):
 
 
 def peaks():
-    """The largest memory so far, in MiB, of each of our workers."""
+    """The peak memory of each of our workers so far, in MiB."""
     found = []
     for task in Path("/proc/self/task").glob("*/children"):
         for child in (Path("/proc", number) for number in task.read_text().split()):

@@ -1,30 +1,21 @@
-"""Reconstruct one slice of a fastMRI file or a BART file in Python, and save image and standard deviation.
+"""Reconstruct the middle slice of a file in Python, and save the image and its standard deviation.
 
 usage: from_file.py FILE OUTPUT
 
-FILE: fastMRI .h5 (its middle slice), .cfl or .ra; OUTPUT: a BART file; the standard deviation goes to OUTPUT-std.
+FILE: fastMRI or ISMRMRD .h5, .npz, .npy, .cfl or .ra; OUTPUT: a BART file; the standard deviation goes to OUTPUT-std.
 """
 
 import sys
 
-import numpy as np
-
 from bart_pogmdm import recon
-from bart_pogmdm.files.cfl import read, write
-
-
-def read(name):
-    """k-space in a layout that `recon` knows."""
-    if name.endswith(".h5"):
-        import h5py
-        with h5py.File(name) as file:
-            volume = file["kspace"]
-            return volume[len(volume) // 2].astype(np.complex64)  # (coil, y, x), or (y, x) for a single coil
-    return read(name)
+from bart_pogmdm.arrays.bart_dims import BEYOND
+from bart_pogmdm.files.cfl import write
+from bart_pogmdm.files.kspace import open_kspace
 
 
 def main(name, output):
-    kspace = read(name)
+    file = open_kspace(name)
+    kspace = file.slice(tuple(size // 2 for size in file.shape[BEYOND:]))  # (READ, PHS1, PHS2, COIL)
     result = recon(kspace, samples=10)
     print(f"{kspace.shape}: noise {result.info['noise_std']:.3g}, {result.info['ess']:.0f} effective samples,"
           f" {result.info['seconds']:.0f} s")

@@ -20,7 +20,7 @@ from torch import nn
 
 from bart_pogmdm.evaluate import masks, simulate
 from bart_pogmdm.physics.fourier import ifft2c
-from bart_pogmdm.train import images
+from bart_pogmdm.train import images, patches
 
 SIZE, COILS = 96, 4
 
@@ -60,7 +60,7 @@ def main(folder, out, steps=400):
     series, _ = images.load([folder], SIZE)
 
     def scan(coils):
-        image = np.abs(images.patch(series, rng, SIZE, 0))
+        image = np.abs(patches.random_patch(series, rng, SIZE, 0))
         mask = masks.cartesian(image.shape, 3, rng.integers(1 << 30))
         kspace = simulate.kspace(image, coils, 0.005, rng.integers(1 << 30))
         return image, np.ascontiguousarray(kspace * mask), mask
@@ -79,7 +79,7 @@ def main(folder, out, steps=400):
         return nn.functional.l1_loss(found[0], torch.from_numpy(image).float())
 
     def of_denoiser(network):
-        clean = torch.from_numpy(np.stack([images.patch(series, rng, SIZE, 0.5) for _ in range(4)])).float()[:, None]
+        clean = torch.from_numpy(np.stack([patches.random_patch(series, rng, SIZE, 0.5) for _ in range(4)])).float()[:, None]
         sigma = torch.exp(torch.empty(len(clean)).uniform_(np.log(0.01), np.log(10)))
         noise = sigma[:, None, None, None] * torch.randn_like(clean)
         weight = 1 / sigma**2 + 16

@@ -1,4 +1,7 @@
-"""Undersample 8-coil k-space of a phantom (or take a file), reconstruct it, and draw quickstart.png."""
+"""Undersample 8-coil k-space of a phantom, or of a file, reconstruct it, and draw quickstart.png.
+
+usage: quickstart.py [FILE]    FILE: .npz, .npy, .h5 (fastMRI or ISMRMRD), .cfl or .ra with one slice
+"""
 
 import sys
 from pathlib import Path
@@ -10,10 +13,10 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from bart_pogmdm import bart, recon
-from bart_pogmdm.arrays import bart_dims
 from bart_pogmdm.arrays.bart_dims import from_bart
-from bart_pogmdm.files.cfl import read
+from bart_pogmdm.files.kspace import load
 from bart_pogmdm.physics.fourier import fft2c, ifft2c
+from bart_pogmdm.reconstruction.layout import slices
 from bart_pogmdm.toolbox.find_bart import find
 
 PICTURE = Path(__file__).with_name("quickstart.png")
@@ -21,7 +24,7 @@ SIZE, COILS, NOISE = 192, 8, 0.005
 
 
 def phantom(rng):
-    """k-space (coil, y, x) of a head phantom with maximum 1 in noise, from BART or else simulated here."""
+    """Noisy k-space (coil, y, x) of a head phantom of maximum 1: from BART if it is there, or else simulated here."""
     if find():
         kspace = from_bart(bart(1, f"phantom -x{SIZE} -k -s{COILS}"))
     else:
@@ -37,7 +40,7 @@ def phantom(rng):
 
 
 def variable_density(shape, acceleration, rng):
-    """A random mask, denser in the centre, full in a disc of 6 % of the width."""
+    """A random mask that is denser towards the centre and full in a central disc 6 % as wide as k-space."""
     y, x = (np.linspace(-1, 1, n) for n in shape)
     radius = np.hypot(y[:, None], x)
     density = np.exp(-(radius / 0.5) ** 2)
@@ -48,14 +51,12 @@ def rss(kspace):
     return np.sqrt((np.abs(ifft2c(kspace)) ** 2).sum(0))
 
 
-def load(name):
-    if name.endswith(".npz"):
-        with np.load(name) as file:
-            return file["kspace"]
-    slices = bart_dims.slices(read(name))
-    if slices[..., 0, 0, 0].size > 1:
-        raise ValueError(f"{name}: expected one slice, got {slices[..., 0, 0, 0].size}")
-    return slices.reshape(slices.shape[-3:])
+def one_slice(name):
+    """k-space (coil, y, x) of a file with one slice."""
+    found = slices(load(name)[0])
+    if found[..., 0, 0, 0].size > 1:
+        raise ValueError(f"{name}: expected one slice, got {found[..., 0, 0, 0].size}")
+    return found.reshape(found.shape[-3:])
 
 
 def draw(kspace, result, path):
@@ -73,7 +74,7 @@ def draw(kspace, result, path):
 def main(arguments):
     rng = np.random.default_rng(0)
     if arguments:
-        kspace = load(arguments[0])
+        kspace = one_slice(arguments[0])
         sampled = (kspace != 0).any(0)
         mask = sampled if sampled.mean() < 0.7 else sampled & variable_density(sampled.shape, 8, rng)
     else:

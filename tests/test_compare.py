@@ -1,21 +1,26 @@
+"""Masks, metrics, total variation, and `bart-pogmdm compare`."""
+
 import base64
 import csv
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import simulate
+from conftest import simulate as undersampled
 from properties import assert_gradient, random_complex
 from skimage.metrics import structural_similarity
 
 from bart_pogmdm import recon
 from bart_pogmdm.arrays.bart_dims import to_bart
+from bart_pogmdm.commands.compare import compare
 from bart_pogmdm.commands.main import main
 from bart_pogmdm.evaluate import masks, metrics, simulate
 from bart_pogmdm.evaluate.cases import Case, load
 from bart_pogmdm.evaluate.charbonnier_tv import CharbonnierTV
 from bart_pogmdm.evaluate.comparison import evaluate
-from bart_pogmdm.evaluate.competitors import COMPETITORS, TV_ITERATIONS
+from bart_pogmdm.evaluate.competitors import COMPETITORS, Effort, competitors
+from bart_pogmdm.evaluate.rows import Row, best_of, tune
 from bart_pogmdm.files.cfl import write
 from bart_pogmdm.physics.fourier import ifft2c
 
@@ -23,7 +28,7 @@ from bart_pogmdm.physics.fourier import ifft2c
 @pytest.fixture(scope="module")
 def full():
     """Fully sampled k-space of four coils, and its RSS."""
-    kspace, _, reference = simulate((48, 40), coils=4, noise_std=0.003)
+    _, _, reference = undersampled((48, 40), coils=4, noise_std=0.003)
     image = reference * np.exp(0.3j * np.linspace(-1, 1, 40))
     kspace = simulate.kspace(image, 4, 0.003, 0)
     return kspace, np.sqrt((np.abs(ifft2c(kspace)) ** 2).sum(0)).astype(np.float32)
@@ -109,11 +114,11 @@ def test_tv_is_a_gradient_and_majorised(rng):
         assert energy(x + d) <= energy(x) - np.vdot(tv.score(x, 0.1), d).real + square / 2 + 1e-9
 
 
-def test_joint_tv_has_converged(shared, monkeypatch):
+def test_joint_tv_has_converged(shared):
     """Twice the iterations at fixed sensitivities change nothing that counts."""
     with np.load(shared("data/dev/masks.npz")) as patterns, np.load(shared("data/dev/brain16ch_mchiew_96.npz")) as data:
         kspace, reference, mask = data["kspace"], data["reference"], patterns["brain16ch_mchiew_96__radial24__0"]
-    iterations, prior = TV_ITERATIONS, CharbonnierTV(COMPETITORS["joint-tv"].default)
+    iterations, prior = Effort().tv_iterations, CharbonnierTV(COMPETITORS["joint-tv"].default)
     joint = recon(kspace * mask, mask, prior=prior, iterations=iterations)
     once, twice = (recon(kspace * mask, mask, prior=prior, sens=joint.sens, start=joint.image, iterations=n).image
                    for n in (iterations, 2 * iterations))
@@ -123,25 +128,25 @@ def test_joint_tv_has_converged(shared, monkeypatch):
 def test_every_method_runs(full, bart):
     kspace, reference = full
     mask = masks.cartesian(reference.shape, 2, 0, acs_fraction=0.4)
-    zero_filled = COMPETITORS["zero-filled"].run(kspace, mask, None)[0]
+    zero_filled = COMPETITORS["zero-filled"].run(kspace, mask, None).image
     for name, method in COMPETITORS.items():
         if name == "pogmdm-diffusion" or method.needs_weights:
             continue
-        image, std, sens = method.run(kspace, mask, method.default)
-        assert image.shape == mask.shape and (std is None) == (name != "pogmdm-mean")
-        assert metrics.psnr(image, reference) >= metrics.psnr(zero_filled, reference) - 0.1, name
-        assert sens is None or sens.shape == kspace.shape
+        estimate = method.run(kspace, mask, method.default)
+        assert estimate.image.shape == mask.shape and (estimate.std is None) == (name != "pogmdm-mean")
+        assert metrics.psnr(estimate.image, reference) >= metrics.psnr(zero_filled, reference) - 0.1, name
+        assert estimate.sens is None or estimate.sens.shape == kspace.shape
 
 
 def run(*words):
     return main(["compare", *map(str, words)])
 
 
-def test_compare(folder, full, capsys, monkeypatch):
+def test_compare(folder, capsys):
     names = ["zero-filled", "joint-tv", "pogmdm", "pogmdm-mean"]
     words = ["scan.npz", "--masks", "cartesian2", "spiral3", "--methods", *names, "--out", "out"]
-    monkeypatch.setattr("bart_pogmdm.evaluate.competitors.TV_ITERATIONS", 10)
-    assert run(*words) == 0
+    few = competitors(Effort(tv_iterations=10))
+    assert compare(words, few) == 0
     with open("out/results.csv") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 8 and {row["method"] for row in rows} == set(names)
@@ -154,34 +159,45 @@ def test_compare(folder, full, capsys, monkeypatch):
     assert len(pictures) == 2 and all(base64.b64decode(p).startswith(b"\x89PNG") for p in pictures)
     assert len(list((folder / "out/figures").glob("*.png"))) == 2
 
-    def never(*arguments):
-        raise AssertionError("computed again")
+    def written():
+        return {path.name: path.stat().st_mtime_ns for path in (folder / "out/images").iterdir()}
 
-    with monkeypatch.context() as patch:
-        patch.setattr("bart_pogmdm.evaluate.comparison.evaluate", never)
-        assert run(*words) == 0  # everything is there
-    sorted((folder / "out/images").iterdir())[0].unlink()
-    again, evaluate = [], evaluate
-    monkeypatch.setattr("bart_pogmdm.evaluate.comparison.evaluate", lambda *arguments: again.append(1) or evaluate(*arguments))
-    assert run(*words) == 0 and len(again) == 1
+    before = written()
+    assert compare(words, few) == 0 and written() == before  # nothing is computed again
+    lost = min(before)
+    (folder / "out/images" / lost).unlink()
+    assert compare(words, few) == 0
+    assert {name for name, time in written().items() if time != before[name]} == {lost}
 
 
-def test_sweep_and_tune(folder, capsys, monkeypatch):
-    monkeypatch.setattr("bart_pogmdm.evaluate.competitors.TV_ITERATIONS", 5)
-    words = ["scan.npz", "--masks", "cartesian2", "--methods", "joint-tv"]
-    assert run(*words, "--sweep", "--out", "swept") == 0
+def test_sweep_and_tune(folder, capsys):
+    few, words = competitors(Effort(tv_iterations=5)), ["scan.npz", "--masks", "cartesian2", "--methods", "joint-tv"]
+    assert compare([*words, "--sweep", "--out", "swept"], few) == 0
     assert len(list((folder / "swept/images").iterdir())) == len(COMPETITORS["joint-tv"].sweep)
-    assert run(*words, "--tune", "scan.npz", "--out", "tuned") == 0
+    assert compare([*words, "--tune", "scan.npz", "--out", "tuned"], few) == 0
     chosen = re.search(r"joint TV, weight: (\S+)", capsys.readouterr().out)[1]
     with open("swept/results.csv") as file:
         assert next(csv.DictReader(file))["parameter"] == chosen
 
 
+def test_parameters_are_chosen_among_those_that_ran_on_most_cases():
+    found = (("a", 8, 20), ("b", 8, 22), ("a", 9, 30), ("b", 9, None), ("a", 10, 21), ("b", 10, 20))
+    rows = [Row("scan", mask, "nlinv", steps, psnr) for mask, steps, psnr in found]
+    assert tune(rows) == {"nlinv": 8}
+    assert [row.parameter for row in best_of(rows)] == [9, 8]
+
+
+def test_a_row_survives_its_cells():
+    row = Row("scan", "a", "nlinv", 9, 20.5, note="")
+    assert Row.from_cells(row.cells(), "x.npz") == replace(row, file="x.npz")
+    assert row.cells()["ssim"] == "" and "file" not in row.cells()
+
+
 def test_what_sens_cannot_explain_is_in_the_units_of_the_images(full):
     kspace, reference = full
-    shown = [evaluate(Case("scan", scale * kspace, reference / reference.max(), "all",
-                                           np.ones(reference.shape, bool)), "pogmdm", None)[1]["unexplained"]
-             for scale in (1, 1000)]
+    everywhere = np.ones(reference.shape, bool)
+    shown = [evaluate(Case("scan", scale * kspace, reference / reference.max(), "all", everywhere),
+                      COMPETITORS["pogmdm"], None)[1]["unexplained"] for scale in (1, 1000)]
     np.testing.assert_allclose(*shown, rtol=0.05, atol=1e-3)
 
 
@@ -191,7 +207,9 @@ def test_methods_that_cannot_run_are_noted(folder, bart, monkeypatch):
     assert run(*words, "--out", "uncalibrated") == 0
     table = (folder / "uncalibrated/table.md").read_text()
     assert "pics-tv did not run: " in table and "Calibration" in table
-    monkeypatch.setattr("bart_pogmdm.toolbox.find_bart.find", lambda: None)
+    for name in ("BART_TOOLBOX_PATH", "TOOLBOX_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", str(folder))
     assert run(*words, "--out", "without") == 0
     assert "pics-tv did not run: BART is not installed" in (folder / "without/table.md").read_text()
     assert len(list((folder / "without/images").iterdir())) == 1  # a second run tries again

@@ -1,5 +1,7 @@
 """The documentation: the site builds without a warning, holds every option, and its code runs as it stands."""
 
+import dataclasses
+import importlib
 import importlib.util
 import os
 import re
@@ -11,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import bart_pogmdm
-from bart_pogmdm.commands.main import COMMANDS, OPTIONS, main
+from bart_pogmdm.commands import COMMANDS
+from bart_pogmdm.commands.main import main
 from bart_pogmdm.toolbox.find_bart import find
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,7 +24,7 @@ BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    for module in ("mkdocs", "material"):
+    for module in ("mkdocs", "material", "mkdocstrings"):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed (pip install '.[docs]')")
     folder = tmp_path_factory.mktemp("site")
@@ -42,7 +45,7 @@ def text_of(site, page):
 def test_every_page_is_there_and_nothing_is_left_to_fill_in(site):
     for page in PAGES:
         html = (site / page).with_suffix(".html").read_text()
-        assert "<!-- commands -->" not in html and "<!-- python -->" not in html
+        assert "<!-- commands -->" not in html and ":::" not in html
         assert str(ROOT) not in html and sys.prefix not in html
     assert not list(site.rglob("*.py"))
 
@@ -58,12 +61,12 @@ def test_the_site_fetches_nothing_from_elsewhere(site):
 def test_options_are_those_of_the_help(site):
     run = subprocess.run([sys.executable, "-m", "bart_pogmdm", "-h"], cwd=ROOT, capture_output=True, text=True,
                          check=True)
-    said = {line.split("  ")[0].strip() for line in run.stdout.splitlines() if line.startswith("-")}
+    said = dict(re.split(" {2,}", line, maxsplit=1) for line in run.stdout.splitlines() if line.startswith("-"))
     html = (site / "commands.html").read_text()
     documented = {unescape(name) for name in re.findall(r"<td><code>(-.*?)</code></td>", html)}
-    assert documented == said and len(said) == len(OPTIONS) + 1
+    assert documented == set(said) and len(said) > 20
     text = text_of(site, "commands.html")
-    for _, _, _, meaning in OPTIONS:
+    for meaning in said.values():
         assert meaning in text
 
 
@@ -80,12 +83,15 @@ def test_the_help_of_every_command_is_there(site, command, capsys, monkeypatch):
 def test_python_reference_holds_what_is_public(site):
     html, text = (site / "python.html").read_text(), " ".join(text_of(site, "python.html").split())
     for name in bart_pogmdm.__all__:
-        assert re.search(rf"<h3[^>]*>{name}", html)
+        assert f'<h3 id="bart_pogmdm.{name}"' in html
+    for name in ("Result.plot", "PoGMDM.denoise", "PoGMDM.score"):
+        assert f'<h4 id="bart_pogmdm.{name}"' in html
     for sentence in ("Reconstruct image and coil sensitivities jointly from undersampled multi-coil k-space.",
                      "p(x, c | z) ∝ p(x) p(c) prod_j N(z_j; M F (c_j x), noise_std^2)",
                      "noise_std: of the data per real and imaginary part; None: estimated.",
-                     "Result.plot()", "PoGMDM.denoise(image, sigma)", "chains=4, burn_in=10, thin=8"):
+                     "chains: int = 4", "burn_in: int = 10", "thin: int = 8"):
         assert sentence in text
+    assert re.search(r"<li><p>?<code>kspace</code>|<li><code>kspace</code>", " ".join(html.split()))
 
 
 @pytest.fixture
@@ -107,7 +113,7 @@ def commands(bart, tmp_path):
 def test_code_runs(commands, tmp_path, monkeypatch, page):
     blocks = BLOCK.findall((ROOT / "docs" / page).read_text())
     if not blocks:
-        assert page in ("concepts.md", "choices.md", "commands.md")
+        assert page in ("concepts.md", "choices.md", "commands.md", "results.md")
         return
     pytest.importorskip("matplotlib")
     if page == "train.md":
@@ -133,3 +139,12 @@ def test_every_fence_is_run_or_marked_as_text():
         fences = re.findall(r"^```(.*)$", text, re.MULTILINE)
         assert set(fences[::2]) <= {"python", "sh", "text"} and set(fences[1::2]) <= {""}
         assert not re.search(r"^    ", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
+
+
+def test_choices_name_records_and_fields_that_exist():
+    text = (ROOT / "docs" / "choices.md").read_text()
+    rows = re.findall(r"`([a-z_]+\.[a-z_]+)\.([A-Z]\w+)`((?:: )?(?:`\w+`(?:, )?)*)", text)
+    assert len(rows) > 10
+    for module, record, names in rows:
+        cls = getattr(importlib.import_module(f"bart_pogmdm.{module}"), record)
+        assert set(re.findall(r"`(\w+)`", names)) <= {field.name for field in dataclasses.fields(cls)}, record

@@ -22,7 +22,7 @@ from bart_pogmdm.physics.cartesian import CartesianSampling
 from bart_pogmdm.physics.coil_model import CoilModel
 from bart_pogmdm.physics.sobolev_maps import SobolevMaps
 from bart_pogmdm.prior.pogmdm import _spectra
-from bart_pogmdm.reconstruction.methods import Diffusion, Gibbs, memory, side_by_side
+from bart_pogmdm import Diffusion, Gibbs, memory, side_by_side
 
 METHODS = {"map": None, "gibbs": Gibbs(chains=2, burn_in=1, thin=1), "diffusion": Diffusion(num_levels=6)}
 

@@ -115,8 +115,8 @@ def test_missing_files_are_named(tmp_path):
 
 def test_all_outputs_or_none(tmp_path):
     """Where only 10 kB can be written, as on a full disk, the first output, which fits, does not appear either."""
-    code = ("import numpy as np; from bart_pogmdm import io;"
-            "io.write({'small': np.ones(10), 'large.ra': np.ones(10000)})")
+    code = ("import numpy as np; from bart_pogmdm.files import cfl;"
+            "cfl.write({'small': np.ones(10), 'large.ra': np.ones(10000)})")
     (tmp_path / "small.hdr").write_text("precious")
     run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False,
                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10000, 10000)))

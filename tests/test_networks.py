@@ -1,18 +1,20 @@
-"""The learned baselines: real loading code, on small networks hardly trained (no proof of their quality)."""
+"""The learned baselines: loading and use of small networks that are barely trained, so their quality is not tested."""
 
 import csv
 import sys
 
+import conftest
 import numpy as np
 import pytest
-from conftest import simulate
 from test_examples import EXAMPLES, run
 
 from bart_pogmdm import recon
 from bart_pogmdm.commands.main import main
 from bart_pogmdm.evaluate import masks, metrics, networks, simulate
+from bart_pogmdm.physics.coil_model import rss
 from bart_pogmdm.physics.fourier import ifft2c
-from bart_pogmdm.reconstruction.methods import Diffusion
+from bart_pogmdm.prior.image_scale import ImageScale
+from bart_pogmdm import Diffusion
 from bart_pogmdm.toolbox.find_bart import version
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -23,7 +25,7 @@ fastmri = pytest.importorskip("fastmri.models", reason="fastmri is not installed
 def weights(tmp_path_factory):
     """A folder with unet.pt, varnet.pt and denoiser.pt, by the example, from phantoms."""
     folder = tmp_path_factory.mktemp("networks")
-    shapes = [np.roll(simulate((120, 110), coils=4, seed=seed)[2], 3 * seed, 1) for seed in range(4)]
+    shapes = [np.roll(conftest.simulate((120, 110), coils=4, seed=seed)[2], 3 * seed, 1) for seed in range(4)]
     np.save(folder / "images.npy", np.stack(shapes))
     run(sys.executable, EXAMPLES / "networks.py", folder / "images.npy", folder, 60, cwd=folder)
     return folder
@@ -31,14 +33,14 @@ def weights(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def case():
-    _, _, reference = simulate((96, 80), coils=4, seed=9)
+    _, _, reference = conftest.simulate((96, 80), coils=4, seed=9)
     reference = reference / reference.max()
     return simulate.kspace(reference, 4, 0.005, 1), masks.cartesian(reference.shape, 3, 5), reference
 
 
 def test_networks_beat_zero_filling(weights, case):
     kspace, mask, reference = case
-    zero_filled = metrics.psnr(rss(kspace * mask), reference)
+    zero_filled = metrics.psnr(rss(ifft2c(kspace * mask)), reference)
     for reconstruct, name in ((networks.unet, "unet"), (networks.varnet, "varnet")):
         image = reconstruct(kspace, mask, weights / f"{name}.pt")
         assert image.shape == mask.shape and metrics.psnr(image, reference) > zero_filled, name
@@ -48,10 +50,6 @@ def test_networks_beat_zero_filling(weights, case):
         np.testing.assert_allclose(scaled, 100 * image, rtol=1e-2, atol=1e-2 * scaled.max())
 
 
-def rss(kspace):
-    return np.sqrt((np.abs(ifft2c(kspace)) ** 2).sum(0))
-
-
 def test_denoiser_in_algorithm_1(weights, case):
     kspace, mask, reference = case
     prior = networks.TorchDenoiser(weights / "denoiser.pt")
@@ -59,7 +57,7 @@ def test_denoiser_in_algorithm_1(weights, case):
     assert result.info["prior"] == "denoiser" and result.std.max() > 0
     assert metrics.psnr(result.image, reference) > 10
     noisy = (reference + 0.1 * np.random.default_rng(0).standard_normal(reference.shape)).astype(np.float32)
-    prior.scale = 1.0
+    prior = networks.TorchDenoiser(weights / "denoiser.pt", brightness=ImageScale().start)
     denoised = noisy + 0.1**2 * prior.score(noisy, 0.1)
     assert denoised.dtype == noisy.dtype and np.linalg.norm(denoised - reference) < np.linalg.norm(noisy - reference)
     turned = prior.score(1j * noisy.astype(np.complex64), 0.1)
@@ -92,12 +90,12 @@ def test_compare_with_weights(weights, case, tmp_path, monkeypatch):
 def test_central_columns():
     line = np.zeros(20, bool)
     line[[0, 3, 9, 10, 11, 12, 19]] = True
-    assert networks._central_columns(np.tile(line, (8, 1))) == 2  # 9 10 | 11 12: one to the left of 10
-    assert networks._central_columns(np.tile(line, (8, 1)).T) == 1  # no column is whole
-    assert networks._central_columns(masks.named("radial24", (96, 90), 0)) < 10
+    assert networks.central_columns(np.tile(line, (8, 1))) == 2  # 9 10 | 11 12: one to the left of 10
+    assert networks.central_columns(np.tile(line, (8, 1)).T) == 1  # no column is whole
+    assert networks.central_columns(masks.named("radial24", (96, 90), 0)) < 10
     line[8] = True
-    assert networks._central_columns(np.tile(line, (8, 1))) == 4
-    assert networks._central_columns(np.ones((8, 20), bool)) == 20
+    assert networks.central_columns(np.tile(line, (8, 1))) == 4
+    assert networks.central_columns(np.ones((8, 20), bool)) == 20
 
 
 def test_bad_weights_are_named(weights, tmp_path, monkeypatch, capsys, case):

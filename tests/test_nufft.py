@@ -22,7 +22,7 @@ from bart_pogmdm.physics.noncartesian import NonCartesianScan, image_size
 from bart_pogmdm.physics.nufft import Nufft
 from bart_pogmdm.physics.readout_factors import factors
 from bart_pogmdm.physics.sensitivities import SensFit
-from bart_pogmdm.reconstruction.methods import Diffusion, Gibbs
+from bart_pogmdm import Diffusion, Gibbs
 
 QUICK = {"iterations": 4}
 SHAPES = [(16, 20), (15, 12)]
@@ -256,7 +256,7 @@ def test_methods_that_sample(scan, method, monkeypatch):
     together = recon(kspace, traj=traj, method=method, samples=2)
     assert together.std.shape == (40, 40) and np.isfinite(together.std).all()
     assert psnr(together.image, reference) > 18
-    monkeypatch.setattr("bart_pogmdm.reconstruction.methods.side_by_side", lambda chains, sens: 1)
+    monkeypatch.setattr("bart_pogmdm.side_by_side", lambda chains, sens: 1)
     alone = recon(kspace, traj=traj, method=method, samples=2)
     assert error(together.image, alone.image) < 1e-6 and error(together.std, alone.std) < 1e-6
 

@@ -10,7 +10,7 @@ from bart_pogmdm.evaluate import masks, metrics
 from bart_pogmdm.evaluate.simulate import sensitivities
 from bart_pogmdm.physics.fourier import fft2c, ifft2c
 from bart_pogmdm.physics.noise_level import estimate
-from bart_pogmdm.reconstruction.methods import Diffusion, Gibbs
+from bart_pogmdm import Diffusion, Gibbs
 
 QUICK = {"iterations": 4}
 

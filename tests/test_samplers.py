@@ -22,7 +22,7 @@ from bart_pogmdm.physics.cartesian import CartesianSampling
 from bart_pogmdm.physics.coil_model import CoilModel
 from bart_pogmdm.physics.h1_sensitivities import h1_step, smooth
 from bart_pogmdm.prior.smooth_phase import Phase, smooth_phase
-from bart_pogmdm.reconstruction.methods import Diffusion, Gibbs
+from bart_pogmdm import Diffusion, Gibbs
 
 QUICK = Gibbs(chains=2, burn_in=1, thin=2)
 FEW = Diffusion(num_levels=5, come_closer=0.3)
@@ -253,7 +253,7 @@ def test_same_seed_same_samples(small, method, coils):
 @pytest.mark.parametrize("coils", [1, 4])
 def test_chains_side_by_side_draw_what_each_draws_alone(small, method, coils, monkeypatch):
     kspace, mask = small[0][:coils].astype(complex), small[1]
-    monkeypatch.setattr("bart_pogmdm.reconstruction.methods.side_by_side", lambda chains, sens: 1)
+    monkeypatch.setattr("bart_pogmdm.side_by_side", lambda chains, sens: 1)
     alone = recon(kspace, mask, method=method, samples=4, iterations=3, keep_samples=True)
     together, shapes = gibbs if method.name == "gibbs" else diffusion, set()
 
@@ -263,7 +263,7 @@ def test_chains_side_by_side_draw_what_each_draws_alone(small, method, coils, mo
             yield state
 
     monkeypatch.setattr(methods, together.__name__, watched)
-    monkeypatch.setattr("bart_pogmdm.reconstruction.methods.side_by_side", lambda chains, sens: 3)
+    monkeypatch.setattr("bart_pogmdm.side_by_side", lambda chains, sens: 3)
     result = recon(kspace, mask, method=method, samples=4, iterations=3, keep_samples=True)
     assert shapes == ({2} if method is QUICK else {3, 1})
     for name in ("image", "std", "samples", "sens"):

@@ -18,15 +18,15 @@ from bart_pogmdm.files.cfl import write
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 
-from bart_pogmdm.train import (
-    images,
-    loop,
-    optim,  # noqa: E402
-)
-from bart_pogmdm.train.twin import (
-    PARAMETERS,
-    Twin,  # noqa: E402
-)
+from bart_pogmdm.train import images  # noqa: E402
+from bart_pogmdm.train.adabelief import AdaBelief  # noqa: E402
+from bart_pogmdm.train.constraints import project_parameters, project_to_simplex  # noqa: E402
+from bart_pogmdm.train.initial_prior import initial_prior  # noqa: E402
+from bart_pogmdm.train.loop import TrainingRun, loss_of, train  # noqa: E402
+from bart_pogmdm.train.patches import Batch, draw_batch  # noqa: E402
+from bart_pogmdm.train.recipe import AdaBeliefRules, Config, Recipe, ValidationRules  # noqa: E402
+from bart_pogmdm.train.twin import LEARNED, Twin  # noqa: E402
+from bart_pogmdm.train.validation import validate, validation_images  # noqa: E402
 
 LEVELS = np.array([0.02, 0.1, 0.6])
 
@@ -62,7 +62,7 @@ def scores(prior, batch, dtype, **options):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("which", ["start", "shipped"])
 def test_twin_is_the_prior(prior, batch, dtype, which):
-    prior = prior if which == "shipped" else loop.start()
+    prior = prior if which == "shipped" else initial_prior()
     exact = np.stack([prior.score(image, sigma, exact=True) for image, sigma in zip(batch, LEVELS)])
     norms = np.linalg.norm(exact, axis=(1, 2))
     dense = scores(prior, batch, dtype, dense=True)
@@ -72,19 +72,19 @@ def test_twin_is_the_prior(prior, batch, dtype, which):
 
 def test_twin_gives_its_prior_back(prior):
     again = Twin(prior).prior("copy")
-    for name in PARAMETERS:
+    for name in LEARNED:
         np.testing.assert_allclose(getattr(again, name), getattr(prior, name), atol=1e-7)
 
 
 def energy(twin, batch, **options):
     sigmas = torch.tensor(LEVELS, dtype=twin.gains.dtype)
     noise = torch.tensor(0.1 * batch, dtype=torch.complex64 if twin.gains.dtype == torch.float32 else torch.complex128)
-    return loop.loss_of(twin, noise * 9, noise, sigmas, **options)
+    return loss_of(twin, Batch(noise * 9, noise, sigmas), **options)
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("name", LEARNED)
 def test_gradient_is_that_of_finite_differences(batch, name):
-    twin, rng = Twin(loop.start(), torch.float64), np.random.default_rng(1)
+    twin, rng = Twin(initial_prior(), torch.float64), np.random.default_rng(1)
     with torch.no_grad():  # away from the start, whose symmetry makes the maximum of a spectrum ambiguous
         twin.directional += 1e-3 * torch.tensor(rng.standard_normal((17, 17)))
         twin.gains += 0.1 * torch.tensor(rng.random(20))
@@ -104,9 +104,9 @@ def test_gradient_is_that_of_finite_differences(batch, name):
 def test_compiled_gradients_are_those_of_the_dense_mixture(batch):
     gradients = []
     for dtype, options in ((torch.float32, {}), (torch.float64, {}), (torch.float64, {"dense": True})):
-        twin = Twin(loop.start(), dtype)
+        twin = Twin(initial_prior(), dtype)
         energy(twin, batch, **options).backward()
-        gradients.append({name: getattr(twin, name).grad.double() for name in PARAMETERS})
+        gradients.append({name: getattr(twin, name).grad.double() for name in LEARNED})
     for name, dense in gradients[2].items():
         dense = dense + dense.flip(-1) if name == "weights" else dense  # tables are odd: only that part is theirs
         for tabulated in gradients[:2]:
@@ -117,7 +117,7 @@ def test_compiled_gradients_are_those_of_the_dense_mixture(batch):
 def test_simplex_projection_is_the_nearest_point():
     rng = np.random.default_rng(0)
     points = rng.standard_normal((50, 4)) * np.array([0.1, 1, 3, 10, 100]).repeat(10)[:, None]
-    found = optim.simplex(torch.tensor(points)).numpy()
+    found = project_to_simplex(torch.tensor(points)).numpy()
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-9)
     for point, projection in zip(points, found):
         candidates = []
@@ -132,14 +132,14 @@ def test_simplex_projection_is_the_nearest_point():
 
 
 def test_constraints_hold_after_projection():
-    twin, rng = Twin(loop.start()), np.random.default_rng(0)
+    twin, rng = Twin(initial_prior()), np.random.default_rng(0)
     signs = twin.directional.detach().sign().clone()
     with torch.no_grad():
         twin.lowpass += torch.tensor(rng.standard_normal(9), dtype=torch.float32)
         twin.directional *= torch.tensor(rng.random((17, 17)) * 5, dtype=torch.float32)
         twin.gains -= 0.5 * torch.arange(20)
         twin.weights += 0.01 * torch.tensor(rng.standard_normal((20, 125)), dtype=torch.float32)
-    optim.project(twin)
+    project_parameters(twin)
     assert_constraints(twin)
     kept = twin.directional != 0
     assert (twin.directional.sign()[kept] == signs[kept]).all()
@@ -156,50 +156,50 @@ def assert_constraints(twin):
 def test_adabelief_without_groups_is_the_published_one():
     start = torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64)
     parameter = torch.nn.Parameter(start.clone())
-    optimizer = optim.AdaBelief([{"params": [parameter], "lr": 0.1}])
+    optimizer = AdaBelief([{"params": [parameter], "lr": 0.1}])
     rng, theta, mean, belief = np.random.default_rng(0), start.numpy().copy(), np.zeros(3), np.zeros(3)
-    first, second = optim.DECAYS
+    rules = AdaBeliefRules()
+    first, second = rules.mean_decay, rules.variance_decay
     for t in range(1, 20):
         gradient = rng.standard_normal(3)
         parameter.grad = torch.tensor(gradient)
-        optimizer.step()
+        optimizer.update()
         mean = first * mean + (1 - first) * gradient
         belief = second * belief + (1 - second) * (gradient - mean) ** 2
-        theta -= 0.1 * (mean / (1 - first**t)) / (np.sqrt(belief / (1 - second**t)) + optim.EPSILON)
+        theta -= 0.1 * (mean / (1 - first**t)) / (np.sqrt(belief / (1 - second**t)) + rules.epsilon)
         np.testing.assert_allclose(parameter.detach().numpy(), theta, rtol=1e-9)
 
 
 def test_a_group_shares_its_second_moment():
     parameter = torch.nn.Parameter(torch.zeros(2, 3))
-    optimizer = optim.AdaBelief([{"params": [parameter], "lr": 1.0, "shared": 1}])
+    optimizer = AdaBelief([{"params": [parameter], "lr": 1.0, "shared": 1}])
     parameter.grad = torch.tensor([[1.0, 2.0, 3.0], [4.0, 0.0, 0.0]])
-    optimizer.step()
+    optimizer.update()
     np.testing.assert_allclose(parameter.detach()[0] / parameter.detach()[0, 0], [1, 2, 3], rtol=1e-6)
     np.testing.assert_allclose(optimizer.state[parameter]["belief"].shape, (2, 1))
 
 
 def test_a_batch_does_not_depend_on_the_number_of_processes(folder):
     series, _ = images.load([folder], 66)
-    config = loop.Config(steps=1, batch=8, patch=66, phase=0.5)
-    whole = loop.batch_of(series, config, 5)
-    parts = [loop.batch_of(series, config, 5, rank, 2) for rank in range(2)]
+    config = Config(steps=1, batch=8, patch=66, phase=0.5)
+    whole = draw_batch(series, config, 5)
+    parts = [draw_batch(series, config, 5, rank, 2) for rank in range(2)]
     for i, one in enumerate(whole):
         assert torch.equal(one[::2], parts[0][i]) and torch.equal(one[1::2], parts[1][i])
-    assert not torch.equal(whole[0], loop.batch_of(series, config, 6)[0])
+    assert not torch.equal(whole[0], draw_batch(series, config, 6)[0])
     assert (whole[2] >= config.sigma_min).all() and (whole[2] <= config.sigma_max).all()
 
 
-def test_training_learns_and_resumes_to_the_same_result(folder, monkeypatch):
-    monkeypatch.setattr(loop, "INTERVAL", 10)
+def test_training_learns_and_resumes_to_the_same_result(folder):
     series, _ = images.load([folder], 66)
-    config = loop.Config(steps=30, batch=4, patch=66)
+    recipe = Recipe(validation=ValidationRules(interval=10))
+    config = Config(steps=30, batch=4, patch=66)
 
     def run(name, callback=None, resume=False):
-        return loop.train(config, series, series, folder / f"{name}.ckpt", folder / f"{name}.csv", name="test",
-                          callback=callback, resume=resume)
+        return train(config, series, series, folder / f"{name}.ckpt", callback=callback, resume=resume, recipe=recipe)
 
     prior, psnr = run("whole")
-    assert psnr[2] > loop.validate(loop.start(), loop.validation_images(series))[2] + 0.3
+    assert psnr[0.1] > validate(initial_prior(), validation_images(series))[0.1] + 0.3
 
     class Killed(Exception):
         pass
@@ -211,7 +211,7 @@ def test_training_learns_and_resumes_to_the_same_result(folder, monkeypatch):
     with pytest.raises(Killed):
         run("killed", kill)
     again, _ = run("killed", resume=True)
-    for name in PARAMETERS:
+    for name in LEARNED:
         np.testing.assert_array_equal(getattr(again, name), getattr(prior, name))
     assert (folder / "killed.csv").read_text() == (folder / "whole.csv").read_text()
     rows = (folder / "whole.csv").read_text().splitlines()
@@ -219,8 +219,7 @@ def test_training_learns_and_resumes_to_the_same_result(folder, monkeypatch):
     prior.save(folder / "trained.npz")
     assert load_prior(folder / "trained.npz").digest == prior.digest
     with pytest.raises(ValueError, match=r"resume: .* another configuration \(seed 0 there, 1 here\)"):
-        loop.train(loop.Config(steps=30, batch=4, patch=66, seed=1), series, series, folder / "killed.ckpt",
-                   folder / "x.csv", name="x", resume=True)
+        train(Config(steps=30, batch=4, patch=66, seed=1), series, series, folder / "killed.ckpt", resume=True)
     (folder / "killed.ckpt").write_bytes(b"nonsense")
     with pytest.raises(ValueError, match="no readable checkpoint"):
         run("killed", resume=True)
@@ -228,9 +227,9 @@ def test_training_learns_and_resumes_to_the_same_result(folder, monkeypatch):
 
 def test_constraints_hold_after_every_step(folder):
     series, _ = images.load([folder], 66)
-    run = loop.Run(loop.Config(steps=3, batch=2, patch=66), "cpu")
+    run = TrainingRun(Config(steps=3, batch=2, patch=66))
     for _ in range(3):
-        run.advance(series, "cpu")
+        run.advance(series)
         assert_constraints(run.twin)
 
 
@@ -262,24 +261,37 @@ def test_two_processes_train_as_one(folder):
     subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m",
                     "bart_pogmdm", "train", *command, "--out", "two.npz"], cwd=folder, check=True, env=env)
     one, two = load_prior(folder / "one.npz"), load_prior(folder / "two.npz")
-    for name in PARAMETERS:
+    for name in LEARNED:
         np.testing.assert_allclose(getattr(one, name), getattr(two, name), atol=1e-4)
 
 
+KILLED = """
+import sys
+from pathlib import Path
+from bart_pogmdm.train import images
+from bart_pogmdm.train.loop import train
+from bart_pogmdm.train.recipe import Config, Recipe, ValidationRules
+out, *resume = sys.argv[1:]
+series, _ = images.load(["images.h5"], 66)
+prior, _ = train(Config(steps=40, batch=2, patch=66), series, series, Path(out).with_suffix(".ckpt"),
+                 resume=bool(resume), recipe=Recipe(validation=ValidationRules(interval=2)))
+prior.save(out)
+"""
+
+
 def test_killed_for_real_it_resumes(folder):
-    """kill -9 in the middle: a whole checkpoint or none, no temporary file in use, and the run goes on."""
-    command = [sys.executable, "-c", "from bart_pogmdm.train import loop; loop.INTERVAL = 2;"
-               "import sys; from bart_pogmdm.cli import main; sys.exit(main(sys.argv[1:]))",
-               "train", "--images", "images.h5", "--batch", "2", "--patch", "66", "--steps", "40", "--out", "p.npz"]
-    process = subprocess.Popen(command, cwd=folder)
-    while not (folder / "p.ckpt").exists() and process.poll() is None:
+    """kill -9 leaves a whole checkpoint and no output, and training resumes to the same prior."""
+    command = [sys.executable, "-c", KILLED]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen([*command, "killed.npz"], cwd=folder, env=environment)
+    while not (folder / "killed.ckpt").exists() and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert not (folder / "p.npz").exists()
-    subprocess.run([*command, "--resume"], cwd=folder, check=True)
-    subprocess.run([*command[:-1], "q.npz"], cwd=folder, check=True)
-    assert load_prior(folder / "p.npz").digest == load_prior(folder / "q.npz").digest
+    assert not (folder / "killed.npz").exists()
+    subprocess.run([*command, "killed.npz", "resume"], cwd=folder, env=environment, check=True)
+    subprocess.run([*command, "whole.npz"], cwd=folder, env=environment, check=True)
+    assert load_prior(folder / "killed.npz").digest == load_prior(folder / "whole.npz").digest
 
 
 def test_files_of_many_kinds(tmp_path, rng):
@@ -344,7 +356,7 @@ def test_command_names_what_is_wrong(folder, monkeypatch, capsys, change, messag
 
 
 def test_full_disk_leaves_the_old_checkpoint(folder, monkeypatch):
-    run = loop.Run(loop.Config(steps=3, batch=2, patch=66), "cpu")
+    run = TrainingRun(Config(steps=3, batch=2, patch=66))
     run.save(folder / "run.ckpt")
     before = (folder / "run.ckpt").read_bytes()
 
@@ -369,6 +381,6 @@ def test_show_refuses_what_it_cannot_do(tmp_path, capsys, monkeypatch):
 def test_trained_prior_reconstructs(prior):
     from bart_pogmdm import recon
     kspace, mask, _ = simulate((40, 36), coils=4)
-    trained = Twin(loop.start()).prior("start")
+    trained = Twin(initial_prior()).prior("start")
     result = recon(kspace, mask, prior=trained, iterations=3)
     assert np.isfinite(result.image).all() and result.info["prior"] == "start"

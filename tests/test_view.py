@@ -7,11 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from bart_pogmdm import recon
+from bart_pogmdm import Result, recon
 from bart_pogmdm.arrays.bart_dims import to_bart
 from bart_pogmdm.commands.main import main
 from bart_pogmdm.files.cfl import read, write
-from bart_pogmdm.reconstruction.recon import Result
 from bart_pogmdm.toolbox.find_bart import find
 
 pytest.importorskip("matplotlib")
@@ -19,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from bart_pogmdm.commands.view import roles
-from bart_pogmdm.plot.reconstruction_picture import figure, png
+from bart_pogmdm.plot.reconstruction_picture import draw_reconstruction, png
 
 SHAPE = (30, 44)
 
@@ -64,7 +63,7 @@ def test_the_image_is_that_of_toimg_pixel_by_pixel(bart, rng, tmp_path, monkeypa
     subprocess.run([find(), "toimg", "image", "toimg.png"], check=True, capture_output=True)
     expected = (255 * imread("toimg.png")[..., 0]).round().astype(int)
     assert expected.shape == SHAPE
-    picture = figure(read("image"))
+    picture = draw_reconstruction(read("image"))
     drawn = panel(picture, 0)
     zoom = drawn.shape[0] // SHAPE[0]
     assert drawn.shape == (zoom * SHAPE[0], zoom * SHAPE[1]) and zoom > 1
@@ -74,7 +73,7 @@ def test_the_image_is_that_of_toimg_pixel_by_pixel(bart, rng, tmp_path, monkeypa
 def test_a_row_for_each_slice_with_one_scale(rng):
     arrays = results(rng, slices=2)
     arrays["image"][..., 1] *= 0.5
-    picture = figure(**arrays)
+    picture = draw_reconstruction(**arrays)
     shown = [axes.images[0] for axes in picture.axes if axes.images]
     assert len(shown) == 8
     assert [axes.get_title() for axes in picture.axes if axes.images][4] == "magnitude, slice 1"
@@ -94,11 +93,11 @@ def test_a_row_for_each_slice_with_one_scale(rng):
 def test_the_scale_ends_at_the_quantile(rng):
     image = rng.random((40, 50)) + 0j
     image[3, 4] = 100
-    assert figure(image).axes[0].images[0].get_clim()[1] == np.quantile(image.real, 0.995)
-    assert figure(0 * image).axes[0].images[0].get_clim() == (0, 1)
+    assert draw_reconstruction(image).axes[0].images[0].get_clim()[1] == np.quantile(image.real, 0.995)
+    assert draw_reconstruction(0 * image).axes[0].images[0].get_clim() == (0, 1)
     lonely = np.zeros((40, 50)) + 0j
     lonely[3, 4] = 100
-    assert figure(lonely).axes[0].images[0].get_clim() == (0, 100)
+    assert draw_reconstruction(lonely).axes[0].images[0].get_clim() == (0, 100)
 
 
 def test_files_are_told_apart_by_their_coils(rng):

@@ -10,22 +10,25 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from conftest import simulate
+from deadly_prior import DeadlyPrior
 
-from bart_pogmdm import load_prior, recon, recon_volume
+from bart_pogmdm import Gibbs, load_prior, recon, recon_volume
 from bart_pogmdm.arrays.bart_dims import COIL, to_bart
 from bart_pogmdm.commands.main import main
-from bart_pogmdm.files.cfl import read, write
-from bart_pogmdm.reconstruction.methods import Gibbs
+from bart_pogmdm.files import cfl
+from bart_pogmdm.physics.fourier import fft2c
 from bart_pogmdm.volume import workers
 from bart_pogmdm.volume.manifest import Manifest
-from bart_pogmdm.volume.run import Report
-from bart_pogmdm.volume.slices import reconstruct, versions
+from bart_pogmdm.volume.plan import make_plan
+from bart_pogmdm.volume.run import Report, carry_out, on_workers
+from bart_pogmdm.volume.slices import reconstruct_block
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPE, COILS, SLICES, ITERATIONS = (48, 40), 4, 5, 3
@@ -44,30 +47,37 @@ def stack():
 
 @pytest.fixture(scope="module")
 def expected(stack):
-    """What `recon` makes of the whole."""
+    """The result of `recon` for the whole volume."""
     return recon(in_barts_order(stack), iterations=ITERATIONS)
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch, stack):
     """The working directory, with the volume `ksp`."""
-    write({tmp_path / "ksp": in_barts_order(stack)})
+    cfl.write({tmp_path / "ksp": in_barts_order(stack)})
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-@pytest.fixture
-def here(monkeypatch):
-    """All work is done in this process: what the test is about is not how it is shared.  Gives the slices done."""
-    done = []
+class InThisProcess:
+    """Reconstructs volumes without workers, for tests that are not about them; `done` lists the slices."""
 
-    def results(job, blocks, *_):
+    def __init__(self):
+        self.done = []
+
+    def volume(self, out, source="ksp", *, restart=False, callback=None, **keywords):
+        plan = make_plan(source, **{"iterations": ITERATIONS, **keywords})
+        return carry_out(plan, out, self._reconstruct, restart=restart, callback=callback)
+
+    def _reconstruct(self, job, blocks, count):
         for block in blocks:
-            done.extend(task.number for task in block)
-            yield reconstruct(job, block)
+            self.done.extend(task.number for task in block)
+            yield reconstruct_block(job, block)
 
-    monkeypatch.setattr("bart_pogmdm.volume.run._results", results)
-    return done
+
+@pytest.fixture
+def here():
+    return InThisProcess()
 
 
 def volume(out, **keywords):
@@ -80,7 +90,7 @@ def command(*words, **keywords):
 
 
 def images(result):
-    """(slice, y, x) of what `recon` returns, and sens (slice, coil, y, x)."""
+    """The image (slice, y, x) of a result of `recon`, and its sens (slice, coil, y, x)."""
     return (np.moveaxis(result.image.reshape(*SHAPE, -1), -1, 0),
             result.sens.reshape(*SHAPE, COILS, -1).transpose(3, 2, 0, 1))
 
@@ -96,15 +106,15 @@ def lines(path):
 
 def test_slices_are_those_of_the_whole(folder, expected, here):
     calls = []
-    report = volume("out.h5", callback=lambda *counts: calls.append(counts))
+    report = here.volume("out.h5", callback=lambda *counts: calls.append(counts))
     assert report == Report(SLICES, {}) and calls == [(n, SLICES) for n in range(SLICES + 1)]
     found = read("out.h5")
     assert list(found) == ["image", "sens"] and found["image"].dtype == np.complex64
     for array, wanted in zip(found.values(), images(expected)):
         np.testing.assert_array_equal(array, wanted)
-    volume("out")
+    here.volume("out")
     for name, wanted in (("out", expected.image), ("out_sens", expected.sens)):
-        np.testing.assert_array_equal(read(name).reshape(wanted.shape), wanted)
+        np.testing.assert_array_equal(cfl.read(name).reshape(wanted.shape), wanted)
     header, *records = lines("out.h5.manifest")
     assert header["source"] == "ksp" and [record["slice"] for record in records] == list(range(SLICES))
     np.testing.assert_array_equal([record["scale"] for record in records], expected.info["scale"])
@@ -118,16 +128,16 @@ def test_samples_masks_and_two_loops(folder, stack, here):
     kspace = kspace.reshape(*SHAPE, 1, COILS, *6 * (1,), 2, 1, 1, 2)
     mask = (kspace != 0).any(COIL, keepdims=True)
     mask[::3] &= np.arange(2) == 0  # the slices differ
-    write({"ksp": kspace})
+    cfl.write({"ksp": kspace})
     options = {"iterations": 2, "method": Gibbs(chains=1, burn_in=1, thin=1), "samples": 2, "seed": 3}
     wanted = recon(kspace, mask, **options)
     for out in ("out.h5", "out"):
-        volume(out, mask=mask, **options)
+        here.volume(out, mask=mask, **options)
     found = read("out.h5")
     assert {name: array.shape for name, array in found.items()} == {
         "image": (2, 2, *SHAPE), "sens": (2, 2, COILS, *SHAPE), "std": (2, 2, *SHAPE)}
     for name in ("image", "std"):
-        array = read("out" if name == "image" else "out_std")
+        array = cfl.read("out" if name == "image" else "out_std")
         np.testing.assert_array_equal(array.reshape(getattr(wanted, name).shape), getattr(wanted, name))
         array = getattr(wanted, name).reshape(*SHAPE, 2, 2).transpose(2, 3, 0, 1)
         np.testing.assert_array_equal(found[name], array)
@@ -137,7 +147,7 @@ def test_samples_masks_and_two_loops(folder, stack, here):
 def undisturbed(tmp_path_factory, stack):
     """The bytes of a run that nothing happened to."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    write({folder / "ksp": in_barts_order(stack)})
+    cfl.write({folder / "ksp": in_barts_order(stack)})
     recon_volume(folder / "ksp", folder / "out.h5", iterations=ITERATIONS, jobs=1)
     return (folder / "out.h5").read_bytes()
 
@@ -157,35 +167,35 @@ def test_nor_on_dask(folder, undisturbed, send):
 
 def test_what_is_damaged_is_done_again(folder, undisturbed, here):
     for place, again in ((len(undisturbed) - 1000, [4]), (None, []), (10, []), (900, [])):
-        volume("out.h5")
-        here.clear()
+        here.volume("out.h5")
+        here.done.clear()
         damaged = bytearray(undisturbed)
         if place is not None:
             damaged[place] ^= 1
             Path("out.h5").write_bytes(damaged)
-        assert volume("out.h5").failed == {}
-        assert here == again and Path("out.h5").read_bytes() == undisturbed
+        assert here.volume("out.h5").failed == {}
+        assert here.done == again and Path("out.h5").read_bytes() == undisturbed
     Path("out.h5").write_bytes(undisturbed[:-500])
-    volume("out.h5")
-    assert here == list(range(SLICES)) and Path("out.h5").read_bytes() == undisturbed
+    here.volume("out.h5")
+    assert here.done == list(range(SLICES)) and Path("out.h5").read_bytes() == undisturbed
 
 
 def test_cfl_is_finished_where_the_run_ended_between_its_files(folder, here):
-    volume("out")
+    here.volume("out")
     whole = {name: Path(name).read_bytes() for name in ("out.cfl", "out_sens.cfl", "out.hdr", "out_sens.hdr")}
     os.rename("out_sens.cfl", "out_sens.cfl.partial")
     os.unlink("out_sens.hdr")
-    here.clear()
-    volume("out")
-    assert here == [] and {name: Path(name).read_bytes() for name in whole} == whole
+    here.done.clear()
+    here.volume("out")
+    assert here.done == [] and {name: Path(name).read_bytes() for name in whole} == whole
     assert not Path("out_sens.cfl.partial").exists()
 
 
 def test_warm_starts_do_not_depend_on_who_does_them(folder, stack, here, expected):
-    """Blocks are fixed by the numbers of slices: what is missing of one is what it would have been."""
-    volume("out.h5", warm_start=2)
+    """The numbers of the slices decide about the blocks, so that a block comes out the same when it is done again."""
+    here.volume("out.h5", warm_start=2)
     whole, found = Path("out.h5").read_bytes(), read("out.h5")
-    assert here == list(range(SLICES))
+    assert here.done == list(range(SLICES))
     wanted = images(expected)[0]
     for number, (image, cold) in enumerate(zip(found["image"], wanted)):
         assert np.array_equal(image, cold) == (number % 2 == 0)
@@ -195,94 +205,96 @@ def test_warm_starts_do_not_depend_on_who_does_them(folder, stack, here, expecte
     np.testing.assert_array_equal(found["image"][3], second.image)
     manifest = Path("out.h5.manifest").read_text().splitlines(keepends=True)
     Path("out.h5.manifest").write_text("".join(line for line in manifest if not line.startswith('{"slice": 3')))
-    here.clear()
-    volume("out.h5", warm_start=2)
-    assert here == [2, 3] and Path("out.h5").read_bytes() == whole
+    here.done.clear()
+    here.volume("out.h5", warm_start=2)
+    assert here.done == [2, 3] and Path("out.h5").read_bytes() == whole
     assert sorted(record["slice"] for record in lines("out.h5.manifest")[1:]) == list(range(SLICES))
     with pytest.raises(ValueError, match="with warm_start 2 instead of 3"):
-        volume("out.h5", warm_start=3)
+        here.volume("out.h5", warm_start=3)
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.5, 0.99])
 def test_a_torn_manifest_costs_what_it_no_longer_says(folder, undisturbed, here, keep):
-    volume("out.h5")
+    here.volume("out.h5")
     manifest = Path("out.h5.manifest")
     whole = manifest.read_bytes()
     manifest.write_bytes(whole[:int(keep * len(whole))])
     left = manifest.read_bytes().count(b"\n") - 1
-    here.clear()
-    volume("out.h5")
-    assert here == list(range(left, SLICES)) and Path("out.h5").read_bytes() == undisturbed
+    here.done.clear()
+    here.volume("out.h5")
+    assert here.done == list(range(left, SLICES)) and Path("out.h5").read_bytes() == undisturbed
     assert [record["slice"] for record in lines(manifest)[1:]] == list(range(SLICES))
     manifest.write_bytes(whole[:20])  # not even the header: all anew
-    here.clear()
-    volume("out.h5")
-    assert here == list(range(SLICES))
+    here.done.clear()
+    here.volume("out.h5")
+    assert here.done == list(range(SLICES))
 
 
 def test_a_bad_slice_is_reported_and_tried_again(folder, undisturbed, stack, here, capsys):
     bad = stack.copy()
     bad[1, 2, 20, 20], bad[3] = np.nan, 0
-    write({"ksp": in_barts_order(bad)})
+    cfl.write({"ksp": in_barts_order(bad)})
     assert main(["volume", f"-i{ITERATIONS}", "ksp", "out.h5"]) == 1
     error = capsys.readouterr().err
     assert error.startswith("ERROR: out.h5: 2 of 5 slices failed and are NaN; slice 1: kspace: expected finite samples")
     assert error.count("\n") == 1
     found = read("out.h5")["image"]
     assert [bool(np.isnan(image).all()) for image in found] == [False, True, False, True, False]
-    assert [record.get("error", "")[:28] for record in lines("out.h5.manifest")[1:]] == [
+    errors = {record["slice"]: record.get("error", "")[:28] for record in lines("out.h5.manifest")[1:]}
+    assert [errors[number] for number in range(SLICES)] == [
         "", "kspace: expected finite samp", "", "kspace: all samples are zero", ""]
-    here.clear()
-    assert list(volume("out.h5").failed) == [1, 3] == here
-    write({"ksp": in_barts_order(stack)})
-    assert volume("out.h5") == Report(SLICES, {}) and Path("out.h5").read_bytes() == undisturbed
+    here.done.clear()
+    assert list(here.volume("out.h5").failed) == [1, 3] == here.done
+    cfl.write({"ksp": in_barts_order(stack)})
+    assert here.volume("out.h5") == Report(SLICES, {}) and Path("out.h5").read_bytes() == undisturbed
 
 
 def test_a_chunk_that_cannot_be_read_is_a_bad_slice(folder, stack, here, undisturbed):
     with h5py.File("ksp.h5", "w") as file:
         file.create_dataset("kspace", data=stack, chunks=(1, *stack.shape[1:]), fletcher32=True)
         offset = file["kspace"].id.get_chunk_info(2).byte_offset
-    recon_volume("ksp.h5", "out.h5", iterations=ITERATIONS)
+    here.volume("out.h5", "ksp.h5")
     assert Path("out.h5").read_bytes() == undisturbed
     with open("ksp.h5", "r+b") as file:
         file.seek(offset)
         file.write(b"damage")
-    report = recon_volume("ksp.h5", "other.h5", iterations=ITERATIONS)
+    report = here.volume("other.h5", "ksp.h5")
     assert list(report.failed) == [2] and "ksp.h5: not a readable h5 file" in report.failed[2]
 
 
 def test_another_run_is_refused(folder, stack, here):
-    volume("out.h5")
-    other = read("ksp").copy()
+    here.volume("out.h5")
+    other = cfl.read("ksp").copy()
     other[20, 20] += 1
     replace(load_prior(), name="other").save("other.npz")
-    for change, message in ((lambda: volume("out.h5", iterations=4), "iterations 3 instead of 4"),
-                            (lambda: volume("out.h5", mask=np.ones(SHAPE)), "with mask None instead of"),
-                            (lambda: volume("out.h5", prior="other.npz"), "with prior brain-mr .* instead of other")):
+    for keywords, message in (({"iterations": 4}, "iterations 3 instead of 4"),
+                              ({"mask": np.ones(SHAPE)}, "with mask None instead of"),
+                              ({"prior": "other.npz"}, "with prior brain-mr .* instead of other")):
         with pytest.raises(ValueError, match=f"{message}.*--restart"):
-            change()
-    write({"ksp": other})
+            here.volume("out.h5", **keywords)
+    cfl.write({"ksp": other})
     with pytest.raises(ValueError, match=r"ksp: slice 0 is not what it was .*--restart"):
-        volume("out.h5")
-    here.clear()
-    volume("out.h5", restart=True)
-    assert here == list(range(SLICES))
+        here.volume("out.h5")
+    here.done.clear()
+    here.volume("out.h5", restart=True)
+    assert here.done == list(range(SLICES))
 
 
 def test_two_runs_at_once_are_refused(folder, here):
-    volume("out.h5")
+    here.volume("out.h5")
     with Manifest("out.h5.manifest", lines("out.h5.manifest")[0], False), \
             pytest.raises(ValueError, match=r"out.h5.manifest: another run is writing this output"):
-        volume("out.h5")
+        here.volume("out.h5")
 
 
 @pytest.mark.parametrize("scheduler", [None, "local"])
-def test_workers_of_another_version_are_refused(folder, monkeypatch, scheduler):
+def test_workers_of_another_version_are_refused(folder, scheduler):
     if scheduler:
         pytest.importorskip("distributed")
-    monkeypatch.setattr(run, "versions", lambda: versions() | {"numpy": "0.1"})
+    plan = make_plan("ksp", iterations=ITERATIONS)
+    plan = replace(plan, job=replace(plan.job, versions=plan.job.versions | {"numpy": "0.1"}))
     with pytest.raises(ValueError, match=r"worker: expected numpy 0.1 as the client has, got [12]"):
-        volume("out.h5", jobs=1, scheduler=scheduler)
+        carry_out(plan, "out.h5", partial(on_workers, jobs=1, scheduler=scheduler))
 
 
 def test_workers_need_no_file_of_the_prior(folder, undisturbed):
@@ -293,7 +305,7 @@ def test_workers_need_no_file_of_the_prior(folder, undisturbed):
         volume("out.h5", prior="prior.npz")
 
 
-def test_workers_that_do_not_see_the_input_end_the_run(folder, monkeypatch):
+def test_workers_that_do_not_see_the_input_end_the_run(folder):
     with pytest.raises(ValueError, match=r"worker: cannot read the input \(.*ksp.hdr: no such file"):
         volume("out.h5", jobs=1, callback=lambda *_: [shutil.move(f"ksp.{end}", "gone") for end in ("hdr", "cfl")])
 
@@ -308,8 +320,6 @@ def test_a_disk_that_is_full_is_noticed_first(folder, out, first):
 
 
 def test_a_disk_that_fills_up_ends_the_run_and_the_next_goes_on(folder, undisturbed, here, monkeypatch):
-
-
     write, calls = os.write, []
 
     def full(descriptor, data):
@@ -319,15 +329,15 @@ def test_a_disk_that_fills_up_ends_the_run_and_the_next_goes_on(folder, undistur
             raise OSError(28, "No space left on device")
         return write(descriptor, data)
 
-    monkeypatch.setattr(manifest.os, "write", full)
+    monkeypatch.setattr(os, "write", full)
     with pytest.raises(OSError, match=r"out.h5.manifest: cannot write \(No space left on device\)"):
-        volume("out.h5")
-    monkeypatch.setattr(manifest.os, "write", write)
-    monkeypatch.setattr(output.os, "pwrite", lambda descriptor, data, offset, pwrite=os.pwrite: pwrite(
+        here.volume("out.h5")
+    monkeypatch.setattr(os, "write", write)
+    monkeypatch.setattr(os, "pwrite", lambda descriptor, data, offset, pwrite=os.pwrite: pwrite(
         descriptor, data[:1000], offset))  # the system may write less than it is asked to
-    here.clear()
-    volume("out.h5")
-    assert here == [2, 3, 4] and Path("out.h5").read_bytes() == undisturbed
+    here.done.clear()
+    here.volume("out.h5")
+    assert here.done == [2, 3, 4] and Path("out.h5").read_bytes() == undisturbed
 
 
 @pytest.mark.skipif(not Path("/sys").is_dir(), reason="no folder in which nobody can write")
@@ -361,7 +371,7 @@ def test_bad_arguments_are_named(folder, keywords, message):
 
 
 def test_help_is_quick():
-    code = "import sys; from bart_pogmdm.cli import main; main(['volume', '-h'])"
+    code = "import sys; from bart_pogmdm.commands.main import main; main(['volume', '-h'])"
     done = subprocess.run([sys.executable, "-X", "importtime", "-c", code], cwd=ROOT, capture_output=True, text=True,
                           check=False)
     assert "--scheduler ADDRESS" in done.stdout and "numpy" not in done.stderr and done.returncode == 0
@@ -421,32 +431,29 @@ def test_signals_end_the_run_with_a_sentence(folder, undisturbed, signum):
     assert Path("out.h5").read_bytes() == undisturbed
 
 
-def test_a_slice_that_kills_its_worker_fails(folder, monkeypatch, tmp_path):
-    """Three times, and the other slices are done."""
-    (tmp_path / "sitecustomize.py").write_text(
-        "import os, sys\n"
-        "if sys.argv[0] == '-c':\n"
-        "    from bart_pogmdm.volume import slices\n"
-        "    whole = reconstruct\n"
-        "    def reconstruct(job, block, callback=None):\n"
-        "        if block[0].number == 2:\n"
-        "            open('deaths', 'a').write('x')\n"
-        "            os.kill(os.getpid(), 9)\n"
-        "        return whole(job, block, callback)\n"
-        "    reconstruct = reconstruct\n")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
-    report = volume("out.h5", jobs=2)
+def test_a_slice_that_kills_its_worker_fails(folder, stack):
+    """It is tried three times, and the other slices are done."""
+    kspace, point = stack.copy(), np.zeros(SHAPE)
+    point[20, 14] = 1
+    kspace[2] = fft2c(point)
+    cfl.write({"ksp": in_barts_order(kspace)})
+    report = volume("out.h5", jobs=2, prior=DeadlyPrior())
     assert report.failed == {2: "3 processes that reconstructed it were killed (not enough memory?)"}
     assert Path("deaths").read_text() == "xxx"
-    monkeypatch.setattr(workers.sys, "executable", "/bin/false")
+
+
+def test_workers_that_do_not_start_end_the_run(folder):
+    def on_nothing(job, blocks, count):
+        yield from workers.on_processes(job, blocks, workers.environments(2, None), executable="/bin/false")
+
     with pytest.raises(ValueError, match="workers: 3 processes ended before they were ready"):
-        volume("out.h5", jobs=2)
+        carry_out(make_plan("ksp", iterations=ITERATIONS), "out.h5", on_nothing)
 
 
 def test_memory_of_a_worker_is_flat(folder, stack):
-    """The file is much larger than what the worker has in memory."""
+    """The file is much larger than the memory of the worker."""
     kspace = np.concatenate([stack] * 4)
-    write({"ksp": in_barts_order(kspace)})
+    cfl.write({"ksp": in_barts_order(kspace)})
     found = []
 
     def look(done, count):

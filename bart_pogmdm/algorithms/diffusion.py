@@ -1,77 +1,159 @@
-"""The loops of reconstruction: joint MAP, Gibbs posterior, and Algorithm 1 of the paper.
+"""Algorithm 1 of the paper: predictor-corrector sampling down the noise levels of the prior."""
 
-Each is a generator of States: it starts from one and yields one after every iteration.  Those that draw run a chain for
-each of the random generators, side by side; what a chain draws does not depend on the others.
-"""
+from __future__ import annotations
 
+import numbers
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any, ClassVar
 
 from ..arrays.conjugate_gradients import at_least, inner
-from ..arrays.generators import complex_normal, for_each
-from ..arrays.modules import array_module
-from ..physics.coil_model import CoilModel
+from ..arrays.types import Array
 from ..physics.fourier import PLANE
-from . import schedules
+from ..physics.h1_sensitivities import h1_step
+from ..prior.protocol import ScorePrior
+from .chains import batches, chains_that_fit
+from .gibbs import white_noise
+from .joint_map import Map
+from .method import Rngs, check_options
+from .problem import Problem
+from .refinement import refine
+from .schedules import exponential
 from .state import State
 
 
-def diffusion(prior, data, start, rngs, *, sigmas, num_corrector, likelihood_step, snr, update_sens):
-    """Algorithm 1 of the paper: predictor-corrector steps down the noise levels; yields the State of all chains.
+@dataclass(frozen=True)
+class Diffusion:
+    """The method "diffusion": samples by Algorithm 1 of the paper, with its values (`diffusion`).  Its options:"""
 
-    `sigmas` fall; the start is noised to the first.  update_sens(image, sens, coefficients, power) returns the
-    sensitivities and their coefficients; None where they are known.
-    """
-    start, samples = start.repeated(len(rngs)), data.samples[:, None]
-    image, sens, coefficients = start.image, start.sens, start.coefficients
-    image = image + sigmas[0] * white_noise(rngs, image)                                           # line 1
-    for sigma, sigma_next in pairwise(sigmas):                                                # 2
-        model = CoilModel(data.sampling, sens)
-        image = _predict(prior, image, sigma, sigma_next, rngs)                               # 3-5
-        gradient, power = model.gradient(image, samples)
-        image = image - likelihood_step * data.sampling.equalize(gradient)                    # 6
-        for _ in range(num_corrector):                                                        # 7
-            image = _correct(prior, image, sigma_next, snr, rngs)                             # 8-10
-            gradient, power = model.gradient(image, samples)
-            image = image - likelihood_step * data.sampling.equalize(gradient)                # 11
-        if update_sens:
-            sens, coefficients = update_sens(image, sens, coefficients, power)                # 12
-        yield State(image, sens, coefficients, sigma_next, data.variances(power)[1] ** 0.5)
+    num_levels: int = 1000
+    """Number N of noise levels of the prior."""
+
+    num_corrector: int = 1
+    """Corrector steps M at each noise level."""
+
+    sigma_min: float = 0.01
+    """Lowest noise level of the prior, in images of maximum about 1."""
+
+    sigma_max: float = 10.0
+    """Highest noise level of the prior."""
+
+    likelihood_step: float = 1.0
+    """Step lambda of the likelihood: 1 is the largest stable step for normalised coils."""
+
+    sens_step: float = 10.0
+    """Inverse step mu of the sensitivity update "h1"."""
+
+    snr: float = 0.16
+    """Ratio r of noise and score that sets the step of the corrector."""
+
+    come_closer: float | None = None
+    """Start at this noise level, from the noised start image (zero-filled, if none is given)."""
+
+    sens_update: str = "h1"
+    """"h1": a gradient step of 1 / mu and the paper's smoothing; "sobolev": the update of the other methods."""
+
+    refine: int = 0
+    """Accelerated gradient steps at the end, at sigma_min and fixed sensitivities: samples then become maxima."""
+
+    side_by_side: int | None = None
+    """Samples drawn together at most; None: as many as the cache of a CPU or the memory of a GPU holds."""
+
+    maximum: Map = Map()
+    """Rules of the likelihood, and of the sensitivity update "sobolev"."""
+
+    name: ClassVar[str] = "diffusion"
+    default_samples: ClassVar[int] = 10
+
+    def __post_init__(self) -> None:
+        check_options(self, {"num_levels": 2, "num_corrector": 0, "refine": 0},
+                      ["sigma_min", "sigma_max", "likelihood_step", "sens_step", "snr"])
+        if self.sigma_min >= self.sigma_max:
+            raise ValueError(f"sigma_min: expected less than sigma_max {self.sigma_max}, got {self.sigma_min}")
+        if self.come_closer is not None and not (isinstance(self.come_closer, numbers.Real)
+                                                 and self.sigma_min < self.come_closer <= self.sigma_max):
+            raise ValueError(f"come_closer: expected a number between sigma_min {self.sigma_min}"
+                             f" and sigma_max {self.sigma_max}, got {self.come_closer!r}")
+        if self.sens_update not in ("h1", "sobolev"):
+            raise ValueError(f"sens_update: expected h1 or sobolev, got {self.sens_update!r}")
+
+    @property
+    def sigmas(self) -> list[float]:
+        """The noise levels, falling."""
+        levels = exponential(self.sigma_min, self.sigma_max, self.num_levels)
+        return levels if self.come_closer is None else [self.come_closer, *(s for s in levels if s < self.come_closer)]
+
+    def with_iterations(self, iterations: int) -> Diffusion:
+        """Return the method as it is: it does not look for the maximum."""
+        return self
+
+    def chain_shape(self, samples: int) -> tuple[int, int]:
+        """Return the number of chains, and of draws from each: every sample has a chain of its own."""
+        return samples, 1
+
+    def num_iterations(self, samples: int) -> int:
+        """Return the number of States for one slice."""
+        return samples * (len(self.sigmas) - 1 + self.refine)
+
+    def spread(self, prior: ScorePrior, problem: Problem) -> float:
+        """Return 1: the samples are taken as they are."""
+        return 1.0
+
+    def solve(self, problem: Problem, prior: ScorePrior, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
+        """Yield the State after each noise level of each sample; the last of each is a draw."""
+        last = self.num_iterations(1) - 1
+        size = self.side_by_side or chains_that_fit(samples, problem.start.sens)
+        for batch, rngs in batches(samples, size, seed):
+            for step, states in enumerate(self._steps(problem, prior, rngs)):
+                for place, sample in enumerate(batch):
+                    yield states.chain(place).noted(chain=sample, is_draw=step == last,
+                                                    sample=sample if step == last else None)
+
+    def _steps(self, problem: Problem, prior: Any, rngs: Rngs) -> Iterator[State]:
+        for state in diffusion(problem, prior, self, rngs):
+            yield state
+        if self.refine:
+            yield from refine(replace(problem.in_chains(len(rngs)), start=state), prior, self)
 
 
-def white_noise(rngs, images):
-    """Noise of standard deviation 1 like the images (S, ny, nx) of chains."""
-    return for_each(rngs, lambda rng: complex_normal(rng, images[0]))
+def diffusion(problem: Problem, prior: ScorePrior, options: Diffusion, rngs: Rngs) -> Iterator[State]:
+    """Yield the State of all chains after each noise level of Algorithm 1."""
+    sigmas, step, likelihood = options.sigmas, options.likelihood_step, options.maximum.likelihood
+    problem = problem.in_chains(len(rngs))
+    image, sens, coefficients = problem.start.image, problem.start.sens, problem.start.coefficients
+    image = image + sigmas[0] * white_noise(rngs, image[0])                                         # line 1
+    for sigma, sigma_next in pairwise(sigmas):                                                      # 2
+        model = problem.model(sens)
+        image = predict(prior, image, sigma, sigma_next, rngs)                                      # 3-5
+        gradient, power = model.gradient(image, problem.samples)
+        image = image - step * problem.sampling.equalize(gradient)                                  # 6
+        for _ in range(options.num_corrector):                                                      # 7
+            image = correct(prior, image, sigma_next, options.snr, rngs)                            # 8-10
+            gradient, power = model.gradient(image, problem.samples)
+            image = image - step * problem.sampling.equalize(gradient)                              # 11
+        if problem.sens_model and options.sens_update == "h1":                                      # 12
+            sens = h1_step(problem.sampling, problem.samples, image, sens, options.sens_step)
+        elif problem.sens_model:
+            variance = sum(likelihood.variances(problem, power))
+            coefficients = problem.sens_model.update(image, coefficients, variance, options.maximum.sens_penalty.last,
+                                                     options.maximum.sens_cg, adds_up=False)
+            sens = problem.sens_model.maps.forward(coefficients)
+        yield State(image, sens, coefficients).noted(sigma=sigma_next,
+                                                     residual_std=likelihood.variances(problem, power)[1] ** 0.5)
 
 
-def _predict(prior, image, sigma, sigma_next, rngs):
-    """One step of the reverse diffusion: x + (sigma^2 - sigma_next^2) score(x, sigma) + noise of that variance."""
+def predict(prior: ScorePrior, image: Array, sigma: float, sigma_next: float, rngs: Rngs) -> Array:
+    """Take a step of the reverse diffusion: x + (sigma^2 - sigma_next^2) score(x, sigma) + noise of that variance."""
     variance = sigma**2 - sigma_next**2
-    return image + variance * prior.score(image, sigma) + variance**0.5 * white_noise(rngs, image)
+    return image + variance * prior.score(image, sigma) + variance**0.5 * white_noise(rngs, image[0])
 
 
-def _correct(prior, image, sigma, snr, rngs):
-    """One Langevin step at a noise level, of size 2 (snr ||n|| / ||score||)^2.
+def correct(prior: ScorePrior, image: Array, sigma: float, snr: float, rngs: Rngs) -> Array:
+    """Take a Langevin step at a noise level, of size 2 (snr ||n|| / ||score||)^2.
 
     Y. Song et al., Score-based generative modeling through stochastic differential equations, arXiv 2011.13456.
     """
-    score, noise = prior.score(image, sigma), white_noise(rngs, image)
+    score, noise = prior.score(image, sigma), white_noise(rngs, image[0])
     step = 2 * snr**2 * inner(noise, noise, PLANE) / at_least(inner(score, score, PLANE), 1e-30)
     return image + step * score + (2 * step) ** 0.5 * noise
-
-
-def ascend(prior, data, start, *, sigma, steps):
-    """Maximum of the posterior at fixed sensitivities by accelerated gradient steps; yields the State of all chains.
-
-    Of size 1 / L, L a Lipschitz constant of the gradient of -log p_sigma(x) + ||A x - z||^2 / (2 v).
-    """
-    image, sens, samples = start.image, start.sens, data.samples[:, None]
-    previous, model, xp = image, CoilModel(data.sampling, sens), array_module(image)
-    variance, _ = data.variances(model.gradient(image, samples)[1])
-    brightest = data.sampling.norm * (xp.abs(sens) ** 2).sum(0).max(PLANE, keepdims=True)
-    steepest = prior.curvature(image.shape[-2:], sigma, xp).max() + brightest / variance
-    for momentum in schedules.momentum(steps):
-        extrapolated = image + momentum * (image - previous)
-        gradient, power = model.gradient(extrapolated, samples)
-        descent = prior.score(extrapolated, sigma) - gradient / variance
-        previous, image = image, extrapolated + descent / steepest
-        yield State(image, sens, start.coefficients, sigma, data.variances(power)[1] ** 0.5)

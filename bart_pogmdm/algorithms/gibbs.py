@@ -1,51 +1,146 @@
-"""The loops of reconstruction: joint MAP, Gibbs posterior, and Algorithm 1 of the paper.
+"""Gibbs sampling of the posterior of image and sensitivities, around its maximum.
 
-Each is a generator of States: it starts from one and yields one after every iteration.  Those that draw run a chain for
-each of the random generators, side by side; what a chain draws does not depend on the others.
+M. Kuric et al., The Gaussian latent machine, arXiv 2505.12836.
 """
 
-from ..arrays.generators import for_each
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, ClassVar
+
+from ..arrays.generators import complex_normal, for_each
 from ..arrays.modules import array_module
-from ..physics.coil_model import CoilModel
-from ..prior.smooth_phase import Phase
-from . import schedules
-from .diffusion import white_noise
-from .joint_map import SENS_CG
-from .quadratic_step import filter_image, newton_step
+from ..arrays.types import Array
+from ..prior.pogmdm import PoGMDM
+from .chains import batches, chains_that_fit
+from .joint_map import Map, joint_map
+from .likelihood import RingWeights
+from .method import Rngs, check_options, reconstructing
+from .problem import Problem
+from .quadratic_step import filtered, newton_step
 from .state import State
 
-DRAW_CG = 6        # of a drawn image: more, because what is missing to the solution is missing in the variance
+
+@dataclass(frozen=True)
+class Gibbs:
+    """The method "gibbs": posterior mean and standard deviation by Gibbs sampling (`gibbs`).  Its options:"""
+
+    chains: int = 4
+    """Chains, which all start at the maximum: several show by R-hat whether they agree."""
+
+    burn_in: int = 10
+    """First sweeps of each chain, which do not count, because they still remember the maximum."""
+
+    thin: int = 8
+    """Sweeps from one sample to the next; mean and standard deviation use all sweeps."""
+
+    sigma: float | None = None
+    """Noise level of the prior; None: that of the maximum."""
+
+    draw_cg: int = 6
+    """Conjugate gradient steps for each drawn image: every part of the solution that they miss lacks variance."""
+
+    calibration: float = 2.05
+    """Factor on the standard deviation, learned on validation images (benchmarks/calibration.py)."""
+
+    side_by_side: int | None = None
+    """Chains that go together at most; None: as many as the cache of a CPU or the memory of a GPU holds."""
+
+    maximum: Map = Map()
+    """Options of the maximum."""
+
+    name: ClassVar[str] = "gibbs"
+    default_samples: ClassVar[int] = 10
+
+    def __post_init__(self) -> None:
+        check_options(self, {"chains": 1, "burn_in": 0, "thin": 1}, [] if self.sigma is None else ["sigma"])
+
+    def with_iterations(self, iterations: int) -> Gibbs:
+        """Return the method with another number of iterations to the maximum."""
+        return replace(self, maximum=self.maximum.with_iterations(iterations))
+
+    def level(self, problem: Problem) -> float:
+        """Return the noise level of the prior."""
+        return self.sigma or self.maximum.level(problem)
+
+    def chain_shape(self, samples: int) -> tuple[int, int]:
+        """Return the number of chains, and of draws from each."""
+        chains = min(self.chains, samples)
+        return chains, self.thin * -(-samples // chains)
+
+    def num_iterations(self, samples: int) -> int:
+        """Return the number of States for one slice."""
+        chains, draws = self.chain_shape(samples)
+        return self.maximum.iterations + chains * (self.burn_in + draws)
+
+    def spread(self, prior: PoGMDM, problem: Problem) -> float:
+        """Return the factor from the standard deviation of the draws to that of the posterior.
+
+        1 / alpha^(1/2) undoes their temperature, which is exact where the posterior is Gaussian; the calibration
+        makes up for the rest.
+        """
+        return self.calibration / reconstructing(prior, problem).exponent(self.level(problem)) ** 0.5
+
+    def solve(self, problem: Problem, prior: PoGMDM, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
+        """Yield the State after each step to the maximum, then of each sweep of each chain."""
+        prior, state = reconstructing(prior, problem), None
+        for state in joint_map(problem, prior, self.maximum):
+            yield state
+        assert state is not None
+        unit, problem, (chains, draws) = state.info.unit, problem.started_from(state), self.chain_shape(samples)
+        size = self.side_by_side or chains_that_fit(chains, state.sens)
+        for batch, rngs in batches(chains, size, seed):
+            for sweep, states in enumerate(islice(gibbs(problem, prior, self, rngs), self.burn_in + draws)):
+                round_, rest = divmod(sweep - self.burn_in + 1, self.thin)
+                for place, chain in enumerate(batch):
+                    sample = chain + chains * (round_ - 1)
+                    is_draw = sweep >= self.burn_in
+                    yield states.chain(place).noted(
+                        unit=unit, chain=chain, is_draw=is_draw,
+                        sample=sample if is_draw and rest == 0 and sample < samples else None)
 
 
-def gibbs(prior, data, start, rngs, *, sigma, sweeps):
-    """Draws of image and sensitivities from the posterior at temperature alpha; yields the State of all chains.
+def gibbs(problem: Problem, prior: PoGMDM, options: Gibbs, rngs: Rngs) -> Iterator[State]:
+    """Yield draws of image and sensitivities from the posterior at temperature alpha, without end.
 
-    (p_sigma(e* x) N(z; A x, v))^(1/alpha) with the phase e of the start and alpha = prior.exponent(sigma):
-    p_sigma^(1/alpha) is a product of mixtures.  Drawing the component of every filter response makes the rest
-    Gaussian, and a draw from that is a majorise-minimise step for perturbed data, by CG; with one coil about so, where
-    the phase is trusted in part.
-    Kuric et al., The Gaussian latent machine, arXiv 2505.12836.
+    The posterior is (p_sigma(e* x) N(z; A x, v))^(1/alpha) with the phase e of the start and alpha = prior.exponent.
+    p_sigma^(1/alpha) is a product of mixtures.  Once the component of every filter response is drawn, the rest is
+    Gaussian, and a draw from that is a majorise-minimise step for perturbed samples, by CG.  For one coil, whose phase
+    is trusted in part, this holds approximately.
     """
+    start, sigma, likelihood = problem.start, options.level(problem), options.maximum.likelihood
     hessian, temperature = prior.curvature(start.image.shape, sigma, array_module(start.image)), prior.exponent(sigma)
-    root, phase = hessian**0.5, Phase.of(start.image, trusted=not data.one_coil)
-    start_power = CoilModel(data.sampling, start.sens).gradient(start.image, data.samples)[1]
-    variance, residual_var = data.variances(start_power)
-    weighted = data.weighted(start_power) if data.fit else data
-    start, samples = start.repeated(len(rngs)), data.samples[:, None]
+    root, phase = hessian**0.5, options.maximum.phase.of(start.image, trusted=not problem.one_coil)
+    power = problem.model(start.sens).gradient(start.image, problem.samples)[1]
+    variance, residual_var = likelihood.variances(problem, power)
+    samples = problem.samples
+    if problem.sens_model:
+        sampling, sens_model = RingWeights(problem, problem.sens_model, likelihood).weighted(power)
+        problem = replace(problem, sampling=sampling, sens_model=sens_model)
+    problem = problem.in_chains(len(rngs))
 
-    def white():
-        return filter_image(root, white_noise(rngs, start.image))
+    def white() -> Array:
+        return filtered(root, white_noise(rngs, start.image))
 
-    image, coefficients, model = start.image, start.coefficients, CoilModel(weighted.sampling, start.sens)
-    for _ in range(sweeps):
-        gradient, power = model.gradient(image, samples)
-        noise = for_each(rngs, lambda rng: weighted.sampling.noise(rng, data.samples), 1)
-        perturbation = model.adjoint(noise) / variance**0.5 + phase.noise(white)
+    image, coefficients, model = problem.start.image, problem.start.coefficients, problem.model(problem.start.sens)
+    penalty, sens_cg = options.maximum.sens_penalty.last, options.maximum.sens_cg
+    while True:
+        gradient, power = model.gradient(image, problem.samples)
+        noise = for_each(rngs, lambda rng: problem.sampling.noise(rng, samples), 1)
+        perturbation: Any = model.adjoint(noise) / variance**0.5 + phase.noise(white)
         drawn = phase.ascent(lambda image: prior.drawn_score(image, sigma, rngs), image)
         descent = drawn - gradient / variance + temperature**0.5 * perturbation
-        image = image + newton_step(model, hessian, phase.turn, descent, variance, DRAW_CG)
-        if data.fit:
-            coefficients = weighted.fit.draw(image, coefficients, variance + residual_var, schedules.LAST_SENS_WEIGHT,
-                                             SENS_CG, temperature, rngs)
-            model = CoilModel(weighted.sampling, data.fit.maps.forward(coefficients))
-        yield State(image, model.sens, coefficients, sigma, data.variances(power)[1] ** 0.5)
+        image = image + newton_step(model, hessian, phase.turn, descent, variance, options.draw_cg)
+        if problem.sens_model and coefficients is not None:
+            coefficients = problem.sens_model.draw(image, coefficients, variance + residual_var, penalty, sens_cg,
+                                                   temperature, rngs)
+            model = problem.model(problem.sens_model.maps.forward(coefficients))
+        residual_std = likelihood.variances(problem, power)[1] ** 0.5
+        yield State(image, model.sens, coefficients).noted(sigma=sigma, residual_std=residual_std)
+
+
+def white_noise(rngs: Rngs, image: Array) -> Array:
+    """Return noise of standard deviation 1 in real and imaginary part, (S, ny, nx), an image for each generator."""
+    return for_each(rngs, lambda rng: complex_normal(rng, image))

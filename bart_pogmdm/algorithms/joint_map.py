@@ -1,46 +1,105 @@
-"""The loops of reconstruction: joint MAP, Gibbs posterior, and Algorithm 1 of the paper.
+"""The joint maximum of the posterior of image and sensitivities, by majorise-minimise steps."""
 
-Each is a generator of States: it starts from one and yields one after every iteration.  Those that draw run a chain for
-each of the random generators, side by side; what a chain draws does not depend on the others.
-"""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from ..arrays.modules import array_module
 from ..physics.coil_model import coil_model
-from ..prior.image_scale import following
-from ..prior.smooth_phase import Phase
-from . import schedules
+from ..prior.protocol import Prior
+from ..prior.smooth_phase import SmoothPhase
+from .likelihood import Likelihood, RingWeights
+from .method import Rngs, reconstructing
+from .problem import Problem
 from .quadratic_step import newton_step
+from .schedules import SensitivityPenalty, momentum
 from .state import State
 
-IMAGE_CG = 3
-SENS_CG = 4
+
+@dataclass(frozen=True)
+class Map:
+    """The method "map": the joint maximum of the posterior (`joint_map`).  Its options:"""
+
+    iterations: int = 40
+    """Majorise-minimise steps: fewer leave detail of strongly undersampled images unfinished."""
+
+    sigma: float = 0.015
+    """Noise level of the prior, in images of maximum about 1: a smoother prior finds sensitivities better."""
+
+    one_coil_sigma: float = 0.0075
+    """Noise level of the prior for one coil, where no sensitivities are to be found."""
+
+    image_cg: int = 3
+    """Conjugate gradient steps for each image: with more, errors of the sensitivities are fitted."""
+
+    sens_cg: int = 4
+    """Conjugate gradient steps for the sensitivities after each image, from those of the step before."""
+
+    momentum: bool = True
+    """Extrapolate images by Nesterov's factors; without, each step lowers the energy but there are more of them."""
+
+    phase: SmoothPhase = SmoothPhase()
+    likelihood: Likelihood = Likelihood()
+    sens_penalty: SensitivityPenalty = SensitivityPenalty()
+
+    name: ClassVar[str] = "map"
+    default_samples: ClassVar[None] = None
+
+    def with_iterations(self, iterations: int) -> Map:
+        """Return the method with another number of iterations."""
+        return replace(self, iterations=iterations)
+
+    def level(self, problem: Problem) -> float:
+        """Return the noise level of the prior."""
+        return self.one_coil_sigma if problem.one_coil else self.sigma
+
+    def num_iterations(self, samples: int) -> int:
+        """Return the number of States for one slice."""
+        return self.iterations
+
+    def chain_shape(self, samples: int) -> tuple[int, int]:
+        """Return the number of chains, and of draws from each: none."""
+        return 1, 0
+
+    def spread(self, prior: Prior, problem: Problem) -> float:
+        """Return 1: there are no draws."""
+        return 1.0
+
+    def solve(self, problem: Problem, prior: Prior, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
+        """Yield the State after each step to the maximum."""
+        return joint_map(problem, reconstructing(prior, problem), self)
 
 
-def joint_map(prior, data, start, *, sigma, iterations):
-    """Joint maximum of the posterior by majorise-minimise steps; yields the State of each.
+def joint_map(problem: Problem, prior: Prior, options: Map, rngs: Rngs = ()) -> Iterator[State]:
+    """Yield the State after each majorise-minimise step to the joint maximum of the posterior.
 
-    Each step takes the smooth phase e of the image, and minimises the quadratic majoriser of -log p_sigma(e* x) +
-    ||A x - z||^2 / (2 v), which is diagonal in Fourier space but for e; then the sensitivities follow.  With one
-    coil nothing takes what phase is not smooth, nor the brightness that the start lacks: there the phase is trusted as
-    far as the image has it (the majoriser stays as it is), and the unit follows the image.
+    Each step takes the smooth phase e of the image and minimises the quadratic majoriser of -log p_sigma(e* x) +
+    ||A x - z||^2 / (2 v), which is diagonal in Fourier space except for e.  The sensitivities follow.  With one coil
+    nothing else absorbs a phase that is not smooth, nor the brightness that the start lacks.  There the phase is
+    trusted as far as the image has it (with the same majoriser), and the unit follows the image.
     """
-    image, coefficients, unit = start.image, start.coefficients, 1.0
-    previous, model = image, coil_model(data.sampling, start.sens)
+    image, coefficients, unit = problem.start.image, problem.start.coefficients, 1.0
+    previous, model, sigma = image, problem.model(problem.start.sens), options.level(problem)
     hessian = prior.curvature(image.shape[-2:], sigma, array_module(image))
-    for momentum, weight in zip(schedules.momentum(iterations), schedules.sens_weights(iterations)):
-        extrapolated = image + momentum * (image - previous)
-        gradient, power = model.gradient(extrapolated, data.samples)
-        variance, residual_var = data.variances(power)
-        phase = Phase.of(extrapolated, trusted=not data.one_coil)
+    sens_model = problem.sens_model
+    weights = sens_model and RingWeights(problem, sens_model, options.likelihood)
+    factors = momentum(options.iterations) if options.momentum else [0.0] * options.iterations
+    for factor, penalty in zip(factors, options.sens_penalty.weights(options.iterations)):
+        extrapolated = image + factor * (image - previous)
+        gradient, power = model.gradient(extrapolated, problem.samples)
+        variance, residual_var = options.likelihood.variances(problem, power)
+        phase = options.phase.of(extrapolated, trusted=not problem.one_coil)
         descent = phase.ascent(lambda image: prior.score(image, sigma), extrapolated) - gradient / variance
         previous = image
-        image = extrapolated + newton_step(model, hessian, phase.turn, descent, variance, IMAGE_CG)
-        if data.fit:
-            weighted = data.weighted(power)
-            coefficients = weighted.fit.update(image, coefficients, variance + residual_var, weight, SENS_CG)
-            model = coil_model(weighted.sampling, data.fit.maps.forward(coefficients))
-        elif data.one_coil:
-            step = following(model.sens[0] * image, unit)
-            image, previous, data, unit = image / step, previous / step, data.in_units(step), unit * step
+        image = extrapolated + newton_step(model, hessian, phase.turn, descent, variance, options.image_cg)
+        if sens_model and weights:
+            sampling, weighted = weights.weighted(power)
+            coefficients = weighted.update(image, coefficients, variance + residual_var, penalty, options.sens_cg)
+            model = coil_model(sampling, sens_model.maps.forward(coefficients), problem.images)
+        elif problem.one_coil:
+            step = problem.units.rule.step(model.sens[0] * image, unit)
+            image, previous, problem, unit = image / step, previous / step, problem.in_units(step), unit * step
             residual_var = residual_var / step**2
-        yield State(image, model.sens, coefficients, sigma, residual_var**0.5, unit)
+        yield State(image, model.sens, coefficients).noted(sigma=sigma, residual_std=residual_var**0.5, unit=unit)

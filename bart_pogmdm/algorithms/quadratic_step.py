@@ -1,26 +1,27 @@
-"""The loops of reconstruction: joint MAP, Gibbs posterior, and Algorithm 1 of the paper.
+"""The minimum of the quadratic majoriser: one step of the maximum, and of Gibbs sampling for perturbed samples."""
 
-Each is a generator of States: it starts from one and yields one after every iteration.  Those that draw run a chain for
-each of the random generators, side by side; what a chain draws does not depend on the others.
-"""
+from typing import Any
 
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.fft import fftn, ifftn
+from ..arrays.types import Array
+from ..physics.coil_model import CoilModel, SetsModel
 
 
-def newton_step(model, hessian, phase, descent, variance, iterations):
-    """d with (A^H A / v + e H e*) d = descent by CG, H diagonal in Fourier space, e a phase in image space.
+def newton_step(model: CoilModel | SetsModel, hessian: Array, phase: Array, descent: Array, variance: Any,
+                iterations: int) -> Array:
+    """Return d with (A^H A / v + e H e*) d = descent, by CG; H is diagonal in Fourier space and e a phase.
 
-    H and the diagonal of A^H A there precondition it: for one coil and e = 1 that is exact.
+    H and the diagonal of A^H A in Fourier space are the preconditioner.  For one coil and e = 1 that is exact.
     """
-    def normal(image):
-        return model.normal(image) / variance + phase * filter_image(hessian, phase.conj() * image)
+    def normal(image: Array) -> Array:
+        return model.normal(image) / variance + phase * filtered(hessian, phase.conj() * image)
 
     inverse = 1 / (hessian + model.density / variance)
     return conjugate_gradients(normal, descent, iterations=iterations, axes=model.axes,
-                               precondition=lambda image: filter_image(inverse, image))
+                               precondition=lambda image: filtered(inverse, image))
 
 
-def filter_image(factor, image):
-    """The image with its spectrum multiplied by a factor."""
-    return ifftn(factor * fftn(image))
+def filtered(response: Array, image: Array) -> Array:
+    """Return the image filtered by a frequency response, zero frequency first."""
+    return ifftn(response * fftn(image))

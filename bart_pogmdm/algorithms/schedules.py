@@ -1,25 +1,36 @@
-"""What changes from iteration to iteration: noise level, momentum, weight of the sensitivities."""
+"""Quantities that change from iteration to iteration: momentum, noise levels, penalty of the sensitivities."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
-SENS_DECAY = 0.8
-LAST_SENS_WEIGHT = 1e-2
+MOST_MOMENTUM = 0.95  # momentum of 1 would never forget an early direction
 
 
-def momentum(iterations):
-    """Nesterov's extrapolation factors (t - 1) / t+, at most 0.95 (Soviet Math. Dokl. 27, 1983)."""
+@dataclass(frozen=True)
+class SensitivityPenalty:
+    """The penalty on the coefficients of the sensitivities, which is loosened as the image becomes reliable."""
+
+    decay: float = 0.8
+    """Factor on the penalty after each iteration, from 1 at the first."""
+
+    last: float = 1e-2
+    """Least penalty: a smaller one fits noise and errors of the model."""
+
+    def weights(self, iterations: int) -> list[float]:
+        """Return the penalty of each iteration."""
+        return [max(self.decay**i, self.last) for i in range(iterations)]
+
+
+def momentum(iterations: int) -> list[float]:
+    """Return Nesterov's extrapolation factors (t - 1) / t+, at most 0.95 (Soviet Math. Dokl. 27, 1983)."""
     factors, t = [], 1.0
     for _ in range(iterations):
         t, before = (1 + (1 + 4 * t * t) ** 0.5) / 2, t
-        factors.append(min((before - 1) / t, 0.95))
+        factors.append(min((before - 1) / t, MOST_MOMENTUM))
     return factors
 
 
-def sens_weights(iterations):
-    """The penalty on the sensitivities, loosened by SENS_DECAY each time, down to LAST_SENS_WEIGHT."""
-    return [max(SENS_DECAY**i, LAST_SENS_WEIGHT) for i in range(iterations)]
-
-
-def exponential(sigma_min, sigma_max, levels):
-    """The paper's noise levels sigma_min (sigma_max / sigma_min)^(i / N), falling from i = N to 0."""
+def exponential(sigma_min: float, sigma_max: float, levels: int) -> list[float]:
+    """Return the paper's noise levels sigma_min (sigma_max / sigma_min)^(i / N), falling from i = N to 0."""
     return [float(s) for s in sigma_min * (sigma_max / sigma_min) ** (np.arange(levels, -1, -1) / levels)]

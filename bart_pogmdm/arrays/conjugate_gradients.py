@@ -1,35 +1,41 @@
-"""The array module behind an array (NumPy or CuPy), its FFT, its hot loops, and the threads of the CPU."""
+"""Conjugate gradients, the one linear solver of the reconstruction."""
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from .modules import array_module
+from .types import Array
+
+Operator = Callable[[Array], Array]
+Scalar = Any  # a float on the CPU; on a GPU an array without dimensions, since reading it would mean to wait
 
 
-def inner(left, right, axes=None):
-    """Re <left, right>: a Python number; on a GPU an array of no dimensions, for to read it is to wait.
-
-    With `axes` over these only, and they stay: an array that goes with left and right.
-    """
+def inner(left: Array, right: Array, axes: tuple[int, ...] | None = None) -> Scalar:
+    """Return Re <left, right> over all axes, or over `axes` only, which then stay with size 1."""
     total = (left.conj() * right).real.sum(axes, keepdims=axes is not None)
     return float(total) if array_module(left) is np and axes is None else total
 
 
-def at_least(number, floor):
-    """max(number, floor) of a result of `inner`, without reading it."""
+def at_least(number: Scalar, floor: float) -> Scalar:
+    """Return max(number, floor) for a result of `inner`, without reading it from the device."""
     return max(number, floor) if isinstance(number, float) else array_module(number).maximum(number, floor)
 
 
-def conjugate_gradients(normal, rhs, start=None, *, iterations, precondition=None, axes=None):
-    """Approximate solution of N x = b for a Hermitian positive definite operator N on any array shape.
+def conjugate_gradients(normal: Operator, rhs: Array, start: Array | None = None, *, iterations: int,
+                        precondition: Operator | None = None, axes: tuple[int, ...] | None = None) -> Array:
+    """Return an approximate solution of N x = b for a Hermitian positive definite operator N on arrays of any shape.
 
-    `precondition` applies an approximate inverse of N.  With `axes`, N acts along these only, and every place on the
-    others is a system of its own.  Stops early where the energy <r, r> has fallen to the rounding of the numbers:
-    beyond, a semidefinite N would only feed on it.
+    `precondition` applies an approximate inverse of N.  With `axes`, N acts along these axes only, and each position
+    on the other axes is an independent system.  The iteration stops once the energy <r, r> of the residual has
+    fallen to rounding error, because further steps with a semidefinite N would amplify that error.
     """
     xp = array_module(rhs)
     solution = xp.zeros_like(rhs) if start is None else start
     residual = rhs if start is None else rhs - normal(start)
-    direction, energy, enough, tiny = None, 0.0, 0.0, float(xp.finfo(rhs.dtype).tiny)
+    direction: Array | None = None
+    energy, enough, tiny = 0.0, 0.0, float(xp.finfo(rhs.dtype).tiny)
     for _ in range(iterations):
         step = residual if precondition is None else precondition(residual)
         previous, energy = energy, inner(residual, step, axes)
@@ -41,7 +47,7 @@ def conjugate_gradients(normal, rhs, start=None, *, iterations, precondition=Non
             direction = step + energy / at_least(previous, tiny) * direction
         image = normal(direction)
         length = energy / at_least(inner(direction, image, axes), tiny)
-        if not isinstance(energy, float):  # to break would mean to wait for the numbers: stand still instead
+        if not isinstance(energy, float):  # systems that have converged stand still, since a break would have to wait
             length = length * (energy > enough)
         solution = solution + length * direction
         residual = residual - length * image

@@ -1,17 +1,18 @@
-"""The array module behind an array (NumPy or CuPy), its FFT, its hot loops, and the threads of the CPU."""
+"""The device that does the work: the choice between CPU and GPU, and how much memory it has left."""
 
 import numpy as np
 
 from .modules import array_module
+from .types import Array, ArrayModule
 
-PLAN_PART = 8   # FFT plans may keep an eighth of the device's memory,
-POOL_PART = 0.9  # CuPy's pool as much of it: the rest is the driver's, and others'
+PLAN_PART = 8    # cached FFT plans may take an eighth of the device's memory, because other arrays need the rest
+POOL_PART = 0.9  # CuPy's memory pool may grow to this part of the device, because the driver and others need some
 
 
-def choose(device, array):
-    """The array module for `device`: that of the array for None, numpy for "cpu", cupy for "gpu", the best for "auto".
+def choose(device: str | None, array: Array | None) -> ArrayModule:
+    """Return numpy for "cpu", cupy for "gpu", the best available for "auto", and the array's own module for None.
 
-    Raises ValueError for another word, or where there is no GPU to be had.
+    Raises ValueError for any other word, or for "gpu" where no GPU can be used.
     """
     if device is None:
         return array_module(array)
@@ -25,15 +26,15 @@ def choose(device, array):
         raise
 
 
-def _gpu():
-    """cupy with a device.  ValueError where either is missing: it can be imported without one."""
+def _gpu() -> ArrayModule:
+    """Return cupy.  ValueError where CuPy or a device is missing: CuPy can be imported without a device."""
     try:
         import cupy
         if cupy.cuda.runtime.getDeviceCount() < 1:
             raise ValueError("no CUDA device was found")
         cupy.fft.config.get_plan_cache().set_memsize(cupy.cuda.runtime.memGetInfo()[1] // PLAN_PART)
         pool = cupy.get_default_memory_pool()
-        if not pool.get_limit():  # what the user has set stays
+        if not pool.get_limit():  # a limit that the user has set stays
             pool.set_limit(fraction=POOL_PART)
     except ImportError as error:
         raise ValueError("no CUDA device can be used: CuPy is not installed"
@@ -43,8 +44,8 @@ def _gpu():
     return cupy
 
 
-def available_memory(xp=np):
-    """Bytes of main memory that can be had without swapping, for CuPy of the GPU's; infinite where none says."""
+def available_memory(xp: ArrayModule = np) -> float:
+    """Return the bytes of main memory (for cupy: of the GPU's) that are free; infinity where nothing tells."""
     if xp is not np:
         pool = xp.get_default_memory_pool()
         free = xp.cuda.runtime.memGetInfo()[0] + pool.free_bytes()

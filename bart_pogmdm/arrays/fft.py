@@ -1,43 +1,45 @@
-"""The array module behind an array (NumPy or CuPy), its FFT, its hot loops, and the threads of the CPU."""
+"""Fourier and sine transforms of NumPy and CuPy arrays."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 import scipy.fft
+from numpy.typing import DTypeLike
 
 from .modules import array_module
-from .threads import NUM_THREADS, SMALL_BYTES, _in_pool
+from .threads import threads_for
+from .types import Array, ArrayModule
 
 
-def fftn(array, axes=(-2, -1), overwrite=False):
-    """Unitary FFT over `axes`, zero frequency first."""
+def fftn(array: Array, axes: Sequence[int] = (-2, -1), overwrite: bool = False) -> Array:
+    """Return the unitary FFT over `axes`, zero frequency first."""
     return _transform("fftn", array, axes, overwrite)
 
 
-def ifftn(array, axes=(-2, -1), overwrite=False):
-    """Unitary inverse FFT over `axes`, zero frequency first."""
+def ifftn(array: Array, axes: Sequence[int] = (-2, -1), overwrite: bool = False) -> Array:
+    """Return the unitary inverse FFT over `axes`, zero frequency first."""
     return _transform("ifftn", array, axes, overwrite)
 
 
-def _transform(name, array, axes, overwrite):
+def _transform(name: str, array: Array, axes: Sequence[int], overwrite: bool) -> Array:
     if array_module(array) is np:
         return getattr(scipy.fft, name)(array, axes=axes, norm="ortho", overwrite_x=overwrite,
-                                          workers=1 if hasattr(_in_pool, "flag") or array.nbytes < SMALL_BYTES
-                                          else NUM_THREADS)
+                                        workers=threads_for(array))
     import cupyx.scipy.fft
     return getattr(cupyx.scipy.fft, name)(array, axes=axes, norm="ortho", overwrite_x=overwrite)
 
 
-def dst1(array):
-    """Orthonormal DST of type I over the last two axes, its own inverse."""
+def dst1(array: Array) -> Array:
+    """Return the orthonormal DST of type I over the last two axes; it is its own inverse."""
     if array_module(array) is np:
-        return scipy.fft.dstn(array, type=1, axes=(-2, -1), norm="ortho", workers=NUM_THREADS)
-    rows, columns = (_sines(n, array.dtype, array_module(array)) for n in array.shape[-2:])
+        return scipy.fft.dstn(array, type=1, axes=(-2, -1), norm="ortho", workers=threads_for(array))
+    rows, columns = (sine_matrix(n, array.dtype, array_module(array)) for n in array.shape[-2:])
     return rows @ array @ columns
 
 
 @lru_cache(maxsize=4)
-def _sines(n, dtype=float, xp=np):
-    """The matrix of the orthonormal DST of type I; CuPy has no fast one."""
+def sine_matrix(n: int, dtype: DTypeLike = float, xp: ArrayModule = np) -> Array:
+    """Return the (n, n) matrix of the orthonormal DST of type I; CuPy has no fast transform of this type."""
     k = np.arange(1, n + 1)
     return xp.asarray((2 / (n + 1)) ** 0.5 * np.sin(np.pi * np.outer(k, k) / (n + 1)), dtype)

@@ -1,17 +1,20 @@
-"""The array module behind an array (NumPy or CuPy), its FFT, its hot loops, and the threads of the CPU."""
+"""Gaussian noise from counters: a seed gives the same numbers on every device and with any number of threads."""
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from .modules import array_module, kernels_for
 from .threads import share
+from .types import Array
 
 
-def complex_normal(rng, like):
-    """Noise of standard deviation 1 in real and imaginary part, like a complex array; the same on every device."""
+def complex_normal(rng: np.random.Generator, like: Array) -> Array:
+    """Return noise of standard deviation 1 in real and imaginary part, of the shape and type of a complex array."""
     out, seed = array_module(like).empty(like.shape, like.dtype), rng.integers(2**64, dtype=np.uint64)
     planes = out.reshape(-1, *like.shape[-2:])
 
-    def work(pieces):
+    def work(pieces: list[slice]) -> None:
         for part in pieces:
             kernels_for(out).normal(planes[part], seed, part.start * planes[0].size)
 
@@ -19,7 +22,8 @@ def complex_normal(rng, like):
     return out
 
 
-def for_each(rngs, draw, axis=0):
-    """Arrays draw(rng), one for each generator, along a new axis: what one draws does not depend on the others."""
+def for_each(rngs: Sequence[np.random.Generator], draw: Callable[[np.random.Generator], Array],
+             axis: int = 0) -> Array:
+    """Return draw(rng) of every generator, stacked along a new axis; each draws independently of the others."""
     arrays = [draw(rng) for rng in rngs]
     return array_module(arrays[0]).stack(arrays, axis)

@@ -1,12 +1,17 @@
-"""The array module behind an array (NumPy or CuPy), its FFT, its hot loops, and the threads of the CPU."""
+"""The array module behind an array, and the precision of its numbers."""
 
 import sys
+from types import ModuleType
+from typing import overload
 
 import numpy as np
+from numpy.typing import DTypeLike
+
+from .types import Array, ArrayModule
 
 
-def array_module(array):
-    """The module that made the array: cupy, torch (in training) or numpy; the first two are never imported here."""
+def array_module(array: object) -> ArrayModule:
+    """Return cupy, torch (during training) or numpy, whichever made the array; neither of the first two is imported."""
     for name, kind in (("cupy", "ndarray"), ("torch", "Tensor")):
         module = sys.modules.get(name)
         if module is not None and isinstance(array, getattr(module, kind)):
@@ -14,8 +19,8 @@ def array_module(array):
     return np
 
 
-def kernels_for(array):
-    """The hot loops for the array: compiled by numba for NumPy, written in CUDA for CuPy."""
+def kernels_for(array: Array) -> ModuleType:
+    """Return the module with the hot loops for an array: compiled by numba for NumPy, written in CUDA for CuPy."""
     if array_module(array) is np:
         from .kernels import cpu
         return cpu
@@ -23,21 +28,25 @@ def kernels_for(array):
     return cuda
 
 
-def move(array, xp):
-    """The array as one of another module; None stays None."""
+@overload
+def move(array: Array, xp: ArrayModule) -> Array: ...
+@overload
+def move(array: None, xp: ArrayModule) -> None: ...
+def move(array: Array | None, xp: ArrayModule) -> Array | None:
+    """Return the array as an array of another module; None stays None."""
     if array is None or array_module(array) is xp:
         return array
     if xp is np:
-        return array.get()
+        return array.get()  # type: ignore[attr-defined]
     array = np.asarray(array)
     return xp.asarray(array.astype(array.dtype.newbyteorder("="), copy=False))
 
 
-def complex_dtype(dtype):
-    """complex128 for double precision and beyond, complex64 otherwise; always in native byte order."""
+def complex_dtype(dtype: DTypeLike) -> type:
+    """Return complex128 for double precision and beyond and complex64 otherwise, in native byte order."""
     return np.complex128 if np.result_type(dtype, np.complex64).itemsize > 8 else np.complex64
 
 
-def real_dtype(dtype):
-    """float64 for double precision and beyond, float32 otherwise."""
+def real_dtype(dtype: DTypeLike) -> np.dtype:
+    """Return float64 for double precision and beyond and float32 otherwise."""
     return complex_dtype(dtype)(0).real.dtype

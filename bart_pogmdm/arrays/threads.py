@@ -1,26 +1,48 @@
-"""The array module behind an array (NumPy or CuPy), its FFT, its hot loops, and the threads of the CPU."""
+"""Work on stacks of images, shared among the threads of the CPU or passed to a GPU in pieces.
+
+The shares depend on the number of images only, so sums over them are the same with any number of threads.
+"""
 
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 
 from .modules import array_module
+from .types import Array
 
-NUM_THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-if os.environ.get("OMP_NUM_THREADS", "").isdecimal():  # what BART's users set
-    NUM_THREADS = max(1, min(NUM_THREADS, int(os.environ["OMP_NUM_THREADS"])))
-SHARES = 10  # of the work for the threads of the CPU; more keep more threads busy, and cost more to sum up
-SMALL_BYTES = 1 << 20  # work on less is done before other threads have woken up
-CACHE_BYTES = 2 << 20  # images handled together: what a core's cache holds between an FFT and the next loop
+Outcome = TypeVar("Outcome")
+Work = Callable[[list[slice]], Outcome]
+
+
+def _usable_cores() -> int:
+    """Return the number of cores this process may use, or OMP_NUM_THREADS where that is lower, as BART does."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(cores, int(asked))) if asked.isdecimal() else cores
+
+
+NUM_THREADS = _usable_cores()
+SHARES = 10             # parts that work is cut into: more keep more threads busy, but cost more to sum up
+SMALL_BYTES = 1 << 20   # work on fewer bytes is done before other threads have woken up
+CACHE_BYTES = 2 << 20   # images handled together: a core's cache holds them between an FFT and the next loop
+
 _in_pool = threading.local()
+_device_pieces: dict[tuple[int, int], int] = {}  # (count, bytes of an image) -> pieces that the device's memory needs
+
+
+def threads_for(array: Array) -> int:
+    """Return how many threads a library should use for an array: one for small arrays and inside our own pool."""
+    return 1 if hasattr(_in_pool, "flag") or array.nbytes < SMALL_BYTES else NUM_THREADS
 
 
 @lru_cache(maxsize=1)
-def _pool():
+def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(NUM_THREADS, initializer=lambda: setattr(_in_pool, "flag", True))
 
 
@@ -28,11 +50,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
 
 
-def share(work, count, image):
-    """[work(pieces), …]: the indices 0..count-1 shared among the threads, each share in pieces (slices).
+def share(work: Work[Outcome], count: int, image: Array) -> list[Outcome]:
+    """Return [work(pieces), …] with the indices 0..count-1 shared among the threads.
 
-    A piece holds as many arrays like `image` as the cache takes.  The shares depend on nothing but `count`, so sums
-    over them are the same whatever the number of threads.  A GPU gets one share, of one piece if that fits.
+    Each share comes as a list of pieces (slices), and a piece holds as many arrays like `image` as the cache takes.
+    A GPU gets one share, in one piece if that fits its memory.
     """
     if array_module(image) is not np:
         return _share_on_device(work, count, image)
@@ -45,11 +67,8 @@ def share(work, count, image):
     return list((map if alone else _pool().map)(work, shares))
 
 
-_device_pieces = {}  # (count, size of an image) -> as many pieces as the device's memory has asked for so far
-
-
-def _share_on_device(work, count, image):
-    """[work(pieces)] with more and smaller pieces each time that the memory is not enough."""
+def _share_on_device(work: Work[Outcome], count: int, image: Array) -> list[Outcome]:
+    """Do all the work in one share, whose pieces are halved each time that the device's memory is not enough."""
     import cupy
     key = count, image.nbytes
     while True:

@@ -1,11 +1,36 @@
-"""The parser of all commands: its errors are exceptions, which `cli.main` turns into one line."""
+"""The parser of all commands: it takes options from the table, and its errors are exceptions, which become one line."""
 
 import argparse
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from .options import OPTIONS
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, but an error in the arguments raises ValueError."""
+    """argparse's parser, but an error in the arguments raises ValueError."""
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         """Raise ValueError with the message and where to find the usage."""
         raise ValueError(f"{message} (`{self.prog} -h` shows the usage)")
+
+    def take(self, *flags: str, **changes: Any) -> None:
+        """Take options from the table; `changes` replace arguments of `add_argument`, as required=True."""
+        for flag in flags:
+            option = OPTIONS[flag]
+            self.add_argument(*option.spellings, **option.keywords | changes)
+
+
+def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """{name: value} of those options that were given, among some names or all."""
+    return {name: value for name in names or vars(args) if (value := getattr(args, name)) is not None}
+
+
+def asks_for_help(command: Callable[[list[str]], int], argv: list[str]) -> bool:
+    """Whether the help of a command without arguments was asked for, and is printed; ValueError for other arguments."""
+    if argv in (["-h"], ["--help"]):
+        print(f"Usage: bart-pogmdm {command.__name__}\n\n{command.__doc__}")
+        return True
+    if argv:
+        raise ValueError(f"{command.__name__} takes no arguments, got {' '.join(argv)}")
+    return False

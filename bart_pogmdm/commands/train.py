@@ -1,106 +1,125 @@
 """`bart-pogmdm train`: a prior from one's own images."""
 
+from __future__ import annotations
+
 import subprocess
 import sys
 import time
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from .parser import Parser
+from .options import OPTIONS
+from .parser import Parser, given
 
-HELD_OUT = 20  # without --validation, one image in so many is kept aside
+if TYPE_CHECKING:
+    from ..train.images import Series
+    from ..train.recipe import Config
+
+HELD_OUT = 20  # Without --validation one image in so many is kept for it: enough to see whether training goes well.
+LEAST_VALUES = {"steps": 1, "batch": 2, "patch": 65, "seed": 0}  # A patch of 65 pixels holds a filter.
 
 
-def _parser():
+def _parser() -> Parser:
     parser = Parser(prog="bart-pogmdm train", description=(
         "Learn a prior from magnitude images. Writes OUT, and beside it OUT.ckpt to resume from and OUT.csv, the log. "
         "Under torchrun all processes share each step."))
-    add = parser.add_argument
-    add("--images", nargs="+", required=True, metavar="PATH",
-        help="files or folders: HDF5 (any nesting, or fastMRI volumes), npy, npz, cfl, ra")
-    add("--out", required=True, type=Path, metavar="FILE.npz", help="the prior")
-    add("--validation", nargs="+", metavar="PATH", help=f"other images (default: one in {HELD_OUT} of the images)")
-    add("--acquisition", choices=("CORPD", "CORPDFS"), help="use only fastMRI volumes of this kind")
-    add("--steps", type=int, default=100_000, help="default: %(default)s")
-    add("--batch", type=int, default=8, help="patches in a step, an even number (default: %(default)s)")
-    add("--patch", type=int, default=128, help="side of a patch, at least 65 (default: %(default)s)")
-    add("--phase", type=float, default=0.0,
-        help="part of the patches that gets a smooth random phase (default: %(default)s)")
-    add("--seed", type=int, default=0, help="default: %(default)s")
-    add("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
-    add("--name", help="name of the prior (default: that of OUT)")
-    add("--resume", action="store_true", help="go on from OUT.ckpt")
+    parser.take("--images", required=True)
+    parser.take("-o", required=True, metavar="FILE.npz", help="The prior")
+    parser.take("--validation", help=OPTIONS["--validation"].meaning.format(held_out=HELD_OUT))
+    parser.take("--acquisition", metavar=None, choices=("CORPD", "CORPDFS"))
+    parser.take("--steps", "--batch", "--patch", "--phase", "-s", "--device", "--name", "--resume")
     return parser
 
 
-def train(argv):
+def train(argv: list[str]) -> int:
     """Learn a prior as the arguments say.  Raises ValueError, OSError or ImportError with one sentence."""
     args = _parser().parse_args(argv)
-    for name, least in (("steps", 1), ("batch", 2), ("patch", 65), ("seed", 0)):
-        if getattr(args, name) < least:
-            raise ValueError(f"--{name}: expected at least {least}, got {getattr(args, name)}")
-    if args.batch % 2:
-        raise ValueError(f"--batch: expected an even number, got {args.batch}")
-    if not 0 <= args.phase <= 1:
-        raise ValueError(f"--phase: expected a number from 0 to 1, got {args.phase}")
-    if args.out.suffix != ".npz":
-        raise ValueError(f"--out: expected a name that ends in .npz, got {args.out}")
-    if not args.out.parent.is_dir():
-        raise ValueError(f"--out: the folder {args.out.parent} does not exist")
-    checkpoint, log = args.out.with_suffix(".ckpt"), args.out.with_suffix(".csv")
-    if not args.resume and checkpoint.exists():
-        raise ValueError(f"--out: {checkpoint} is from an earlier run; give --resume to go on with it, or remove it")
-    if args.resume and not checkpoint.exists():
-        raise ValueError(f"--resume: {checkpoint} does not exist")
+    _check(args)
+    out = Path(args.out)
+    checkpoint = _checkpoint(out, bool(args.resume))
     try:
         import torch
     except ImportError:
         raise ImportError("training needs torch: pip install 'bart_pogmdm[train]'") from None
     from ..train import images, loop
-    rank, device = loop.join_processes(args.device)
-    config = loop.Config(args.steps, args.batch, args.patch, args.seed, phase=args.phase)
-    series, skipped = images.load(args.images, args.patch, args.acquisition)
-    validation, others = images.load(args.validation, 2) if args.validation else (None, {})
-    if validation is None:
+    from ..train.processes import join_processes, leave_processes
+    from ..train.recipe import Config
+    from ..train.validation import sentence
+    rank, device = join_processes(args.device or "cpu")
+    config = Config(**given(args, "steps", "batch", "patch", "seed", "phase"))
+    series, skipped = images.load(args.images, config.patch, args.acquisition)
+    if args.validation:
+        validation, others = images.load(args.validation, 2)
+        skipped = {**skipped, **others}
+    else:
         series, validation = _hold_out(series)
-    count = sum(len(one.images) for one in series)
     if rank == 0:
-        for name, why in {**skipped, **others}.items():
-            print(f"left out: {name}: {why}", file=sys.stderr)
-        print(f"{count} images in {len(series)} series, {len(skipped) + len(others)} left out", file=sys.stderr)
-    progress = _Progress(config, rank)
+        for name, reason in skipped.items():
+            print(f"left out: {name}: {reason}", file=sys.stderr)
+        count = sum(len(one.images) for one in series)
+        print(f"{count} images in {len(series)} series, {len(skipped)} left out", file=sys.stderr)
     try:
-        prior, psnr = loop.train(config, series, validation, checkpoint, log, name=args.name or args.out.stem,
-                                 resume=args.resume, device=device, callback=progress)
+        prior, psnr = loop.train(config, series, validation, checkpoint, resume=bool(args.resume), device=device,
+                                 callback=_Progress(config, is_quiet=rank > 0))
     except KeyboardInterrupt:
         state = "the same command with --resume goes on" if checkpoint.exists() else "before the first checkpoint"
         raise ValueError(f"train: interrupted; {state}") from None
     if rank == 0:
         provenance = {"config": asdict(config), "device": device, "torch": torch.__version__, "revision": _revision(),
-                      "validation_psnr": dict(zip(map(str, loop.LEVELS), (round(value, 3) for value in psnr))),
+                      "validation_psnr": {str(level): round(value, 3) for level, value in psnr.items()},
                       "data": [{"source": one.source, "licence": one.licence, "images": len(one.images)}
                                for one in series]}
-        replace(prior, provenance=provenance).save(args.out)
-        print(f"{args.out}: {loop.sentence(psnr)}", file=sys.stderr)
-    loop.leave_processes()
+        replace(prior, name=args.name or out.stem, provenance=provenance).save(out)
+        print(f"{out}: {sentence(psnr)}", file=sys.stderr)
+    leave_processes()
     return 0
 
 
-def _hold_out(series):
-    """(training, validation): every HELD_OUT-th image of all, counted from the first, is kept aside."""
-    kept, aside, position = [], [], 0
+def _check(args: Namespace) -> None:
+    """ValueError for a number that cannot be."""
+    for name, value in given(args, *LEAST_VALUES).items():
+        if value < LEAST_VALUES[name]:
+            raise ValueError(f"--{name}: expected at least {LEAST_VALUES[name]}, got {value}")
+    if args.batch is not None and args.batch % 2:
+        raise ValueError(f"--batch: expected an even number, got {args.batch}")
+    if args.phase is not None and not 0 <= args.phase <= 1:
+        raise ValueError(f"--phase: expected a number from 0 to 1, got {args.phase}")
+
+
+def _checkpoint(out: Path, resume: bool) -> Path:
+    """The checkpoint beside an output.  ValueError for a bad output, or where the checkpoint contradicts `resume`."""
+    if out.suffix != ".npz":
+        raise ValueError(f"--out: expected a name that ends in .npz, got {out}")
+    if not out.parent.is_dir():
+        raise ValueError(f"--out: the folder {out.parent} does not exist")
+    checkpoint = out.with_suffix(".ckpt")
+    if not resume and checkpoint.exists():
+        raise ValueError(f"--out: {checkpoint} is from an earlier run; give --resume to go on with it, or remove it")
+    if resume and not checkpoint.exists():
+        raise ValueError(f"--resume: {checkpoint} does not exist")
+    return checkpoint
+
+
+def _hold_out(series: Sequence[Series]) -> tuple[list[Series], list[Series]]:
+    """(training, validation): every HELD_OUT-th image of all, from the first on, is for validation."""
+    training: list[Series] = []
+    validation: list[Series] = []
+    position = 0
     for one in series:
-        places = range(position, position + len(one.images))
+        numbered = list(enumerate(one.images, position))
         position += len(one.images)
-        for target, wanted in ((kept, False), (aside, True)):
-            if chosen := tuple(image for i, image in zip(places, one.images) if (i % HELD_OUT == 0) == wanted):
+        for target, is_validation in ((training, False), (validation, True)):
+            if chosen := tuple(image for i, image in numbered if (i % HELD_OUT == 0) == is_validation):
                 target.append(replace(one, images=chosen))
-    if not kept:
+    if not training:
         raise ValueError("images: only one image is left, and that is needed for validation; give --validation")
-    return kept, aside
+    return training, validation
 
 
-def _revision():
+def _revision() -> str:
     """The git revision of the code, or "unknown"."""
     run = subprocess.run(["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
                          capture_output=True, text=True, check=False)
@@ -108,20 +127,23 @@ def _revision():
 
 
 class _Progress:
-    """The callback of the loop: a bar with loss, images per second and time left, and a line per validation."""
+    """The callback of the loop: a bar with loss, images per second and time left, and a line for each validation."""
 
-    def __init__(self, config, rank):
+    def __init__(self, config: Config, is_quiet: bool) -> None:
         from tqdm import tqdm
-        self.config, self.bar = config, tqdm(total=config.steps, desc="train", unit="step", leave=False,
-                                             disable=rank > 0 or not sys.stderr.isatty())
-        self.quiet, self.began, self.first = rank > 0, time.perf_counter(), None
+        self.config, self.is_quiet = config, is_quiet
+        self.bar: Any = tqdm(total=config.steps, desc="train", unit="step", leave=False,
+                             disable=is_quiet or not sys.stderr.isatty())
+        self.began = time.perf_counter()
+        self.first: int | None = None
 
-    def __call__(self, step, loss, psnr):
-        from ..train import loop
+    def __call__(self, step: int, loss: float, psnr: Mapping[float, float] | None) -> None:
+        """Show the state after a step."""
         if self.first is None:
             self.first = self.bar.initial = self.bar.n = step - 1
         rate = self.config.batch * (step - self.first) / (time.perf_counter() - self.began)
         self.bar.update(step - self.bar.n)
         self.bar.set_postfix_str(f"loss {loss:.4f}, {rate:.0f} images/s", refresh=False)
-        if psnr and not self.quiet:
-            self.bar.write(f"step {step}: loss {loss:.4f}, {loop.sentence(psnr)}, {rate:.0f} images/s", file=sys.stderr)
+        if psnr and not self.is_quiet:
+            from ..train.validation import sentence
+            self.bar.write(f"step {step}: loss {loss:.4f}, {sentence(psnr)}, {rate:.0f} images/s", file=sys.stderr)

@@ -1,24 +1,27 @@
 """`bart-pogmdm view`: reconstructions as a picture.  `Result.plot` draws the same one."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..arrays.bart_dims import COIL
+from ..arrays.types import Array
 from ..files.atomic import write_file
 from ..files.cfl import paths_of, read
-from ..plot.reconstruction_picture import figure, png
+from ..plot.reconstruction_picture import draw_reconstruction, png
 from .parser import Parser
 
 
-def roles(arrays):
+def roles(arrays: Mapping[str, Array]) -> dict[str, Array]:
     """{"image" | "sens" | "std": array} of {name: array in BART's dimensions}, told apart by COIL.
 
-    More than one coil: the sensitivities.  Of the others the first is the image, the last the standard deviation;
-    three of them are image, sensitivities and standard deviation of one coil.  ValueError for anything else.
+    The array with more than one coil holds the sensitivities.  Of the others the first is the image and the last the
+    standard deviation; three of them are image, sensitivities and standard deviation of one coil.  Raises ValueError
+    for anything else.
     """
     found = {}
     single = [name for name, array in arrays.items() if array.shape[COIL] == 1]
     several = [name for name in arrays if name not in single]
-    words = {1: ("image",), 2: ("image", "std"), 3: ("image", "sens", "std")}.get(len(single), ())
+    words: tuple[str, ...] = {1: ("image",), 2: ("image", "std"), 3: ("image", "sens", "std")}.get(len(single), ())
     if len(several) > 1:
         raise ValueError(f"expected one file with several coils (the sensitivities), got {', '.join(several)}")
     if len(words) != len(single) or ("sens" in words and several):
@@ -32,22 +35,22 @@ def roles(arrays):
     return found
 
 
-def _parser():
+def _parser() -> Parser:
     parser = Parser(prog="bart-pogmdm view", description=(
         "Draw what `bart pogmdm` wrote as PNG: magnitude and phase of the image, the magnitude of each coil's "
         "sensitivity, and the standard deviation, one row for each slice, turned as in `bart toimg`. The file with "
         "several coils holds the sensitivities; of the others the first is the image, the last the standard deviation. "
         "Each scale ends at the 99.5 % quantile."))
-    add = parser.add_argument
-    add("results", nargs="+", metavar="RESULT", help="BART files: image, sensitivities, standard deviation, or some")
-    add("-o", "--out", type=Path, metavar="FILE.png", help="default: the name of the first RESULT with .png, here")
+    parser.add_argument("results", nargs="+", metavar="RESULT",
+                        help="BART files: image, sensitivities, standard deviation, or some")
+    parser.take("-o", metavar="FILE.png", help="Picture (default: the name of the first RESULT with .png, here)")
     return parser
 
 
-def view(argv):
+def view(argv: list[str]) -> int:
     """Draw the files that the arguments name.  Raises ValueError, OSError or ImportError with one sentence."""
     args = _parser().parse_args(argv)
-    out = args.out or Path(f"{paths_of(args.results[0])[0].stem}.png")
+    out = Path(args.out or f"{paths_of(args.results[0])[0].stem}.png")
     if out.suffix != ".png":
         raise ValueError(f"--out: expected a name that ends in .png, got {out}")
     if not out.parent.is_dir():
@@ -55,7 +58,7 @@ def view(argv):
     inputs = {path.resolve() for name in args.results for path in paths_of(name)}
     if out.resolve() in inputs:
         raise ValueError(f"--out: {out} would overwrite an input")
-    content = png(figure(**roles({name: read(name) for name in args.results})))
+    content = png(draw_reconstruction(**roles({name: read(name) for name in args.results})))
     write_file(out, lambda file: file.write(content))
     print(f"picture: {out}")
     return 0

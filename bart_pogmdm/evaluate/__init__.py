@@ -1,1 +1,1 @@
-"""What looks at priors and results; needs matplotlib (extra `plot`)."""
+"""Comparison of reconstruction methods: data, masks, metrics, competitors and the report (extra `compare`)."""

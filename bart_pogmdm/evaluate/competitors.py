@@ -1,125 +1,160 @@
-"""The methods that are compared, each with the parameters that are swept and those that hold where nothing is said.
+"""The compared methods, each with the parameters of a sweep and a default.
 
-Defaults are middle values of their sweeps, in the units of each program: `--tune` and `--sweep` find better ones.
+A default is a middle value of its sweep, in the unit of its program; `compare --tune` and `--sweep` find better ones.
 """
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ..algorithms.diffusion import Diffusion
 from ..arrays.bart_dims import to_bart
+from ..arrays.types import Array, Shape
 from ..files.cfl import write
 from ..physics.coil_model import rss
 from ..physics.fourier import ifft2c
-from ..reconstruction.methods import Diffusion
 from ..reconstruction.recon import recon
 from ..toolbox.bart_call import bart
 from . import networks
 from .charbonnier_tv import CharbonnierTV
+from .rows import Parameter
 
-TV_ITERATIONS = 100  # joint, and as many at fixed sensitivities
-PICS_ITERATIONS = 100
-NUM_SAMPLES = 2  # of Algorithm 1 and its like
+
+@dataclass(frozen=True)
+class Effort:
+    """How many iterations, noise levels and samples the compared methods take."""
+
+    tv_iterations: int = 100
+    """Iterations of joint TV, once with free sensitivities and once with fixed ones."""
+
+    pics_iterations: int = 100
+    """Iterations of `pics`; its default of 30 would limit total variation."""
+
+    num_levels: int = 100
+    """Noise levels of the score network: a tenth of the paper's, because networks are slow."""
+
+    num_samples: int = 2
+    """Samples of Algorithm 1 and of `bart sample`: the fewest that have a standard deviation, because each is slow."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A reconstruction: image (ny, nx), and if the method has them std (ny, nx) and sens (J, ny, nx)."""
+
+    image: Array
+    std: Array | None = None
+    sens: Array | None = None
 
 
 @dataclass(frozen=True)
 class Competitor:
-    """run(kspace (J, ny, nx), mask, parameter) -> (image, std or None, sens or None).
+    """A compared method: run(kspace (J, ny, nx), mask (ny, nx), parameter) makes its estimate.
 
-    needs_weights: the parameter is a file of network weights, which the user supplies.
+    label: its description in messages and tables.  sweep: the parameters to try.  needs_weights: the parameter is a
+    file of network weights, which the user supplies.
     """
 
-    run: Callable
-    sweep: tuple = (None,)
-    default: float | None = None
-    needs_weights: bool = field(default=False, kw_only=True)
-    label: str = field(default="", kw_only=True)
+    name: str
+    label: str
+    run: Callable[[Array, Array, Any], Estimate]
+    sweep: tuple[Parameter, ...] = (None,)
+    default: Parameter = None
+    needs_weights: bool = False
 
 
-def _ours(**options):
-    def run(kspace, mask, parameter):
-        result = recon(kspace * mask, mask, **options)
-        return result.image, result.std, result.sens
-    return run
+def competitors(effort: Effort) -> dict[str, Competitor]:
+    """All compared methods by name, in the order of the tables."""
+    samples, pics = effort.num_samples, partial(_pics, effort.pics_iterations)
+    methods = (
+        Competitor("zero-filled", "zero-filled RSS", _zero_filled),
+        Competitor("joint-tv", "joint TV, weight", partial(_joint_tv, effort.tv_iterations), (5, 10, 20, 40, 80), 20),
+        Competitor("nlinv", "nlinv, -i", _nlinv, (8, 9, 10), 9),
+        Competitor("pics-tv", "ecalib + pics TV, weight", partial(pics, ("-R", "T:3:0:{}")),
+                   (.001, .002, .003, .005, .01, .02, .03), .005),
+        Competitor("pics-wavelet", "ecalib + pics l1-wavelet, weight", partial(pics, ("-R", "W:3:0:{}")),
+                   (.001, .002, .003, .005, .01), .003),
+        Competitor("pics-l2", "ecalib + pics l2, weight", partial(pics, ("-l2", "-r", "{}")),
+                   (.001, .003, .01, .03, .1), .01),
+        Competitor("pogmdm", "pogmdm, maximum", partial(_pogmdm, {})),
+        Competitor("pogmdm-mean", "pogmdm, posterior mean", partial(_pogmdm, {"method": "gibbs"})),
+        Competitor("pogmdm-diffusion", "pogmdm, Algorithm 1",
+                   partial(_pogmdm, {"method": "diffusion", "samples": samples})),
+        Competitor("score-network", "score network, Algorithm 1",
+                   partial(_score_network, effort.num_levels, samples), needs_weights=True),
+        Competitor("bart-sample", "ecalib + bart sample", partial(_bart_sample, samples), needs_weights=True),
+        Competitor("fastmri-unet", "fastMRI U-Net", partial(_network, networks.unet), needs_weights=True),
+        Competitor("fastmri-varnet", "fastMRI end-to-end VarNet", partial(_network, networks.varnet),
+                   needs_weights=True))
+    return {method.name: method for method in methods}
 
 
-def _zero_filled(kspace, mask, parameter):
-    return rss(ifft2c(kspace * mask)), None, None
+def _zero_filled(kspace: Array, mask: Array, parameter: None) -> Estimate:
+    return Estimate(rss(ifft2c(kspace * mask)))
 
 
-def _joint_tv(kspace, mask, weight):
-    # The joint problem never quite comes to rest: its scale drifts from image to sensitivities.  The second half has
-    # them fixed, which makes it convex.
-    options = {"prior": CharbonnierTV(weight), "iterations": TV_ITERATIONS}
-    joint = recon(kspace * mask, mask, **options)
+def _joint_tv(iterations: int, kspace: Array, mask: Array, weight: float) -> Estimate:
+    """Joint inversion with total variation, then as many iterations with the sensitivities fixed.
+
+    The joint problem does not converge, because its scale drifts from the image to the sensitivities.  With fixed
+    sensitivities it is convex.
+    """
+    prior = CharbonnierTV(weight)
+    joint = recon(kspace * mask, mask, prior=prior, iterations=iterations)
     if len(kspace) == 1:
-        return joint.image, None, joint.sens
-    result = recon(kspace * mask, mask, sens=joint.sens, start=joint.image, **options)
-    return result.image, None, result.sens
+        return Estimate(joint.image, sens=joint.sens)
+    result = recon(kspace * mask, mask, prior=prior, iterations=iterations, sens=joint.sens, start=joint.image)
+    return Estimate(result.image, sens=result.sens)
 
 
-def _nlinv(kspace, mask, steps):
+def _nlinv(kspace: Array, mask: Array, steps: int) -> Estimate:
     image, sens = bart(2, f"nlinv -S -i{steps}", to_bart(kspace * mask))
-    return image.reshape(mask.shape), None, _coils_first(sens, kspace.shape)
+    return Estimate(image.reshape(mask.shape), sens=_coils_first(sens, kspace.shape))
 
 
-def _pics(*words):
-    def run(kspace, mask, weight):
-        data = to_bart(kspace * mask)
-        sens = bart(1, "ecalib -m1 -c0", data) if len(kspace) > 1 else np.ones((*mask.shape, 1, 1), np.complex64)
-        image = bart(1, ["pics", "-S", f"-i{PICS_ITERATIONS}", *(word.format(weight) for word in words)], data, sens)
-        return image.reshape(mask.shape), None, _coils_first(sens, kspace.shape)
-    return run
+def _pics(iterations: int, options: tuple[str, ...], kspace: Array, mask: Array, weight: float) -> Estimate:
+    """`pics` with options in which {} stands for the weight, on sensitivities of `ecalib`."""
+    data = to_bart(kspace * mask)
+    sens = bart(1, "ecalib -m1 -c0", data) if len(kspace) > 1 else np.ones((*mask.shape, 1, 1), np.complex64)
+    image = bart(1, ["pics", "-S", f"-i{iterations}", *(word.format(weight) for word in options)], data, sens)
+    return Estimate(image.reshape(mask.shape), sens=_coils_first(sens, kspace.shape))
 
 
-def _bart_sample(kspace, mask, weights):
-    # BART 1.0 takes a graph of torch that it was built with, and these options of the posterior as one word.
+def _pogmdm(options: dict[str, Any], kspace: Array, mask: Array, parameter: None) -> Estimate:
+    result = recon(kspace * mask, mask, **options)
+    return Estimate(result.image, result.std, result.sens)
+
+
+def _score_network(num_levels: int, samples: int, kspace: Array, mask: Array, weights: str) -> Estimate:
+    result = recon(kspace * mask, mask, method=Diffusion(num_levels=num_levels), samples=samples,
+                   prior=networks.TorchDenoiser(weights))
+    return Estimate(result.image, result.std, result.sens)
+
+
+def _bart_sample(samples: int, kspace: Array, mask: Array, weights: str) -> Estimate:
+    """`bart sample` of BART 1.0, on a graph of torch; the options of the posterior are one word."""
     data = to_bart(kspace * mask)
     sens = bart(1, "ecalib -m1 -c0", data)
     with tempfile.TemporaryDirectory() as folder:
         files = {name: str(Path(folder) / name) for name in ("kspace", "sens")}
         write({files["kspace"]: data, files["sens"]: sens})
-        samples = bart(1, ["sample", "-N100", "-K1", f"-S{NUM_SAMPLES}", "--external-graph", str(weights),
-                           "--posterior", f"k={files['kspace']},s={files['sens']}"])
-    images = samples.reshape(*mask.shape, -1)
-    return images.mean(-1), np.abs(images).std(-1), _coils_first(sens, kspace.shape)
+        drawn = bart(1, ["sample", "-N100", "-K1", f"-S{samples}", "--external-graph", str(weights),
+                         "--posterior", f"k={files['kspace']},s={files['sens']}"])
+    images = drawn.reshape(*mask.shape, -1)
+    return Estimate(images.mean(-1), np.abs(images).std(-1), _coils_first(sens, kspace.shape))
 
 
-def _network(reconstruct):
-    def run(kspace, mask, weights):
-        return reconstruct(kspace, mask, weights), None, None
-    return run
+def _network(reconstruct: Callable[[Array, Array, str], Array], kspace: Array, mask: Array, weights: str) -> Estimate:
+    return Estimate(reconstruct(kspace, mask, weights))
 
 
-def _score_network(kspace, mask, weights):
-    # A tenth of the paper's levels: networks are slow.
-    result = recon(kspace * mask, mask, method=Diffusion(num_levels=100), samples=NUM_SAMPLES,
-                   prior=networks.TorchDenoiser(weights))
-    return result.image, result.std, result.sens
-
-
-def _coils_first(sens, shape):
+def _coils_first(sens: Array, shape: Shape) -> Array:
+    """Sensitivities in BART's order as (J, ny, nx), the shape of the k-space."""
     return np.moveaxis(sens.reshape(shape[1], shape[2], shape[0]), -1, 0)
 
 
-COMPETITORS = {
-    "zero-filled": Competitor(_zero_filled, label="zero-filled RSS"),
-    "joint-tv": Competitor(_joint_tv, (5, 10, 20, 40, 80), 20, label="joint TV, weight"),
-    "nlinv": Competitor(_nlinv, (8, 9, 10), 9, label="nlinv, -i"),
-    "pics-tv": Competitor(_pics("-R", "T:3:0:{}"), (.001, .002, .003, .005, .01, .02, .03), .005,
-                      label="ecalib + pics TV, weight"),
-    "pics-wavelet": Competitor(_pics("-R", "W:3:0:{}"), (.001, .002, .003, .005, .01), .003,
-                           label="ecalib + pics l1-wavelet, weight"),
-    "pics-l2": Competitor(_pics("-l2", "-r", "{}"), (.001, .003, .01, .03, .1), .01,
-                      label="ecalib + pics l2, weight"),
-    "pogmdm": Competitor(_ours(), label="pogmdm, maximum"),
-    "pogmdm-mean": Competitor(_ours(method="gibbs"), label="pogmdm, posterior mean"),
-    "pogmdm-diffusion": Competitor(_ours(method="diffusion", samples=NUM_SAMPLES), label="pogmdm, Algorithm 1"),
-    "score-network": Competitor(_score_network, needs_weights=True, label="score network, Algorithm 1"),
-    "bart-sample": Competitor(_bart_sample, needs_weights=True, label="ecalib + bart sample"),
-    "fastmri-unet": Competitor(_network(networks.unet), needs_weights=True, label="fastMRI U-Net"),
-    "fastmri-varnet": Competitor(_network(networks.varnet), needs_weights=True, label="fastMRI end-to-end VarNet"),
-}
+COMPETITORS = competitors(Effort())

@@ -1,26 +1,107 @@
-"""The paper's learned baselines, with weights that the user supplies; torch (and fastmri) are imported on demand."""
+"""The paper's learned baselines, with weights that the user supplies; torch and fastmri are imported on demand."""
 
 import contextlib
 import hashlib
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from ..arrays.types import Array
 from ..physics.coil_model import rss
 from ..physics.fourier import ifft2c
+from ..prior.image_scale import ImageScale
 
-CLAMP = 6  # fastMRI's U-Net sees images of mean 0 and std 1, not brighter than this
+CLAMP = 6  # fastMRI's U-Net is trained on images of mean 0 and standard deviation 1, clamped to +- this value.
+Weights: TypeAlias = dict[str, Any]  # {name of a parameter: tensor}
 
 
-def _state(path, prefix):
-    """The parameters in a checkpoint: a state dict, or that of a Lightning module that has them under `prefix`."""
+def unet(kspace: Array, mask: Array, path: str | Path) -> Array:
+    """Magnitude image (ny, nx) of fastMRI's U-Net, applied to the zero-filled RSS."""
+    import torch
+    network = load_unet(path)
+    image = rss(ifft2c(kspace * mask))
+    mean, std = image.mean(), image.std() + 1e-11
+    normalised = np.clip((image - mean) / std, -CLAMP, CLAMP).astype(np.float32)
+    with torch.no_grad():
+        return network(torch.from_numpy(normalised)[None, None])[0, 0].numpy() * std + mean
+
+
+def varnet(kspace: Array, mask: Array, path: str | Path) -> Array:
+    """Magnitude image (ny, nx) of the variational network, which estimates sensitivities from the central columns.
+
+    Data with sampled rows are transposed.
+    """
+    import torch
+    if central_columns(mask) < central_columns(mask.T):
+        return varnet(kspace.swapaxes(1, 2), mask.T, path).T
+    network = load_varnet(path)
+    samples = np.ascontiguousarray(kspace * mask, np.complex64)
+    sampled = torch.from_numpy(np.ascontiguousarray(mask, bool))[None, None, ..., None]
+    with torch.no_grad():
+        return network(torch.view_as_real(torch.from_numpy(samples))[None], sampled, central_columns(mask))[0].numpy()
+
+
+def central_columns(mask: Array) -> int:
+    """The number of fully sampled columns that lie symmetrically around the centre, at least 1."""
+    whole, centre = np.asarray(mask.all(0)), mask.shape[1] // 2
+    left, right = (int(np.argmin(np.append(part, False))) for part in (whole[:centre][::-1], whole[centre:]))
+    return max(2 * min(left, right), 1)
+
+
+def load_unet(path: str | Path) -> Any:
+    """fastMRI's U-Net from a checkpoint, with any number of channels and layers.
+
+    J. Zbontar et al., arXiv 1811.08839.  Raises ValueError for other files, ImportError without fastmri.
+    """
+    from fastmri.models import Unet
+
+    def build(weights: Weights) -> Any:
+        channels, layers = _unet_size(weights)
+        return Unet(1, 1, channels, layers)
+
+    return _load(build, path, "unet.", "U-Net")
+
+
+def load_varnet(path: str | Path) -> Any:
+    """The end-to-end variational network from a checkpoint of any size.
+
+    A. Sriram et al., MICCAI 2020, doi 10.1007/978-3-030-59713-9_7.  Raises ValueError for other files, ImportError
+    without fastmri.
+    """
+    from fastmri.models import VarNet
+
+    def build(weights: Weights) -> Any:
+        cascades = {key.split(".")[1] for key in weights if key.startswith("cascades.")}
+        sens_channels, sens_layers = _unet_size(weights, "sens_net.norm_unet.unet.")
+        channels, layers = _unet_size(weights, "cascades.0.model.unet.")
+        return VarNet(len(cascades), sens_channels, sens_layers, channels, layers)
+
+    return _load(build, path, "varnet.", "VarNet")
+
+
+def _load(build: Callable[[Weights], Any], path: str | Path, prefix: str, name: str) -> Any:
+    """The network that `build` makes from the sizes in a checkpoint, with its weights, in evaluation mode."""
+    weights = _read_weights(path, prefix)
+    try:
+        network = build(weights)
+        network.load_state_dict(weights)
+    except (KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"weights {path}: not those of a {name} of fastmri ({reason})") from None
+    return network.eval()
+
+
+def _read_weights(path: str | Path, prefix: str) -> Weights:
+    """The weights in a checkpoint: a state dict, or that of a Lightning module, in which names begin with `prefix`."""
     import torch
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
-    except Exception as error:  # torch has no common type for what can be wrong with a file
+    except Exception as error:  # torch has no common type for the errors of a broken file
         raise ValueError(f"weights {path}: not a checkpoint of torch ({str(error).splitlines()[0]})") from None
     if isinstance(content, dict):
         content = content.get("state_dict", content)
@@ -31,112 +112,35 @@ def _state(path, prefix):
     return content
 
 
-def _unet_size(state, prefix=""):
-    """Channels and pooling layers of the U-Net under a prefix."""
+def _unet_size(weights: Weights, prefix: str = "") -> tuple[int, int]:
+    """Numbers of channels and pooling layers of the U-Net whose names begin with `prefix`."""
     first = f"{prefix}down_sample_layers."
-    layers = {key.removeprefix(first).split(".")[0] for key in state if key.startswith(first)}
-    return len(state[f"{first}0.layers.0.weight"]), len(layers)
-
-
-def _load(build, path, prefix, name):
-    """The network that `build` makes of the sizes in a checkpoint, with its parameters, ready to be evaluated."""
-    state = _state(path, prefix)
-    try:
-        network = build(state)
-        network.load_state_dict(state)
-    except (KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"weights {path}: not those of a {name} of fastmri ({reason})") from None
-    return network.eval()
-
-
-def load_unet(path):
-    """fastMRI's U-Net from a checkpoint of any number of channels and layers.
-
-    J. Zbontar et al., arXiv 1811.08839.  Raises ValueError for other files, ImportError without fastmri.
-    """
-    from fastmri.models import Unet
-
-    def build(state):
-        channels, layers = _unet_size(state)
-        return Unet(1, 1, channels, layers)
-
-    return _load(build, path, "unet.", "U-Net")
-
-
-def load_varnet(path):
-    """The end-to-end variational network from a checkpoint of any size.
-
-    A. Sriram et al., MICCAI 2020, doi 10.1007/978-3-030-59713-9_7.  Raises ValueError for other files, ImportError
-    without fastmri.
-    """
-    from fastmri.models import VarNet
-
-    def build(state):
-        cascades = {key.split(".")[1] for key in state if key.startswith("cascades.")}
-        sens_channels, sens_layers = _unet_size(state, "sens_net.norm_unet.unet.")
-        channels, layers = _unet_size(state, "cascades.0.model.unet.")
-        return VarNet(len(cascades), sens_channels, sens_layers, channels, layers)
-
-    return _load(build, path, "varnet.", "VarNet")
-
-
-def unet(kspace, mask, path):
-    """Magnitude image (ny, nx): fastMRI's U-Net on the zero-filled RSS."""
-    import torch
-    network = load_unet(path)
-    image = rss(ifft2c(kspace * mask))
-    mean, std = image.mean(), image.std() + 1e-11
-    normalised = np.clip((image - mean) / std, -CLAMP, CLAMP).astype(np.float32)
-    with torch.no_grad():
-        return network(torch.from_numpy(normalised)[None, None])[0, 0].numpy() * std + mean
-
-
-def varnet(kspace, mask, path):
-    """Magnitude image (ny, nx): the variational network, which estimates sensitivities from the central columns.
-
-    Data with sampled rows are turned.
-    """
-    import torch
-    if _central_columns(mask) < _central_columns(mask.T):
-        return varnet(kspace.swapaxes(1, 2), mask.T, path).T
-    network = load_varnet(path)
-    samples = np.ascontiguousarray(kspace * mask, np.complex64)
-    sampled = torch.from_numpy(np.ascontiguousarray(mask, bool))[None, None, ..., None]
-    with torch.no_grad():
-        return network(torch.view_as_real(torch.from_numpy(samples))[None], sampled, _central_columns(mask))[0].numpy()
-
-
-def _central_columns(mask):
-    """How many whole columns around the centre are sampled, at least 1."""
-    whole, centre = mask.all(0), mask.shape[1] // 2
-    left, right = (int(np.argmin(np.append(part, False))) for part in (whole[:centre][::-1], whole[centre:]))
-    return max(2 * min(left, right), 1)
+    layers = {key.removeprefix(first).split(".")[0] for key in weights if key.startswith(first)}
+    return len(weights[f"{first}0.layers.0.weight"]), len(layers)
 
 
 class TorchDenoiser:
-    """A denoising network in the place of the prior: score(x, sigma) = (D(x, sigma) - x) / sigma^2.
+    """A denoising network as a prior: score(x, sigma) = (D(x, sigma) - x) / sigma^2 (Tweedie's formula).
 
-    path: TorchScript of a module D(images (n, 1, ny, nx), sigmas (n,)) -> (n, 1, ny, nx), the mean of what lies under
-    noise of a standard deviation sigma; it sees real and imaginary part as two images.  brightness: what the 99.9 %
-    quantile of the magnitude of its training images was (those of `recon` have `brightness.START_BRIGHTNESS`).
-    For `recon(…, prior=TorchDenoiser(path), method="diffusion")`: it has no curvature, as the other methods need it.
+    path: TorchScript of a module D(images (n, 1, ny, nx), sigmas (n,)) -> (n, 1, ny, nx), the posterior mean of an
+    image in noise of standard deviation sigma; real and imaginary part are two images.  brightness: the 99.9 %
+    quantile of the magnitude of its training images, which are scaled to that of `recon`, `ImageScale.start`.
+    Use it as `recon(…, prior=TorchDenoiser(path), method="diffusion")`; the other methods need a curvature, which it
+    does not have.
     """
 
-    def __init__(self, path, brightness=1.0):
+    def __init__(self, path: str | Path, brightness: float = 1.0) -> None:
         import torch
-
-        from ..prior.image_scale import START_BRIGHTNESS
         try:
-            with _quiet():
+            with _without_deprecation_warnings():
                 self.network = torch.jit.load(str(path), map_location="cpu").eval()
         except (RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise ValueError(f"weights {path}: not a TorchScript module ({reason})") from None
-        self.name, self.scale = Path(path).stem, brightness / START_BRIGHTNESS
+        self.name, self.scale = Path(path).stem, brightness / ImageScale().start
         self.digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
 
-    def score(self, image, sigma):
+    def score(self, image: Array, sigma: float) -> Array:
         """grad log p_sigma(x) of images (…, ny, nx), real or complex."""
         import torch
         parts = np.stack([image.real, image.imag] if np.iscomplexobj(image) else [image])
@@ -149,8 +153,8 @@ class TorchDenoiser:
 
 
 @contextlib.contextmanager
-def _quiet():
-    """Without torch's announcements of what will replace TorchScript: it is what people have their networks in."""
+def _without_deprecation_warnings() -> Iterator[None]:
+    """Hides torch's warnings that TorchScript will be replaced: users have their networks in this format today."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         yield

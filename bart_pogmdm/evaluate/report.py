@@ -1,85 +1,139 @@
-"""The comparison for the eye: a Markdown table, figures, and one HTML page that holds them all."""
+"""The report of a comparison: results.csv, table.md, figures, and one HTML page that holds them all."""
 
 import base64
+import csv
 import html
 import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
+
+import numpy as np
 
 from ..files.atomic import write_file
-from ..plot.comparison_picture import ERROR_GAIN, figure
+from ..plot.comparison_picture import ERROR_GAIN, draw_comparison
 from .competitors import COMPETITORS
+from .metrics import object_of
+from .rows import COLUMNS, Row
+
+PIXELS_PER_INCH = 110  # Resolution of the figures.
 
 
-def _cases(rows):
-    """The rows of each case, data set by data set, mask by mask."""
-    def key(row):
-        return row["data"], row["mask"]
+def write(rows: Sequence[Row], folder: Path) -> str:
+    """Write results.csv, table.md, a PNG in figures/ for each case with images, and index.html; returns the table.
+
+    rows: at most one for each method on each case.
+    """
+    table = _table(rows)
+    text = _markdown(table)
+    _save(folder / "results.csv", _csv(rows).encode())
+    _save(folder / "table.md", text.encode())
+    (folder / "figures").mkdir(exist_ok=True)
+    parts = [f"<h1>Comparison</h1>{_html(table)}"]
+    for (data, mask), group in _cases(rows):
+        shown = [row for row in group if row.psnr]
+        if shown:
+            picture = _picture(shown)
+            _save(folder / "figures" / f"{data}__{mask}.png", picture)
+            parts.append(_section(data, mask, picture))
+    _save(folder / "index.html", _page(parts).encode())
+    return text
+
+
+def _save(path: Path, content: bytes) -> None:
+    write_file(path, lambda file: file.write(content))
+
+
+def _cases(rows: Iterable[Row]) -> list[tuple[tuple[str, str], list[Row]]]:
+    """The rows of each (data, mask), in alphabetical order."""
+    def key(row: Row) -> tuple[str, str]:
+        return row.data, row.mask
     return [(key, list(group)) for key, group in groupby(sorted(rows, key=key), key)]
 
 
-def _methods(rows):
-    return [name for name in COMPETITORS if any(row["method"] == name for row in rows)]
+@dataclass(frozen=True)
+class _Table:
+    """PSNR and SSIM of every case (line) and method (column); each cell is its text and whether it is the best."""
+
+    header: list[str]
+    lines: list[list[tuple[str, bool]]]
+    notes: list[str]
 
 
-def _table(rows):
-    """Header, lines of cells (text, is it the best?) and notes of a table: PSNR and SSIM of every case and method."""
-    names = _methods(rows)
+def _table(rows: Sequence[Row]) -> _Table:
+    names = [name for name in COMPETITORS if any(row.method == name for row in rows)]
     header = ["data", "mask", *(COMPETITORS[name].label.split(",")[0] if name.startswith("pics") else name
                                 for name in names)]
-    lines, notes = [], {}
+    lines = []
+    failures: dict[tuple[str, str], list[str]] = {}
     for (data, mask), group in _cases(rows):
-        found = {row["method"]: row for row in group}
-        best = max((row["psnr"] for row in group if row["psnr"]), default=None)
+        found = {row.method: row for row in group}
+        best = max((row.psnr for row in group if row.psnr), default=None)
         line = [(data, False), (mask, False)]
         for name in names:
             row = found.get(name)
-            if row and row["psnr"]:
-                line.append((f"{row['psnr']:.2f} / {row['ssim']:.3f}", row["psnr"] == best))
+            if row and row.psnr:
+                line.append((f"{row.psnr:.2f} / {row.ssim:.3f}", row.psnr == best))
             else:
                 line.append(("-", False))
                 if row:
-                    notes.setdefault((name, row["note"]), []).append(f"{data} {mask}")
+                    failures.setdefault((name, row.note), []).append(f"{data} {mask}")
         lines.append(line)
-    return header, lines, ["PSNR in dB and SSIM inside the object, after one least-squares scale.",
-                           *(f"{name} did not run: {note} ({', '.join(places)})"
-                             for (name, note), places in notes.items())]
+    notes = ["PSNR in dB and SSIM inside the object, after one least-squares scale."]
+    notes += [f"{name} did not run: {note} ({', '.join(places)})" for (name, note), places in failures.items()]
+    return _Table(header, lines, notes)
 
 
-def markdown(rows):
-    """The table of all cases and methods, the best in bold; what did not run, and why, below."""
-    header, lines, notes = _table(rows)
-    cells = [[f"**{text}**" if best else text for text, best in line] for line in lines]
-    table = [f"| {' | '.join(line)} |" for line in (header, *cells)]
-    return "\n".join([table[0], "|---" * len(header) + "|", *table[1:], "", *(f"- {note}" for note in notes)]) + "\n"
+def _csv(rows: Iterable[Row]) -> str:
+    table = io.StringIO()
+    writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row.cells() for row in rows)
+    return table.getvalue()
 
 
-def _html(rows):
-    """The same as HTML."""
-    header, lines, notes = _table(rows)
-    cells = ["".join(f"<th>{html.escape(text)}</th>" for text in header)]
+def _markdown(table: _Table) -> str:
+    """The table with the best in bold, and the notes below."""
+    cells = [[f"**{text}**" if best else text for text, best in line] for line in table.lines]
+    header, *lines = [f"| {' | '.join(line)} |" for line in (table.header, *cells)]
+    notes = [f"- {note}" for note in table.notes]
+    return "\n".join([header, "|---" * len(table.header) + "|", *lines, "", *notes]) + "\n"
+
+
+def _html(table: _Table) -> str:
+    """The table with the best in bold, and the notes below."""
+    cells = ["".join(f"<th>{html.escape(text)}</th>" for text in table.header)]
     cells += ["".join(f"<td>{'<b>' if best else ''}{html.escape(text)}{'</b>' if best else ''}</td>"
-                      for text, best in line) for line in lines]
+                      for text, best in line) for line in table.lines]
     return ("<table>" + "".join(f"<tr>{line}</tr>" for line in cells) + "</table>"
-            + "".join(f"<p>{html.escape(note)}</p>" for note in notes))
+            + "".join(f"<p>{html.escape(note)}</p>" for note in table.notes))
 
 
-def write(rows, folder):
-    """A PNG for each case that has images, and index.html with the table and all pictures inside."""
-    parts = [f"<h1>Comparison</h1>{_html(rows)}"]
-    (folder / "figures").mkdir(exist_ok=True)
-    for (data, mask), group in _cases(rows):
-        if not any(row["psnr"] for row in group):
-            continue
-        buffer = io.BytesIO()
-        figure(group).savefig(buffer, format="png", dpi=110)
-        write_file(folder / "figures" / f"{data}__{mask}.png", lambda file, buffer=buffer: file.write(buffer.getvalue()))
-        picture = base64.b64encode(buffer.getvalue()).decode()
-        parts.append(f"<h2>{html.escape(f'{data}, {mask}')}</h2><p>Errors, standard deviations and what the"
-                     f" sensitivities cannot explain are shown {ERROR_GAIN} x brighter than the images.</p>"
-                     f"<img alt='{html.escape(f'{data} {mask}')}'"
-                     f" src='data:image/png;base64,{picture}'>")
-    page = ("<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Comparison</title><style>"
+def _picture(rows: Sequence[Row]) -> bytes:
+    """The images of all methods on one case as PNG."""
+    with np.load(rows[0].file) as file:
+        reference = file["reference"]
+    methods = {}
+    for row in sorted(rows, key=lambda row: list(COMPETITORS).index(row.method)):
+        with np.load(row.file) as file:
+            methods[f"{row.method}\n{row.psnr:.2f} dB"] = {
+                name: file[name] for name in ("image", "std", "unexplained") if name in file}
+    buffer = io.BytesIO()
+    draw_comparison(reference, object_of(reference), methods).savefig(buffer, format="png", dpi=PIXELS_PER_INCH)
+    return buffer.getvalue()
+
+
+def _section(data: str, mask: str, picture: bytes) -> str:
+    """The part of the page for one case."""
+    return (f"<h2>{html.escape(f'{data}, {mask}')}</h2><p>Errors, standard deviations and what the"
+            f" sensitivities cannot explain are shown {ERROR_GAIN} x brighter than the images.</p>"
+            f"<img alt='{html.escape(f'{data} {mask}')}'"
+            f" src='data:image/png;base64,{base64.b64encode(picture).decode()}'>")
+
+
+def _page(parts: Iterable[str]) -> str:
+    return ("<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Comparison</title><style>"
             "body{font-family:sans-serif;margin:2em} img{max-width:100%}"
             "td,th{padding:.2em .6em;border-bottom:1px solid #ccc;text-align:left}</style></head><body>"
             + "".join(parts) + "</body></html>\n")
-    write_file(folder / "index.html", lambda file: file.write(page.encode()))

@@ -1,21 +1,41 @@
-"""Multi-coil k-space of an image, with smooth coil sensitivities on a ring and noise."""
+"""Simulated data: a phantom, smooth coil sensitivities, and noisy multi-coil k-space."""
 
 import numpy as np
 
+from ..arrays.types import Array, Shape
 from ..physics.fourier import fft2c
 
+# Value, centre (x, y) and half axes (x, y) of the ellipses of the phantom; values add up where ellipses overlap.
+ELLIPSES = ((0.6, 0, 0, 0.8, 0.9), (0.4, 0.3, -0.2, 0.2, 0.3), (-0.3, -0.3, 0.1, 0.25, 0.2), (0.3, 0, 0.6, 0.5, 0.1))
 
-def sensitivities(shape, coils):
-    """Coils (J, ny, nx) around the object, with RSS 1: each falls off with the distance and turns its phase."""
+
+def coordinates(shape: Shape) -> tuple[Array, Array]:
+    """y and x of the pixels, each (ny, nx) from -1 to 1."""
     y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    return y, x
+
+
+def phantom(shape: Shape) -> Array:
+    """A piecewise constant head (ny, nx) of maximum 1 with a smooth phase, complex128."""
+    y, x = coordinates(shape)
+    image = sum(value * ((((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2) < 1) for value, cx, cy, rx, ry in ELLIPSES)
+    return image * np.exp(0.5j * x + 0.3j * y**2)
+
+
+def sensitivities(shape: Shape, coils: int) -> Array:
+    """Sensitivities (J, ny, nx) of coils on a ring around the object, with RSS 1.
+
+    The magnitude of each falls off with the distance from its coil, and its phase is linear.
+    """
+    y, x = coordinates(shape)
     angles = 2 * np.pi * np.arange(coils)[:, None, None] / coils
-    fall = np.exp(-((x - 1.3 * np.cos(angles)) ** 2 + (y - 1.3 * np.sin(angles)) ** 2) / 2)
-    sens = fall * np.exp(1j * (angles + x * np.sin(angles) + y * np.cos(angles)))
+    magnitude = np.exp(-((x - 1.3 * np.cos(angles)) ** 2 + (y - 1.3 * np.sin(angles)) ** 2) / 2)
+    sens = magnitude * np.exp(1j * (angles + x * np.sin(angles) + y * np.cos(angles)))
     return sens / np.sqrt((np.abs(sens) ** 2).sum(0))
 
 
-def kspace(image, coils, noise_std, seed):
-    """k-space (J, ny, nx) complex64 of an image seen by `coils` coils, noise_std per real and imaginary part."""
+def kspace(image: Array, coils: int, noise_std: float, seed: int) -> Array:
+    """k-space (J, ny, nx) complex64 of an image seen by `coils` coils, with noise_std per real and imaginary part."""
     samples = fft2c(sensitivities(image.shape, coils) * image)
     noise = np.random.default_rng(seed).standard_normal((2, *samples.shape))
     return (samples + noise_std * (noise[0] + 1j * noise[1])).astype(np.complex64)

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Reading and atomic writing of data files: BART's formats, npz, npy, fastMRI and ISMRMRD."""

@@ -1,133 +1,189 @@
-"""k-space in files of other makers, in BART's order, whole or by slices: npz, npy, fastMRI's and ISMRMRD's HDF5."""
+"""ISMRMRD raw data of Cartesian 2-D scans: readout lines are sorted into k-space slice by slice."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..arrays.bart_dims import BATCH, BEYOND, COIL, DIMS, SLICE, TE, TIME, TIME2
+from ..arrays.bart_dims import BATCH, BEYOND, COIL, DIMS, SLICE, TE, TIME, TIME2, index_of
+from ..arrays.types import Array, Shape
 from ..physics.coil_compression import mix, whitening
 from ..physics.fourier import fft2c, ifft2c
-from .stored import naming_file
+from .reading import reading
 
-COUNTERS = {"slice": SLICE, "contrast": TE, "phase": TIME, "repetition": TIME2, "set": BATCH}  # of ISMRMRD
+# BART's dimension for each counter of ISMRMRD that k-space is sorted by.
+COUNTERS = {"slice": SLICE, "contrast": TE, "phase": TIME, "repetition": TIME2, "set": BATCH}
+# Acquisitions with one of these flags are no lines of the image.
+NO_IMAGE = ("NOISE_MEASUREMENT", "PHASECORR_DATA", "NAVIGATION_DATA", "DUMMYSCAN_DATA", "RTFEEDBACK_DATA",
+            "HPFEEDBACK_DATA", "SURFACECOILCORRECTIONSCAN_DATA")
 
 
 @dataclass(frozen=True)
-class Raw:
-    """ISMRMRD.  READ: the readout without its oversampling, PHS1: the phase encoding; averaged, prewhitened by a noise
-    scan.  The pattern says where there was a sample: a readout may be an asymmetric echo.
+class Lines:
+    """The acquired lines of the image.
 
-    heads: of the acquired lines, which are the acquisitions `numbers` of the file; first, row: where each begins.
+    numbers: of the acquisitions in the file; heads: their headers; columns: the position of the first sample that is
+    kept in the readout with its oversampling; rows: the position in the phase encoding.
     """
 
-    path: Path
-    shape: tuple
-    width: int
-    numbers: np.ndarray
-    heads: np.ndarray
-    first: np.ndarray
-    row: np.ndarray
-    whitening: np.ndarray | None
+    numbers: Array
+    heads: Array
+    columns: Array
+    rows: Array
 
-    @classmethod
-    def of(cls, path):
-        """From a file."""
-        import h5py
-        try:
-            import ismrmrd
-        except ImportError:
-            raise ImportError(f"{path}: needs the package ismrmrd (pip install 'bart_pogmdm[ismrmrd]')") from None
-        with naming_file(path), h5py.File(path) as file:
-            encoding = ismrmrd.xsd.CreateFromDocument(file["dataset/xml"][0]).encoding[0]
-            heads = file["dataset/data"].fields("head")[()]
+    def columns_of(self, line: int, count: int) -> slice:
+        """Return where the `count` samples of a line lie in the readout."""
+        return slice(self.columns[line], self.columns[line] + count)
 
-        def has(*names):
-            bits = sum(1 << (getattr(ismrmrd, f"ACQ_IS_{name}") - 1) for name in names)
-            return heads["flags"] & np.uint64(bits) != 0
-
-        matrix, kind = encoding.encodedSpace.matrixSize, getattr(encoding.trajectory, "value", encoding.trajectory)
-        if kind != "cartesian" or matrix.z > 1:
-            raise ValueError(f"{path}: expected a Cartesian 2-D acquisition, got {kind}, {matrix.z} partitions")
-        numbers = np.flatnonzero(~has("NOISE_MEASUREMENT", "PHASECORR_DATA", "NAVIGATION_DATA", "DUMMYSCAN_DATA",
-                                      "RTFEEDBACK_DATA", "HPFEEDBACK_DATA", "SURFACECOILCORRECTIONSCAN_DATA"))
-        if not len(numbers):
-            raise ValueError(f"{path}: no line of an image among {len(heads)} acquisitions")
-        if has("REVERSE")[numbers].any():
-            raise ValueError(f"{path}: expected lines of one direction, got some in reverse (EPI needs a correction)")
-        noise, lines = np.flatnonzero(has("NOISE_MEASUREMENT")), heads[numbers]
-        limits = encoding.encodingLimits.kspace_encoding_step_1
-        row = lines["idx"]["kspace_encode_step_1"].astype(int) + matrix.y // 2
-        row -= limits.center if limits else matrix.y // 2
-        pre, post, samples = (lines[name].astype(int) for name in ("discard_pre", "discard_post", "number_of_samples"))
-        first, kept = matrix.x // 2 - lines["center_sample"].astype(int) + pre, samples - pre - post
-        if (outside := (first < 0) | (first + kept > matrix.x) | (row < 0) | (row >= matrix.y)).any():
-            bad = np.argmax(outside)
-            raise ValueError(f"{path}: a line of {kept[bad]} samples at row {row[bad]} lies outside the encoded"
-                             f" matrix of {matrix.x} x {matrix.y}")
-        sizes = {axis: 1 + int(lines["idx"][name].max()) for name, axis in COUNTERS.items()}
-        width = min(matrix.x, encoding.reconSpace.matrixSize.x)
-        shape = (width, matrix.y, 1, int(lines["active_channels"][0]),
-                 *(sizes.get(axis, 1) for axis in range(BEYOND, len(DIMS))))
-        raw = cls(path, shape, matrix.x, numbers, lines, first, row, None)
-        if not len(noise):
-            return raw
-        scan = np.concatenate(list(raw._samples(noise, heads[noise])), 1)
-        return replace(raw, whitening=whitening(scan))
-
-    def _samples(self, numbers, heads):
-        """(channels, samples) of acquisitions."""
-        import h5py
-        with naming_file(self.path), h5py.File(self.path) as file:
-            data = file["dataset/data"].fields("data")
-            for number, head in zip(numbers, heads):
-                yield data[int(number)].view(np.complex64).reshape(head["active_channels"], head["number_of_samples"])
-
-    def _at(self, place):
-        """Which lines belong to a place."""
+    def at(self, place: Shape) -> Array:
+        """Return the indices of the lines at a place in the dimensions beyond COIL."""
         return np.flatnonzero(np.all([self.heads["idx"][name] == place[axis - BEYOND]
                                       for name, axis in COUNTERS.items()], 0))
 
-    def _columns(self, line, count):
-        """Where the samples of a line lie in the readout."""
-        return slice(self.first[line], self.first[line] + count)
 
-    def _counts(self, place):
-        """How often each sample (READ with its oversampling, PHS1) was acquired."""
-        counts = np.zeros((self.width, self.shape[1]), np.float32)
-        for line in self._at(place):
-            head = self.heads[line]
-            kept = int(head["number_of_samples"]) - int(head["discard_pre"]) - int(head["discard_post"])
-            counts[self._columns(line, kept), self.row[line]] += 1
-        return counts
+@dataclass(frozen=True)
+class IsmrmrdFile:
+    """k-space of an ISMRMRD file, averaged, prewhitened if there is a noise scan, and without readout oversampling.
+
+    READ is the readout and PHS1 the phase encoding; `width` is the size of the readout with its oversampling.
+    """
+
+    path: Path
+    shape: Shape
+    width: int
+    lines: Lines
+    prewhitening: Array | None
 
     @cached_property
-    def pattern(self):
-        """Where there was a sample, (READ, PHS1, 1, 1, MAPS, …)."""
+    def pattern(self) -> Array:
+        """True where a sample was acquired, (READ, PHS1, 1, 1, MAPS, ...): a readout may be an asymmetric echo."""
         pattern = np.empty((*self.shape[:2], 1, 1, *self.shape[BEYOND:]), bool, order="F")
         for place in np.ndindex(self.shape[BEYOND:]):
-            pattern[(..., *place)] = self._narrow(self._counts(place) > 0)[:, :, None, None]
+            pattern[index_of(place)] = self._without_oversampling(self._counts(place) > 0)[:, :, None, None]
         return pattern
 
-    def _narrow(self, pattern):
-        """The pattern without the oversampling of the readout."""
+    def slice(self, place: Shape) -> Array:
+        """Read k-space (READ, PHS1, PHS2, COIL), complex64, at a place in the dimensions beyond COIL."""
+        counts = self._counts(place)
+        kspace = self._sum(place)
+        kspace /= np.maximum(counts, 1)[:, :, None, None]
+        if self.prewhitening is not None:
+            kspace = mix(self.prewhitening, kspace)
+        size = self.shape[0]
+        if size < self.width:  # The oversampling is removed by cropping the readout in image space.
+            start = self.width // 2 - size // 2
+            kspace = fft2c(ifft2c(kspace, axes=(0,))[start:start + size], axes=(0,))
+        return kspace * self._without_oversampling(counts > 0)[:, :, None, None]
+
+    def _sum(self, place: Shape) -> Array:
+        """Sum all lines at a place: k-space (READ with its oversampling, PHS1, 1, COIL)."""
+        kspace = np.zeros((self.width, self.shape[1], 1, self.shape[COIL]), np.complex64, order="F")
+        lines = self.lines.at(place)
+        for line, data in zip(lines, _samples(self.path, self.lines.numbers[lines], self.lines.heads[lines])):
+            head = self.lines.heads[line]
+            data = data[:, head["discard_pre"]:data.shape[1] - head["discard_post"]]
+            kspace[self.lines.columns_of(line, data.shape[1]), self.lines.rows[line], 0] += data.T
+        return kspace
+
+    def _counts(self, place: Shape) -> Array:
+        """Count how often each sample (READ with its oversampling, PHS1) was acquired."""
+        counts = np.zeros((self.width, self.shape[1]), np.float32)
+        for line in self.lines.at(place):
+            head = self.lines.heads[line]
+            kept = int(head["number_of_samples"]) - int(head["discard_pre"]) - int(head["discard_post"])
+            counts[self.lines.columns_of(line, kept), self.lines.rows[line]] += 1
+        return counts
+
+    def _without_oversampling(self, pattern: Array) -> Array:
+        """Return a pattern at the sample positions that remain after the oversampling has been removed."""
         full, size = self.width, self.shape[0]
         return pattern[full // 2 + np.round((np.arange(size) - size // 2) * full / size).astype(int)]
 
-    def slice(self, place):
-        """k-space at a place."""
-        kspace = np.zeros((self.width, self.shape[1], 1, self.shape[COIL]), np.complex64, order="F")
-        lines, counts = self._at(place), self._counts(place)
-        for line, data in zip(lines, self._samples(self.numbers[lines], self.heads[lines])):
-            head = self.heads[line]
-            data = data[:, head["discard_pre"]:data.shape[1] - head["discard_post"]]
-            kspace[self._columns(line, data.shape[1]), self.row[line], 0] += data.T
-        kspace /= np.maximum(counts, 1)[:, :, None, None]
-        if self.whitening is not None:
-            kspace = mix(self.whitening, kspace)
-        full, size = self.width, self.shape[0]
-        if size < full:  # cropped in image space
-            start = full // 2 - size // 2
-            kspace = fft2c(ifft2c(kspace, axes=(0,))[start:start + size], axes=(0,))
-        return kspace * self._narrow(counts > 0)[:, :, None, None]
+
+def open_ismrmrd(path: Path) -> IsmrmrdFile:
+    """Open a file of a Cartesian 2-D scan.
+
+    Raises ImportError without the package ismrmrd, and ValueError for a damaged file or another kind of scan.
+    """
+    encoding, heads = _read_headers(path)
+    _check_cartesian(path, encoding)
+    lines = _place_lines(path, encoding, heads, _image_lines(path, heads))
+    matrix = encoding.encodedSpace.matrixSize
+    width = min(matrix.x, encoding.reconSpace.matrixSize.x)
+    sizes = {axis: 1 + int(lines.heads["idx"][name].max()) for name, axis in COUNTERS.items()}
+    shape = (width, matrix.y, 1, int(lines.heads["active_channels"][0]),
+             *(sizes.get(axis, 1) for axis in range(BEYOND, len(DIMS))))
+    return IsmrmrdFile(path, shape, matrix.x, lines, _prewhitening(path, heads))
+
+
+def _read_headers(path: Path) -> tuple[Any, Array]:
+    """Return the first encoding of the XML header, and the headers of all acquisitions as a structured array."""
+    import h5py
+    try:
+        import ismrmrd
+    except ImportError:
+        raise ImportError(f"{path}: needs the package ismrmrd (pip install 'bart_pogmdm[ismrmrd]')") from None
+    with reading(path), h5py.File(path) as file:
+        return (ismrmrd.xsd.CreateFromDocument(file["dataset/xml"][0]).encoding[0],
+                file["dataset/data"].fields("head")[()])
+
+
+def _check_cartesian(path: Path, encoding: Any) -> None:
+    partitions = encoding.encodedSpace.matrixSize.z
+    trajectory = getattr(encoding.trajectory, "value", encoding.trajectory)
+    if trajectory != "cartesian" or partitions > 1:
+        raise ValueError(f"{path}: expected a Cartesian 2-D acquisition, got {trajectory}, {partitions} partitions")
+
+
+def _image_lines(path: Path, heads: Array) -> Array:
+    """Return the numbers of the acquisitions that belong to the image.  Raises ValueError for none or reversed ones."""
+    numbers = np.flatnonzero(~_has(heads, *NO_IMAGE))
+    if not len(numbers):
+        raise ValueError(f"{path}: no line of an image among {len(heads)} acquisitions")
+    if _has(heads, "REVERSE")[numbers].any():
+        raise ValueError(f"{path}: expected lines of one direction, got some in reverse (EPI needs a correction)")
+    return numbers
+
+
+def _has(heads: Array, *names: str) -> Array:
+    """Return for each acquisition whether it has any of the flags ACQ_IS_<name>."""
+    import ismrmrd
+    bits = sum(1 << (getattr(ismrmrd, f"ACQ_IS_{name}") - 1) for name in names)
+    return heads["flags"] & np.uint64(bits) != 0
+
+
+def _place_lines(path: Path, encoding: Any, all_heads: Array, numbers: Array) -> Lines:
+    """Return where the lines lie in the encoded matrix, so that the centre of k-space is at n // 2 in both directions.
+
+    Raises ValueError if a line does not fit in.
+    """
+    heads, matrix = all_heads[numbers], encoding.encodedSpace.matrixSize
+    limits = encoding.encodingLimits.kspace_encoding_step_1
+    rows = heads["idx"]["kspace_encode_step_1"].astype(int) + matrix.y // 2
+    rows -= limits.center if limits else matrix.y // 2
+    pre, post, samples = (heads[name].astype(int) for name in ("discard_pre", "discard_post", "number_of_samples"))
+    columns, kept = matrix.x // 2 - heads["center_sample"].astype(int) + pre, samples - pre - post
+    outside = (columns < 0) | (columns + kept > matrix.x) | (rows < 0) | (rows >= matrix.y)
+    if outside.any():
+        bad = np.argmax(outside)
+        raise ValueError(f"{path}: a line of {kept[bad]} samples at row {rows[bad]} lies outside the encoded"
+                         f" matrix of {matrix.x} x {matrix.y}")
+    return Lines(numbers, heads, columns, rows)
+
+
+def _prewhitening(path: Path, heads: Array) -> Array | None:
+    """Return the matrix that decorrelates the noise of the coils, from the noise scans; None without any."""
+    numbers = np.flatnonzero(_has(heads, "NOISE_MEASUREMENT"))
+    return whitening(np.concatenate(list(_samples(path, numbers, heads[numbers])), 1)) if len(numbers) else None
+
+
+def _samples(path: Path, numbers: Array, heads: Array) -> Iterator[Array]:
+    """Read the samples (channels, samples) of acquisitions one by one."""
+    import h5py
+    with reading(path), h5py.File(path) as file:
+        data = file["dataset/data"].fields("data")
+        for number, head in zip(numbers, heads):
+            yield data[int(number)].view(np.complex64).reshape(head["active_channels"], head["number_of_samples"])

@@ -1,50 +1,76 @@
-"""k-space in files of other makers, in BART's order, whole or by slices: npz, npy, fastMRI's and ISMRMRD's HDF5."""
+"""k-space from a file of any supported kind, whole or slice by slice, always in BART's order."""
 
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
-from ..arrays.bart_dims import BEYOND
+from ..arrays.bart_dims import BEYOND, index_of
+from ..arrays.types import Array, Shape
 from .cfl import locate
-from .fastmri import FastMRI
-from .ismrmrd import Raw
-from .stored import Stored, mapped, naming_file, open_npy, open_npz
+from .fastmri import FastmriFile
+from .ismrmrd import open_ismrmrd
+from .mapped import ArrayLayout, MappedArray, MappedKspace
+from .npz import open_npy, open_npz
+from .reading import reading
 
 
-def load(name):
-    """(kspace, pattern) of a file, by its ending: npz, npy, h5; all else is BART's own.
+class KspaceFile(Protocol):
+    """An open file of k-space."""
 
-    kspace is in BART's order, complex64; the pattern is None where the file has none: sampled where k-space is not
-    zero.  npz: `kspace` and, optionally, `mask`; arrays of up to three dimensions are (coil, y, x), others in BART's
-    order.  Raises FileNotFoundError, ImportError (ISMRMRD), or ValueError for a file without k-space.
+    @property
+    def shape(self) -> Shape:
+        """The 16 sizes of k-space in BART's order."""
+
+    @property
+    def pattern(self) -> Array | None:
+        """The sampling pattern, which broadcasts to k-space, or None if the file has none."""
+
+    def slice(self, place: Shape) -> Array:
+        """Read k-space (READ, PHS1, PHS2, COIL), complex64, at a place in the dimensions beyond COIL."""
+
+
+def load(name: str | Path) -> tuple[Array, Array | None]:
+    """Read (kspace, pattern) from a file: npz, npy or h5 by its ending, and otherwise an array of BART.
+
+    kspace is complex64 with 16 dimensions in BART's order.  The pattern is None if the file has none; then samples
+    that are not zero are taken as measured.  An npz file holds `kspace` and, if wanted, `mask`.  Arrays of two or
+    three dimensions are (y, x) or (coil, y, x), others in BART's order.
+    Raises FileNotFoundError, ImportError (ISMRMRD), or ValueError for a file without k-space.
     """
     file = open_kspace(name)
     kspace = np.empty(file.shape, np.complex64, order="F")
     for place in np.ndindex(file.shape[BEYOND:]):
-        kspace[(..., *place)] = file.slice(place)
+        kspace[index_of(place)] = file.slice(place)
     return kspace, file.pattern
 
 
-def open_kspace(name):
-    """What `load` reads, to be read a slice at a time.
+def open_kspace(name: str | Path) -> KspaceFile:
+    """Open a file that `load` can read, to read it slice by slice.  Raises the same errors as `load`."""
+    path = Path(name)
+    if path.suffix == ".npz":
+        return open_npz(path)
+    if path.suffix == ".npy":
+        return open_npy(path)
+    if path.suffix == ".h5":
+        return _open_hdf5(path)
+    return _open_bart(name)
 
-    shape: of k-space in BART's order; pattern: that of the file, or None; slice(place): k-space (READ, PHS1, PHS2,
-    COIL) at a place in the dimensions beyond COIL.  Raises what `load` raises.
-    """
-    reader = {".npz": open_npz, ".npy": open_npy, ".h5": _hdf5}.get(Path(name).suffix)
-    if reader is not None:
-        return reader(Path(name))
+
+def _open_bart(name: str | Path) -> KspaceFile:
     path, shape, offset = locate(name)
     with open(path, "rb") as file:
-        return Stored(mapped(file), np.dtype("<c8"), offset, shape, True, None)
+        stored = MappedArray.of(file, ArrayLayout(np.dtype("<c8"), offset, shape, column_major=True))
+    return MappedKspace(stored, None)
 
 
-def _hdf5(path):
+def _open_hdf5(path: Path) -> KspaceFile:
+    """Open a fastMRI or ISMRMRD file, told apart by the datasets in it."""
     import h5py
-    with naming_file(path), h5py.File(path) as file:
+    with reading(path), h5py.File(path) as file:
         names = [name for name in ("kspace", "dataset/xml", "dataset/data") if name in file]
     if names == ["kspace"]:
-        return FastMRI.of(path)
+        return FastmriFile.of(path)
     if names == ["dataset/xml", "dataset/data"]:
-        return Raw.of(path)
+        return open_ismrmrd(path)
     raise ValueError(f"{path}: expected `kspace` (fastMRI) or `dataset` (ISMRMRD) in the file, got neither")

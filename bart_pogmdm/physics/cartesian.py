@@ -1,114 +1,119 @@
-"""The forward model z_j = M F (c_j x): centred unitary FFT, sampling, and the coil model."""
+"""Samples on the Cartesian grid: an FFT and a mask."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..arrays.fft import fftn, ifftn
 from ..arrays.generators import complex_normal
 from ..arrays.modules import array_module, kernels_for, real_dtype
+from ..arrays.types import Array, Shape
 from .fourier import ifft2c, resize
-from .noise_level import estimate
 
 
 @dataclass(frozen=True, eq=False)
 class CartesianSampling:
-    """M F: unitary FFT of (J, …, ny, nx) images, zero frequency first, then the mask (ny, nx) of zeros and ones.
+    """M F (see `sampling.Sampling`): unitary FFT of (J, …, ny, nx) images, then the mask (ny, nx) of zeros and ones.
 
-    weights W (ny, nx), None for 1, of the samples' inner product: its adjoint is F^H W M.
+    Zero frequency comes first.  weights W: (ny, nx), or None for 1.
     """
 
-    mask: np.ndarray
-    weights: np.ndarray | None = None
+    mask: Array
+    weights: Array | None = None
 
-    norm = 1.0          # its largest eigenvalue
-    inexact = 0.0       # what of its smallest ones is error
+    norm = 1.0
+    inexact = 0.0
 
     @classmethod
-    def centred(cls, mask, dtype):
-        """From a mask with the zero frequency at n // 2."""
+    def centred(cls, mask: Array, dtype: DTypeLike) -> CartesianSampling:
+        """From a mask with zero frequency at n // 2."""
         xp = array_module(mask)
         return cls(xp.ascontiguousarray(xp.fft.ifftshift(mask), dtype))
 
-    def weighted(self, weights):
-        """The same with other weights."""
+    def weighted(self, weights: Array) -> CartesianSampling:
+        """Return the same sampling with other weights."""
         return replace(self, weights=weights)
 
     @property
-    def shape(self):
+    def shape(self) -> Shape:
         """(ny, nx) of the images."""
         return self.mask.shape
 
     @cached_property
-    def density(self):
+    def density(self) -> Array:
         """The diagonal of F^H W M F in Fourier space, (ny, nx), zero frequency first."""
         return self.mask if self.weights is None else self.weights * self.mask
 
     @cached_property
-    def count(self):
+    def count(self) -> float:
         """Number of samples of one coil."""
         return float(self.mask.sum())
 
-    def radius(self, shape):
-        """Distance of the samples from zero frequency, (ny, nx), in cycles per pixel of an image of `shape`.
-
-        Infinite where nothing is sampled.
-        """
+    def radius(self, shape: Shape) -> Array:
+        """Distance of the grid points from zero frequency in cycles per pixel of `shape`; infinite if not sampled."""
         xp, dtype = array_module(self.mask), real_dtype(self.mask.dtype)
         rows, columns = (xp.asarray(np.fft.fftfreq(points) * (points / n), dtype)
                          for points, n in zip(self.shape, shape))
         return xp.where(self.mask > 0, xp.hypot(rows[:, None], columns), xp.inf)
 
-    def forward(self, images):
+    def forward(self, images: Array) -> Array:
         """M F x; may overwrite x."""
         samples = fftn(images, overwrite=True)
         kernels_for(samples).scale(samples, self.mask)
         return samples
 
-    def adjoint(self, samples):
+    def adjoint(self, samples: Array) -> Array:
         """F^H W z for samples that are zero where the mask is; may overwrite z."""
         if self.weights is not None:
             kernels_for(samples).scale(samples, self.weights)
         return ifftn(samples, overwrite=True)
 
-    def normal(self, images):
+    def normal(self, images: Array) -> Array:
         """F^H W M F x; may overwrite x."""
         samples = fftn(images, overwrite=True)
         kernels_for(samples).scale(samples, self.density)
         return ifftn(samples, overwrite=True)
 
-    def noise(self, rng, samples):
-        """Noise of standard deviation W^(-1/2) in real and imaginary part in the place of samples."""
+    def noise(self, rng: np.random.Generator, samples: Array) -> Array:
+        """Noise of standard deviation W^(-1/2) in real and imaginary part, where there are samples."""
         noise = self.mask * complex_normal(rng, samples)
         return noise if self.weights is None else noise / self.weights**0.5
 
-    def equalize(self, images):
-        """Images F^H z such that no frequency counts more than once: as they are."""
+    def equalize(self, images: Array) -> Array:
+        """Return the images as they are: on the grid each frequency counts once."""
         return images
 
 
 @dataclass(frozen=True, eq=False)
 class CartesianScan:
-    """One slice as measured: k-space (J, ny, nx), zero frequency at n // 2 and zero outside its mask (ny, nx)."""
+    """A slice (see `sampling.Scan`): k-space (J, ny, nx), zero frequency at n // 2, and its mask (ny, nx).
 
-    kspace: np.ndarray
-    mask: np.ndarray
+    k-space is zero outside the mask.
+    """
+
+    kspace: Array
+    mask: Array
 
     @property
-    def shape(self):
+    def shape(self) -> Shape:
         """(ny, nx) of the image."""
         return self.mask.shape
 
-    def noise_std(self):
-        """Noise per real and imaginary part, estimated."""
-        return estimate(self.kspace, self.mask)
+    def acquired(self) -> tuple[Array, Array]:
+        """Return the acquired samples (J, M) and their distance (M,) from zero frequency, in cycles per pixel."""
+        xp = array_module(self.kspace)
+        rows, columns = ((xp.arange(n) - n // 2) / n for n in self.mask.shape)
+        return self.kspace[:, self.mask], xp.hypot(rows[:, None], columns)[self.mask]
 
-    def low(self, grid, cut):
-        """The frequencies within a window of size `cut` about zero, on a smaller grid."""
+    def low(self, grid: Shape, cut: Shape) -> CartesianScan:
+        """Return the frequencies within a window of size `cut` about zero, on a smaller grid."""
         return CartesianScan(resize(self.kspace, grid), resize(resize(self.mask, cut), grid))
 
-    def sampled(self):
-        """The sampling and the samples as this gives them."""
+    def sampled(self) -> tuple[CartesianSampling, Array]:
+        """Return the sampling, and the samples in the form that it gives them."""
         sampling = CartesianSampling.centred(self.mask, real_dtype(self.kspace.dtype))
         return sampling, sampling.forward(ifft2c(self.kspace))

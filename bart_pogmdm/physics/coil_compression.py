@@ -1,12 +1,13 @@
-"""Linear combinations of coils: noise prewhitening and compression."""
+"""Linear combinations of coils: noise prewhitening and coil compression."""
 
 import numpy as np
 
 from ..arrays.bart_dims import COIL
+from ..arrays.types import Array
 
 
-def whitening(noise):
-    """W (J, J) that makes noise (J, n) uncorrelated, with equal std in all coils and units kept: det W = 1.
+def whitening(noise: Array) -> Array:
+    """Return W (J, J) that makes noise (J, n) uncorrelated, with equal std in all coils and units kept: det W = 1.
 
     W = s L^-1 with the covariance L L^H, as in K. P. Pruessmann et al., Magn. Reson. Med. 46, 2001,
     doi 10.1002/mrm.1241.  Raises ValueError where the samples do not determine it.
@@ -23,8 +24,8 @@ def whitening(noise):
     return np.exp(np.log(np.diag(root).real).mean()) * np.linalg.inv(root)
 
 
-def compression(kspace, count):
-    """V (count, J) with orthonormal rows: the virtual coils that hold most of the energy of k-space in BART's order.
+def compression(kspace: Array, count: int) -> Array:
+    """Return V (count, J) with orthonormal rows: the virtual coils of most energy, of k-space in BART's order.
 
     M. Buehrer et al., Magn. Reson. Med. 57, 2007, doi 10.1002/mrm.21237.  Raises ValueError for a bad count.
     """
@@ -34,19 +35,20 @@ def compression(kspace, count):
     return np.linalg.eigh(samples @ samples.conj().T)[1][:, ::-1][:, :count].conj().T
 
 
-def by_coil(array):
-    """The samples of each coil, (J, n), of an array in BART's order."""
+def by_coil(array: Array) -> Array:
+    """Return the samples of each coil, (J, n), of an array in BART's order."""
     return np.moveaxis(array, COIL, 0).reshape(array.shape[COIL], -1)
 
 
-def separate(matrix, sens):
-    """Sensitivities of all coils from those of the combined: image * sens are again images of the coils, but for what
-    `mix` left out.
-    """
-    return mix(np.linalg.pinv(matrix), sens)
-
-
-def mix(matrix, array):
-    """The coils of an array in BART's order combined: out_i = sum_j matrix_ij array_j."""
+def mix(matrix: Array, array: Array) -> Array:
+    """Combine the coils of an array in BART's order: out_i = sum_j matrix_ij array_j."""
     mixed = np.tensordot(matrix.astype(np.complex64), array, (1, COIL))
     return np.asfortranarray(np.moveaxis(mixed, 0, COIL))
+
+
+def separate(matrix: Array, sens: Array) -> Array:
+    """Return the sensitivities of all coils from those of combined coils, by the pseudo-inverse of the matrix.
+
+    image * sens are again the images of the coils, except for what the combination has left out.
+    """
+    return mix(np.linalg.pinv(matrix), sens)

@@ -1,25 +1,28 @@
-"""The forward model z_j = M F (c_j x): centred unitary FFT, sampling, and the coil model."""
+"""Centred Fourier transforms of images, and images at another size."""
+
+import numpy as np
 
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module
+from ..arrays.types import Array, Shape
 
 PLANE = (-2, -1)
 
 
-def fft2c(image, axes=PLANE):
-    """Centred unitary FFT over the last two axes, as `bart fft -u`: fftshift(fft2(ifftshift(x)))."""
+def fft2c(image: Array, axes: tuple[int, ...] = PLANE) -> Array:
+    """Return the centred unitary FFT, fftshift(fft2(ifftshift(x))), which is that of `bart fft -u`."""
     xp = array_module(image)
     return xp.fft.fftshift(fftn(xp.fft.ifftshift(image, axes), axes), axes)
 
 
-def ifft2c(kspace, axes=PLANE):
-    """Inverse and adjoint of `fft2c`."""
+def ifft2c(kspace: Array, axes: tuple[int, ...] = PLANE) -> Array:
+    """Return the inverse of `fft2c`, which is also its adjoint."""
     xp = array_module(kspace)
     return xp.fft.fftshift(ifftn(xp.fft.ifftshift(kspace, axes), axes), axes)
 
 
-def resize(array, shape):
-    """Crop or zero-pad the last two axes about the centre n // 2."""
+def resize(array: Array, shape: Shape) -> Array:
+    """Crop or zero-pad the last two axes to `shape`, keeping the centre n // 2 in place."""
     xp = array_module(array)
     out = xp.zeros((*array.shape[:-2], *shape), array.dtype)
     cut = [(slice(max(0, n // 2 - m // 2), n // 2 - m // 2 + m), slice(max(0, m // 2 - n // 2), m // 2 - n // 2 + n))
@@ -28,6 +31,19 @@ def resize(array, shape):
     return out
 
 
-def resample(image, shape):
-    """The image at another size: its k-space cropped or zero-padded (unitary, so the adjoint is the way back)."""
+def resample(image: Array, shape: Shape) -> Array:
+    """Return the image at another size, by cropping or zero-padding its k-space.
+
+    The transforms are unitary, so resampling to the old size is the adjoint.
+    """
     return image if image.shape[-2:] == tuple(shape) else ifft2c(resize(fft2c(image), shape))
+
+
+def divide(array: Array | float, weight: Array) -> Array:
+    """Return array / weight, and the array itself where the weight is 0."""
+    return array / array_module(weight).where(weight != 0, weight, 1)
+
+
+def field_size(shape: Shape) -> float:
+    """Return the samples per field of view: one number for both axes, because pixels are about square."""
+    return float(np.prod(shape)) ** 0.5

@@ -1,4 +1,6 @@
-"""Rings of k-space with equally many samples, from zero frequency outwards: what holds in each on the average."""
+"""Rings of k-space with equally many samples, and averages over them."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -6,39 +8,48 @@ from itertools import pairwise
 import numpy as np
 
 from ..arrays.modules import array_module, move
+from ..arrays.types import Array
 
-RINGS = 16         # at most,
-RING_SAMPLES = 64  # ... and fewer where they would not have so many samples
+
+@dataclass(frozen=True)
+class RingRules:
+    """How k-space is divided into rings."""
+
+    number: int = 16
+    """Number of rings at most: 8 and 32 rings gave about the same images."""
+
+    least_samples: int = 64
+    """Samples in a ring at least: an average over fewer would be mostly noise."""
 
 
 @dataclass(frozen=True, eq=False)
 class Rings:
-    """Which samples are in each ring: their order by distance, where each ring ends, and its mean distance."""
+    """The order of the samples by distance from zero frequency, the end of each ring, and its mean distance."""
 
-    order: np.ndarray
-    bounds: tuple
-    centres: np.ndarray
+    order: Array
+    bounds: tuple[int, ...]
+    centres: Array
 
     @classmethod
-    def of(cls, radius, count):
-        """Of samples at a distance `radius` from zero frequency, all but `count` of them infinite.
+    def of(cls, radius: Array, count: float, rules: RingRules) -> Rings:
+        """Rings of samples at a distance `radius` from zero frequency, which is finite for `count` of them.
 
         Samples at the same distance are in the same ring, so the order of the samples does not matter.
         """
         xp, count = array_module(radius), int(count)
-        number = int(np.clip(count // RING_SAMPLES, 1, RINGS))
+        number = int(np.clip(count // rules.least_samples, 1, rules.number))
         order = radius.ravel().argsort()[:count]
         distances = radius.ravel()[order]
         starts = distances[xp.asarray(count * np.arange(number) // number)]
         firsts = np.unique(move(xp.searchsorted(distances, starts), np)).tolist()
-        rings = cls(order, (*firsts, count), None)
+        rings = cls(order, (*firsts, count), distances)
         return replace(rings, centres=rings.means(radius))
 
-    def means(self, values):
-        """Mean of the samples' values in each ring."""
+    def means(self, values: Array) -> Array:
+        """Average of the samples' values over each ring."""
         xp, values = array_module(values), values.ravel()[self.order]
         return xp.stack([values[slice(*ends)].mean(dtype=float) for ends in pairwise(self.bounds)])
 
-    def interpolate(self, means, radius):
-        """Values at a distance from zero frequency, linear between the rings and constant beyond."""
+    def interpolate(self, means: Array, radius: Array) -> Array:
+        """Values at a distance from zero frequency, linear between the rings and constant beyond them."""
         return array_module(radius).interp(radius, self.centres, means)

@@ -1,34 +1,39 @@
-"""The noise level of k-space, from its own outermost samples."""
+"""The noise level of k-space, estimated from its own outermost samples."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..arrays.modules import array_module
+from ..arrays.types import Array
 
-OUTER_PART = 0.15
-RAYLEIGH_MEDIAN = float(2 * np.log(2)) ** 0.5
-
-
-def estimate(kspace, mask):
-    """Noise standard deviation per real and imaginary part of centred k-space (J, ny, nx), mask (ny, nx)."""
-    xp = array_module(kspace)
-    rows, columns = ((xp.arange(n) - n // 2) / n for n in mask.shape)
-    return of_samples(kspace[:, mask], xp.hypot(rows[:, None], columns)[mask])
+RAYLEIGH_MEDIAN = float(2 * np.log(2)) ** 0.5  # median magnitude of complex noise of standard deviation 1
 
 
-def of_samples(samples, radius):
-    """The same of samples (J, M) at a distance (M,) from the zero frequency.
+@dataclass(frozen=True)
+class NoiseRules:
+    """Which samples the noise is measured on."""
 
-    median |z| / 1.1774 over the outer 15 % of the samples, in the quarter of the virtual coils (principal
-    components) that carry least: even at the border of k-space the others hold signal.  These are found on one half of
-    the samples and measured on the other; every second in order of energy, whatever order they come in, is in the same.
-    Empty samples and empty coils do not count.
+    outer_part: float = 0.15
+    """Part of the samples, the outermost: the signal falls off from the centre of k-space, but noise does not."""
+
+    coil_part: float = 0.25
+    """Part of the virtual coils, the weakest: even at the border of k-space the others hold signal."""
+
+
+def estimate_noise(samples: Array, radius: Array, rules: NoiseRules) -> float:
+    """Return the noise standard deviation per real and imaginary part: median |z| / 1.1774.
+
+    samples (J, M) at a distance (M,) from zero frequency.  The virtual coils (principal components) are found on
+    one half of the outermost samples and the noise is measured on the other half.  The halves alternate in order of
+    energy, so that the order of the samples does not matter.  Empty samples and empty coils do not count.
     """
     xp, acquired = array_module(samples), (samples != 0).any(0)
-    outer = acquired & (radius >= xp.quantile(radius[acquired], 1 - OUTER_PART))
+    outer = acquired & (radius >= xp.quantile(radius[acquired], 1 - rules.outer_part))
     samples = samples[(samples != 0).any(1)][:, outer]
     samples = samples[:, xp.argsort((abs(samples) ** 2).sum(0))]
     seen = samples[:, ::2]
     covariance = xp.einsum("in,jn->ij", seen, seen.conj())  # not by BLAS, whose rounding depends on its threads
-    weakest = xp.linalg.eigh(covariance)[1][:, :max(1, len(samples) // 4)]
+    weakest = xp.linalg.eigh(covariance)[1][:, :max(1, int(rules.coil_part * len(samples)))]
     unseen = samples[:, 1::2] if samples.shape[1] > 1 else samples
     return float(xp.median(xp.abs(xp.einsum("ji,jn->in", weakest.conj(), unseen)))) / RAYLEIGH_MEDIAN

@@ -1,67 +1,68 @@
-"""Samples along trajectories: the non-uniform FFT of finufft (cufinufft on a GPU), in the place of FFT and mask.
+"""A slice that was measured along trajectories."""
 
-A. Barnett et al., A parallel non-uniform fast Fourier transform library, SIAM J. Sci. Comput. 41, 2019,
-doi 10.1137/18M120885X.  The normal operator is a convolution, done by FFTs of twice the size (Toeplitz embedding).
-"""
+from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .noise_level import of_samples
+from ..arrays.types import Array, Shape
 from .nufft import Nufft
 
-BEYOND_GRID = 0.5       # cycles per field of view by which samples may lie outside the grid: gradient delays shift them
+MARGIN = 0.5  # cycles per field of view by which samples may lie outside the grid, because gradient delays shift them
 
 
-def image_size(points):
-    """The grid that holds the trajectory's points (2, …), in cycles per field of view: as BART, 2 ceil(max |k|)."""
+def image_size(points: tuple[Array, ...]) -> Shape:
+    """Return the grid that holds points in cycles per field of view: 2 ceil(max |k|) along each axis, as in BART."""
     return tuple(2 * int(np.ceil(float(abs(axis).max()))) for axis in points)
 
 
 @dataclass(frozen=True, eq=False)
 class NonCartesianScan:
-    """One slice as measured: samples (J, M) at points (2, M) in cycles per field of view, of an image's shape.
+    """A slice (see `sampling.Scan`): samples (J, M) at points (2, M) in cycles per field of view.
 
-    readouts: which of them each sample belongs to, (M,); None: nothing is known of that.
+    shape: (ny, nx) of the image; readouts: the number of the readout that each sample belongs to, (M,), if known.
     """
 
-    samples: np.ndarray
-    points: np.ndarray
-    shape: tuple
-    readouts: np.ndarray | None = None
+    samples: Array
+    points: Array
+    shape: Shape
+    readouts: Array | None = None
 
     @classmethod
-    def of(cls, samples, points, shape, readouts=None):
-        """What of the samples lies on the grid and is not zero in all coils; ValueError where nothing is left."""
+    def of(cls, samples: Array, points: Array, shape: Shape, readouts: Array | None = None) -> NonCartesianScan:
+        """From all samples, without those that lie off the grid or are zero in all coils.
+
+        Raises ValueError if none is left.
+        """
         scan = cls(samples, points, shape, readouts)
-        scan = scan.part((samples != 0).any(0) & within(points, [n + 2 * BEYOND_GRID for n in shape]))
+        scan = scan.part((samples != 0).any(0) & _within(points, [n + 2 * MARGIN for n in shape]))
         if not scan.samples.size:
             raise ValueError(f"dims: no sample lies on a grid of {shape[0]} x {shape[1]}")
         return scan
 
-    def part(self, which):
-        """Some of the samples, by indices or booleans (M,)."""
+    def part(self, which: Array) -> NonCartesianScan:
+        """Return some of the samples, by indices or booleans (M,)."""
         return replace(self, samples=self.samples[:, which], points=self.points[:, which],
                        readouts=None if self.readouts is None else self.readouts[which])
 
-    def noise_std(self):
-        """Noise per real and imaginary part, estimated from the highest frequencies."""
-        return of_samples(self.samples, self.sampled()[0].radius(self.shape))
+    def acquired(self) -> tuple[Array, Array]:
+        """Return the samples (J, M) and their distance (M,) from zero frequency, in cycles per pixel."""
+        return self.samples, self.sampled()[0].radius(self.shape)
 
-    def low(self, grid, cut):
-        """The frequencies within a window of size `cut` about zero, on a smaller grid."""
-        part = self.part(within(self.points, cut))
+    def low(self, grid: Shape, cut: Shape) -> NonCartesianScan:
+        """Return the frequencies within a window of size `cut` about zero, on a smaller grid."""
+        part = self.part(_within(self.points, cut))
         if not part.samples.size:
             raise ValueError(f"traj: expected samples at low frequencies, for the sensitivities, got none below"
                              f" {min(cut) / 2:g} cycles per field of view")
         return replace(part, shape=grid)
 
-    def sampled(self):
-        """The sampling and the samples as this gives them."""
+    def sampled(self) -> tuple[Nufft, Array]:
+        """Return the sampling, and the samples in the form that it gives them."""
         return Nufft(self.points, self.shape, self.samples.dtype.type), self.samples
 
 
-def within(points, size):
-    """Which points lie in a window about zero, (M,)."""
+def _within(points: Array, size: Shape | list[float]) -> Array:
+    """Return which points lie in a window of a size about zero, (M,)."""
     return (abs(points[0]) <= size[0] / 2) & (abs(points[1]) <= size[1] / 2)

@@ -1,13 +1,17 @@
-"""Samples along trajectories: the non-uniform FFT of finufft (cufinufft on a GPU), in the place of FFT and mask.
+"""Samples along trajectories: the non-uniform FFT of finufft, or of cufinufft on a GPU, in the place of FFT and mask.
 
 A. Barnett et al., A parallel non-uniform fast Fourier transform library, SIAM J. Sci. Comput. 41, 2019,
-doi 10.1137/18M120885X.  The normal operator is a convolution, done by FFTs of twice the size (Toeplitz embedding).
+doi 10.1137/18M120885X.
 """
+
+from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 from scipy.fft import next_fast_len
@@ -17,14 +21,16 @@ from ..arrays.fft import fftn, ifftn
 from ..arrays.generators import complex_normal
 from ..arrays.modules import array_module, kernels_for, real_dtype
 from ..arrays.threads import share
+from ..arrays.types import Array, ArrayModule, Shape
 
-ACCURACY = 2e-6    # of the transform, relative
-POWER_STEPS = 8    # of the power iteration for `equalize`
-_planning = threading.Lock()  # FFTW's planner is one for all threads
+ACCURACY = 2e-6  # of the transform, relative: below the rounding of an FFT in single precision over a large image
+POWER_STEPS = 8  # of the power iteration that bounds an eigenvalue for `equalize`
+
+_planning = threading.Lock()  # FFTW has one planner for all threads
 
 
-def library(xp):
-    """The module finufft, for CuPy cufinufft.  ImportError that says how to install it."""
+def library(xp: ArrayModule) -> ModuleType:
+    """Return the module finufft, or for CuPy cufinufft.  ImportError that says how to install it."""
     name = "finufft" if xp is np else "cufinufft"
     try:
         return import_module(name)
@@ -35,65 +41,65 @@ def library(xp):
 
 @dataclass(frozen=True, eq=False)
 class Nufft:
-    """F at points k (2, M) in cycles per field of view: images (J, ny, nx) -> samples (J, M).
+    """F (see `sampling.Sampling`) at points k (2, M) in cycles per field of view: images (J, ny, nx) -> samples (J, M).
 
-    (F x)(k) = sum_r x(r) exp(-2 pi i k . r) / (ny nx)^(1/2), r in fields of view from the pixel n // 2: at the points
-    of the grid the unitary centred FFT.  weights W (M,), None for 1, of the samples' inner product: the adjoint is
-    F^H W.
+    (F x)(k) = sum_r x(r) exp(-2 pi i k . r) / (ny nx)^(1/2), r in fields of view from the pixel n // 2.  At the points
+    of the grid this is the unitary centred FFT.  weights W: (M,), or None for 1.
     """
 
-    points: np.ndarray
-    shape: tuple
+    points: Array
+    shape: Shape
     dtype: type
-    weights: np.ndarray | None = None
-    _plans: threading.local = field(default_factory=threading.local, repr=False)  # a plan has work space of its own
+    weights: Array | None = None
+    _plans: threading.local = field(default_factory=threading.local, repr=False)  # a plan serves one thread at a time
 
     inexact = 1e-4
 
-    def weighted(self, weights):
-        """The same with other weights."""
+    def weighted(self, weights: Array) -> Nufft:
+        """Return the same transform with other weights."""
         return replace(self, weights=weights)
 
     @property
-    def count(self):
+    def count(self) -> int:
         """Number of samples of one coil."""
         return self.points.shape[1]
 
-    def radius(self, shape):
+    def radius(self, shape: Shape) -> Array:
         """Distance of the samples from zero frequency, (M,), in cycles per pixel of an image of `shape`."""
         return array_module(self.points).hypot(*(axis / n for axis, n in zip(self.points, shape)))
 
     @property
-    def _angles(self):
-        """What a pixel turns the phase by, (2, M)."""
+    def _angles(self) -> Array:
+        """Phase between neighbouring pixels, (2, M), in radians."""
         return self.points * (2 * np.pi / array_module(self.points).asarray(self.shape)[:, None])
 
-    def _plan(self, kind, count, shape, dtype):
-        """The plan of type 1 (adjoint) or 2 (forward) for `count` images at once, made once for each thread."""
-        plans, key = self._plans.__dict__, (kind, count, shape)
+    def _plan(self, kind: int, count: int, shape: Shape, dtype: type) -> Any:
+        """Return the plan of type 1 (adjoint) or 2 (forward) for `count` images at once, made once for each thread."""
+        plans: dict[Any, Any] = self._plans.__dict__
+        key = kind, count, shape
         if key not in plans:
             with _planning:
                 plans[key] = _make_plan(kind, self._angles, shape, dtype, count)
         return plans[key]
 
-    def forward(self, images):
+    def forward(self, images: Array) -> Array:
         """F x, (J, …, M)."""
         return self._transform(2, images, (self.count,))
 
-    def adjoint(self, samples):
+    def adjoint(self, samples: Array) -> Array:
         """F^H W z, (J, …, ny, nx)."""
         return self._transform(1, samples if self.weights is None else self.weights * samples, self.shape)
 
-    def _transform(self, kind, arrays, shape):
+    def _transform(self, kind: int, arrays: Array, shape: Shape) -> Array:
         xp, norm, grid = array_module(arrays), np.prod(self.shape) ** -0.5, (self.shape, self.dtype)
         leading = arrays.shape[:-2 if kind == 2 else -1]
         arrays = arrays.reshape(-1, *arrays.shape[len(leading):])
         out = xp.empty((len(arrays), *shape), self.dtype)
         stack = out if kind == 1 else arrays  # the images, by whose size the work is shared
 
-        def work(pieces):
+        def work(pieces: list[slice]) -> None:
             for part in pieces:
-                if xp is np:  # in double precision: that is faster than twice the grid, and better
+                if xp is np:  # in double precision, which is faster than a grid of twice the size and more accurate
                     for j in range(part.start, part.stop):
                         out[j] = norm * self._plan(kind, 1, *grid).execute(arrays[j].astype(np.complex128))
                 else:
@@ -104,7 +110,7 @@ class Nufft:
         return out.reshape(*leading, *shape)
 
     @cached_property
-    def _kernel(self):
+    def _kernel(self) -> Array:
         """p(d) = sum_k W(k) exp(2 pi i k . d) / (ny nx) for |d| < n, (2 ny - 1, 2 nx - 1): F^H W F x = p * x."""
         xp, shape = array_module(self.points), tuple(2 * n - 1 for n in self.shape)
         weights = xp.ones(self.count) if self.weights is None else self.weights
@@ -112,7 +118,7 @@ class Nufft:
         return (kernel + kernel[::-1, ::-1].conj()) / (2 * np.prod(self.shape))
 
     @cached_property
-    def _response(self):
+    def _response(self) -> Array:
         """The kernel's spectrum on the grid of the convolution, real, zero frequency first."""
         xp = array_module(self.points)
         grid = tuple(next_fast_len(2 * n - 1) for n in self.shape)
@@ -122,7 +128,7 @@ class Nufft:
         return (np.prod(grid) ** 0.5 * fftn(padded)).real.astype(real_dtype(self.dtype))
 
     @cached_property
-    def density(self):
+    def density(self) -> Array:
         """The diagonal of F^H W F in the Fourier space of the grid, (ny, nx), zero frequency first.
 
         It makes the best circulant approximation (T. Chan, SIAM J. Sci. Stat. Comput. 9, 1988, doi 10.1137/0909051).
@@ -131,29 +137,29 @@ class Nufft:
         for axis, n in enumerate(self.shape):
             fall = xp.asarray(1 - abs(np.arange(1 - n, n)) / n)
             folded = folded * (fall[:, None] if axis == 0 else fall)
-            folded = xp.moveaxis(folded, axis, 0)  # d and d - n fall on one another
+            folded = xp.moveaxis(folded, axis, 0)  # lags d and d - n coincide in a circulant matrix
             folded = xp.moveaxis(xp.concatenate([folded[n - 1:n], folded[n:] + folded[:n - 1]]), 0, axis)
         density = (np.prod(self.shape) ** 0.5 * fftn(folded)).real
         return density.clip(0).astype(real_dtype(self.dtype))
 
     @cached_property
-    def norm(self):
-        """A bound of the largest eigenvalue of F^H W F."""
+    def norm(self) -> float:
+        """An upper bound of the largest eigenvalue of F^H W F."""
         return float(self._response.max())
 
-    def normal(self, images):
-        """F^H W F x; may overwrite x."""
+    def normal(self, images: Array) -> Array:
+        """F^H W F x, as a convolution by FFTs of twice the size (Toeplitz embedding); may overwrite x."""
         planes = images.reshape(-1, *self.shape)
 
-        def work(pieces):
+        def work(pieces: list[slice]) -> None:
             for part in pieces:
                 planes[part] = self._convolve(planes[part])
 
         share(work, len(planes), planes[0])
         return planes.reshape(images.shape)
 
-    def _convolve(self, images):
-        """The images with zeros behind, filtered by the response; rows that are zero, or not wanted, are left out."""
+    def _convolve(self, images: Array) -> Array:
+        """Filter zero-padded images by the response; rows that are zero, or not needed, are not transformed."""
         xp, (rows, columns), (ny, nx) = array_module(images), self._response.shape, self.shape
         half = xp.zeros((len(images), ny, columns), images.dtype)
         half[..., :nx] = images
@@ -164,21 +170,21 @@ class Nufft:
         full = ifftn(full, (-2,), overwrite=True)
         return ifftn(xp.ascontiguousarray(full[:, :ny]), (-1,), overwrite=True)[..., :nx]
 
-    def noise(self, rng, samples):
-        """Noise of standard deviation W^(-1/2) in real and imaginary part in the place of samples."""
+    def noise(self, rng: np.random.Generator, samples: Array) -> Array:
+        """Noise of standard deviation W^(-1/2) in real and imaginary part, of the shape of the samples."""
         noise = complex_normal(rng, samples)
         return noise if self.weights is None else noise / self.weights**0.5
 
-    def equalize(self, images):
-        """Images F^H z such that no frequency counts more than once: divided by the density where that is above 1."""
+    def equalize(self, images: Array) -> Array:
+        """Divide images F^H z by the density where that is above 1, so that no frequency counts more than once."""
         return self._equalized(images) / self._excess
 
-    def _equalized(self, images):
+    def _equalized(self, images: Array) -> Array:
         return ifftn(fftn(images) / self.density.clip(1))
 
     @cached_property
-    def _excess(self):
-        """How far `_equalized` of F^H F still exceeds 1, by a few power steps."""
+    def _excess(self) -> float:
+        """Factor by which the eigenvalues of `_equalized` F^H F still exceed 1, by a few power steps."""
         image = complex_normal(np.random.default_rng(0), array_module(self.points).empty((1, *self.shape), self.dtype))
         size = 1.0
         for _ in range(POWER_STEPS):
@@ -187,8 +193,8 @@ class Nufft:
         return max(size, 1.0)
 
 
-def _make_plan(kind, angles, shape, dtype, count):
-    """A plan of type 1 or 2 with its points set."""
+def _make_plan(kind: int, angles: Array, shape: Shape, dtype: type, count: int) -> Any:
+    """Return a plan of type 1 or 2 with its points set."""
     xp = array_module(angles)
     options = {"nthreads": 1, "upsampfac": 1.25} if xp is np else {}
     dtype = np.complex128 if xp is np else dtype

@@ -1,61 +1,89 @@
-"""Readouts that see the same object, each at its own amplitude and phase: z_js = a_s (F c_j x)(k_s) for readout s.
+"""Factors of readouts that see the same object at different amplitude and phase: z_js = a_s (F c_j x)(k_s).
 
 On the way to the steady state the magnetisation falls, the field drifts, and eddy currents turn the phase with the
-direction of the gradients.  Where every readout passes the centre of k-space, the factors follow from there.
+direction of the gradients.  Where every readout s passes the centre of k-space, the samples there tell a_s.
 """
 
-from dataclasses import replace
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..arrays.modules import array_module
-from .coil_model import coil_model, power_of_coils
+from ..arrays.types import Array
+from .coil_model import CoilModel, power_of_coils
 from .fourier import resample
+from .noncartesian import NonCartesianScan
 from .nufft import Nufft
-from .sensitivities import SensFit
-
-NEAR = 1.0       # cycles per field of view: within this distance of zero a readout sees the whole object
-RESOLUTION = 48  # of the image that the readouts are compared with, in pixels per field of view
-ROUNDS = 3       # of image, sensitivities and factors in turn
-WEAKEST = 0.25   # of the factors: divided by less, a readout would be mostly noise
+from .sensitivities import SensitivityModel
+from .sensitivity_start import StartRules, joint_inversion
+from .sobolev_maps import SobolevRules
 
 
-def align(scan):
-    """The scan with every readout divided by its factor, without the weakest; as it is where one misses the centre."""
-    gains = factors(scan)
-    return scan if gains is None else _divided(scan, gains)
+@dataclass(frozen=True)
+class ReadoutRules:
+    """How the factors of readouts are found."""
+
+    aligned: bool = True
+    """Find the factors and divide by them; False takes the readouts as they are."""
+
+    near: float = 1.0
+    """Distance from zero frequency, in cycles per field of view, within which a readout sees the whole object."""
+
+    resolution: float = 48.0
+    """Resolution of the image that readouts are compared with, in pixels per field of view: enough for factors."""
+
+    rounds: int = 3
+    """Rounds of image, sensitivities and factors in turn; the factors no longer change after them."""
+
+    weakest: float = 0.25
+    """Least magnitude of a factor: a readout divided by less would be mostly noise, so it is left out."""
 
 
-def _divided(scan, gains):
-    """The readouts that are not too weak, each divided by its factor."""
-    scan = scan.part((abs(gains) > WEAKEST)[scan.readouts])
-    return replace(scan, samples=scan.samples / gains[scan.readouts])
+def align(scan: NonCartesianScan, rules: ReadoutRules, sens: SobolevRules, start: StartRules) -> NonCartesianScan:
+    """Return the scan with every readout divided by its factor, without the weakest readouts.
+
+    A scan in which some readout misses the centre of k-space is returned as it is.
+    """
+    factors = readout_factors(scan, rules, sens, start) if rules.aligned else None
+    return scan if factors is None else _divided(scan, factors, rules.weakest)
 
 
-def factors(scan):
-    """a_s of all readouts of a scan that knows them, of mean square 1; None where some readout misses the centre.
+def _divided(scan: NonCartesianScan, factors: Array, weakest: float) -> NonCartesianScan:
+    """Return the readouts that are strong enough, each divided by its factor."""
+    scan = scan.part((abs(factors) > weakest)[scan.readouts])
+    return replace(scan, samples=scan.samples / factors[scan.readouts])
 
-    Least squares on what a joint inversion at low resolution predicts, in turn with that.
+
+def readout_factors(scan: NonCartesianScan, rules: ReadoutRules, sens: SobolevRules,
+                    start: StartRules) -> Array | None:
+    """Return a_s of all readouts, of mean square 1, or None if some readout misses the centre of k-space.
+
+    They are the least-squares fit to the prediction of a joint inversion at low resolution, which is repeated with
+    the corrected readouts.
     """
     xp = array_module(scan.samples)
-    near = xp.hypot(*scan.points) <= NEAR
+    near = xp.hypot(*scan.points) <= rules.near
     passes = xp.bincount(scan.readouts, near)
     measured = xp.bincount(scan.readouts) > 0
     if int(measured.sum()) < 2 or bool((passes[measured] == 0).any()):
         return None
-    part = RESOLUTION / float(np.prod(scan.shape)) ** 0.5
+    part = rules.resolution / float(np.prod(scan.shape)) ** 0.5
     grid = tuple(min(n, 2 * int(np.ceil(part * n / 2))) for n in scan.shape)
     low = scan.low(grid, grid)
     power = xp.bincount(scan.readouts, near * power_of_coils(scan.samples)) / xp.where(measured, passes, 1)
-    gains = (power > WEAKEST**2 * xp.median(power[measured])).astype(scan.samples.dtype)  # dead ones spoil the rest
+    # Dead readouts would spoil the first image.
+    factors = (power > rules.weakest**2 * xp.median(power[measured])).astype(scan.samples.dtype)
     sampling = Nufft(low.points, low.shape, low.samples.dtype.type)
-    for _ in range(ROUNDS):
-        fit = SensFit.of(_divided(low, gains))
-        image, coefficients = fit.start()
-        predicted = coil_model(sampling, fit.maps.forward(coefficients)).forward(resample(image, low.shape))
+    for _ in range(rules.rounds):
+        model = SensitivityModel.of(_divided(low, factors, rules.weakest), sens)
+        image, coefficients = joint_inversion(model, start)
+        coils = CoilModel(sampling, model.maps.forward(coefficients))
+        predicted = coils.forward(resample(image, low.shape))
         product, energy = (predicted.conj() * low.samples).sum(0), power_of_coils(predicted)
         real, imaginary, energy = (xp.bincount(low.readouts, weights, len(measured))
                                    for weights in (product.real, product.imag, energy))
-        gains = xp.where(measured, real + 1j * imaginary, 1) / xp.where(measured, energy, 1)
-        gains = (gains / xp.sqrt((xp.abs(gains[measured]) ** 2).mean())).astype(scan.samples.dtype)
-    return gains
+        factors = xp.where(measured, real + 1j * imaginary, 1) / xp.where(measured, energy, 1)
+        factors = (factors / xp.sqrt((xp.abs(factors[measured]) ** 2).mean())).astype(scan.samples.dtype)
+    return factors

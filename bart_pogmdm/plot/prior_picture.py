@@ -1,20 +1,28 @@
-"""`bart-pogmdm show`: a prior as a picture and as text."""
+"""The picture of a prior: its filters, potentials and weights."""
 
-import json
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..prior.pogmdm import EXPONENT, NUM_FILTERS
+from ..prior.pogmdm import PoGMDM
+from ..prior.shearlets import NUM_FILTERS
 
-LEVELS = (0.0, 0.025, 0.05, 0.1, 0.2)
-REACH = 12  # half side of the part of a filter that is shown
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LEVELS = (0.0, 0.025, 0.05, 0.1, 0.2)  # Noise levels of the potentials; images have maximum about 1.
+FIELD = 64  # Pixels of each side of the image on which the filters are evaluated.
+REACH = 12  # The picture shows the filters up to this distance from their centre, in pixels.
 COLUMNS = NUM_FILTERS // 2
 
 
-def figure(prior):
+def draw_prior(prior: PoGMDM) -> Figure:
     """Filters with their gains, potentials -log psi_k at LEVELS, and weights of a prior, as a matplotlib Figure.
 
-    One column for each shear and scale; the vertical cone above the horizontal one.  After figure 1 of the paper.
+    One column for each shear and scale; the vertical cone is above the horizontal one, as in figure 1 of the paper.
+    Raises ImportError without matplotlib.
     """
     try:
         from matplotlib import colormaps
@@ -24,8 +32,9 @@ def figure(prior):
     responses = np.linspace(prior.means[0], prior.means[-1], 401)
     energies = [-prior.experts.log_density(np.tile(responses, (NUM_FILTERS, 1)), level) for level in LEVELS]
     colours = colormaps["viridis"](np.linspace(0, 0.9, len(LEVELS)))
-    filters = np.fft.fftshift(np.fft.ifft2(prior.spectra((64, 64))).real, (1, 2))
-    filters = filters[:, 32 - REACH:33 + REACH, 32 - REACH:33 + REACH]
+    filters = np.fft.fftshift(np.fft.ifft2(prior.spectra((FIELD, FIELD))).real, (1, 2))
+    shown = slice(FIELD // 2 - REACH, FIELD // 2 + REACH + 1)
+    filters = filters[:, shown, shown]
     picture = Figure(figsize=(16, 9.5), layout="constrained")
     axes = picture.subplots(6, COLUMNS, squeeze=False)
     for k in range(NUM_FILTERS):
@@ -46,20 +55,3 @@ def figure(prior):
     picture.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(LEVELS))
     picture.suptitle(f"{prior.name}  ({prior.digest})")
     return picture
-
-
-def text(prior):
-    """A prior in words and numbers."""
-    parameters = sum(np.size(array) for array in (prior.lowpass, prior.directional, prior.gains))
-    parameters += NUM_FILTERS * ((prior.means.size + 1) // 2)
-    lines = [f"{prior.name}  ({prior.digest})",
-             f"{NUM_FILTERS} filters, {prior.means.size} components from {prior.means[0]:g} to {prior.means[-1]:g},"
-             f" {parameters} parameters, exponent {EXPONENT:g}",
-             f"lowpass h  {' '.join(f'{value:.4f}' for value in prior.lowpass)}",
-             "filter  gain    weight at 0  rms of the means"]
-    spread = np.sqrt(prior.weights @ prior.means**2)
-    lines += [f"{k + 1:6d}  {prior.gains[k]:.4f}  {prior.weights[k, prior.means.size // 2]:11.4f}  {spread[k]:.4f}"
-              for k in range(NUM_FILTERS)]
-    if prior.provenance:
-        lines.append(json.dumps(prior.provenance, indent=1, ensure_ascii=False))
-    return "\n".join(lines)

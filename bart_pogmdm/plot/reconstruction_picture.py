@@ -1,27 +1,50 @@
-"""`bart-pogmdm view`: reconstructions as a picture.  `Result.plot` draws the same one."""
+"""The picture of a reconstruction, drawn by `bart-pogmdm view` and by `Result.plot`."""
+
+from __future__ import annotations
 
 import functools
-import io as memory
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..arrays.modules import move
+from ..arrays.types import Array
 from ..reconstruction import layout
 
-WINDOW = 0.995  # quantile of the values that is the upper end of the scale
-SIDE = 256      # about how many pixels of the screen the longer side of a panel takes
-MOST_ROWS = 32
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WINDOW = 0.995  # Each scale ends at this quantile of its values, so that a few bright pixels do not darken the rest.
+SIDE = 256  # The longer side of a panel takes about this many pixels of the screen.
+MOST_ROWS = 32  # More slices than this would give a picture too tall for a screen.
 DPI = 100
-TITLE, BAR, LABELS, GAP = 24, 10, 62, 8  # pixels: above a panel, of the colour bar, right of it, between
+TITLE = 24  # Height of a title, in pixels of the figure, as are the three below.
+BAR = 10  # Width of a colour bar.
+LABELS = 62  # Width of the labels of a colour bar.
+GAP = 8  # Distance between two parts of the figure.
 
 
-def figure(image=None, sens=None, std=None):
+@dataclass(frozen=True)
+class Panel:
+    """One column of the picture: slices (slice, y, x) with their colours and the ends of their scale."""
+
+    title: str
+    slices: Array
+    colours: str
+    low: float
+    high: float
+
+
+def draw_reconstruction(image: Array | None = None, sens: Array | None = None, std: Array | None = None) -> Figure:
     """Magnitude and phase of the image, the magnitude of each coil's sensitivity, and std, as a matplotlib Figure.
 
-    image, sens, std: as in `Result`; None is left out.  One row for each slice.  The first axis of the plane runs
-    down and the second to the right, as in `bart toimg`.  Each panel's scale goes from 0 to the 99.5 % quantile over
-    all slices (the phase from -π to π), and a pixel of the image is a square of whole pixels of the figure.
-    Raises ValueError where the arrays do not fit together or are not finite, ImportError without matplotlib.
+    image, sens, std: as in `Result`; None is left out.  Each slice has one row.  The first axis of the plane runs
+    down and the second to the right, as in `bart toimg`.  Each scale goes from 0 to the 99.5 % quantile over all
+    slices (that of the phase from -π to π).  A pixel of the image is a square of whole pixels of the figure.
+    Raises ValueError for arrays that do not fit together or are not finite, ImportError without matplotlib.
     """
     try:
         from matplotlib.figure import Figure
@@ -30,34 +53,42 @@ def figure(image=None, sens=None, std=None):
     stacks = _stacks(image, sens, std)
     panels = [panel for name, stack in stacks.items() for panel in _panels(name, stack)]
     ny, nx = next(iter(stacks.values())).shape[-2:]
-    rows = len(panels[0][1])
+    rows = len(panels[0].slices)
     zoom = max(1, round(SIDE / max(ny, nx)))
-    height, widths = zoom * ny, [zoom * round(ny * stack.shape[2] / stack.shape[1]) for _, stack, *_ in panels]
+    height = zoom * ny
+    widths = [zoom * round(ny * panel.slices.shape[2] / panel.slices.shape[1]) for panel in panels]
     full_width = GAP + sum(widths) + len(panels) * (BAR + LABELS + 2 * GAP)
     full_height = GAP + rows * (TITLE + height + GAP)
-    picture = Figure(figsize=(full_width / DPI, full_height / DPI), dpi=DPI)
+    picture: Any = Figure(figsize=(full_width / DPI, full_height / DPI), dpi=DPI)
     for row in range(rows):
         left, bottom = GAP, full_height - (row + 1) * (TITLE + height + GAP)
-        for (title, stack, colours, low, high), width in zip(panels, widths):
-            def add_axes(x, wide, y=bottom):
-                return picture.add_axes((x / full_width, y / full_height, wide / full_width, height / full_height))
-
-            axes = add_axes(left, width)
-            shown = axes.imshow(stack[row], cmap=colours, vmin=low, vmax=high, origin="upper", aspect="auto",
+        for panel, width in zip(panels, widths):
+            boxes = [(x / full_width, bottom / full_height, wide / full_width, height / full_height)
+                     for x, wide in ((left, width), (left + width + GAP, BAR))]
+            axes = picture.add_axes(boxes[0])
+            shown = axes.imshow(panel.slices[row], cmap=panel.colours, vmin=panel.low, vmax=panel.high,
+                                origin="upper", aspect="auto",
                                 interpolation="nearest" if width == zoom * nx else "auto")
             axes.set_axis_off()  # a frame would cover the outermost pixels
-            axes.set_title(f"{title}, slice {row}" if rows > 1 else title, fontsize=9)
-            bar = picture.colorbar(shown, cax=add_axes(left + width + GAP, BAR))
+            axes.set_title(f"{panel.title}, slice {row}" if rows > 1 else panel.title, fontsize=9)
+            bar = picture.colorbar(shown, cax=picture.add_axes(boxes[1]))
             bar.ax.tick_params(labelsize=7)
-            if low < 0:
-                bar.set_ticks([low, 0, high], labels=["-π", "0", "π"])
+            if panel.low < 0:
+                bar.set_ticks([panel.low, 0, panel.high], labels=["-π", "0", "π"])
             left += width + BAR + LABELS + 2 * GAP
-    picture._repr_png_ = functools.partial(png, picture)  # so that notebooks show it
+    picture._repr_png_ = functools.partial(png, picture)  # notebooks show the figure by this method
     return picture
 
 
-def _stacks(image, sens, std):
-    """{name: (slice, coil, y, x)} of what is given.  ValueError where that does not fit together."""
+def png(picture: Figure) -> bytes:
+    """A Figure as PNG, without date and version, so that the same data give the same bytes."""
+    buffer = io.BytesIO()
+    picture.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _stacks(image: Array | None, sens: Array | None, std: Array | None) -> dict[str, Array]:
+    """{name: (slice, coil, y, x)} of the arrays that are not None.  Raises ValueError unless they fit together."""
     stacks = {}
     for name, array in (("image", image), ("sens", sens), ("std", std)):
         if array is None:
@@ -80,36 +111,30 @@ def _stacks(image, sens, std):
     return stacks
 
 
-def _panels(name, stack):
-    """(title, (slice, y, x), colours, lower end, upper end) of each panel that an array gives."""
+def _panels(name: str, stack: Array) -> Iterator[Panel]:
+    """The panels of an array (slice, coil, y, x): two for an image, one for the others."""
     if name == "sens":
         magnitude = np.stack([_mosaic(coils) for coils in np.abs(stack)])
-        yield "|sensitivities|", magnitude, "gray", 0, _upper(np.abs(stack))
+        yield Panel("|sensitivities|", magnitude, "gray", 0, _upper(np.abs(stack)))
         return
     magnitude = np.abs(stack[:, 0])
     if name == "std":
-        yield "standard deviation", magnitude, "viridis", 0, _upper(magnitude)
+        yield Panel("standard deviation", magnitude, "viridis", 0, _upper(magnitude))
         return
-    yield "magnitude", magnitude, "gray", 0, _upper(magnitude)
-    yield "phase", np.angle(stack[:, 0]), "twilight", -np.pi, np.pi
+    yield Panel("magnitude", magnitude, "gray", 0, _upper(magnitude))
+    yield Panel("phase", np.angle(stack[:, 0]), "twilight", -np.pi, np.pi)
 
 
-def _upper(magnitude):
+def _upper(magnitude: Array) -> float:
+    """The upper end of a scale: the quantile WINDOW, or the maximum where that is 0, or 1 for an image of zeros."""
     return float(np.quantile(magnitude, WINDOW)) or float(magnitude.max()) or 1.0
 
 
-def _mosaic(coils):
-    """The coils (coil, y, x) side by side in a grid that is about square, row by row; empty places are 0."""
+def _mosaic(coils: Array) -> Array:
+    """The coils (coil, y, x) side by side, row by row, in a grid about square; empty places are 0."""
     number, ny, nx = coils.shape
     columns = int(np.ceil(np.sqrt(number)))
     rows = -(-number // columns)
     tiles = np.zeros((rows * columns, ny, nx), coils.dtype)
     tiles[:number] = coils
     return tiles.reshape(rows, columns, ny, nx).swapaxes(1, 2).reshape(rows * ny, columns * nx)
-
-
-def png(picture):
-    """The bytes of a Figure as PNG, without a date or a version: the same data give the same bytes."""
-    buffer = memory.BytesIO()
-    picture.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-    return buffer.getvalue()

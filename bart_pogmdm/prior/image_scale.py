@@ -1,24 +1,39 @@
-"""How bright an image is: the prior knows images of one scale only."""
+"""The scale of images in the solver: the prior knows images of one scale only."""
+
+from dataclasses import dataclass
 
 from ..arrays.modules import array_module
-
-BRIGHTEST = 0.999        # quantile of the magnitude that fixes the scale,
-MOST_PEAK = 8            # at most so many times less than the maximum
-START_BRIGHTNESS = 1.2   # what it is for the prior in the start image,
-BRIGHTNESS = 1.5         # ... and with one coil in the image that is found, which the scale follows
-FOLLOWING = 0.1          # by this power of what is missing, in each iteration
+from ..arrays.types import Array
 
 
-def brightest(image):
-    """The magnitude of its brightest part; of an image of a few points, a part of their magnitude."""
-    xp, magnitude = array_module(image), abs(image)
-    return float(xp.maximum(xp.quantile(magnitude, BRIGHTEST), magnitude.max() / MOST_PEAK))
+@dataclass(frozen=True)
+class ImageScale:
+    """How data units and the units of the prior are related."""
 
+    quantile: float = 0.999
+    """Quantile of the magnitude that measures an image's scale, because the maximum may be a single bright pixel."""
 
-def following(image, unit):
-    """What an image is divided by to bring it a part of the way to its BRIGHTNESS, its unit being that of the start's.
+    most_peak: float = 8.0
+    """The maximum counts as at most so many times the scale, for images of a few bright points."""
 
-    No unit is less than what brings the start there: an image that shrinks, because data are few or noise is strong,
-    would be made brighter, and shrink again.
-    """
-    return max((brightest(image) / BRIGHTNESS) ** FOLLOWING, START_BRIGHTNESS / BRIGHTNESS / unit)
+    start: float = 1.2
+    """Scale of the start image in the solver: the prior then reconstructs images of maximum about 1 best."""
+
+    one_coil: float = 1.5
+    """Scale of the image that is found from one coil: its start image of few samples is too dark."""
+
+    rate: float = 0.1
+    """Power of the missing factor by which the image of one coil is rescaled in each iteration, to keep it stable."""
+
+    def of(self, image: Array) -> float:
+        """Return the magnitude of the brightest part of an image."""
+        xp, magnitude = array_module(image), abs(image)
+        return float(xp.maximum(xp.quantile(magnitude, self.quantile), magnitude.max() / self.most_peak))
+
+    def step(self, image: Array, unit: float) -> float:
+        """Return the divisor that brings the image of one coil a part of the way to its scale.
+
+        unit: the product of all divisors so far.  The product never falls below the factor that brings the start image
+        there: an image that shrinks, because data are few or noise is strong, would be amplified, and shrink again.
+        """
+        return max((self.of(image) / self.one_coil) ** self.rate, self.start / self.one_coil / unit)

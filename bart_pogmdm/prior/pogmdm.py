@@ -4,27 +4,34 @@ L. Nagler, M. Zach, T. Pock, Product of Gaussian Mixture Diffusion Model for non
 M. Zach et al., J. Math. Imaging Vis. 66, 2024, doi 10.1007/s10851-024-01180-3.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import numbers
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module, complex_dtype, kernels_for, real_dtype
 from ..arrays.threads import share
+from ..arrays.types import Array, ArrayModule, Shape
 from ..files.atomic import write_file
 from . import shearlets
-from .experts import Experts
+from .experts import Experts, Latents, Table
+from .rules import PriorRules
+from .shearlets import NUM_FILTERS
 
-EXPONENT = 0.4  # of every expert: neighbouring responses of overlapping filters are no independent observations
-FINE_GAIN = 1.35  # times the gains of the fine scale where images are reconstructed from several coils
-NUM_FILTERS = 4 * shearlets.NUM_SHEARS
-SCHEMA = 2
-SHAPES = {"lowpass": (9,), "directional": (17, 17), "gains": (NUM_FILTERS,),
-          "weights": (NUM_FILTERS, None), "means": (None,), "base_std": ()}
+Activation = Callable[[Array, slice], None]  # replaces the responses (K', S, ny, nx) of a slice of the filters
+SCHEMA = 2  # of the prior's file
+SHAPES: dict[str, tuple[int | None, ...]] = {  # of the parameters; None: the number of components
+    "lowpass": (9,), "directional": (17, 17), "gains": (NUM_FILTERS,), "weights": (NUM_FILTERS, None),
+    "means": (None,), "base_std": ()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,16 +44,17 @@ class PoGMDM:
     after construction.
     """
 
-    lowpass: np.ndarray
-    directional: np.ndarray
-    gains: np.ndarray
-    weights: np.ndarray
-    means: np.ndarray
+    lowpass: Array
+    directional: Array
+    gains: Array
+    weights: Array
+    means: Array
     base_std: float
     name: str = field(default="unnamed", kw_only=True)
-    provenance: dict = field(default_factory=dict, kw_only=True)
+    provenance: dict[str, Any] = field(default_factory=dict, kw_only=True)
+    rules: PriorRules = field(default=PriorRules(), kw_only=True)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for key in ("lowpass", "directional", "gains", "weights", "means"):
             array = np.array(getattr(self, key), float)
             array.setflags(write=False)
@@ -54,90 +62,90 @@ class PoGMDM:
         object.__setattr__(self, "base_std", float(self.base_std))
 
     @cached_property
-    def filters(self):
+    def filters(self) -> Array:
         """The shearlets before normalisation and without gains, centred, (20, 65, 65)."""
         filters = shearlets.filter_bank(self.lowpass, self.directional)
         filters.setflags(write=False)
         return filters
 
     @cached_property
-    def experts(self):
+    def experts(self) -> Experts:
         """The experts of the filters."""
-        return Experts(self.weights, self.means, self.base_std)
+        return Experts(self.weights, self.means, self.base_std, self.rules.noise_gain)
 
-    def spectra(self, shape):
-        """gamma_k S_k, the normalised frequency responses with gains at an image size, (20, ny, nx)."""
-        spectra = shearlets.normalise(shearlets.spectra(self.filters, shape), shearlets.overlap(self.filters))
+    def spectra(self, shape: Shape) -> Array:
+        """Return gamma_k S_k, the normalised frequency responses with gains at an image size, (20, ny, nx)."""
+        spectra = shearlets.normalise(shearlets.spectra(self.filters, shape), shearlets.overlap(self.filters),
+                                      self.rules.ridge)
         return self.gains[:, None, None] * spectra
 
     @cached_property
-    def _power(self):
+    def _power(self) -> Array:
         """gamma_k^2 |S_k|^2, (20, 128, 128)."""
         return shearlets.power(self.spectra(shearlets.GRID))
 
-    def exponent(self, sigma):
-        """alpha(sigma): EXPONENT, or less where denoising would overshoot.
+    def exponent(self, sigma: float) -> float:
+        """Return alpha(sigma): the exponent of the rules, or less where denoising would overshoot.
 
         Around a constant image denoising multiplies the noise at frequency w by 1 - q(w) with
         q = alpha sigma^2 sum_k gamma_k^2 |S_k(w)|^2 kappa_k(sigma), kappa_k = -phi_k'(0).  It must not amplify: q <= 2.
         """
         peak = np.max(np.tensordot(self.experts.peak_curvature(sigma), self._power, 1))
-        return float(min(EXPONENT, 2 / max(sigma**2 * peak, 1e-6)))
+        return float(min(self.rules.exponent, 2 / max(sigma**2 * peak, 1e-6)))
 
     @cached_property
-    def reconstructing(self):
-        """What a reconstruction from several coils takes at its low noise level: fine gains times FINE_GAIN.
+    def reconstructing(self) -> PoGMDM:
+        """The prior for reconstructions from several coils: the gains of the fine filters times `rules.fine_gain`.
 
-        At high noise levels that would be too much, so denoising and Algorithm 1 keep the gains that were learned.
+        Denoising and Algorithm 1, which meet high noise levels, take the gains as they were learned.
         """
-        fine = np.arange(NUM_FILTERS) // shearlets.NUM_SHEARS % 2 == 1
-        return replace(self, gains=np.where(fine, FINE_GAIN, 1) * self.gains)
+        return replace(self, gains=np.where(shearlets.is_fine(), self.rules.fine_gain, 1) * self.gains)
 
     @cached_property
-    def digest(self):
+    def digest(self) -> str:
         """First 12 hexadecimal digits of the SHA-256 of all parameters."""
         sha = hashlib.sha256()
-        for array in (self.lowpass, self.directional, self.gains, self.weights, self.means, self.base_std):
-            sha.update(np.ascontiguousarray(array, "<f4").tobytes())
+        for key in SHAPES:
+            sha.update(np.ascontiguousarray(getattr(self, key), "<f4").tobytes())
         return sha.hexdigest()[:12]
 
-    def score(self, image, sigma, *, exact=False):
-        """grad log p_sigma(x) = alpha sum_k gamma_k K_k^T phi_k(gamma_k K_k x).
+    def score(self, image: Array, sigma: float, *, exact: bool = False) -> Array:
+        """Return grad log p_sigma(x) = alpha sum_k gamma_k K_k^T phi_k(gamma_k K_k x).
 
-        image (…, ny, nx), real or complex -> same shape, type and array module; phi from a table
-        (within 1e-3), or from the mixture itself, slowly, with exact=True.
+        image (…, ny, nx), real or complex -> same shape, type and array module.  phi comes from a table (within
+        1e-3), or with exact=True from the mixture itself, slowly.
         """
         images = _planes(image, sigma)
-        if exact:
-            def activate(responses, part):
-                experts = Experts(self.weights[part], self.means, self.base_std)
-                responses.real, responses.imag = (experts.activation(values, sigma)
-                                                  for values in (responses.real, responses.imag))
-        else:
-            activate = _table(self, float(sigma), array_module(image), real_dtype(image.dtype)).apply
+        activate = (self._exact_activation(sigma) if exact else
+                    _table(self, float(sigma), array_module(image), real_dtype(image.dtype)).apply)
         return self._pull_back(images, activate, _exponent(self, float(sigma))).reshape(image.shape)
 
-    def drawn_score(self, images, sigma, rngs):
-        """The score with the component of every response drawn given the response, instead of averaged over.
+    def _exact_activation(self, sigma: float) -> Activation:
+        def activate(responses: Array, part: slice) -> None:
+            experts = self.experts.part(part)
+            responses.real, responses.imag = (experts.activation(values, sigma)
+                                              for values in (responses.real, responses.imag))
+        return activate
+
+    def drawn_score(self, images: Array, sigma: float, rngs: Sequence[np.random.Generator]) -> Array:
+        """Return the score with the component of every response drawn given the response, instead of averaged over.
 
         alpha sum_k gamma_k K_k^T (mu_k - u_k) / std^2 of images (S, ny, nx), each with a generator of its own.  Given
-        the drawn mu_k, p_sigma^(1/alpha) is a Gaussian: this is alpha times the gradient of its logarithm, `curvature`
-        alpha times its precision.
+        the drawn mu_k, p_sigma^(1/alpha) is a Gaussian: this is alpha times the gradient of its logarithm, and
+        `curvature` is alpha times its precision.
         """
         seeds = [rng.integers(2**64, dtype=np.uint64) for rng in rngs]
         latents = _latents(self, float(sigma), array_module(images), real_dtype(images.dtype))
         return self._pull_back(images, lambda responses, part: latents.apply(responses, part, seeds),
                                _exponent(self, float(sigma)))
 
-    def _pull_back(self, images, activate, factor):
-        """factor sum_k gamma_k K_k^T f(gamma_k K_k x) of images (S, ny, nx), with f in place:
-        activate(responses (K', S, ny, nx), slice of the filters).
-        """
+    def _pull_back(self, images: Array, activate: Activation, factor: float) -> Array:
+        """Return factor sum_k gamma_k K_k^T f(gamma_k K_k x) of images (S, ny, nx), where `activate` applies f."""
         xp, dtype = array_module(images), complex_dtype(images.dtype)
         loops, maps = kernels_for(images), _spectra(self, images.shape[-2:], dtype, xp)
         spectra = fftn(images.astype(dtype))
 
-        def work(pieces):
+        def work(pieces: list[slice]) -> Array:
             total = xp.zeros_like(spectra)
             for k in pieces:
                 responses = xp.empty((len(maps[k]), *spectra.shape), dtype)
@@ -147,22 +155,22 @@ class PoGMDM:
                 loops.combine(maps[k], fftn(responses, overwrite=True), total)
             return total
 
-        scores = factor * ifftn(sum(share(work, NUM_FILTERS, spectra)), overwrite=True)
+        scores = factor * ifftn(sum(share(work, NUM_FILTERS, spectra)), overwrite=True)  # type: ignore[arg-type]
         return (scores if images.dtype.kind == "c" else scores.real).astype(images.dtype, copy=False)
 
-    def denoise(self, image, sigma):
-        """Tweedie's posterior mean of an image in noise of standard deviation sigma: x + sigma^2 score(x, sigma)."""
+    def denoise(self, image: Array, sigma: float) -> Array:
+        """Return the posterior mean of an image in noise of std sigma (Tweedie): x + sigma^2 score(x, sigma)."""
         return image + float(sigma)**2 * self.score(image, sigma)
 
-    def potential(self, image, sigma):
-        """-log p_sigma(x) up to a constant: -alpha sum_k sum_ij log psi_k((gamma_k K_k x)_ij), exactly.
+    def potential(self, image: Array, sigma: float) -> Any:
+        """Return -log p_sigma(x) up to a constant: -alpha sum_k sum_ij log psi_k((gamma_k K_k x)_ij), exactly.
 
         image (…, ny, nx) -> (…) float64 (a float for one image).
         """
         energies = [self._potential(plane, sigma) for plane in _planes(image, sigma)]
         return np.reshape(energies, image.shape[:-2]) if image.ndim > 2 else energies[0]
 
-    def _potential(self, image, sigma):
+    def _potential(self, image: Array, sigma: float) -> float:
         xp = array_module(image)
         parts = (image.real, image.imag) if xp.iscomplexobj(image) else (image,)
         maps = _spectra(self, image.shape, np.complex128, xp)
@@ -170,24 +178,24 @@ class PoGMDM:
             float(self.experts.log_density(ifftn(maps * fftn(part.astype(complex))).real, sigma).sum())
             for part in parts)
 
-    def curvature(self, shape, sigma, xp=np):
-        """Spectrum of the Hessian that majorises -log p_sigma everywhere, (ny, nx) float32.
+    def curvature(self, shape: Shape, sigma: float, xp: ArrayModule = np) -> Array:
+        """Return the spectrum of the Hessian that majorises -log p_sigma everywhere, (ny, nx) float32.
 
-        H_sigma(w) = alpha sum_k gamma_k^2 |S_k(w)|^2 / std(sigma)^2: the mixture's latent component fixes it.
+        H_sigma(w) = alpha sum_k gamma_k^2 |S_k(w)|^2 / std(sigma)^2.  It is exact given the components of the mixture.
         """
         factor = np.float32(_exponent(self, float(sigma)) / self.experts.std(sigma)**2)
         return factor * _total_power(self, tuple(shape), xp)
 
-    def save(self, path):
-        """Write the parameters as npz (schema in `load_prior`), whole or not at all."""
-        parameters = {key: np.asarray(getattr(self, key), "f4") for key in SHAPES}
+    def save(self, path: str | Path) -> None:
+        """Write the parameters as npz (schema in `prior_file.load_prior`), whole or not at all."""
+        parameters: dict[str, Any] = {key: np.asarray(getattr(self, key), "f4") for key in SHAPES}
         provenance = json.dumps(self.provenance, indent=1)
         write_file(path, lambda file: np.savez_compressed(
             file, schema=SCHEMA, name=self.name, provenance=provenance, **parameters))
 
 
-def _planes(image, sigma):
-    """The (ny, nx) planes of an image; ValueError or TypeError for a bad image or noise level."""
+def _planes(image: Array, sigma: float) -> Array:
+    """Return the (ny, nx) planes of an image; ValueError or TypeError for a bad image or noise level."""
     if not hasattr(image, "dtype"):
         raise TypeError(f"image: expected an array, got {type(image).__name__}")
     if image.ndim < 2 or image.dtype.kind not in "fc" or image.size == 0:
@@ -198,29 +206,30 @@ def _planes(image, sigma):
     return image.reshape(-1, *image.shape[-2:])
 
 
-# What follows depends on a prior and an image size or noise level only; a few of each are kept.
+# The following depend on a prior and an image size or a noise level only, so a few of each are kept.
+
 @lru_cache(maxsize=2)
-def _spectra(prior, shape, dtype, xp):
-    """gamma_k S_k, (20, ny, nx)."""
+def _spectra(prior: PoGMDM, shape: Shape, dtype: Any, xp: ArrayModule) -> Array:
+    """Return gamma_k S_k, (20, ny, nx)."""
     return xp.asarray(prior.spectra(shape), dtype)
 
 
 @lru_cache(maxsize=2)
-def _total_power(prior, shape, xp):
-    """sum_k gamma_k^2 |S_k|^2, (ny, nx) float32."""
+def _total_power(prior: PoGMDM, shape: Shape, xp: ArrayModule) -> Array:
+    """Return sum_k gamma_k^2 |S_k|^2, (ny, nx) float32."""
     return shearlets.power(_spectra(prior, shape, np.complex64, xp)).sum(0)
 
 
 @lru_cache(maxsize=64)
-def _exponent(prior, sigma):
+def _exponent(prior: PoGMDM, sigma: float) -> float:
     return prior.exponent(sigma)
 
 
 @lru_cache(maxsize=64)
-def _table(prior, sigma, xp, dtype):
+def _table(prior: PoGMDM, sigma: float, xp: ArrayModule, dtype: Any) -> Table:
     return prior.experts.table(sigma, xp, dtype)
 
 
 @lru_cache(maxsize=2)
-def _latents(prior, sigma, xp, dtype):
+def _latents(prior: PoGMDM, sigma: float, xp: ArrayModule, dtype: Any) -> Latents:
     return prior.experts.latents(sigma, xp, dtype)

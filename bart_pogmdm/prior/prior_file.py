@@ -1,8 +1,4 @@
-"""The prior PoGMDM: shearlet filters, each with a Gaussian-mixture expert.
-
-L. Nagler, M. Zach, T. Pock, Product of Gaussian Mixture Diffusion Model for non-linear MRI Inversion;
-M. Zach et al., J. Math. Imaging Vis. 66, 2024, doi 10.1007/s10851-024-01180-3.
-"""
+"""The prior's file: reading it, and refusing a damaged or foreign one."""
 
 import json
 import os
@@ -13,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arrays.types import Array
 from .pogmdm import SCHEMA, SHAPES, PoGMDM
 
 DEFAULT_PRIOR = Path(__file__).with_name("data") / "prior.npz"
-def load_prior(path=None):
-    """The prior from an npz file; the package's own by default.
+
+
+def load_prior(path: str | os.PathLike[str] | None = None) -> PoGMDM:
+    """Return the prior from an npz file; the package's own by default.
 
     Schema 2, float32: `schema`, `name`, `lowpass` (9,) of sum 1, `directional` (17, 17) of absolute sum 1,
     `gains` (20,) >= 0, `weights` (20, L) on the simplex and symmetric, `means` (L,) equispaced and
@@ -26,11 +25,15 @@ def load_prior(path=None):
     """
     if not isinstance(path, (str, os.PathLike, type(None))):
         raise TypeError(f"prior: expected a PoGMDM or a path, got {type(path).__name__}")
-    return _load(DEFAULT_PRIOR) if path is None else _load.__wrapped__(Path(path))
+    return _default() if path is None else _load(Path(path))
 
 
 @lru_cache(maxsize=1)
-def _load(path):
+def _default() -> PoGMDM:
+    return _load(DEFAULT_PRIOR)
+
+
+def _load(path: Path) -> PoGMDM:
     try:
         if not zipfile.is_zipfile(path) and path.exists():
             raise ValueError("no zip archive")
@@ -40,14 +43,14 @@ def _load(path):
         raise FileNotFoundError(f"prior {path}: no such file") from None
     except (ValueError, KeyError, EOFError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"prior {path}: not a readable npz file ({error})") from None
-    if fault := _fault(content):
+    if fault := _format_fault(content) or _value_fault(content):
         raise ValueError(f"prior {path}: {fault}")
     return PoGMDM(**{key: content[key] for key in SHAPES}, name=str(content["name"]),
                   provenance=json.loads(str(content["provenance"])))
 
 
-def _fault(content):
-    """What is wrong with the content of a prior file, or None."""
+def _format_fault(content: dict[str, Array]) -> str | None:
+    """Return what is wrong with the names, types and shapes in a prior file, or None."""
     if missing := {"schema", "name", "provenance", *SHAPES} - set(content):
         return f"not a PoGMDM prior (missing {', '.join(sorted(missing))})"
     if content["schema"].shape != () or content["schema"] != SCHEMA:
@@ -70,6 +73,12 @@ def _fault(content):
     weights, means = content["weights"], content["means"]
     if weights.shape[1] != means.size or means.size < 2:
         return f"weights and means must agree in their number of components, got {weights.shape[1]} and {means.size}"
+    return None
+
+
+def _value_fault(content: dict[str, Array]) -> str | None:
+    """Return which constraint the parameters break, or None."""
+    weights, means = content["weights"], content["means"]
     checks = {
         "lowpass must sum to 1": abs(content["lowpass"].sum() - 1) < 1e-3,
         "directional must have absolute sum 1": abs(np.abs(content["directional"]).sum() - 1) < 1e-3,

@@ -3,36 +3,39 @@
 W.-Q Lim, Nonseparable shearlet transform, IEEE TIP 22(5), 2013, doi 10.1109/TIP.2013.2258353.
 """
 
+from typing import Any
+
 import numpy as np
 
 from ..arrays.modules import array_module
+from ..arrays.types import Array, Shape
 
 NUM_SHEARS = 5
-SUPPORT = 65  # holds 99.9999 % of every filter's energy
+NUM_FILTERS = 4 * NUM_SHEARS  # two scales, two cones
+SUPPORT = 65        # samples along each axis: they hold 99.9999 % of the energy of every filter
 HALF = SUPPORT // 2
-GRID = (128, 128)  # resolves every frequency response
-RIDGE = 0.01
+GRID = (128, 128)   # resolves every frequency response
 
 
-def _toeplitz(taps, step, count, half):
-    """The matrix of x -> up(x, step) * taps, cut to the central 2 half + 1 samples; (2 half + 1, count)."""
+def _toeplitz(taps: Array, step: int, count: int, half: int) -> Array:
+    """Return the matrix of x -> up(x, step) * taps, cut to the central 2 half + 1 samples; (2 half + 1, count)."""
     xp, n = array_module(taps), len(taps)
     tap = np.arange(-half, half + 1)[:, None] - step * (np.arange(count) - count // 2) + n // 2
     padded = xp.concatenate([taps, 0 * taps[:1]])
     return padded[np.where((tap >= 0) & (tap < n), tap, n)]
 
 
-def _convolve(left, right, step=1):
-    """up(left, step) * right, in full."""
+def _convolve(left: Array, right: Array, step: int = 1) -> Array:
+    """Return the full convolution up(left, step) * right."""
     length = step * (len(left) - 1) + len(right)
     return _toeplitz(right, step, len(left), length // 2) @ left
 
 
-def filter_bank(lowpass, directional):
-    """Filters K_1..K_20: two scales (coarse first) x five shears, vertical cone, then its transpose.
+def filter_bank(lowpass: Array, directional: Array) -> Array:
+    """Return the filters K_1..K_20: two scales (coarse first) x five shears, vertical cone, then its transpose.
 
-    psi = up(P, 4, rows) * outer(h0, g), sheared on a grid twice as fine along the columns, where it is convolved
-    with h, and with h reversed before every second column is kept: both commute with the shear of the rows.
+    psi = up(P, 4, rows) * outer(h0, g), sheared on a grid twice as fine along the columns, where it is convolved with
+    h, and with h reversed before every second column is kept.  Both convolutions commute with the shear of the rows.
     lowpass h (9,), directional P (17, 17), of NumPy or torch -> (20, 65, 65), centred.
     """
     xp, h = array_module(lowpass), lowpass
@@ -53,31 +56,37 @@ def filter_bank(lowpass, directional):
     return xp.stack(cone + [filter_.T for filter_ in cone])
 
 
-def spectra(filters, shape):
-    """Frequency responses of centred filters at an image size, (K, ny, nx), zero frequency first.
+def is_fine() -> Array:
+    """Return which of the filters have the fine scale, (20,) booleans."""
+    return np.arange(NUM_FILTERS) // NUM_SHEARS % 2 == 1
 
-    A filter larger than the image wraps around: the image is periodic.
+
+def spectra(filters: Array, shape: Shape) -> Array:
+    """Return the frequency responses of centred filters at an image size, (K, ny, nx), zero frequency first.
+
+    A filter larger than the image wraps around, because the image is periodic.
     """
     out = np.zeros((len(filters), *shape))
     centre = filters.shape[1] // 2
     rows, columns = ((np.arange(-centre, centre + 1)) % n for n in shape)
-    np.add.at(out, (slice(None), rows[:, None], columns), filters)
+    places: Any = slice(None), rows[:, None], columns
+    np.add.at(out, places, filters)
     return np.fft.fft2(out)
 
 
-def power(spectra):
-    """|S_k|^2."""
+def power(spectra: Array) -> Array:
+    """Return |S_k|^2."""
     return spectra.real**2 + spectra.imag**2
 
 
-def overlap(filters):
-    """max_w sum_k |S_k(w)|^2 of filters of NumPy or torch."""
+def overlap(filters: Array) -> Any:
+    """Return max_w sum_k |S_k(w)|^2 of filters of NumPy or torch."""
     return power(array_module(filters).fft.fft2(filters, GRID)).sum(0).max()
 
 
-def normalise(spectra, overlap):
-    """S_k / (sum_j |S_j|^2 + ridge)^(1/2), nearly a Parseval frame: no frequency counts more than once.
+def normalise(spectra: Array, overlap: Any, ridge: float) -> Array:
+    """Return S_k / (sum_j |S_j|^2 + ridge overlap)^(1/2), nearly a Parseval frame: no frequency counts more than once.
 
-    The ridge, RIDGE times the overlap of the filters, keeps the lowest frequencies, which no filter passes, out.
+    The ridge keeps the lowest frequencies, which no filter passes, from being amplified.
     """
-    return spectra / (power(spectra).sum(0) + RIDGE * overlap) ** 0.5
+    return spectra / (power(spectra).sum(0) + ridge * overlap) ** 0.5

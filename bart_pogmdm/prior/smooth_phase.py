@@ -1,5 +1,8 @@
-"""The smooth phase of an image, which the prior does not see: it was learned on real images."""
+"""The smooth phase of an image.  The prior does not see it, because it was learned on real images."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -7,77 +10,86 @@ import numpy as np
 
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module, real_dtype
-
-PHASE_CYCLES = 3       # per field of view: how fast the phase may turn,
-COHERENCE_CYCLES = 24  # ... and how fast the trust in it,
-INCOHERENT = 0.1       # which only parts brighter than this part of the mean can lose
+from ..arrays.types import Array, ArrayModule, Shape
 
 
 @dataclass(frozen=True, eq=False)
 class Phase:
-    """The prior of images x with a phase e, in so far as they have it, c: c log p(e* x) + (1 - c) log p(x).
+    """The prior of images x with a phase e and coherence c: log p = c log p(e* x) + (1 - c) log p(x).
 
-    turn e and coherence c (…, ny, nx); c = None is 1.
+    turn e and coherence c: (…, ny, nx); a coherence of None means 1.
     """
 
-    turn: np.ndarray
-    coherence: np.ndarray | None = None
+    turn: Array
+    coherence: Array | None = None
 
-    @classmethod
-    def of(cls, image, *, trusted):
-        """The smooth phase of an image, trusted where it has one, or everywhere."""
-        turn = smooth_phase(image)
-        return cls(turn, None if trusted else coherence(image, turn))
-
-    def ascent(self, score, image):
+    def ascent(self, score: Callable[[Array], Array], image: Array) -> Array:
         """c e g(e* x) + (1 - c) g(x) for the gradient g of log p."""
         turned = self.turn * score(self.turn.conj() * image)
         return turned if self.coherence is None else turned + (1 - self.coherence) * (score(image) - turned)
 
-    def noise(self, draw):
-        """c^(1/2) e n + (1 - c)^(1/2) n' for draws n of Gaussian noise, about as `ascent` needs them."""
+    def noise(self, draw: Callable[[], Array]) -> Array:
+        """c^(1/2) e n + (1 - c)^(1/2) n' for draws n of Gaussian noise: about the covariance that `ascent` needs."""
         turned = self.turn * draw()
         return turned if self.coherence is None else self.coherence**0.5 * turned + (1 - self.coherence)**0.5 * draw()
 
 
-def smooth_phase(image):
-    """exp(i phi) = y / |y| of the smoothed y = F^-1 exp(-|k| / 3) F (|x|^2 x) of an image (…, ny, nx); 1 where y = 0.
+@dataclass(frozen=True)
+class SmoothPhase:
+    """How the smooth phase of an image is found, and how far it is trusted."""
 
-    k in cycles per field of view: in space the kernel falls off so slowly that dark parts take the phase of bright
-    ones, and |x|^2 lets these count more.
-    """
-    xp, image = array_module(image), _of_maximum_1(image)
-    smoothed = _smooth(xp.abs(image) ** 2 * image, PHASE_CYCLES)
-    magnitude = xp.abs(smoothed)
-    return xp.where(magnitude > 0, smoothed, 1) / xp.where(magnitude > 0, magnitude, 1)
+    cycles: float = 3.0
+    """Speed of the phase, in cycles per field of view: a wider filter follows detail that belongs to the image."""
+
+    coherence_cycles: float = 24.0
+    """Speed of the trust in it, in cycles per field of view, fast enough to leave out the points that a phase turns
+    about."""
+
+    incoherent: float = 0.1
+    """Part of the mean cubed magnitude below which the image says nothing about its phase, so the phase is trusted."""
+
+    def of(self, image: Array, *, trusted: bool) -> Phase:
+        """Return the smooth phase of an image, trusted everywhere or as far as the image has it."""
+        turn = self.turn(image)
+        return Phase(turn, None if trusted else self.coherence(image, turn))
+
+    def turn(self, image: Array) -> Array:
+        """exp(i phi) = y / |y| of the smoothed y = F^-1 exp(-|k| / cycles) F (|x|^2 x), (…, ny, nx); 1 where y = 0.
+
+        k is in cycles per field of view.  In space the kernel falls off so slowly that dark parts take the phase of
+        bright ones, and |x|^2 gives these more weight.
+        """
+        xp, image = array_module(image), _of_maximum_1(image)
+        smoothed = _smooth(xp.abs(image) ** 2 * image, self.cycles)
+        magnitude = xp.abs(smoothed)
+        return xp.where(magnitude > 0, smoothed, 1) / xp.where(magnitude > 0, magnitude, 1)
+
+    def coherence(self, image: Array, turn: Array) -> Array:
+        """How far an image (…, ny, nx) has a phase e, from 0 to 1: Re(S |x|^2 e* x + m) / (S |x|^3 + m).
+
+        S = F^-1 exp(-|k| / coherence_cycles) F.  Dark parts agree with any phase, by m, a part of the mean of |x|^3.
+        """
+        xp, image = array_module(image), _of_maximum_1(image)
+        magnitude = xp.abs(image)
+        power = magnitude**3
+        least = self.incoherent * power.mean((-2, -1), keepdims=True) + 1e-30
+        agreeing, total = (_smooth(part.astype(image.dtype), self.coherence_cycles).real + least
+                           for part in ((magnitude**2 * turn.conj() * image).real, power))
+        return (agreeing / total.clip(least)).clip(0, 1)
 
 
-def coherence(image, phase):
-    """How far an image (…, ny, nx) has a phase e, from 0 to 1: Re(S |x|^2 e* x + m) / (S |x|^3 + m).
-
-    S = F^-1 exp(-|k| / 24) F, and m a tenth of the mean of |x|^3: what is dark agrees with any phase.
-    """
-    xp, image = array_module(image), _of_maximum_1(image)
-    magnitude = xp.abs(image)
-    power = magnitude**3
-    least = INCOHERENT * power.mean((-2, -1), keepdims=True) + 1e-30
-    agreeing, all_ = (_smooth(part.astype(image.dtype), COHERENCE_CYCLES).real + least
-                      for part in ((magnitude**2 * phase.conj() * image).real, power))
-    return (agreeing / all_.clip(least)).clip(0, 1)
-
-
-def _of_maximum_1(image):
+def _of_maximum_1(image: Array) -> Array:
     return image / array_module(image).abs(image).max().clip(1e-30)
 
 
-def _smooth(image, cycles):
+def _smooth(image: Array, cycles: float) -> Array:
     """F^-1 exp(-|k| / cycles) F of an image, k in cycles per field of view."""
     window = _window(image.shape[-2:], cycles, real_dtype(image.dtype), array_module(image))
     return ifftn(window * fftn(image))
 
 
 @lru_cache(maxsize=4)
-def _window(shape, cycles, dtype, xp):
+def _window(shape: Shape, cycles: float, dtype: np.dtype, xp: ArrayModule) -> Array:
     """exp(-|k| / cycles), zero frequency first; pixels are about square."""
     rows, columns = (np.fft.fftfreq(n) * np.prod(shape) ** 0.5 for n in shape)
     return xp.asarray(np.exp(-np.hypot(rows[:, None], columns) / cycles), dtype)

@@ -1,1 +1,1 @@
-"""TODO"""
+"""The public call: k-space in, image and sensitivities out."""

@@ -1,20 +1,23 @@
 """The axis rule: which axes of a user's array are coils, rows and columns, and which are looped over.
 
-2-D (y, x): one coil.  3-D (coil, y, x).  4-D and more: BART's (READ, PHS1, PHS2, COIL, …), where the image
-plane is the pair of the first three that is longer than 1, and everything beyond COIL is looped over.
+2-D (y, x): one coil.  3-D (coil, y, x).  4-D and more: BART's (READ, PHS1, PHS2, COIL, …), where the image plane is
+the pair of the first three that is longer than 1, and the dimensions after COIL are looped over.
 
-With a trajectory, what stands for the image plane are its samples: (spokes, samples), (coil, spokes, samples), or
-BART's (1, samples, spokes, COIL, …).
+With a trajectory the samples take the place of the image plane: (spokes, samples), (coil, spokes, samples), or BART's
+(1, samples, spokes, COIL, …).
 """
+
+from typing import Any
 
 import numpy as np
 
 from ..arrays.bart_dims import COIL, DIMS
 from ..arrays.modules import array_module
+from ..arrays.types import Array, Shape
 
 
-def slices(array):
-    """A view (…, coil, y, x) of kspace, sens or an image; the leading axes are the loop."""
+def slices(array: Array) -> Array:
+    """Return a view (…, coil, y, x) of kspace, sens or an image; the leading axes are the loop."""
     if array.ndim == 2:
         return array[None]
     if array.ndim == 3:
@@ -24,8 +27,8 @@ def slices(array):
     return array.transpose(*loop, COIL, *plane)
 
 
-def plane_axes(shape):
-    """The two axes of the image in BART's order; ValueError when there are not two."""
+def plane_axes(shape: Shape) -> list[int]:
+    """Return the two axes of the image in BART's order; ValueError if there are not two."""
     plane = [axis for axis in range(COIL) if shape[axis] > 1]
     if len(plane) != 2:
         sizes = ", ".join(f"{name} {n}" for name, n in zip(DIMS[:COIL], shape))
@@ -33,13 +36,13 @@ def plane_axes(shape):
     return plane
 
 
-def image_shape(shape):
-    """Shape of the image for k-space of a shape: without coils, of the same rank in BART's order."""
+def image_shape(shape: Shape) -> Shape:
+    """Return the shape of the image for k-space of a shape: without coils, but of the same rank in BART's order."""
     return tuple(shape[-2:]) if len(shape) <= 3 else tuple(1 if axis == COIL else n for axis, n in enumerate(shape))
 
 
-def check_kspace(kspace, is_cartesian=True):
-    """ValueError or TypeError unless kspace is a complex array with 2 to 16 dimensions."""
+def check_kspace(kspace: Any, is_cartesian: bool = True) -> None:
+    """Raise ValueError or TypeError unless kspace is a complex array with 2 to 16 dimensions."""
     if getattr(getattr(kspace, "dtype", None), "kind", None) != "c":
         raise TypeError(f"kspace: expected complex samples, got {getattr(kspace, 'dtype', type(kspace).__name__)}")
     if not 2 <= kspace.ndim <= len(DIMS):
@@ -56,8 +59,8 @@ def check_kspace(kspace, is_cartesian=True):
         raise ValueError(f"kspace: expected an image plane of at least 2 x 2, got {kspace.shape}")
 
 
-def mask_slices(mask, kspace):
-    """The mask as boolean view (…, y, x) that matches `slices(kspace)`; sampled where kspace is not zero for None.
+def mask_slices(mask: Any, kspace: Array) -> Array:
+    """Return the mask as boolean view (…, y, x) that matches `slices(kspace)`; None: sampled where kspace is not zero.
 
     Accepts (y, x) or a line that broadcasts to it, for all slices, or BART's dims.  ValueError otherwise.
     """
@@ -87,27 +90,27 @@ def mask_slices(mask, kspace):
     return slices(mask)[..., 0, :, :]
 
 
-def sample_slices(kspace):
-    """A view (…, coil, samples) of k-space along trajectories; the leading axes are the loop."""
+def sample_slices(kspace: Array) -> Array:
+    """Return a view (…, coil, samples) of k-space along trajectories; the leading axes are the loop."""
     if kspace.ndim <= 3:
         return slices(kspace).reshape(len(slices(kspace)), -1)
-    loop = range(COIL + 1, kspace.ndim)  # and the axis of size 1, as `slices` has one
+    loop = range(COIL + 1, kspace.ndim)  # beside the axis of size 1, which `slices` has as well
     return kspace.transpose(0, *loop, COIL, 1, 2).reshape(1, *kspace.shape[COIL + 1:], kspace.shape[COIL], -1)
 
 
-def readouts(kspace):
-    """Which readout (spoke, arm) each sample of `sample_slices(kspace)` belongs to, (samples,)."""
+def readouts(kspace: Array) -> Array:
+    """Return the number of the readout (spoke, arm) that each sample of `sample_slices(kspace)` belongs to, (samples,)."""
     xp = array_module(kspace)
     spokes, samples = kspace.shape[-2:] if kspace.ndim <= 3 else kspace.shape[2:0:-1]
     numbers = xp.arange(spokes)
     return xp.repeat(numbers, samples) if kspace.ndim <= 3 else xp.tile(numbers, samples)
 
 
-def points(traj, kspace):
-    """The trajectory as (…, 2, samples) in float64 that matches `sample_slices(kspace)`: y and x, or READ and PHS1.
+def points(traj: Any, kspace: Array) -> Array:
+    """Return the trajectory as (…, 2, samples) in float64 that matches `sample_slices(kspace)`: y, x or READ, PHS1.
 
     traj in BART's (3, samples, spokes, …), or for k-space of up to three dimensions also (spokes, samples, 2 or 3), in
-    cycles per field of view.  TypeError or ValueError otherwise, and for three dimensions or other units.
+    cycles per field of view.  TypeError or ValueError otherwise, for example for 3-D trajectories or other units.
     """
     xp = array_module(kspace)
     try:
@@ -130,8 +133,8 @@ def points(traj, kspace):
     return xp.broadcast_to(axes, (*loop, *axes.shape[-2:]))
 
 
-def _components_first(traj, kspace):
-    """(2 or 3, a, b, …) with (a, b) in the order of k-space's samples; ValueError where it does not fit."""
+def _components_first(traj: Array, kspace: Array) -> Array:
+    """Return (2 or 3, a, b, …) with (a, b) in the order of k-space's samples; ValueError where it does not fit."""
     if kspace.ndim <= 3:
         given, (spokes, samples) = traj.shape, kspace.shape[-2:]
         trimmed = given + (1,) * (3 - len(given))
@@ -149,8 +152,8 @@ def _components_first(traj, kspace):
     return traj.reshape(*padded[:COIL], *padded[COIL + 1:kspace.ndim])
 
 
-def _check_units(highest, extent):
-    """ValueError for a trajectory that is not in cycles per field of view, or has no extent."""
+def _check_units(highest: float, extent: list[float]) -> None:
+    """Raise ValueError for a trajectory that is not in cycles per field of view, or has no extent."""
     if min(extent) == 0:
         raise ValueError("traj: expected points in a plane, got a line (one component is zero everywhere)")
     for limit, unit, factor in ((0.5, "cycles per sample", "the image size"),

@@ -1,1 +1,1 @@
-"""TODO"""
+"""The BART toolbox on this machine: calling it, finding it, and making `bart pogmdm` one of its commands."""

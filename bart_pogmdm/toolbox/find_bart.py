@@ -1,23 +1,45 @@
-"""Bridge to the BART binary: bart(1, "nlinv -i9", kspace) runs `bart nlinv -i9 kspace output`."""
+"""Finds the `bart` executable and asks it for its version."""
 
 import os
+import re
 import shutil
 import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from .launcher import is_ours
+
+VARIABLES = ("BART_TOOLBOX_PATH", "TOOLBOX_PATH")
 
 
-def find():
-    """Path of the `bart` executable: BART_TOOLBOX_PATH, TOOLBOX_PATH, then PATH; None when there is none."""
-    for variable in ("BART_TOOLBOX_PATH", "TOOLBOX_PATH"):
-        folder = os.environ.get(variable)
-        if folder and (path := shutil.which("bart", path=folder)):
-            return path
-    return shutil.which("bart")
+def _candidates(environ: Mapping[str, str]) -> Iterator[str]:
+    """Every `bart` in the folders of BART_TOOLBOX_PATH, TOOLBOX_PATH and PATH, in this order."""
+    path = environ.get("PATH", os.defpath)
+    for folder in (*(environ.get(name) for name in VARIABLES), *path.split(os.pathsep)):
+        if folder and (found := shutil.which("bart", path=folder)):
+            yield found
 
 
-def version():
-    """BART's version as a string such as 'v0.8.00', or None without BART."""
-    path = find()
-    if path is None:
+def find(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Path of the `bart` that a shell would run, which may be the shim of `bart-pogmdm install`; None without BART."""
+    return next(_candidates(environ), None)
+
+
+def find_real(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Path of BART itself, behind any shim or link of `bart-pogmdm install`; None without BART."""
+    return next((Path(found).resolve() for found in _candidates(environ) if not is_ours(found)), None)
+
+
+def version(bart: str | Path | None = None) -> str | None:
+    """BART's version as a string such as 'v0.8.00', of the one that `find` finds by default; None without BART."""
+    bart = bart or find()
+    if bart is None:
         return None
-    run = subprocess.run([path, "version"], capture_output=True, text=True, check=False)
+    run = subprocess.run([bart, "version"], capture_output=True, text=True, check=False)
     return run.stdout.strip() or None
+
+
+def version_number(version: str | None) -> tuple[int, int]:
+    """Major and minor number of a version string; (0, 8) for one that is not understood."""
+    match = re.match(r"v?(\d+)\.(\d+)", version or "")
+    return (int(match[1]), int(match[2])) if match else (0, 8)

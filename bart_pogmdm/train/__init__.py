@@ -1,1 +1,1 @@
-"""Training of the prior: a differentiable twin in torch, denoising score matching, projected AdaBelief, export."""
+"""Training of the prior by denoising score matching, in torch."""

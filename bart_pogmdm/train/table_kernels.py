@@ -1,6 +1,6 @@
 """The hot loops of training on the CPU, compiled by numba.
 
-`twin` holds their slow twins, in differentiable torch operations.
+`Twin.score` computes the same in differentiable operations of torch, slowly.
 """
 
 import math
@@ -8,14 +8,18 @@ import math
 import numpy as np
 
 from ..arrays.kernels.cpu import jit
+from ..arrays.types import Array
 
-NEGLIGIBLE = 1e-25  # relative weight of a component, for which the loops over components end
-LEAST_TOTAL = 1e-5  # gradients are those of a mixture of at least this density: where it nearly vanishes they explode
+# The loops over components end at a kernel of this value, relative to the nearest component.
+NEGLIGIBLE = 1e-25
+# Gradients are divided by the mixture's density or, if it is larger, by this number: where the density nearly vanishes
+# they would explode.
+LEAST_TOTAL = 1e-5
 
 
 @jit
-def _nearest_mean(weights, means, start):
-    """The mean of positive weight next to the one at `start`."""
+def _nearest_mean(weights: Array, means: Array, start: int) -> float:
+    """The mean with a positive weight that is nearest to the one at index `start`."""
     for distance in range(means.size):
         for index in (start - distance, start + distance):
             if 0 <= index < means.size and weights[index] > 0:
@@ -24,11 +28,12 @@ def _nearest_mean(weights, means, start):
 
 
 @jit
-def _components(u, means, variance, places, kernels):
-    """Number, places and kernels G_l = exp(-((u - mu_l)^2 - (u - mu_0)^2) / 2 v) of the components that count.
+def _components(u: float, means: Array, variance: float, places: Array, kernels: Array) -> int:
+    """Find the components that are not negligible at u; returns their number.
 
-    mu_0 is the mean next to u and the first, then come those above it, then those below.  The means are equispaced, so
-    that G follows from its neighbour by two products.
+    Their indices l are written to `places`, and to `kernels` G_l = exp(-((u - mu_l)^2 - (u - mu_0)^2) / (2 variance)),
+    with mu_0 the mean next to u.  It comes first, then the components above it follow, then those below.  The means are
+    equispaced, so that each G_l follows from its neighbour by two products.
     """
     count, spacing = means.size, means[1] - means[0]
     ratio = math.exp(-spacing * spacing / variance)
@@ -53,8 +58,9 @@ def _components(u, means, variance, places, kernels):
 
 
 @jit
-def mixture_means(weights, variance, means, nodes, total, moment):
-    """Posterior means m(u) of the component means at nodes u >= 0, and their normalisers.
+def posterior_means(weights: Array, variance: float, means: Array, nodes: Array, total: Array,
+                    moment: Array) -> None:
+    """Posterior means m(u) of the component means at nodes u >= 0, in `moment`, and their normalisers, in `total`.
 
     total = sum_l w_l G_l,  moment = sum_l mu_l w_l G_l / total,  G_l as in `_components`.
     """
@@ -73,8 +79,9 @@ def mixture_means(weights, variance, means, nodes, total, moment):
 
 
 @jit
-def mixture_means_adjoint(variance, means, nodes, total, moment, gradient, weights_gradient):
-    """Adds the gradient in the weights to `weights_gradient`."""
+def posterior_means_adjoint(variance: float, means: Array, nodes: Array, total: Array, moment: Array, gradient: Array,
+                            weights_gradient: Array) -> None:
+    """Add the gradient in the weights to `weights_gradient`, given the gradient in `moment`."""
     places, kernels = np.empty(means.size, np.int64), np.empty(means.size)
     for t in range(nodes.size):
         if gradient[t] == 0:
@@ -85,8 +92,8 @@ def mixture_means_adjoint(variance, means, nodes, total, moment, gradient, weigh
 
 
 @jit
-def shrink(values, table, radius, factor):
-    """u -> (m(u) - u) factor in place, m odd and from its table on [0, radius], constant beyond."""
+def activate(values: Array, table: Array, radius: float, factor: float) -> None:
+    """u -> (m(u) - u) factor in place; m is odd, interpolated in its table on [0, radius], and constant beyond."""
     for k in range(values.shape[0]):
         last = table.shape[1] - 1
         per_step = np.float32(last) / radius
@@ -99,8 +106,12 @@ def shrink(values, table, radius, factor):
 
 
 @jit
-def shrink_adjoint(values, gradients, table, radius, factor, table_gradient):
-    """Gradients in place in the values, added to `table_gradient`; returns that in the factor."""
+def activate_adjoint(values: Array, gradients: Array, table: Array, radius: float, factor: float,
+                     table_gradient: Array) -> float:
+    """Turn the gradients in the activations into those in the values, in place; returns the gradient in the factor.
+
+    The gradient in the table is added to `table_gradient`.
+    """
     total = 0.0
     for k in range(values.shape[0]):
         last = table.shape[1] - 1
@@ -122,8 +133,8 @@ def shrink_adjoint(values, gradients, table, radius, factor, table_gradient):
 
 
 @jit
-def spectra_adjoint(image, gradients, residual, activations, out):
-    """out_k += conj(image) gradients_k + conj(residual) activations_k, spectra all."""
+def spectra_adjoint(image: Array, gradients: Array, residual: Array, activations: Array, out: Array) -> None:
+    """out_k += conj(image) gradients_k + conj(residual) activations_k, all of them spectra."""
     count, rows, columns = out.shape
     for k in range(count):
         for row in range(rows):

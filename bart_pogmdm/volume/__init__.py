@@ -1,1 +1,1 @@
-"""Volumes: many slices on many processes or machines, and nothing lost."""
+"""Reconstruction of volumes: slices on many processes or machines, and runs that can be interrupted at any time."""

@@ -1,14 +1,19 @@
-"""Slices on the workers of a Dask scheduler.  Lost workers, and which worker gets what, are Dask's affair."""
+"""Slices on the workers of a Dask scheduler, which assigns the work and copes with lost workers."""
 
 import contextlib
 import uuid
+from collections.abc import Generator, Iterator
 from concurrent.futures import CancelledError
+from typing import Any
 
 from ..arrays.threads import NUM_THREADS
-from .slices import RefusalError, Slice, reconstruct
+from .slices import Block, Job, RefusalError, SliceOutcome, reconstruct_block
 
-AHEAD = 2    # blocks under way for each thread of a worker: one that is done never waits for the next, no more pile up
-RETRIES = 2  # of a block that failed for another reason than its slices: on another worker it may not
+# Blocks under way for each thread of the workers: with two a thread never waits for the next block, and no more are in
+# memory than necessary.
+AHEAD = 2
+# Retries of a block that failed for another reason than its slices: another worker may succeed.
+RETRIES = 2
 try:
     import dask
     from distributed import Client, KilledWorker, LocalCluster, as_completed
@@ -17,26 +22,30 @@ except ImportError:
     raise ImportError("scheduler: needs Dask (pip install 'bart_pogmdm[cluster]')") from None
 
 
-def run(job, blocks, address, jobs):
-    """Yield the Slices of each block, as they come.  address: of the scheduler, or "local" for `jobs` workers.
+def on_dask(job: Job, blocks: Iterator[Block], address: str,
+            jobs: int | None) -> Generator[list[SliceOutcome], None, None]:
+    """Yield the outcomes of each block, as they come.
 
-    Raises ConnectionError where there is no scheduler, or no longer.
+    address: that of the scheduler, or "local" for `jobs` workers on this machine.
+    Raises ConnectionError where there is no scheduler, or the connection is lost.
     """
-    settings = {"distributed.admin.large-graph-warning-threshold": "1GB"}  # k-space that is sent is meant to be
+    # Dask warns of large arguments, but here k-space is sent on purpose.
+    settings = {"distributed.admin.large-graph-warning-threshold": "1GB"}
     with dask.config.set(settings), _client(address, jobs) as client:
         try:
-            yield from _run(client, job, iter(blocks))
+            yield from _outcomes(client, job, blocks)
         except (CancelledError, CommClosedError, TimeoutError):
             raise ConnectionError(f"scheduler: the connection to {address} was lost") from None
 
 
-def _run(client, job, blocks):
-    name, under_way, completed = uuid.uuid4().hex, {}, as_completed()
+def _outcomes(client: Any, job: Job, blocks: Iterator[Block]) -> Generator[list[SliceOutcome], None, None]:
+    name, completed = uuid.uuid4().hex, as_completed()
+    under_way: dict[Any, list[int]] = {}
 
-    def submit():
+    def submit() -> None:
         limit = AHEAD * max(1, sum(client.nthreads().values()))
         while len(under_way) < limit and (block := next(blocks, None)):
-            future = client.submit(reconstruct, job, block, key=f"{name}-{block[0].number}", retries=RETRIES)
+            future = client.submit(reconstruct_block, job, block, key=f"{name}-{block[0].number}", retries=RETRIES)
             under_way[future] = [task.number for task in block]
             completed.add(future)
 
@@ -44,20 +53,20 @@ def _run(client, job, blocks):
     for future in completed:
         numbers = under_way.pop(future)
         try:
-            outcome = future.result()
+            outcomes = future.result()
         except KilledWorker as error:
-            outcome = [Slice(number, error=f"the workers that reconstructed it were killed ({error})")
-                       for number in numbers]
-        except (ImportError, RuntimeError, AttributeError) as error:  # it could not even be sent
+            outcomes = [SliceOutcome(number, error=f"the workers that reconstructed it were killed ({error})")
+                        for number in numbers]
+        except (ImportError, RuntimeError, AttributeError) as error:  # The other side cannot read the task.
             raise RefusalError("scheduler: expected this version of bart_pogmdm there and on the workers,"
                                f" got {' '.join(str(error).split())}") from None
-        del future  # the worker need not keep the result
-        yield outcome
+        del future  # The worker need not keep the result any longer.
+        yield outcomes
         submit()
 
 
 @contextlib.contextmanager
-def _client(address, jobs):
+def _client(address: str, jobs: int | None) -> Iterator[Any]:
     if address == "local":
         jobs = jobs or NUM_THREADS
         threads = {"distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": max(1, NUM_THREADS // jobs)}

@@ -1,13 +1,15 @@
-"""The manifest of a volume: a line of JSON that says what the run is, then one for each slice that is done.
+"""The manifest of a volume: a line of JSON that describes the run, then one for each finished slice.
 
-A line counts once it is whole: what a killed run left of its last one is cut off.  Of two lines of one slice the later
-one holds.
+Only whole lines count: where a run was killed while it wrote one, the rest of that line is cut off.  If a slice has two
+lines, the later one holds.
 """
 
 import fcntl
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ..files.atomic import naming
 
@@ -15,11 +17,13 @@ from ..files.atomic import naming
 class Manifest:
     """The lines of a file that one process at a time may have open.
 
-    path: where; header: what this run is, which must agree with the file's unless it is to `restart`.
-    Raises ValueError where another run has it open or is another one, OSError where it cannot be written.
+    header: the description of this run, which must agree with that in the file unless `restart` is set.
+    records: {number of a slice: its line}.  is_new: True where the file held no line.
+    Raises ValueError where another process has the file open or the file is of another run, and OSError where it cannot
+    be written.
     """
 
-    def __init__(self, path, header, restart):
+    def __init__(self, path: str | Path, header: Mapping[str, Any], restart: bool) -> None:
         self.path = Path(path)
         with naming(self.path):
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
@@ -31,27 +35,28 @@ class Manifest:
             self.is_new = not lines
             if lines:
                 self._check(lines[0], header)
-            self.records = {line["slice"]: line for line in lines[1:]}
+            self.records: dict[int, dict[str, Any]] = {line["slice"]: line for line in lines[1:]}
             self._header = header
         except BaseException:
             os.close(self._descriptor)
             raise
 
-    def __enter__(self):
+    def __enter__(self) -> "Manifest":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         os.close(self._descriptor)
 
-    def _lock(self):
+    def _lock(self) -> None:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ValueError(f"{self.path}: another run is writing this output") from None
 
-    def _lines(self):
-        """The whole lines; the rest is cut off."""
-        lines, good = [], 0
+    def _lines(self) -> list[dict[str, Any]]:
+        """Read the whole lines, and cut off the rest of the file."""
+        lines: list[dict[str, Any]] = []
+        good = 0
         with open(self._descriptor, "rb", closefd=False) as file:
             for text in file:
                 try:
@@ -65,24 +70,24 @@ class Manifest:
         os.ftruncate(self._descriptor, good)
         return lines
 
-    def _check(self, found, header):
-        """ValueError where the file is of another run."""
+    def _check(self, found: Mapping[str, Any], header: Mapping[str, Any]) -> None:
+        """Raise ValueError where the file is of another run."""
         for key, value in json.loads(json.dumps(header)).items():
             if found.get(key) != value:
                 raise ValueError(f"{self.path}: the output is of another run, with {key} {found.get(key)} instead of"
                                  f" {value}; --restart (restart=True) begins anew")
 
-    def begin(self):
-        """Write the header of a new run: from now on what lies in the output is its own."""
+    def begin(self) -> None:
+        """Write the header of a new run: from now on the content of the output belongs to this run."""
         if self.is_new:
             self._append(self._header)
 
-    def add(self, record):
-        """Append the line of a slice, to stay."""
+    def add(self, record: dict[str, Any]) -> None:
+        """Append the line of a slice, and wait until it is on the disk."""
         self._append(record)
         self.records[record["slice"]] = record
 
-    def _append(self, line):
+    def _append(self, line: Mapping[str, Any]) -> None:
         view = memoryview(json.dumps(line).encode() + b"\n")
         with naming(self.path):
             while view:

@@ -1,154 +1,116 @@
-"""A volume as slices: what is missing of it is reconstructed, wherever that may be, and written here."""
+"""Reconstruction of a volume: workers reconstruct the missing slices, and this process writes them to the output."""
 
 import contextlib
-import hashlib
-import pickle
-from dataclasses import dataclass, is_dataclass, replace
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-import numpy as np
-
-from ..arrays import bart_dims
+from ..arrays.types import Array
 from ..files.cfl import paths_of
-from ..files.kspace import open_kspace
-from ..reconstruction import layout
-from ..reconstruction.recon import check_options
 from . import workers
 from .manifest import Manifest
 from .output import Output
-from .slices import Job, Task, digest, versions
+from .plan import Plan, check_positive, make_plan
+from .slices import Block, Job, SliceOutcome
+
+# reconstruct_blocks(job, blocks, number of blocks) yields the outcomes of each block, as they come.
+ReconstructBlocks: TypeAlias = Callable[[Job, Iterator[Block], int], Generator[list[SliceOutcome], None, None]]
+Callback: TypeAlias = Callable[[int, int], object]
 
 
 @dataclass(frozen=True)
 class Report:
-    """What `recon_volume` returns: the number of slices, and {number: what was wrong} of those that failed."""
+    """The result of `recon_volume`: the number of slices, and {number: error} of the slices that failed."""
 
     slices: int
-    failed: dict
+    failed: dict[int, str]
 
 
-def recon_volume(source, out, *, mask=None, method=None, samples=None, prior=None, iterations=40, noise_std=None,
-                 maps=1, normalize=True, seed=0, device=None, warm_start=1, jobs=None, scheduler=None, send=False,
-                 restart=False, callback=None):
+def recon_volume(source: str | Path, out: str | Path, *, mask: Array | None = None, prior: Any = None,
+                 device: str | None = None, warm_start: int = 1, jobs: int | None = None, scheduler: str | None = None,
+                 send: bool = False, restart: bool = False, callback: Callback | None = None,
+                 **options: Any) -> Report:
     """Reconstruct the slices of a file one by one, on many processes or machines, into a file.
 
-    The slices are what `recon` loops over, and come out as there, to the last bit, however the work is shared.  Each is
-    read when it is its turn, written once it is done, and entered with its checksum in a manifest beside the output.
-    The same call again, after whatever ended the last one, checks what is there and does the rest.
+    The slices are those over which `recon` loops, and each comes out as there, to the last bit, on any number of
+    processes.  A slice is read when its turn comes, written when it is done, and entered with its checksum in a
+    manifest beside the output.  If a run was interrupted, the same call checks the finished slices and does the rest.
 
-    source: name of a BART, npz, npy, fastMRI or ISMRMRD file, as in `formats.load`.
+    source: name of a BART, npz, npy, fastMRI or ISMRMRD file, as in `files.kspace.load`.
     out: name of the output: HDF5 if it ends in .h5, with image and std (slice, y, x) and sens (slice, coil, y, x); else
         BART's files OUT, OUT_sens, OUT_std.  While slices are missing the names end in .partial.
     mask: as in `recon`; None: that of the file, if it has one.
-    method, samples, prior, iterations, noise_std, maps, normalize, seed, device: as in `recon`.
-    warm_start: size of the blocks of consecutive slices in which each slice, but for the first, starts from the
-        sensitivities of the one before, to save time.  The result depends on it, but not on who does what.
+    prior, device: as in `recon`.
+    options: method, samples, iterations, noise_std, maps, normalize, seed, as in `recon`.
+    warm_start: size of the blocks of consecutive slices in which each slice, except the first, starts from the
+        sensitivities of the slice before, to save time.  The result depends on it, but not on the number of processes.
     jobs: processes on this machine, which share its cores; None: one for each GPU that is used, or each core.
     scheduler: address of a Dask scheduler, whose workers are used instead; "local": one with `jobs` workers here.
-    send: send the k-space to Dask's workers, where they do not see the file.
-    restart: begin anew, whatever there is in the output.
-    callback: called with the number of slices that are done and of all, at the start and after each.
+    send: send the k-space to Dask's workers, where they cannot read the file.
+    restart: begin anew, and overwrite the output.
+    callback: called with the number of finished slices and of all slices, at the start and after each slice.
 
     Returns a Report.  A slice that cannot be reconstructed is NaN in the output; the same call tries it again.
     Raises ValueError, TypeError, OSError or ImportError that says what is wrong.
     """
-    method, samples, prior = check_options(method, samples, prior, iterations, noise_std, maps, normalize, seed)
-    for name, number in (("jobs", 1 if jobs is None else jobs), ("warm_start", warm_start)):
-        if not (isinstance(number, int) and number >= 1):
-            raise ValueError(f"{name}: expected a positive integer, got {number!r}")
-    if warm_start > 1 and maps > 1:
-        raise ValueError(f"warm_start: goes with one set of maps, got {maps}")
+    if jobs is not None:
+        check_positive("jobs", jobs)
     if send and scheduler is None:
         raise ValueError("send: goes with scheduler; the processes of this machine see the file")
-    volume = _Volume.of(source, mask)
-    options = {"method": method, "samples": samples, "iterations": int(iterations), "noise_std": noise_std,
-               "maps": int(maps), "normalize": bool(normalize), "seed": int(seed), "device": device}
-    job = Job(str(Path(source).resolve()), volume.shape, _pickled(prior), options, versions())
-    header = {"source": Path(source).name, "shape": volume.shape, "mask": volume.mask_digest,
-              "prior": f"{prior.name} {prior.digest}", "warm_start": warm_start,
-              **{key: repr(value) for key, value in options.items()}, **job.versions}
-    output = Output(out, volume.shape, samples is not None)
-    output.check({Path(source), *paths_of(source)})
-    with Manifest(output.manifest, header, restart) as manifest, output:
+    plan = make_plan(source, mask=mask, prior=prior, device=device, warm_start=warm_start, **options)
+    return carry_out(plan, out, partial(on_workers, jobs=jobs, scheduler=scheduler), send=send, restart=restart,
+                     callback=callback)
+
+
+def carry_out(plan: Plan, out: str | Path, reconstruct_blocks: ReconstructBlocks, *, send: bool = False,
+              restart: bool = False, callback: Callback | None = None) -> Report:
+    """Reconstruct the slices of a plan that are missing in the output; the arguments are those of `recon_volume`."""
+    count = len(plan.volume.places)
+    report = callback or (lambda done, count: None)
+    output = Output(out, plan.volume.shape, plan.is_sampled)
+    output.check({Path(plan.volume.name), *paths_of(plan.volume.name)})
+    with Manifest(output.manifest, plan.header, restart) as manifest, output:
         output.prepare(anew=manifest.is_new)
         manifest.begin()
-        missing = {number for number in range(len(volume.places)) if not _is_done(number, manifest, volume, output)}
-        done, report = len(volume.places) - len(missing), callback or (lambda done, count: None)
-        report(done, len(volume.places))
+        missing = {number for number in range(count) if not _is_done(number, manifest, plan, output)}
+        done = count - len(missing)
+        report(done, count)
         if missing or not output.is_finished:
             output.reopen()
-            starts = sorted({number - number % warm_start for number in missing})
-            blocks = (volume.block(start, start + warm_start, send) for start in starts)
-            with contextlib.closing(_results(job, blocks, len(starts), jobs, scheduler)) as results:
-                for one in (one for block in results for one in block if one.number in missing):
-                    record = {"slice": one.number, "input": one.digest, **output.write(one.number, one.arrays)}
-                    manifest.add(record | (one.facts if one.error is None else {"error": one.error}))
+            starts = plan.starts(missing)
+            blocks = plan.blocks(starts, send)
+            with contextlib.closing(reconstruct_blocks(plan.job, blocks, len(starts))) as results:
+                for outcome in (outcome for block in results for outcome in block if outcome.number in missing):
+                    record = {"slice": outcome.number, "input": outcome.digest,
+                              **output.write(outcome.number, outcome.arrays)}
+                    manifest.add(record | (outcome.facts if outcome.error is None else {"error": outcome.error}))
                     done += 1
-                    report(done, len(volume.places))
+                    report(done, count)
             output.finish()
         failed = {number: record["error"] for number, record in sorted(manifest.records.items()) if "error" in record}
-    return Report(len(volume.places), failed)
+    return Report(count, failed)
 
 
-@dataclass(frozen=True)
-class _Volume:
-    """The input: where its slices are, in the order in which `recon` counts them, and their masks (…, y, x)."""
-
-    name: str
-    source: Any
-    shape: tuple
-    places: list
-    masks: np.ndarray | None
-    mask_digest: str | None
-
-    @classmethod
-    def of(cls, name, mask):
-        """From a file and what was given as a mask."""
-        source = open_kspace(name)
-        like = np.broadcast_to(np.complex64(0), source.shape)
-        layout.check_kspace(like)
-        mask = source.pattern if mask is None else mask
-        masks = None if mask is None else layout.mask_slices(mask, like)[0]
-        identity = None if mask is None else hashlib.sha256(np.packbits(np.asarray(mask) != 0)).hexdigest()
-        return cls(name, source, source.shape, list(np.ndindex(source.shape[bart_dims.BEYOND:])), masks, identity)
-
-    def task(self, number, send=True):
-        """The Task of a slice."""
-        place = self.places[number]
-        mask = None if self.masks is None else np.array(self.masks[place])
-        return Task(number, place, mask, self.source.slice(place) if send else None)
-
-    def block(self, start, stop, send):
-        """The Tasks of consecutive slices."""
-        return tuple(self.task(number, send) for number in range(start, min(stop, len(self.places))))
-
-
-def _is_done(number, manifest, volume, output):
-    """Whether a slice is in the output as the manifest says.  ValueError where its k-space is another one by now."""
+def _is_done(number: int, manifest: Manifest, plan: Plan, output: Output) -> bool:
+    """True if the slice in the output is that in the manifest; ValueError where its k-space has changed since."""
     record = manifest.records.get(number)
     if record is None or "error" in record:
         return False
-    task = volume.task(number)
-    if digest(task.kspace, task.mask) != record["input"]:
-        raise ValueError(f"{volume.name}: slice {number} is not what it was when it was reconstructed;"
+    if plan.volume.digest(number) != record["input"]:
+        raise ValueError(f"{plan.volume.name}: slice {number} is not what it was when it was reconstructed;"
                          " --restart (restart=True) begins anew")
     return all(record.get(name) == found for name, found in output.digests(number).items())
 
 
-def _pickled(prior):
-    """The prior without what it has worked out so far."""
-    try:
-        return pickle.dumps(replace(prior) if is_dataclass(prior) else prior)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise TypeError(f"prior: expected one that can be sent to other processes ({error})") from None
-
-
-def _results(job, blocks, count, jobs, scheduler):
-    """The Slices of each of `count` blocks, as they come; a generator."""
+def on_workers(job: Job, blocks: Iterator[Block], count: int, *, jobs: int | None,
+               scheduler: str | None) -> Generator[list[SliceOutcome], None, None]:
+    """Yield the outcomes of each of `count` blocks, from processes of this machine or the workers of a scheduler."""
     if not count:
-        return (block for block in ())
+        return
     if scheduler is None:
-        return workers.run(job, blocks, workers.environments(jobs, job.options["device"])[:count])
-    from . import cluster
-    return cluster.run(job, blocks, scheduler, jobs)
+        yield from workers.on_processes(job, blocks, workers.environments(jobs, job.device)[:count])
+    else:
+        from . import cluster
+        yield from cluster.on_dask(job, blocks, scheduler, jobs)

@@ -1,72 +1,89 @@
-"""What a worker does: reconstruct slices, each as `recon` of the whole volume would."""
+"""The work of a worker: it reconstructs slices, each as `recon` of the whole volume would."""
 
 import hashlib
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from .. import __version__
+from ..arrays.types import Array, Shape
 from ..files.cfl import paths_of
-from ..files.kspace import open_kspace
-from ..reconstruction.recon import recon
+from ..files.kspace import KspaceFile, open_kspace
+from ..reconstruction.inputs import Inputs
+from ..reconstruction.options import Options
+from ..reconstruction.recon import reconstruct
 
-FACTS = ("noise_std", "scale", "residual_std", "rhat", "ess", "seconds")  # of a result's info, for the manifest
+# Entries of the info of a result that go into the manifest.
+FACTS = ("noise_std", "scale", "residual_std", "rhat", "ess", "seconds")
 
 
 class RefusalError(ValueError):
-    """What is wrong with a worker or with the whole run, and not with one slice."""
+    """An error of a worker, or of the whole run, and not of one slice."""
 
 
-def versions():
-    """Of what decides about the last bit of a result."""
+def library_versions() -> dict[str, str]:
+    """The versions of the packages that decide about the last bit of a result."""
     return {"bart_pogmdm": __version__, **{name: version(name) for name in ("numpy", "scipy", "numba")}}
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is the same for all slices.
+    """The part of the work that is the same for all slices.
 
-    source: name of the file, of k-space `shape`; prior: the object, pickled, because another machine may not have its
-    file; options: the other arguments of `recon`; versions: of the client.
+    source: name of the file, with k-space of `shape`.
+    prior: the object, pickled, because another machine may not have its file.
+    options, device: as in `recon`.
+    versions: the library versions of the client.
     """
 
     source: str
-    shape: tuple
+    shape: Shape
     prior: bytes
-    options: dict
-    versions: dict
+    options: Options
+    device: str | None
+    versions: dict[str, str]
 
 
 @dataclass(frozen=True)
-class Task:
-    """A slice to be reconstructed: its number, where it is in the dimensions beyond COIL, its mask (y, x) or None, and
-    its k-space where that is sent, None where the worker reads it.
+class SliceTask:
+    """A slice to be reconstructed.
+
+    place: its indices in the dimensions beyond COIL.  mask: (y, x), or None.
+    kspace: its k-space where that is sent; None where the worker reads it from the file.
     """
 
     number: int
-    place: tuple
-    mask: np.ndarray | None
-    kspace: np.ndarray | None
+    place: tuple[int, ...]
+    mask: Array | None
+    kspace: Array | None
+
+
+Block: TypeAlias = tuple[SliceTask, ...]
 
 
 @dataclass(frozen=True)
-class Slice:
-    """What became of one.  digest: SHA-256 of its k-space and mask, None where it could not be read; arrays: {name:
-    array} as `recon` returns them, None after an error; facts: its info.
+class SliceOutcome:
+    """The outcome for one slice.
+
+    digest: SHA-256 of its k-space and mask; None where it could not be read.
+    arrays: {name: array} as `recon` returns them; None after an error.
+    facts: entries of its info.
     """
 
     number: int
     digest: str | None = None
-    arrays: dict | None = None
-    facts: dict = field(default_factory=dict)
+    arrays: dict[str, Array | None] | None = None
+    facts: dict[str, float] = field(default_factory=dict)
     error: str | None = None
 
 
-def digest(kspace, mask):
+def input_digest(kspace: Array, mask: Array | None) -> str:
     """SHA-256 of the input of a slice."""
     sha = hashlib.sha256(kspace.tobytes(order="F"))
     if mask is not None:
@@ -74,49 +91,50 @@ def digest(kspace, mask):
     return sha.hexdigest()
 
 
-def reconstruct(job, block, callback=None):
-    """The Slice of each Task in a block; each starts from the sensitivities of the one before.
+def reconstruct_block(job: Job, block: Block, callback: Callable[[Any], object] | None = None) -> list[SliceOutcome]:
+    """Reconstruct the slices of a block; each starts from the sensitivities of the slice before.
 
-    What is wrong with a slice, it says itself; RefusalError is for what concerns all.
+    An error of a slice becomes its outcome.  RefusalError is raised for an error that concerns all slices.
     """
-    if (mine := versions()) != job.versions:
+    if (mine := library_versions()) != job.versions:
         name = next(name for name in mine if mine[name] != job.versions.get(name))
         raise RefusalError(f"worker: expected {name} {job.versions.get(name)} as the client has, got {mine[name]}")
-    source, neighbour, slices = None if block[0].kspace is not None else _source(job), None, []
+    source, neighbour, outcomes = None if block[0].kspace is not None else _source(job), None, []
     for task in block:
-        one, neighbour = _reconstruct(job, task, source, neighbour, callback)
-        slices.append(one)
-    return slices
+        outcome, neighbour = _reconstruct_slice(job, task, source, neighbour, callback)
+        outcomes.append(outcome)
+    return outcomes
 
 
-def _reconstruct(job, task, source, neighbour, callback):
-    """The Slice, and the coefficients of its sensitivities."""
+def _reconstruct_slice(job: Job, task: SliceTask, source: KspaceFile | None, neighbour: Array | None,
+                       callback: Callable[[Any], object] | None) -> tuple[SliceOutcome, Array | None]:
+    """The outcome for a slice, and the coefficients of its sensitivities."""
     identity = None
     try:
-        kspace = source.slice(task.place) if source else task.kspace
-        identity = digest(kspace, task.mask)
-        result = recon(kspace, task.mask, prior=_prior(job.prior), first=task.number, neighbour=neighbour,
-                       callback=callback, **job.options)
-    except Exception as error:  # whatever it is, it must not stop the other slices
+        kspace: Any = source.slice(task.place) if source else task.kspace
+        identity = input_digest(kspace, task.mask)
+        inputs = Inputs(kspace, task.mask, neighbour=neighbour, first=task.number)
+        result = reconstruct(inputs, _prior(job.prior), job.options, job.device, callback)
+    except Exception as error:  # No error of a slice may stop the other slices.
         known = isinstance(error, (ValueError, TypeError, OSError, MemoryError)) and str(error)
-        return Slice(task.number, identity, error=known or f"{type(error).__name__}: {error}"), None
+        return SliceOutcome(task.number, identity, error=known or f"{type(error).__name__}: {error}"), None
     facts = {key: float(result.info[key]) for key in FACTS if key in result.info}
     arrays = {"image": result.image, "sens": result.sens, "std": result.std}
-    return Slice(task.number, identity, arrays, facts), result.coefficients
+    return SliceOutcome(task.number, identity, arrays, facts), result.neighbour
 
 
 @lru_cache(maxsize=1)
-def _prior(pickled):
-    """Once for all slices: what is known about a prior at an image size is kept with the object."""
+def _prior(pickled: bytes) -> Any:
+    """The prior, the same object for all slices, because it keeps its spectra and tables."""
     return pickle.loads(pickled)
 
 
-def _source(job):
-    """The k-space, as the client saw it."""
+def _source(job: Job) -> KspaceFile:
+    """The file with the k-space; RefusalError where it is not the one that the client saw."""
     try:
         files = (path for path in (Path(job.source), *paths_of(job.source)) if path.is_file())
         status = tuple((path.stat().st_ino, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
-        source = _opened(job.source, status)
+        source = _open_once(job.source, status)
     except (OSError, ValueError, ImportError) as error:
         raise RefusalError(f"worker: cannot read the input ({error})") from None
     if source.shape != job.shape:
@@ -125,6 +143,6 @@ def _source(job):
 
 
 @lru_cache(maxsize=1)
-def _opened(name, status):
-    """The file; opened again where it is another one by now: Dask's workers see more than one run."""
+def _open_once(name: str, status: tuple[tuple[int, int, int], ...]) -> KspaceFile:
+    """The open file.  It is opened again where its status has changed: a worker of Dask sees more than one run."""
     return open_kspace(name)

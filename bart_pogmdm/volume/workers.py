@@ -1,7 +1,7 @@
 """Slices on processes of this machine.
 
-Each worker is a plain process with a pipe of its own, which has one block at a time: it is known which slices a process
-that was killed had, nothing runs before its environment is set, and the caller's main module is not imported again.
+Each worker is a plain process with its own pipe, and has one block at a time.  So it is known which slices a killed
+process had, nothing runs before its environment is set, and the main module of the caller is not imported again.
 """
 
 import contextlib
@@ -9,20 +9,23 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Generator, Iterator, Sequence
 from multiprocessing.connection import Connection, Pipe, wait
+from typing import Any
 
 from ..arrays.devices import choose
 from ..arrays.threads import NUM_THREADS
-from .slices import RefusalError, Slice, reconstruct
+from .slices import Block, Job, RefusalError, SliceOutcome, reconstruct_block
 
-ATTEMPTS = 3  # a block whose worker was killed so often has failed, and so has a run whose workers do not start
+# A block fails when its worker was killed this number of times; a run fails when so many workers did not start.
+ATTEMPTS = 3
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
 
-def environments(jobs, device):
-    """What sets the workers apart, as many as there are jobs: on GPUs the device; everywhere their part of the cores.
+def environments(jobs: int | None, device: str | None) -> list[dict[str, str]]:
+    """The environment variables of each worker: its share of the cores and, on GPUs, its device.
 
-    jobs None: one for each GPU or core.  Raises ValueError where there is no GPU.
+    jobs: number of workers; None: one for each GPU or core.  Raises ValueError where there is no GPU.
     """
     gpus = _gpus(device) if device in ("gpu", "auto") else []
     jobs = jobs or len(gpus) or NUM_THREADS
@@ -30,8 +33,8 @@ def environments(jobs, device):
     return [threads | ({"CUDA_VISIBLE_DEVICES": gpus[i % len(gpus)]} if gpus else {}) for i in range(jobs)]
 
 
-def _gpus(device):
-    """What CUDA_VISIBLE_DEVICES can be, one for each GPU; none where "auto" finds none."""
+def _gpus(device: str | None) -> list[str]:
+    """A value of CUDA_VISIBLE_DEVICES for each GPU; none where "auto" finds no GPU."""
     xp = choose(device, None)
     if not hasattr(xp, "cuda"):
         return []
@@ -40,42 +43,44 @@ def _gpus(device):
 
 
 class Worker:
-    """A process that does one block after the other; it ends with us."""
+    """A process that reconstructs one block after the other; it ends when this process ends."""
 
-    def __init__(self, job, environment):
+    def __init__(self, job: Job, environment: dict[str, str], executable: str) -> None:
         self.connection, theirs = Pipe()
-        self.environment, self.is_ready, self.block, self.attempt = environment, False, None, 0
+        self.environment, self.is_ready = environment, False
+        self.block: Block = ()
+        self.attempt = 0
         code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve({theirs.fileno()})"
         with theirs:
-            self._process = subprocess.Popen([sys.executable, "-c", code], pass_fds=[theirs.fileno()],
+            self._process = subprocess.Popen([executable, "-c", code], pass_fds=[theirs.fileno()],
                                              env=os.environ | environment, stdin=subprocess.DEVNULL,
                                              stdout=subprocess.DEVNULL)
         self._send(job)
 
-    def _send(self, what):
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # then there is nothing to receive, either
-            self.connection.send(what)
+    def _send(self, message: Any) -> None:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # Receiving will show that it has ended.
+            self.connection.send(message)
 
-    def begin(self, block, attempt):
-        """Have it reconstruct a block."""
+    def begin(self, block: Block, attempt: int) -> None:
+        """Give it a block to reconstruct."""
         self.block, self.attempt = block, attempt
         self._send(block)
 
-    def end(self):
-        """Now, whatever it does."""
+    def end(self) -> None:
+        """Kill it."""
         self.connection.close()
         self._process.kill()
         self._process.wait()
 
 
-def serve(descriptor):
-    """The process: say that it is there, then give the Slices of each block, or the error that concerns them all."""
+def serve(descriptor: int) -> None:
+    """The work of the process: say that it has started, then send the outcomes of each block or a RefusalError."""
     for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, signal.SIG_IGN)  # for the one who started us to decide
+        signal.signal(signum, signal.SIG_IGN)  # The process that started this one decides.
     connection = Connection(descriptor)
 
-    def stop_if_alone(_):
-        if connection.poll():  # nobody sends while we work: it is the end of the pipe
+    def stop_if_alone(_: object) -> None:
+        if connection.poll():  # Nothing is sent while this process works, so this is the end of the pipe.
             sys.exit()
 
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
@@ -83,52 +88,97 @@ def serve(descriptor):
         connection.send(None)
         while True:
             block = connection.recv()
+            outcomes: list[SliceOutcome] | RefusalError
             try:
-                outcome = reconstruct(job, block, stop_if_alone)
+                outcomes = reconstruct_block(job, block, stop_if_alone)
             except RefusalError as error:
-                outcome = error
-            connection.send(outcome)
+                outcomes = error
+            connection.send(outcomes)
 
 
-def run(job, blocks, environments):
-    """Yield the Slices of each block, as they come, from one worker for each environment."""
-    workers = [Worker(job, environment) for environment in environments]
-    idle, lost, stillborn = list(workers), [], 0
-    blocks = ((block, 1) for block in blocks)
+class _Crew:
+    """The workers of a run, and the blocks of those that were killed."""
+
+    def __init__(self, job: Job, environments: Sequence[dict[str, str]], executable: str) -> None:
+        self._job, self._executable = job, executable
+        self._workers = [Worker(job, environment, executable) for environment in environments]
+        self._idle = list(self._workers)
+        self._lost: list[tuple[Block, int]] = []
+        self._stillborn = 0
+
+    def hand_out(self, blocks: Iterator[Block]) -> None:
+        """Give each idle worker a block: one that was lost, or the next one."""
+        while self._idle:
+            if self._lost:
+                self._idle.pop().begin(*self._lost.pop())
+            elif block := next(blocks, None):
+                self._idle.pop().begin(block, 1)
+            else:
+                return
+
+    @property
+    def is_idle(self) -> bool:
+        """True if no worker has a block."""
+        return len(self._idle) == len(self._workers)
+
+    def ready(self) -> list[Worker]:
+        """Wait until workers have sent something; returns those."""
+        connections = wait([worker.connection for worker in self._workers if worker.block])
+        return [worker for worker in self._workers if worker.connection in connections]
+
+    def receive(self, worker: Worker) -> list[SliceOutcome]:
+        """The outcomes of a block, or none where the worker has only started, or was killed but its block gets another
+        attempt.  Raises RefusalError where the whole run must end.
+        """
+        try:
+            outcomes = worker.connection.recv()
+        except (EOFError, OSError):
+            return self._replace(worker)
+        if isinstance(outcomes, RefusalError):
+            raise outcomes
+        if not worker.is_ready:
+            worker.is_ready, self._stillborn = True, 0
+            return []
+        worker.block = ()
+        self._idle.append(worker)
+        return outcomes
+
+    def _replace(self, killed: Worker) -> list[SliceOutcome]:
+        """Start a worker in place of one that was killed; the outcomes of its block if that has failed for good."""
+        killed.end()
+        fresh = Worker(self._job, killed.environment, self._executable)
+        self._workers[self._workers.index(killed)] = fresh
+        self._idle.append(fresh)
+        self._stillborn += not killed.is_ready
+        if self._stillborn == ATTEMPTS:
+            raise RefusalError(f"workers: {ATTEMPTS} processes ended before they were ready")
+        attempt = killed.attempt + killed.is_ready
+        if attempt <= ATTEMPTS:
+            self._lost.append((killed.block, attempt))
+            return []
+        return [SliceOutcome(task.number, error=f"{ATTEMPTS} processes that reconstructed it were killed"
+                                                " (not enough memory?)") for task in killed.block]
+
+    def end(self) -> None:
+        """Kill all workers."""
+        for worker in self._workers:
+            worker.end()
+
+
+def on_processes(job: Job, blocks: Iterator[Block], environments: Sequence[dict[str, str]],
+                 executable: str = sys.executable) -> Generator[list[SliceOutcome], None, None]:
+    """Yield the outcomes of each block, as they come, from one worker for each environment.
+
+    executable: the Python interpreter of the workers.  Raises RefusalError where the whole run must end.
+    """
+    crew = _Crew(job, environments, executable)
     try:
         while True:
-            while idle and (following := lost.pop() if lost else next(blocks, None)):
-                idle.pop().begin(*following)
-            if len(idle) == len(workers):
+            crew.hand_out(blocks)
+            if crew.is_idle:
                 return
-            ready = wait([worker.connection for worker in workers if worker.block])
-            for worker in [worker for worker in workers if worker.connection in ready]:
-                block, attempt = worker.block, worker.attempt
-                try:
-                    outcome = worker.connection.recv()
-                except (EOFError, OSError):  # it was killed
-                    worker.end()
-                    fresh = Worker(job, worker.environment)
-                    workers[workers.index(worker)] = fresh
-                    idle.append(fresh)
-                    stillborn += not worker.is_ready
-                    if stillborn == ATTEMPTS:
-                        raise RefusalError(f"workers: {ATTEMPTS} processes ended before they were ready") from None
-                    attempt += worker.is_ready
-                    if attempt <= ATTEMPTS:
-                        lost.append((block, attempt))
-                    else:
-                        yield [Slice(task.number, error=f"{ATTEMPTS} processes that reconstructed it were killed"
-                                                        " (not enough memory?)") for task in block]
-                    continue
-                if isinstance(outcome, RefusalError):
-                    raise outcome
-                if not worker.is_ready:
-                    worker.is_ready, stillborn = True, 0
-                    continue
-                worker.block = None
-                idle.append(worker)
-                yield outcome
+            for worker in crew.ready():
+                if outcomes := crew.receive(worker):
+                    yield outcomes
     finally:
-        for worker in workers:
-            worker.end()
+        crew.end()

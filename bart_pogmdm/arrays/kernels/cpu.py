@@ -1,20 +1,24 @@
-"""The hot loops on the CPU, compiled by numba; `generic` says what each computes."""
+"""The hot loops on the CPU, compiled by numba; `generic` documents each of them."""
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
 
+from ..types import Array
 
-def jit(function):
+
+def jit(function: Any) -> Any:
+    """Compile a function without Python's lock, and keep the machine code on disk."""
     try:
         return njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # no folder to cache in: compiled anew in each process
+    except RuntimeError:  # there is no folder to cache in, so each process compiles anew
         return njit(nogil=True)(function)
 
 
 @jit
-def expand(maps, image, out):
+def expand(maps: Array, image: Array, out: Array) -> None:
     count, columns = len(maps), image.shape[-1]
     factors, rows = maps.reshape(count, -1, columns), image.reshape(-1, columns)
     products, period = out.reshape(count, -1, columns), factors.shape[1]
@@ -25,7 +29,7 @@ def expand(maps, image, out):
 
 
 @jit
-def combine(maps, images, out):
+def combine(maps: Array, images: Array, out: Array) -> None:
     count, columns = len(maps), out.shape[-1]
     factors, rows = maps.reshape(count, -1, columns), images.reshape(count, -1, columns)
     sums, period = out.reshape(-1, columns), factors.shape[1]
@@ -36,7 +40,7 @@ def combine(maps, images, out):
 
 
 @jit
-def scale(images, factor):
+def scale(images: Array, factor: Array) -> None:
     rows, columns = factor.shape
     planes = images.reshape(-1, rows, columns)
     for row in range(rows):
@@ -46,8 +50,8 @@ def scale(images, factor):
 
 
 @jit
-def multiply(matrix, stack, out):
-    # Not by BLAS: on a busy machine the active waiting of its threads takes ten times as long as the products.
+def multiply(matrix: Array, stack: Array, out: Array) -> None:
+    # Not by BLAS: on a busy machine its threads spend ten times as long in active waiting as in the products.
     count, inner, columns = stack.shape
     for j in range(count):
         for row in range(matrix.shape[0]):
@@ -59,7 +63,7 @@ def multiply(matrix, stack, out):
 
 
 @jit
-def interpolate(values, table, radius, inverse_variance):
+def interpolate(values: Array, table: Array, radius: float, inverse_variance: float) -> None:
     count, size = values.shape
     last = table.shape[1] - 1
     real = values.dtype.type
@@ -76,7 +80,7 @@ def interpolate(values, table, radius, inverse_variance):
 
 
 @jit
-def random_bits(counter, seed):
+def random_bits(counter: Any, seed: Any) -> Any:
     bits = seed + counter * np.uint64(0x9E3779B97F4A7C15)
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -84,7 +88,7 @@ def random_bits(counter, seed):
 
 
 @jit
-def normal(out, seed, first):
+def normal(out: Array, seed: Any, first: int) -> None:
     flat = out.reshape(-1)
     for i in range(flat.size):
         bits = random_bits(np.uint64(first + i + 1), seed)
@@ -94,7 +98,8 @@ def normal(out, seed, first):
 
 
 @jit
-def draw(values, accept, alias, means, radius, inverse_variance, seed, first_row):
+def draw(values: Array, accept: Array, alias: Array, means: Array, radius: float, inverse_variance: float, seed: Any,
+         first_row: int) -> None:
     count, size = values.shape
     last = accept.shape[1] - 1
     components = accept.shape[2]
@@ -117,7 +122,7 @@ def draw(values, accept, alias, means, radius, inverse_variance, seed, first_row
 
 
 @jit
-def alias_tables(probabilities, accept, alias):
+def alias_tables(probabilities: Array, accept: Array, alias: Array) -> None:
     """Walker's alias tables of distributions (n, L), by Vose's method (IEEE TSE 17, 1991, doi 10.1109/32.92917)."""
     count, size = probabilities.shape
     small, large = np.empty(size, np.int64), np.empty(size, np.int64)
@@ -147,7 +152,7 @@ def alias_tables(probabilities, accept, alias):
 
 
 @jit
-def _mean_of_mixture(u, weights, means, scaling):
+def _mean_of_mixture(u: float, weights: Array, means: Array, scaling: float) -> float:
     nearest = math.inf
     for j in range(means.size):
         if weights[j] > 0:
@@ -162,8 +167,8 @@ def _mean_of_mixture(u, weights, means, scaling):
 
 
 @jit
-def mixture_means(nodes, weights, means, std, out):
-    # The components of all filters are the same, so their exponentials are, too.
+def mixture_means(nodes: Array, weights: Array, means: Array, std: float, out: Array) -> None:
+    # All filters have the same components, so they share the exponentials.
     terms = np.empty(means.size)
     scaling = 0.5 / std**2
     for i in range(nodes.size):
@@ -184,7 +189,7 @@ def mixture_means(nodes, weights, means, std, out):
 
 
 @jit
-def mixture(values, log_weights, means, std, log_density, mean):
+def mixture(values: Array, log_weights: Array, means: Array, std: float, log_density: Array, mean: Array) -> None:
     count, size = values.shape
     terms = np.empty(means.size)
     constant = math.log(math.sqrt(2 * math.pi) * std)
@@ -199,7 +204,7 @@ def mixture(values, log_weights, means, std, log_density, mean):
             total = 0.0
             moment = 0.0
             for j in range(means.size):
-                if terms[j] > top - 45:  # the others are below the last bit of float64
+                if terms[j] > top - 45:  # smaller terms are below the last bit of float64
                     term = math.exp(terms[j] - top)
                     total += term
                     moment += means[j] * term

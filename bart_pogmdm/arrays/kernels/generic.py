@@ -1,38 +1,42 @@
-"""The hot loops in array operations: what `cpu` and `cuda` compute under the same names."""
+"""The hot loops in array operations: the slow twins of `cpu` and `cuda`, which document them."""
+
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from ..modules import array_module
+from ..types import Array
 
 
-def expand(maps, image, out):
+def expand(maps: Array, image: Array, out: Array) -> None:
     """out_j = maps_j * image;  (J, ny, nx), (ny, nx) -> (J, ny, nx).
 
-    Of several images (S, ny, nx) -> (J, S, ny, nx), with the same maps or with maps (J, S, ny, nx).
+    Several images (S, ny, nx) give (J, S, ny, nx), with the same maps or with maps (J, S, ny, nx).
     """
     out[...] = _beside(maps, image) * image
 
 
-def combine(maps, images, out):
-    """out += sum_j conj(maps_j) * images_j;  (J, ny, nx) twice -> (ny, nx), and of several images as in `expand`."""
+def combine(maps: Array, images: Array, out: Array) -> None:
+    """out += sum_j conj(maps_j) * images_j;  (J, ny, nx) twice -> (ny, nx); several images as in `expand`."""
     out += (_beside(maps, out).conj() * images).sum(0)
 
 
-def _beside(maps, image):
+def _beside(maps: Array, image: Array) -> Array:
     return maps if maps.ndim > image.ndim else maps[:, None]
 
 
-def scale(images, factor):
+def scale(images: Array, factor: Array) -> None:
     """images *= factor, a real (ny, nx) array, in place;  (…, ny, nx)."""
     images *= factor
 
 
-def multiply(matrix, stack, out):
+def multiply(matrix: Array, stack: Array, out: Array) -> None:
     """out_j = matrix @ stack_j;  (p, q), (J, q, r) -> (J, p, r)."""
     out[...] = matrix @ stack
 
 
-def interpolate(values, table, radius, inverse_variance):
+def interpolate(values: Array, table: Array, radius: float, inverse_variance: float) -> None:
     """u -> (m(u) - u) / std^2 in place, with m from its table; elementwise on real values.
 
     values (K, n); table (K, nodes): m on a regular grid of [-radius, radius], constant beyond.
@@ -46,12 +50,13 @@ def interpolate(values, table, radius, inverse_variance):
         u[...] = (left + (position - index) * (nodes[index + 1] - left) - u) * inverse_variance
 
 
-def draw(values, accept, alias, means, radius, inverse_variance, seed, first_row):
-    """u -> (mu - u) / std^2 in place, with a component mean mu drawn given u: `interpolate`, but at random.
+def draw(values: Array, accept: Array, alias: Array, means: Array, radius: float, inverse_variance: float, seed: Any,
+         first_row: int) -> None:
+    """u -> (mu - u) / std^2 in place, with a component mean mu drawn given u, where `interpolate` takes the mean of mu.
 
     values (K, n), whose rows may lie apart; accept, alias (K, nodes, L): Walker's alias tables of the components given
-    u on a regular grid of [-radius, radius], between whose nodes the nearer is likelier; row k draws from stream
-    first_row + k of the seed.
+    u, on a regular grid of [-radius, radius].  One of the two nodes about u is drawn, the nearer with the higher
+    probability.  Row k draws from stream first_row + k of the seed.
     """
     xp = array_module(values)
     last, size = accept.shape[1] - 1, accept.shape[2]
@@ -65,7 +70,7 @@ def draw(values, accept, alias, means, radius, inverse_variance, seed, first_row
         u[...] = (mean - u) * inverse_variance
 
 
-def normal(out, seed, first):
+def normal(out: Array, seed: Any, first: int) -> None:
     """Standard normal real and imaginary parts (Box and Muller); element i takes random bits first + i + 1."""
     counter = array_module(out).arange(first + 1, first + 1 + out.size, dtype=np.uint64)
     low, high = _halves(random_bits(counter, seed))
@@ -73,12 +78,12 @@ def normal(out, seed, first):
     out[...] = (radius * np.cos(angle) + 1j * radius * np.sin(angle)).reshape(out.shape)
 
 
-def _halves(bits):
-    """The low and the high half of random bits, as numbers in [0, 1)."""
+def _halves(bits: Array) -> Iterator[Array]:
+    """Return the low and the high half of random bits, as numbers in [0, 1)."""
     return ((half.astype(float) * 2.0**-32) for half in (bits & np.uint64(0xFFFFFFFF), bits >> np.uint64(32)))
 
 
-def random_bits(counter, seed):
+def random_bits(counter: Any, seed: Any) -> Any:
     """64 random bits for each counter: SplitMix64 (Steele et al., OOPSLA 2014, doi 10.1145/2660193.2660195)."""
     bits = seed + counter * np.uint64(0x9E3779B97F4A7C15)
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -86,7 +91,7 @@ def random_bits(counter, seed):
     return bits ^ (bits >> np.uint64(31))
 
 
-def mixture_means(nodes, weights, means, std, out):
+def mixture_means(nodes: Array, weights: Array, means: Array, std: float, out: Array) -> None:
     """Posterior means of the component means at nodes (n,), float64;  weights (K, L) -> out (K, n)."""
     xp = array_module(nodes)
     for k in range(len(weights)):
@@ -96,7 +101,7 @@ def mixture_means(nodes, weights, means, std, out):
         out[k] = means @ terms / terms.sum(0)
 
 
-def mixture(values, log_weights, means, std, log_density, mean):
+def mixture(values: Array, log_weights: Array, means: Array, std: float, log_density: Array, mean: Array) -> None:
     """log psi and posterior mean of the component means of Gaussian mixtures, exactly.
 
     log psi(u) = log sum_l w_l N(u; mu_l, std^2),   m(u) = sum_l mu_l r_l(u),   r = responsibilities.

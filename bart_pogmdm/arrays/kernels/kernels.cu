@@ -1,4 +1,4 @@
-// The hot loops on an NVIDIA GPU; `generic.py` says what each computes. REAL is float or double.
+// The hot loops on an NVIDIA GPU; `generic.py` documents each of them. REAL is float or double.
 //
 // Every loop strides over the grid, so the same source runs as plain C++ with a grid of one thread (tests/strict_cupy.py).
 
@@ -9,7 +9,7 @@ struct __align__(2 * sizeof(REAL)) Complex {
 __device__ inline long first() { return (long)blockIdx.x * blockDim.x + threadIdx.x; }
 __device__ inline long stride() { return (long)gridDim.x * blockDim.x; }
 
-// i % period; on a GPU a division of 64 bits takes longer than the access to memory that it is for.
+// i % period; a division of 64 bits takes a GPU longer than the memory access that it serves.
 __device__ inline long wrap(long i, long period)
 {
     return i < period ? i : i < 1l << 32 ? (unsigned)i % (unsigned)period : i % period;
@@ -124,7 +124,7 @@ __global__ void mixture_means(const double *nodes, const double *weights, const 
     for (long i = first(); i < count * size; i += stride()) {
         const double *w = weights + i / size * components;
         double u = nodes[i % size], nearest = 1e300, total = 0, moment = 0;
-        for (long j = 0; j < components; j++)  // those of no weight do not count: they may be much the nearest
+        for (long j = 0; j < components; j++)  // components without weight must not count, because one of them may be the nearest by far
             if (w[j] > 0)
                 nearest = fmin(nearest, fabs(u - means[j]));
         for (long j = 0; j < components; j++) {

@@ -1,0 +1,45 @@
+"""Chains side by side: how many fit, and which generators they draw from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..arrays.devices import available_memory
+from ..arrays.modules import array_module
+from ..arrays.threads import CACHE_BYTES
+from ..arrays.types import Array, Shape
+from ..prior.shearlets import NUM_FILTERS
+
+
+def solver_memory(shape: Shape, dtype: DTypeLike, chains: int) -> int:
+    """Return about how many bytes the solver of one slice (J, ny, nx) needs for so many chains side by side.
+
+    Measured: the spectra of the filters, in double precision while they are made; for each chain the responses of the
+    filters, and sensitivities, noise and temporary stacks of the coils.
+    """
+    coils, ny, nx = shape
+    return (5 * NUM_FILTERS + chains * (NUM_FILTERS + 6 * coils)) * ny * nx * np.dtype(dtype).itemsize
+
+
+def chains_that_fit(chains: int, sens: Array) -> int:
+    """Return how many of the chains go together: as many as a CPU's cache or a GPU's memory has room for.
+
+    sens: sensitivities (…, J, ny, nx), whose size and device count.
+    """
+    xp, shape = array_module(sens), sens.shape[-3:]
+    if xp is np:
+        room: float = CACHE_BYTES // sens[0].nbytes
+    else:
+        alone, both = (solver_memory(shape, sens.dtype, number) for number in (1, 2))
+        room = 1 + (available_memory(xp) - alone) // (both - alone)
+    return int(np.clip(room, 1, chains))
+
+
+def batches(chains: int, size: int, seed: tuple[int, ...]) -> Iterator[tuple[range, list[np.random.Generator]]]:
+    """Yield the numbers of the chains that go together, at most `size`, each with its generator."""
+    for first in range(0, chains, size):
+        batch = range(first, min(first + size, chains))
+        yield batch, [np.random.default_rng((*seed, chain)) for chain in batch]

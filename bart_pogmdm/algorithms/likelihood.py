@@ -1,0 +1,117 @@
+"""The variance that the likelihood assumes, and the weights of samples that the sensitivities cannot explain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..arrays.conjugate_gradients import at_least
+from ..arrays.modules import array_module
+from ..arrays.types import Array
+from ..physics.coil_model import power_of_coils
+from ..physics.kspace_rings import RingRules, Rings
+from ..physics.sampling import Sampling
+from ..physics.sensitivities import SensitivityModel
+from .problem import Problem
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """How far the samples are trusted, from the residual and the noise level.
+
+    The residual above the noise is an error of the model, such as a coil that no smooth map fits.  It counts in full.
+    """
+
+    continuation: float = 0.5
+    """Least part of the residual variance that the likelihood assumes, so that early steps are not too stiff."""
+
+    noisy: float = 0.03
+    """Residual standard deviation, in images of maximum about 1, at which the assumed variance is halved: the noisier
+    the samples, the more they are needed against the prior."""
+
+    temperature: float = 0.25
+    """Least assumed standard deviation, in noise levels."""
+
+    least_variance: float = 1e-9
+    """Least assumed variance, in images of maximum about 1, for samples without noise."""
+
+    excess: float = 3.0
+    """Factor on the variance by which the residual of a ring of k-space exceeds that of all samples."""
+
+    largest_error: float = 0.03
+    """Largest residual of a ring that counts, as a part of its signal: samples with less weight are fitted less, leave
+    a larger residual, and would lose more and more weight."""
+
+    rings: RingRules = RingRules()
+
+    def variances(self, problem: Problem, power: Array) -> tuple[Any, Any]:
+        """Return the variance v that the likelihood assumes, and the residual variance.
+
+        power: |A x - z|^2 of each sample, summed over the coils.  For chains both are (S, 1, 1).
+        v = max(max(r^2 / 2, r^2 - noise_std^2) / (1 + r / noisy), (temperature noise_std)^2, least_variance).
+        """
+        residual_var = _mean_power(problem, power) / (2 * problem.coils)
+        variance = at_least(residual_var - problem.noise_std**2, self.continuation * residual_var)
+        return at_least(variance / self.confidence(residual_var), self.least(problem)), residual_var
+
+    def least(self, problem: Problem) -> float:
+        """Return the least variance that is assumed."""
+        return max((self.temperature * problem.noise_std) ** 2, self.least_variance)
+
+    def confidence(self, residual_var: Any) -> Any:
+        """Return the factor by which the assumed variance is less than the residual's: more with more noise."""
+        return 1 + residual_var**0.5 / self.noisy
+
+
+def _mean_power(problem: Problem, power: Array) -> Any:
+    """Return the power of the residual per sample."""
+    chains = problem.images.independent
+    total = power.reshape(*chains, -1).sum(-1).reshape(*chains, 1, 1) if chains else power.sum()
+    return (float(total) if array_module(power) is np and not chains else total) / problem.sampling.count
+
+
+@dataclass(frozen=True, eq=False)
+class RingWeights:
+    """Weights of the samples of a problem with unknown sensitivities, from the residual in rings of k-space.
+
+    Maps that are not quite right leave a large residual where there is most signal, in the centre of k-space.
+    """
+
+    problem: Problem
+    sens_model: SensitivityModel
+    likelihood: Likelihood
+
+    @cached_property
+    def _radii(self) -> tuple[Array, Array]:
+        """Distances of the samples, and of those of the sensitivity model, from zero frequency."""
+        shape = self.problem.sampling.shape
+        return self.problem.sampling.radius(shape), self.sens_model.sampling.radius(shape)
+
+    @cached_property
+    def rings(self) -> Rings:
+        """Rings of the samples."""
+        return Rings.of(self._radii[0], self.problem.sampling.count, self.likelihood.rings)
+
+    @cached_property
+    def _signal(self) -> Array:
+        """Power of the samples, averages over the rings."""
+        return self.rings.means(power_of_coils(self.problem.samples))
+
+    def weighted(self, power: Array) -> tuple[Sampling, SensitivityModel]:
+        """Return sampling and sensitivity model with weights v / max(v, e), from the power |A x - z|^2 of each sample.
+
+        e = excess (r_k^2 - r^2 - noise_std^2) / (1 + r / noisy), with the residual variance r_k^2 of a ring, at most
+        (largest_error |z_k|)^2 / 2, and r^2 of all samples.  Between rings log w is linear.
+        """
+        problem, rule, xp = self.problem, self.likelihood, array_module(power)
+        variance, residual_var = rule.variances(problem, power)
+        ring_power = xp.minimum(self.rings.means(power), rule.largest_error**2 * self._signal)
+        ring_var = ring_power / (2 * problem.coils)
+        excess = rule.excess * (ring_var - residual_var - problem.noise_std**2) / rule.confidence(residual_var)
+        ratio = xp.log(xp.maximum(excess / variance, 1))
+        weights, of_model = (xp.exp(-self.rings.interpolate(ratio, radius)).astype(power.dtype)
+                             for radius in self._radii)
+        return problem.sampling.weighted(weights), self.sens_model.weighted(of_model)

@@ -1,0 +1,38 @@
+"""Refinement of samples: the maximum of the posterior near them, for fixed sensitivities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ..arrays.modules import array_module
+from ..physics.fourier import PLANE
+from ..prior.protocol import Prior
+from .method import Rngs
+from .problem import Problem
+from .schedules import momentum
+from .state import State
+
+if TYPE_CHECKING:
+    from .diffusion import Diffusion
+
+
+def refine(problem: Problem, prior: Prior, options: Diffusion, rngs: Rngs = ()) -> Iterator[State]:
+    """Yield the State after each accelerated gradient step to the maximum at fixed sensitivities.
+
+    The problem is one of several chains.  The step is 1 / L, with L a Lipschitz constant of the gradient
+    of -log p_sigma(x) + ||A x - z||^2 / (2 v).
+    """
+    start, samples, likelihood = problem.start, problem.samples, options.maximum.likelihood
+    image, previous, xp = start.image, start.image, array_module(start.image)
+    model, sigma = problem.model(start.sens), options.sigma_min
+    variance, _ = likelihood.variances(problem, model.gradient(image, samples)[1])
+    brightest = problem.sampling.norm * (xp.abs(start.sens) ** 2).sum(0).max(PLANE, keepdims=True)
+    steepest = prior.curvature(image.shape[-2:], sigma, xp).max() + brightest / variance
+    for factor in momentum(options.refine):
+        extrapolated = image + factor * (image - previous)
+        gradient, power = model.gradient(extrapolated, samples)
+        descent = prior.score(extrapolated, sigma) - gradient / variance
+        previous, image = image, extrapolated + descent / steepest
+        residual_std = likelihood.variances(problem, power)[1] ** 0.5
+        yield State(image, start.sens, start.coefficients).noted(sigma=sigma, residual_std=residual_std)

@@ -1,0 +1,113 @@
+"""The table of all options, so that an option has the same name, type and meaning in every command that takes it.
+
+An option that is not given is None and not passed on, so that its default stands only where it is used.  A test
+compares the defaults in help texts with those.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+# The types of values, by the names that BART's help has for them.
+TYPES: dict[str, type] = {"d": int, "f": float, "<file>": str, "<string>": str, "d:d": str}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of the command line.
+
+    flag: its spelling, and alias: a longer one that all commands but `bart pogmdm` accept, too.
+    dest: the argument of `recon`, `recon_volume` or another function that it sets.
+    kind: the type of its value, a key of TYPES, or None for a switch, which sets `const`.
+    value: the name of the value in help texts.  meaning: the help text.
+    many: whether it takes several values.  is_output: whether the value is the name of a file to be written.
+    """
+
+    flag: str
+    dest: str
+    kind: str | None
+    value: str
+    meaning: str
+    alias: str | None = None
+    const: Any = True
+    many: bool = False
+    is_output: bool = False
+
+    @property
+    def spellings(self) -> list[str]:
+        """The flag, and the alias if there is one."""
+        return [self.flag, self.alias] if self.alias else [self.flag]
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """The arguments of argparse's `add_argument`."""
+        words: dict[str, Any] = {"dest": self.dest, "help": self.meaning}
+        if self.kind is None:
+            return words | {"action": "store_const", "const": self.const}
+        return words | {"type": TYPES[self.kind], "metavar": self.value.upper(), "nargs": "+" if self.many else None}
+
+
+# The options of `bart pogmdm`, in the order of its help.
+POGMDM = (
+    Option("-i", "iterations", "d", "iter", "Number of iterations to the maximum of the posterior (default: 40)"),
+    Option("-p", "mask", "<file>", "file", "Sampling pattern (default: where k-space is not zero)"),
+    Option("-t", "traj", "<file>", "file", "k-space trajectory"),
+    Option("--dims", "dims", "d:d", "y:x", "Size of the image with -t (default: from the trajectory)"),
+    Option("-s", "seed", "d", "seed", "Random seed (default: 0)", alias="--seed"),
+    Option("-S", "rescale", None, "", "Re-scale the image (always done; accepted as in nlinv)"),
+    Option("-m", "maps", "d", "maps",
+           "Number of image and sensitivity sets: 2 where the object folds over (default: 1)"),
+    Option("-N", "normalize", None, "", "Do not normalize image with coil sensitivities", const=False),
+    Option("-I", "start", "<file>", "file", "Image to start from"),
+    Option("-d", "debug_level", "d", "level", "Debug level (default: BART_DEBUG_LEVEL, or 2)"),
+    Option("--prior", "prior", "<file>", "file", "Prior (default: the one of the package)"),
+    Option("-g", "device", None, "", "Use a GPU (also with BART_GPU=1)", const="gpu"),
+    Option("--noise", "noise_std", "f", "std", "Noise of the data per real and imaginary part (default: estimated)"),
+    Option("--method", "method", "<string>", "name",
+           "map, gibbs or diffusion (default: map; gibbs with --samples or <std>)"),
+    Option("--samples", "samples", "d", "num",
+           "Number of samples of the posterior, whose mean is the output (default: 10)"),
+    Option("--whiten", "noise_scan", "<file>", "file", "Noise scan of the same coils: prewhiten by it"),
+    Option("--cc", "virtual_coils", "d", "num",
+           "Compress to so many virtual coils; the sensitivities are those of all coils"),
+    Option("--keep", "keep", "<file>", "file", "Write the samples, along BATCH", is_output=True),
+    Option("--levels", "num_levels", "d", "num",
+           "diffusion: number of noise levels (default: 1000; -N d means the same)"),
+    Option("-K", "num_corrector", "d", "num", "diffusion: corrector steps at each level (default: 1)"),
+    Option("--come-closer", "come_closer", "f", "sigma", "diffusion: start at this noise level (default: 10)"),
+)
+VOLUME = (
+    Option("--warm-start", "warm_start", "d", "num",
+           "In blocks of so many slices, each starts from the sensitivities of the one before (default: 1)"),
+    Option("--jobs", "jobs", "d", "num", "Processes on this machine (default: one for each core or GPU)"),
+    Option("--scheduler", "scheduler", "<string>", "address",
+           "Use the workers of this Dask scheduler; local: start one with --jobs"),
+    Option("--send", "send", None, "", "Send k-space to Dask's workers, where they do not see IN"),
+    Option("--restart", "restart", None, "", "Begin anew, whatever there is in OUT"),
+)
+TRAIN = (
+    Option("--images", "images", "<file>", "path",
+           "Files or folders: HDF5 (any nesting, or fastMRI volumes), npy, npz, cfl, ra", many=True),
+    Option("--validation", "validation", "<file>", "path", "Other images (default: one in {held_out} of the images)",
+           many=True),
+    Option("--acquisition", "acquisition", "<string>", "kind", "Use only fastMRI volumes of this kind"),
+    Option("--steps", "steps", "d", "num", "Number of steps (default: 100000)"),
+    Option("--batch", "batch", "d", "num", "Patches in a step, an even number (default: 8)"),
+    Option("--patch", "patch", "d", "num", "Side of a patch, at least 65 (default: 128)"),
+    Option("--phase", "phase", "f", "part", "Part of the patches that gets a smooth random phase (default: 0)"),
+    Option("--device", "device", "<string>", "name", "cpu or cuda (default: cpu)"),
+    Option("--name", "name", "<string>", "name", "Name of the prior (default: that of OUT)"),
+    Option("--resume", "resume", None, "", "Go on from OUT.ckpt"),
+)
+COMPARE = (
+    Option("--masks", "masks", "<string>", "mask",
+           "Kind and number ({kinds}), or an npz of masks (default: {masks})", many=True),
+    Option("--seeds", "seeds", "d", "num", "Masks of each kind (default: %(default)s)"),
+    Option("--methods", "methods", "<string>", "method", "Of {methods} (default: {usual})", many=True),
+    Option("--weights", "weights", "<string>", "method=file", "Weights of the networks: {networks}", many=True),
+    Option("--sweep", "sweep", None, "", "Give every method the parameter that is best in each case"),
+    Option("--tune", "tune", "<file>", "data", "Give every method the parameter that is best on these data", many=True),
+    Option("--coils", "coils", "d", "num", "Simulated coils (default: 8)"),
+    Option("--noise-std", "noise_std", "f", "std", "Simulated noise (default: 0.005)"),
+)
+OUT = Option("-o", "out", "<file>", "out", "Output", alias="--out", is_output=True)
+OPTIONS = {option.flag: option for option in (*POGMDM, *VOLUME, *TRAIN, *COMPARE, OUT)}

@@ -1,0 +1,38 @@
+"""The two ends of `pogmdm` in a shell pipeline, where the file name `-` stands for a stream."""
+
+import sys
+from collections.abc import Sequence
+
+from ..arrays.types import Array
+from ..files import streams
+from ..toolbox.find_bart import version
+from .interruption import Interruption
+from .shell import forget_stdout
+
+
+def receive(sources: Sequence[str], targets: Sequence[str], interruption: Interruption) -> streams.Stream | None:
+    """The array that comes through the pipe, or None where no source is `-`.  ValueError for two sources or targets.
+
+    Must be called before anything else can fail: it takes away the file of samples that comes with the stream.
+    """
+    for direction, names in (("input", sources), ("output", targets)):
+        if names.count(streams.STREAM) > 1:
+            raise ValueError(f"'-': expected one {direction} in a stream, got {names.count(streams.STREAM)}")
+    if streams.STREAM not in sources:
+        return None
+    with interruption.at_once():
+        return streams.read(sys.stdin.buffer)
+
+
+def send(array: Array, command: str, received: streams.Stream | None, interruption: Interruption) -> None:
+    """Write to the pipe, in the form of the stream that came in, or else as the installed BART reads it.
+
+    Raises ValueError where nobody reads.
+    """
+    try:
+        messages = not (version() or "v1").startswith("v0.") if received is None else received.messages
+        with interruption.at_once():
+            streams.write(sys.stdout.buffer, array, command, messages)
+    except BrokenPipeError:
+        forget_stdout()
+        raise ValueError("'-': the command that reads the output has ended; nothing was written") from None

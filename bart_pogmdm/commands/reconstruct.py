@@ -1,0 +1,110 @@
+"""What `bart pogmdm` does once its command line is understood: read, reconstruct, write."""
+
+import sys
+from argparse import Namespace
+from typing import Any
+
+from tqdm import tqdm
+
+from ..algorithms.diffusion import Diffusion
+from ..algorithms.state import State
+from ..arrays.bart_dims import COIL
+from ..arrays.types import Array
+from ..files import streams
+from ..files.cfl import check_outputs, read, write
+from ..files.kspace import load
+from ..physics.coil_compression import by_coil, compression, mix, whitening
+from ..reconstruction.coil_combination import of_all_coils
+from ..reconstruction.layout import check_kspace
+from ..reconstruction.options import Options
+from ..reconstruction.recon import recon
+from . import pipes
+from .bart_help import POSITIONAL, USAGE
+from .interruption import Interruption
+from .parser import given
+from .shell import DEBUG, INFO, debug_level, wants_gpu
+
+
+def reconstruct(args: Namespace, command: str, interruption: Interruption) -> None:
+    """Reconstruct as the options and file names say; `command` goes into the headers of the outputs.
+
+    Raises ValueError, TypeError, OSError, MemoryError or ImportError with one sentence, and KeyboardInterrupt after a
+    signal.
+    """
+    source, *targets = args.files
+    kept = [args.keep] if args.keep else []
+    sources = [name for name in (source, args.mask, args.traj, args.start, args.noise_scan) if name]
+    stream = pipes.receive(sources, targets + kept, interruption)
+    method = _method(args)
+    check_outputs(*([name for name in names if name != streams.STREAM] for names in (targets + kept, sources)))
+    kspace, known_pattern = (stream.array, None) if stream and source == streams.STREAM else load(source)
+    pattern, traj, start, noise_scan = (
+        None if name is None else stream.array if stream and name == streams.STREAM else read(name)
+        for name in (args.mask, args.traj, args.start, args.noise_scan))
+    pattern = known_pattern if pattern is None else pattern
+    check_kspace(kspace, is_cartesian=traj is None)
+    combination = _combination(kspace, noise_scan, args.virtual_coils)
+    if combination is not None:
+        kspace = mix(combination, kspace)
+    options = given(args, "iterations", "samples", "prior", "noise_std", "maps", "normalize", "seed")
+    level = debug_level(args.debug_level)
+    with tqdm(desc=USAGE, leave=False, disable=level < INFO or not sys.stderr.isatty()) as bar:
+        def advance(state: State) -> None:
+            interruption.check()
+            bar.total = state.info.iterations
+            bar.update()
+
+        result = recon(kspace, pattern, traj=traj, dims=_dims(args.dims), method=method, start=start,
+                       keep_samples=bool(kept), device="gpu" if wants_gpu() else args.device, callback=advance,
+                       **options)
+    interruption.check()
+    if level >= DEBUG:
+        print(*(f"{key}: {value}" for key, value in result.info.items()), sep="\n", file=sys.stderr)
+    if combination is not None:
+        result = of_all_coils(result, combination, normalize=options.get("normalize", Options.normalize))
+    outputs: dict[str, Any] = dict(zip(targets, (result.image, result.sens, result.std)))
+    outputs |= dict.fromkeys(kept, result.samples)
+    streamed = outputs.pop(streams.STREAM, None)
+    if streamed is not None:  # This comes before the files: if nobody reads the stream, nothing is written.
+        pipes.send(streamed, command, stream, interruption)
+    write(outputs, command)
+
+
+def _method(args: Namespace) -> Diffusion | str | None:
+    """The method for `recon`: a name or Algorithm 1 with its options; None for the default.
+
+    Raises ValueError for options and outputs that do not go with the method.
+    """
+    options = given(args, "num_levels", "num_corrector", "come_closer")
+    if options and args.method != "diffusion":
+        raise ValueError("--levels, -K and --come-closer go with --method diffusion")
+    wants_samples = args.keep or len(args.files) == len(POSITIONAL)
+    if wants_samples and args.method == "map":
+        raise ValueError("<std> and --keep go with --method gibbs or diffusion, got map")
+    if args.method is None and wants_samples:
+        return "gibbs"
+    return Diffusion(**options) if args.method == "diffusion" else args.method
+
+
+def _dims(text: str | None) -> tuple[int, ...] | None:
+    """The two sizes in y:x, or None for None.  ValueError for other texts."""
+    if text is None:
+        return None
+    sizes = text.split(":")
+    if len(sizes) != 2 or not all(size.isdecimal() for size in sizes):
+        raise ValueError(f"--dims: expected y:x, as 192:192, got {text!r}")
+    return tuple(map(int, sizes))
+
+
+def _combination(kspace: Array, noise_scan: Array | None, virtual_coils: int | None) -> Array | None:
+    """The matrix (out, coil) that prewhitens and compresses coils, or None.  ValueError for noise of other coils."""
+    matrix = None
+    if noise_scan is not None:
+        if noise_scan.shape[COIL] != kspace.shape[COIL]:
+            raise ValueError(f"--whiten: expected noise of {kspace.shape[COIL]} coils,"
+                             f" got {noise_scan.shape[COIL]}")
+        matrix = whitening(by_coil(noise_scan))
+    if virtual_coils is not None:
+        virtual = compression(kspace if matrix is None else mix(matrix, kspace), virtual_coils)
+        matrix = virtual if matrix is None else virtual @ matrix
+    return matrix

@@ -1,0 +1,75 @@
+"""Scores of the compared methods, one row for each method, parameter and case, and the choice of the best parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Parameter: TypeAlias = float | str | None  # a weight or number of steps, the file of a network's weights, or none
+
+
+@dataclass(frozen=True)
+class Row:
+    """The scores of one method with one parameter on one case; a score is None where the method does not have it.
+
+    psnr (inside the object), psnr_field (whole field of view) and psnr_spline (after a fit of the intensities): dB.
+    coverage and rank_correlation: of the standard deviation.  null_space: of the sensitivities of several coils.
+    seconds: wall-clock time.  note: the reason, for a method that did not run.  file: the npz of the images, if any.
+    """
+
+    data: str
+    mask: str
+    method: str
+    parameter: Parameter
+    psnr: float | None = None
+    ssim: float | None = None
+    nmse: float | None = None
+    psnr_field: float | None = None
+    psnr_spline: float | None = None
+    coverage: float | None = None
+    rank_correlation: float | None = None
+    null_space: float | None = None
+    seconds: float | None = None
+    note: str = ""
+    file: str = ""
+
+    def cells(self) -> dict[str, Any]:
+        """The values of COLUMNS, with empty text for None, as results.csv and the stored results hold them."""
+        values = asdict(self)
+        return {name: "" if values[name] is None else values[name] for name in COLUMNS}
+
+    @classmethod
+    def from_cells(cls, cells: Mapping[str, Any], file: str) -> Row:
+        """The row that has these cells, with its file."""
+        values: dict[str, Any] = {name: None if value == "" else value for name, value in cells.items()}
+        values["note"] = cells["note"]
+        return cls(**values, file=file)
+
+
+COLUMNS = tuple(field.name for field in fields(Row) if field.name != "file")
+
+
+def best_of(rows: Iterable[Row]) -> list[Row]:
+    """For each method on each case the row of the highest PSNR; a row without PSNR only where there is no other."""
+    best: dict[tuple[str, str, str], Row] = {}
+    for row in rows:
+        key = row.data, row.mask, row.method
+        if key not in best or (row.psnr or -1) > (best[key].psnr or -1):
+            best[key] = row
+    return list(best.values())
+
+
+def tune(rows: Iterable[Row]) -> dict[str, Parameter]:
+    """{method: the parameter of the highest mean PSNR over all cases}, among those that ran on the most cases."""
+    scores: dict[str, dict[Parameter, list[float]]] = {}
+    for row in rows:
+        if row.psnr:
+            scores.setdefault(row.method, {}).setdefault(row.parameter, []).append(row.psnr)
+    best = {}
+    for method, found in scores.items():
+        merits = {parameter: (len(values), float(np.mean(values))) for parameter, values in found.items()}
+        best[method] = max(merits, key=merits.__getitem__)
+    return best

@@ -1,0 +1,27 @@
+"""BART's text header, which holds the sizes of an array: the content of a .hdr file and the start of a stream."""
+
+import re
+from itertools import pairwise
+
+from .. import __version__
+from ..arrays.bart_dims import pad_dims
+from ..arrays.types import Shape
+
+HEADER_LIMIT = 1 << 20  # No more than so many bytes of a header are read, whatever the size of the file.
+
+
+def dims_of(text: str, name: str) -> Shape:
+    """Return the sizes below '# Dimensions', padded to 16.  Raises ValueError if there are none."""
+    for line, sizes in pairwise(text.splitlines()):
+        if line.strip() == "# Dimensions":
+            if not re.fullmatch(r"\s*[1-9]\d{0,17}(\s+[1-9]\d{0,17})*\s*", sizes):
+                raise ValueError(f"{name}: the line below '# Dimensions' must hold positive sizes, got {sizes[:60]!r}")
+            return pad_dims(tuple(int(size) for size in sizes.split()), name)
+    raise ValueError(f"{name}: not a BART header (no '# Dimensions' section)")
+
+
+def header_text(shape: Shape, command: str | None = None, data: str | None = None) -> str:
+    """Return a header as BART writes it; in a stream, `data` names the file that holds the samples."""
+    sections = {"Dimensions": f"{' '.join(map(str, shape))} ", "Data": data, "Command": command,
+                "Creator": f"bart_pogmdm {__version__}"}
+    return "".join(f"# {name}\n{content}\n" for name, content in sections.items() if content)

@@ -1,0 +1,93 @@
+"""Images for training, from HDF5, npy, npz and BART's files, with their source and licence."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..arrays.types import Array
+from .cfl import read
+from .fastmri import central_slices
+
+IMAGE_ENDINGS = (".h5", ".hdf5", ".npy", ".npz", ".cfl", ".hdr", ".ra")
+ACQUISITIONS = {"CORPD": "CORPD_FBK", "CORPDFS": "CORPDFS_FBK"}  # fastMRI's names of the knee acquisitions.
+NO_LICENCE = "not stated"
+
+
+@dataclass(frozen=True)
+class ImageStack:
+    """Images (n, ny, nx), real or complex, from one array of a file; `name` is that of the file and the array."""
+
+    name: str
+    images: Array
+    source: str
+    licence: str
+
+
+def find_image_files(paths: Iterable[str | Path]) -> list[Path]:
+    """Return the files, and those of a known kind in the folders, in a fixed order.
+
+    Raises FileNotFoundError if a path does not exist.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        header = path.with_name(path.name + ".hdr")
+        if path.is_dir():
+            found += [Path(folder, name) for folder, _, names in sorted(os.walk(path)) for name in sorted(names)
+                      if name.endswith(IMAGE_ENDINGS) and not name.endswith(".cfl")]  # The .hdr stands for the pair.
+        elif path.exists() or header.exists():
+            found.append(path)
+        else:
+            raise FileNotFoundError(f"images: {path}: no such file or folder")
+    return found
+
+
+def read_images(path: Path, acquisition: str | None = None) -> Iterator[ImageStack]:
+    """Read every numeric array of two or more dimensions in a file; the last two axes (BART: the first two) are y, x.
+
+    HDF5 may be nested; of a fastMRI volume, the central slices of `reconstruction_rss` are read.
+    Raises ValueError for a fastMRI volume of another acquisition than the given one, and ValueError, OSError, KeyError
+    or EOFError for a damaged file.
+    """
+    if path.suffix in (".h5", ".hdf5"):
+        yield from _read_hdf5(path, acquisition)
+    elif path.suffix == ".npy":
+        yield from _stack(str(path), np.load(path, allow_pickle=False))
+    elif path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as file:
+            for key in file.files:
+                yield from _stack(f"{path}:{key}", file[key])
+    else:
+        yield from _stack(str(path), np.moveaxis(read(path), (0, 1), (-2, -1)))
+
+
+def _stack(name: str, array: Array, source: str = "", licence: str = NO_LICENCE) -> Iterator[ImageStack]:
+    """Yield an array as a stack of images; yield nothing if it holds no images."""
+    if array.dtype.kind in "fciu" and array.ndim >= 2:
+        yield ImageStack(name, array.reshape(-1, *array.shape[-2:]), source or name, licence)
+
+
+def _read_hdf5(path: Path, acquisition: str | None) -> Iterator[ImageStack]:
+    import h5py
+    with h5py.File(path) as file:
+        if "reconstruction_rss" in file:
+            yield from _read_fastmri(path, file, acquisition)
+            return
+        names: list[str] = []
+        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+        for name in sorted(names):
+            dataset = file[name]
+            yield from _stack(f"{path}:{name}", dataset[()], str(dataset.attrs.get("source", "")),
+                              str(dataset.attrs.get("licence", NO_LICENCE)))
+
+
+def _read_fastmri(path: Path, file: Any, acquisition: str | None) -> Iterator[ImageStack]:
+    found = file.attrs.get("acquisition", "")
+    if acquisition and found != ACQUISITIONS.get(acquisition, acquisition):
+        raise ValueError(f"acquisition {found}")
+    volume = file["reconstruction_rss"]
+    used = central_slices(volume)
+    yield from _stack(str(path), volume[used.start:used.stop], f"fastMRI {path.name}", "fastMRI")

@@ -1,0 +1,78 @@
+"""k-space that lies uncompressed in a file and is read slice by slice through a memory map."""
+
+import mmap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from ..arrays.bart_dims import DIMS, index_of, pad_dims, to_bart
+from ..arrays.types import Array, Shape
+
+
+@dataclass(frozen=True)
+class ArrayLayout:
+    """How an array lies in a file: its samples begin at byte `offset`."""
+
+    dtype: np.dtype
+    offset: int
+    shape: Shape
+    column_major: bool
+
+
+@dataclass(frozen=True)
+class MappedArray:
+    """An array in a file that is mapped into memory."""
+
+    mapping: mmap.mmap
+    layout: ArrayLayout
+
+    @classmethod
+    def of(cls, file: BinaryIO, layout: ArrayLayout) -> "MappedArray":
+        """Map an open file, which may be closed afterwards."""
+        return cls(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), layout)
+
+    @property
+    def array(self) -> Array:
+        """A read-only view of the whole array."""
+        layout = self.layout
+        return np.ndarray(layout.shape, layout.dtype, self.mapping, layout.offset,
+                          order="F" if layout.column_major else "C")
+
+    def release(self) -> None:
+        """Drop the pages read so far from memory; otherwise they would count as memory of this process."""
+        self.mapping.madvise(mmap.MADV_DONTNEED)
+
+
+@dataclass(frozen=True)
+class MappedKspace:
+    """k-space in a mapped file: (y, x), (coil, y, x), or more dimensions in BART's order; and its pattern, if any."""
+
+    stored: MappedArray
+    pattern: Array | None
+
+    @classmethod
+    def checked(cls, path: Path, stored: MappedArray, pattern: Array | None) -> "MappedKspace":
+        """Return the k-space of a file.  Raises ValueError unless the array is complex and of 2 to 16 dimensions."""
+        layout = stored.layout
+        if layout.dtype.kind != "c" or not 2 <= len(layout.shape) <= len(DIMS):
+            raise ValueError(f"{path}: expected complex k-space of 2 to 16 dimensions,"
+                             f" got {layout.dtype} {layout.shape}")
+        return cls(stored, pattern)
+
+    @property
+    def shape(self) -> Shape:
+        """The 16 sizes in BART's order."""
+        return pad_dims(self._in_bart_order().shape)
+
+    def slice(self, place: Shape) -> Array:
+        """Read k-space (READ, PHS1, PHS2, COIL), complex64, at a place in the dimensions beyond COIL."""
+        array = self._in_bart_order().reshape(self.shape)
+        kspace = np.array(array[index_of(place)], np.complex64)
+        self.stored.release()
+        return kspace
+
+    def _in_bart_order(self) -> Array:
+        array = self.stored.array
+        return array if array.ndim > 3 else to_bart(array)

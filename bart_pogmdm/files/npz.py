@@ -1,0 +1,96 @@
+"""k-space in NumPy's npz and npy files, mapped into memory; nothing is allocated before the sizes have been checked."""
+
+import io
+import math
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from ..arrays.bart_dims import to_bart
+from ..arrays.types import Array
+from .mapped import ArrayLayout, MappedArray, MappedKspace
+from .reading import reading
+
+NPY_HEADER_LIMIT = 1 << 16    # Bytes; the header of an npy file is shorter.
+COPY_BYTES = 1 << 20          # A compressed member is unpacked in pieces of this size.
+LOCAL_HEADER_BYTES = 30       # The fixed part of the header that a zip archive puts before each member.
+LOCAL_HEADER_LENGTHS = 26     # In that header, the byte where the lengths of the name and of the extra field stand.
+
+
+def open_npz(path: Path) -> MappedKspace:
+    """Open the arrays `kspace` and, if there is one, `mask` of an npz file.
+
+    Raises FileNotFoundError, or ValueError if the file is damaged or holds no k-space.
+    """
+    with reading(path), zipfile.ZipFile(path) as archive:
+        members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+        found = {key: _map_member(path, archive, members[key]) for key in ("kspace", "mask") if key in members}
+    if "kspace" not in found:
+        raise ValueError(f"{path}: expected an array kspace, got {', '.join(members) or 'none'}")
+    return MappedKspace.checked(path, found["kspace"], _pattern(found["mask"].array) if "mask" in found else None)
+
+
+def open_npy(path: Path) -> MappedKspace:
+    """Open the array of an npy file.  Raises FileNotFoundError, or ValueError if it is damaged or no k-space."""
+    with reading(path), open(path, "rb") as file:
+        layout = _npy_layout(file.read(NPY_HEADER_LIMIT), path.stat().st_size)
+        stored = MappedArray.of(file, layout)
+    return MappedKspace.checked(path, stored, None)
+
+
+def _pattern(mask: Array) -> Array:
+    """Copy a mask: (1, y, x) becomes BART's order, and a line (x,) becomes (1, x)."""
+    mask = np.array(mask)
+    return to_bart(mask) if mask.ndim == 3 else np.atleast_2d(mask)
+
+
+def _map_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> MappedArray:
+    """Map a member of an npz file.  A compressed member is first unpacked into a temporary file.
+
+    The member is read to its end, where zipfile raises BadZipFile if the checksum is wrong.
+    """
+    with archive.open(member) as content:
+        head = content.read(NPY_HEADER_LIMIT)
+        layout = _npy_layout(head, member.file_size)
+        if member.compress_type != zipfile.ZIP_STORED:
+            with tempfile.TemporaryFile() as unpacked:
+                unpacked.write(head)
+                shutil.copyfileobj(content, unpacked, COPY_BYTES)
+                unpacked.flush()
+                return MappedArray.of(unpacked, layout)
+        while content.read(COPY_BYTES):
+            pass
+    with open(path, "rb") as file:
+        start = _start_of_member(file, member)
+        return MappedArray.of(file, ArrayLayout(layout.dtype, start + layout.offset, layout.shape,
+                                                layout.column_major))
+
+
+def _start_of_member(file: BinaryIO, member: zipfile.ZipInfo) -> int:
+    """Return the byte of the archive where the content of a stored member begins, after its local header."""
+    file.seek(member.header_offset)
+    header, at = file.read(LOCAL_HEADER_BYTES), LOCAL_HEADER_LENGTHS
+    name_bytes, extra_bytes = (int.from_bytes(header[i:i + 2], "little") for i in (at, at + 2))
+    return member.header_offset + LOCAL_HEADER_BYTES + name_bytes + extra_bytes
+
+
+def _npy_layout(head: bytes, size: int) -> ArrayLayout:
+    """Return how the array lies in an npy file of so many bytes that begins with `head`.
+
+    Raises ValueError for an unknown version of the format, for Python objects, and if the header promises more
+    samples than the file can hold.
+    """
+    stream = io.BytesIO(head)
+    version = np.lib.format.read_magic(stream)
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0,
+                   (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+    if read_header is None:
+        raise ValueError(f"version {version} of the format is not known")
+    shape, column_major, dtype = read_header(stream)
+    if dtype.hasobject or stream.tell() + math.prod(shape) * dtype.itemsize > size:
+        raise ValueError("its header does not fit its size")
+    return ArrayLayout(dtype, stream.tell(), shape, column_major)

@@ -1,0 +1,48 @@
+"""The set of images that are reconstructed together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..arrays.types import Shape
+
+
+@dataclass(frozen=True)
+class ImageAxis:
+    """An axis of the set of images, in front of the image plane.
+
+    adds_up: the coil images along this axis add up to one set of samples, as for the two images of an object that
+    folds over.  Otherwise each image explains samples on its own, as for the chains of a posterior.
+    own_sens: each image has sensitivities of its own.  Frames and echoes would share theirs.
+    """
+
+    size: int
+    adds_up: bool
+    own_sens: bool = True
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images (…, ny, nx): the plane, and the axes in front of it (none for one image)."""
+
+    plane: Shape
+    axes: tuple[ImageAxis, ...] = ()
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the array that holds all images."""
+        return (*(axis.size for axis in self.axes), *self.plane)
+
+    @property
+    def adds_up(self) -> bool:
+        """True if several images contribute to the same samples."""
+        return any(axis.adds_up for axis in self.axes)
+
+    @property
+    def independent(self) -> Shape:
+        """Sizes of the axes along which every image is a problem of its own."""
+        return tuple(axis.size for axis in self.axes if not axis.adds_up)
+
+    def along(self, axis: ImageAxis) -> ImageSet:
+        """Return as many such sets as the axis is long."""
+        return replace(self, axes=(axis, *self.axes))

@@ -1,0 +1,75 @@
+"""What every sampling and every scan offers, on a Cartesian grid or along trajectories."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from ..arrays.types import Array, Shape
+
+
+class Sampling(Protocol):
+    """M F: the Fourier transform of images, at the sampled frequencies.
+
+    Samples have an inner product with weights W, so the adjoint is F^H W M.  forward, adjoint and normal work on
+    stacks (J, …) of images or samples, and may overwrite their argument.
+    """
+
+    @property
+    def shape(self) -> Shape:
+        """(ny, nx) of the images."""
+
+    @property
+    def count(self) -> float:
+        """Number of samples of one coil."""
+
+    @property
+    def density(self) -> Array:
+        """The diagonal of F^H W M F in the Fourier space of the grid, (ny, nx), zero frequency first."""
+
+    @property
+    def norm(self) -> float:
+        """An upper bound of the largest eigenvalue of F^H W M F."""
+
+    @property
+    def inexact(self) -> float:
+        """Size of the error in the eigenvalues of F^H W M F: smaller eigenvalues mean nothing."""
+
+    def weighted(self, weights: Array) -> Sampling:
+        """Return the same sampling with other weights W."""
+
+    def radius(self, shape: Shape) -> Array:
+        """Distance of the samples from zero frequency, in cycles per pixel of an image of `shape`."""
+
+    def forward(self, images: Array) -> Array:
+        """M F x."""
+
+    def adjoint(self, samples: Array) -> Array:
+        """F^H W M z."""
+
+    def normal(self, images: Array) -> Array:
+        """F^H W M F x."""
+
+    def noise(self, rng: np.random.Generator, samples: Array) -> Array:
+        """Noise of standard deviation W^(-1/2) in real and imaginary part, of the shape of the samples."""
+
+    def equalize(self, images: Array) -> Array:
+        """Scale images F^H z such that no frequency counts more than once."""
+
+
+class Scan(Protocol):
+    """One slice as it was measured."""
+
+    @property
+    def shape(self) -> Shape:
+        """(ny, nx) of the image."""
+
+    def acquired(self) -> tuple[Array, Array]:
+        """Return the acquired samples (J, M) and their distance (M,) from zero frequency, in cycles per pixel."""
+
+    def low(self, grid: Shape, cut: Shape) -> Scan:
+        """Return the frequencies within a window of size `cut` about zero, on a smaller grid."""
+
+    def sampled(self) -> tuple[Sampling, Array]:
+        """Return the sampling, and the samples in the form that it gives them."""

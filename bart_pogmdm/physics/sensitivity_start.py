@@ -1,0 +1,100 @@
+"""The first sensitivities: a joint inversion of the low frequencies, which is nlinv itself.
+
+M. Uecker et al., Magn. Reson. Med. 60, 2008, doi 10.1002/mrm.21691.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arrays.conjugate_gradients import conjugate_gradients, inner
+from ..arrays.modules import array_module
+from ..arrays.types import Array
+from .coil_model import CoilModel
+from .sensitivities import SensitivityModel
+
+
+@dataclass(frozen=True)
+class StartRules:
+    """How the first image and the first sensitivities are found."""
+
+    newton_steps: int = 12
+    """Gauss-Newton steps; the regularisation is halved after each, so more steps fit finer detail of the maps."""
+
+    newton_cg: int = 15
+    """Conjugate gradient steps in each Gauss-Newton step: fewer leave lines with a poor centre unsolved."""
+
+    neighbour_steps: int = 3
+    """The last Gauss-Newton steps, which are all that is needed from the sensitivities of a similar slice."""
+
+    neighbour_cg: int = 10
+    """Conjugate gradient steps for the image that goes with the sensitivities of a similar slice."""
+
+    neighbour_damping: float = 1e-3
+    """Part of the largest eigenvalue added to that least-squares problem, so that noise is not amplified."""
+
+    image_cg: int = 5
+    """Conjugate gradient steps of least squares for the first image; more would fit the noise."""
+
+
+def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array | None = None) -> tuple[Array, Array]:
+    """Return image (gy, gx) and coefficients by iteratively regularised Gauss-Newton steps on z = M F (x E W chat).
+
+    They start from x = 1 and chat = 0, or from a neighbour's chat and the image that goes with it.  The maps are
+    scaled to a mean RSS of 1 where the image is bright.  ValueError for a neighbour of another size.
+    """
+    xp = array_module(model.samples)
+    norm = float(inner(model.samples, model.samples)) ** 0.5 / 100  # nlinv scales its samples to a norm of 100
+    samples = model.samples / norm
+    origin = _pack(xp.ones(model.sampling.shape, samples.dtype), model.nothing())
+    estimate, first = origin, 0
+    if neighbour is not None:
+        estimate = _pack(_image_of(model, samples, neighbour, rules), neighbour)
+        first = rules.newton_steps - rules.neighbour_steps
+    for i in range(first, rules.newton_steps):
+        estimate = estimate + _newton_step(model, samples, estimate, origin, 0.5**i, rules.newton_cg)
+    image, coefficients = _unpack(model, estimate)
+    energy = xp.abs(image) ** 2
+    balance = float(((xp.abs(model.low.forward(coefficients)) ** 2).sum(0) * energy).sum() / energy.sum()) ** 0.5
+    return image * (balance * norm), coefficients / balance
+
+
+def _image_of(model: SensitivityModel, samples: Array, neighbour: Array, rules: StartRules) -> Array:
+    """Return the image of low resolution that goes with a neighbour's coefficients."""
+    if neighbour.shape != model.nothing().shape:
+        raise ValueError("neighbour: expected coefficients of as many coils and an image of the same size")
+    coils = CoilModel(model.sampling, model.low.forward(neighbour))
+    return conjugate_gradients(lambda image: coils.normal(image) + rules.neighbour_damping * image,
+                               coils.adjoint(samples), iterations=rules.neighbour_cg)
+
+
+def _newton_step(model: SensitivityModel, samples: Array, estimate: Array, origin: Array, alpha: float,
+                 iterations: int) -> Array:
+    """argmin_d ||F(u) + F'(u) d - z||^2 + alpha ||u + d - u_0||^2 for the pair u = (x, chat)."""
+    image, coefficients = _unpack(model, estimate)
+    sens = model.low.forward(coefficients)
+
+    def adjoint(images: Array) -> Array:
+        return _pack((sens.conj() * images).sum(0), model.low.adjoint(image.conj() * images))
+
+    def normal(update: Array) -> Array:
+        change, coefficients = _unpack(model, update)
+        images = model.sampling.normal(sens * change + image * model.low.forward(coefficients))
+        return adjoint(images) + alpha * update
+
+    residual = model.sampling.adjoint(samples - model.sampling.forward(sens * image))
+    rhs = adjoint(residual) + alpha * (origin - estimate)
+    return conjugate_gradients(normal, rhs, iterations=iterations)
+
+
+def _pack(image: Array, coefficients: Array) -> Array:
+    """Return image and coefficients as one vector."""
+    return array_module(image).concatenate([image.ravel(), coefficients.ravel()])
+
+
+def _unpack(model: SensitivityModel, vector: Array) -> tuple[Array, Array]:
+    pixels = np.prod(model.sampling.shape)
+    image, coefficients = vector[:pixels], vector[pixels:]
+    return image.reshape(model.sampling.shape), coefficients.reshape(-1, *model.low.weight.shape)

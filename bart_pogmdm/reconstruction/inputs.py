@@ -1,0 +1,146 @@
+"""The arrays of one call, checked and cut into slices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..arrays.bart_dims import COIL
+from ..arrays.modules import array_module, complex_dtype, move
+from ..arrays.types import Array, ArrayModule, Shape
+from ..physics.cartesian import CartesianScan
+from ..physics.noncartesian import NonCartesianScan, image_size
+from ..physics.nufft import library
+from ..physics.readout_factors import align
+from ..physics.sampling import Scan
+from . import layout
+from .options import Rules
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """The arrays of `recon`, in the caller's layout, device and precision.
+
+    neighbour: coefficients of the sensitivities of a similar slice, to start from.
+    first: number of the first slice, where k-space is a part of a larger array; it decides about random draws.
+    """
+
+    kspace: Array
+    mask: Any = None
+    traj: Any = None
+    dims: Any = None
+    sens: Any = None
+    start: Any = None
+    neighbour: Array | None = None
+    first: int = 0
+
+    def on(self, xp: ArrayModule) -> Inputs:
+        """Return the same with arrays of another module."""
+        names = ("kspace", "mask", "traj", "sens", "start", "neighbour")
+        return replace(self, **{name: move(getattr(self, name), xp) for name in names})
+
+    def slices(self, rules: Rules) -> Slices:
+        """Return the slices.  TypeError or ValueError that names the argument that is wrong."""
+        if self.neighbour is not None and not (self.sens is None and self.start is None):
+            raise ValueError("neighbour: goes with unknown sens and no start")
+        scan, sens_shape = self._scans(rules)
+        sens = None if self.sens is None else layout.slices(self._like(self.sens, sens_shape, "sens"))
+        if sens is not None and not bool((sens != 0).any()):
+            raise ValueError("sens: all values are zero")
+        image_shape = layout.image_shape(sens_shape)
+        start = None if self.start is None else layout.slices(self._like(self.start, image_shape, "start"))
+        if start is not None and not bool((start != 0).any((-1, -2)).all()):
+            raise ValueError("start: all values are zero" + (" in some slice" if start.ndim > 3 else ""))
+        return Slices(scan, sens_shape, sens, start)
+
+    def _like(self, array: Any, shape: Shape, name: str) -> Array:
+        """Return an argument as an array of a shape, in the precision of k-space; ValueError otherwise."""
+        xp = array_module(self.kspace)
+        array = xp.asarray(array)
+        if array.shape != shape:
+            raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
+        if array.dtype.kind not in "fc" or not bool(xp.isfinite(array).all()):
+            raise ValueError(f"{name}: expected finite floating-point numbers, got {array.dtype}"
+                             + (" with NaN or infinite ones" if array.dtype.kind in "fc" else ""))
+        return array.astype(complex_dtype(self.kspace.dtype))
+
+    def _scans(self, rules: Rules) -> tuple[Callable[[Shape], Scan], Shape]:
+        """Return a function from the index of a slice to its Scan, and the shape of the sensitivities."""
+        return self._cartesian() if self.traj is None else self._noncartesian(rules)
+
+    def _cartesian(self) -> tuple[Callable[[Shape], Scan], Shape]:
+        if self.dims is not None:
+            raise ValueError("dims: goes with traj; without a trajectory k-space says the size")
+        slices, masks = layout.slices(self.kspace), layout.mask_slices(self.mask, self.kspace)
+        return lambda index: _cartesian_scan(slices[index], masks[index]), self.kspace.shape
+
+    def _noncartesian(self, rules: Rules) -> tuple[Callable[[Shape], Scan], Shape]:
+        kspace = self.kspace
+        if self.mask is not None:
+            raise ValueError("mask: does not go with traj; leave out the samples, or set them to zero in all coils")
+        library(array_module(kspace))
+        samples, points = layout.sample_slices(kspace), layout.points(self.traj, kspace)
+        readouts = layout.readouts(kspace)
+        size = image_size((points[..., 0, :], points[..., 1, :])) if self.dims is None else _size(self.dims)
+        shape = (*kspace.shape[:-2], *size) if kspace.ndim <= 3 else (*size, 1, *kspace.shape[COIL:])
+
+        def scan(index: Shape) -> Scan:
+            measured = NonCartesianScan.of(_checked(samples[index]), points[index], size, readouts)
+            return align(measured, rules.readouts, rules.sens, rules.start)
+
+        return scan, shape
+
+
+@dataclass(frozen=True, eq=False)
+class Slices:
+    """The slices of a call: their scans, and the known sensitivities (…, J, y, x) and start images (…, 1, y, x)."""
+
+    scan: Callable[[Shape], Scan]
+    sens_shape: Shape
+    _sens: Array | None
+    _start: Array | None
+
+    @cached_property
+    def image_shape(self) -> Shape:
+        """Shape of the image, in the caller's layout."""
+        return layout.image_shape(self.sens_shape)
+
+    def sens(self, index: Shape) -> Array | None:
+        """Return the known sensitivities of a slice, (J, y, x), or None."""
+        return None if self._sens is None else self._sens[index]
+
+    def start(self, index: Shape) -> Array | None:
+        """Return the start image of a slice, (y, x), or None."""
+        return None if self._start is None else self._start[index][0]
+
+
+def _size(dims: Any) -> Shape:
+    """Return the two sizes of an image."""
+    sizes = tuple(dims) if isinstance(dims, (tuple, list, np.ndarray)) else ()
+    if len(sizes) != 2 or not all(isinstance(n, (int, np.integer)) and n >= 2 for n in sizes):
+        raise ValueError(f"dims: expected two integers >= 2, (y, x), got {dims!r}")
+    return tuple(map(int, sizes))
+
+
+def _cartesian_scan(kspace: Array, mask: Array) -> CartesianScan:
+    """Return the slice as it was measured, zero outside the mask; ValueError where there is nothing to reconstruct."""
+    has_signal = bool((kspace != 0).any())
+    if has_signal and not bool(mask.any()):
+        raise ValueError("mask: expected at least one sample, got none")
+    kspace = array_module(kspace).where(mask, kspace, 0)
+    return CartesianScan(_checked(kspace, " inside the mask" if has_signal else ""), mask)
+
+
+def _checked(samples: Array, where: str = "") -> Array:
+    """Return the samples of one slice in native byte order; ValueError where there is nothing to reconstruct."""
+    if not bool(array_module(samples).isfinite(samples).all()):
+        raise ValueError("kspace: expected finite samples, got NaN or infinite ones")
+    if not bool((samples != 0).any()):
+        raise ValueError(f"kspace: all samples are zero{where}")
+    if not bool((samples.imag != 0).any()):
+        raise ValueError("kspace: expected complex samples, got real ones (all imaginary parts are zero)")
+    return samples.astype(complex_dtype(samples.dtype), order="C")  # in one order, so that sums have one order

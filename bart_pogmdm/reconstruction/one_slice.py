@@ -1,0 +1,89 @@
+"""One slice: run the method, and bring its outcome into data units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..algorithms.problem import Problem
+from ..algorithms.state import State
+from ..algorithms.statistics import PosteriorStatistics, Welford
+from ..arrays.modules import array_module
+from ..arrays.types import Array
+from ..physics.coil_model import rss
+from ..physics.fourier import divide
+from .options import Options
+
+
+@dataclass(frozen=True, eq=False)
+class SliceResult:
+    """Image (y, x), sens (J, y, x), std (y, x) or None, in data units, and facts for `Result.info`."""
+
+    image: Array
+    sens: Array
+    std: Array | None
+    facts: dict[str, Any]
+
+
+def reconstruct_slice(problem: Problem, known_sens: Array | None, prior: Any, options: Options, seed: tuple[int, ...],
+                      kept: list[Array] | None, report: Callable[[State], None]) -> SliceResult:
+    """Solve the problem by the method of the options; the samples go to `kept`.
+
+    known_sens: the sensitivities as the caller gave them.  report: called with each State.
+    """
+    method, samples, reference = options.method, options.samples or 0, None
+    statistics, residual_var = PosteriorStatistics(method.chain_shape(samples)[1]), Welford()
+    for state in method.solve(problem, prior, samples, seed):
+        report(state)
+        if state.info.chain is None:
+            reference = state
+        elif state.info.is_draw:
+            reference = reference or state
+            image = _combined(state, reference.sens)
+            statistics.add(image, state.info.chain)
+            residual_var.add(state.info.residual_std**2)
+            if kept and state.info.sample is not None:
+                kept[state.info.sample][...] = image
+    assert reference is not None, "a method yields at least one State"
+    if problem.images.adds_up:
+        reference = _sets_together(reference)
+    units, weight = problem.units.times(reference.info.unit), rss(reference.sens)
+    facts = {"scale": units.scale, "residual_std": units.to_user(reference.info.residual_std)}
+    if options.samples is None:
+        image, spread, std = reference.image * weight, 1.0, None
+    else:
+        image, spread = statistics.mean, method.spread(prior, problem)
+        std = spread * statistics.std
+        facts |= {**dict(zip(("rhat", "ess"), statistics.convergence())),
+                  "residual_std": units.to_user(residual_var.mean**0.5)}
+    factor, sens = _normalisation(units.scale, reference.sens, known_sens, options.normalize)
+    for sample in kept or ():
+        sample[...] = (image + spread * (sample - image)) * factor
+    return SliceResult(image * factor, sens, None if std is None else std * factor, facts)
+
+
+def _normalisation(scale: float, sens: Array, known_sens: Array | None, normalize: bool) -> tuple[Any, Array]:
+    """Return the factor from images times the RSS of their sensitivities to reported images, and reported sens."""
+    if normalize:
+        return scale, divide(sens, rss(sens))
+    sens = sens if known_sens is None else known_sens
+    return divide(scale, rss(sens)), sens
+
+
+def _sets_together(state: State) -> State:
+    """Return one image and one set of sensitivities, of RSS 1, for all sets; the phase is that of the first image."""
+    xp = array_module(state.image)
+    coil_images = (state.sens * state.image).sum(1)
+    first = state.image[0]
+    image = rss(coil_images) * divide(first, xp.abs(first))
+    return replace(state, image=image, sens=divide(coil_images, image))
+
+
+def _combined(state: State, reference: Array) -> Array:
+    """Return the image times the RSS of its sensitivities, with its phase for the sensitivities `reference`."""
+    image = state.image * rss(state.sens)
+    if state.sens is reference:
+        return image
+    turn = (reference.conj() * state.sens).sum(0)
+    return image * divide(turn, array_module(image).abs(turn))

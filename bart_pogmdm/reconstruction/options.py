@@ -1,0 +1,130 @@
+"""The options of a reconstruction, and all rules that shape it."""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import numpy as np
+
+from ..algorithms.diffusion import Diffusion
+from ..algorithms.gibbs import Gibbs
+from ..algorithms.joint_map import Map
+from ..algorithms.method import Method
+from ..physics.noise_level import NoiseRules
+from ..physics.readout_factors import ReadoutRules
+from ..physics.sensitivity_start import StartRules
+from ..physics.sobolev_maps import SobolevRules
+from ..prior.image_scale import ImageScale
+from ..prior.prior_file import load_prior
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+METHODS: dict[str, type[Map] | type[Gibbs] | type[Diffusion]] = {
+    method.name: method for method in (Map, Gibbs, Diffusion)}
+MAPS_MISFIT = "maps: 2 goes with method map, unknown sens and normalize only"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rules before the method begins, one record for each idea.  A method holds its own."""
+
+    noise: NoiseRules = NoiseRules()
+    readouts: ReadoutRules = ReadoutRules()
+    sens: SobolevRules = SobolevRules()
+    start: StartRules = StartRules()
+    scale: ImageScale = ImageScale()
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to reconstruct: the same for every slice of a call."""
+
+    method: Method = Map()
+    """The method with its own options."""
+
+    samples: int | None = None
+    """Draws from the posterior; None where the method draws none."""
+
+    iterations: int = Map.iterations
+    """Majorise-minimise steps to the maximum."""
+
+    noise_std: float | None = None
+    """Standard deviation of the noise per real and imaginary part; None: estimated in each slice."""
+
+    maps: int = 1
+    """Sets of image and sensitivities: 2 for an object that folds over."""
+
+    normalize: bool = True
+    """Report the image times the RSS of the sensitivities, and these with RSS 1."""
+
+    keep_samples: bool = False
+    """Return the samples, too."""
+
+    seed: int = 0
+    """Seed of all draws; each chain of each slice draws from its own child of it."""
+
+    rules: Rules = Rules()
+    """Rules of noise, readouts, sensitivities, start and scale."""
+
+
+class OptionKeywords(TypedDict, total=False):
+    """The options as keywords of `recon` and `recon_volume`; a method also by its name, or None."""
+
+    method: str | Method | None
+    samples: int | None
+    iterations: int
+    noise_std: float | None
+    maps: int
+    normalize: bool
+    keep_samples: bool
+    seed: int
+    rules: Rules
+
+
+def options_of(**keywords: Unpack[OptionKeywords]) -> Options:
+    """Return the Options of keywords.  TypeError or ValueError that names the one that is wrong."""
+    names = [field.name for field in fields(Options)]
+    if unknown := [name for name in keywords if name not in names]:
+        raise TypeError(f"{unknown[0]}: no such option; expected some of {', '.join(names)}")
+    others: dict[str, Any] = dict(keywords)
+    method, samples = _method(others.pop("method", None), others.pop("samples", None))
+    options = Options(method.with_iterations(others.get("iterations", Options.iterations)), samples, **others)
+    if not _is_integer(options.iterations, 1):
+        raise ValueError(f"iterations: expected a positive integer, got {options.iterations!r}")
+    if options.noise_std is not None and not (isinstance(options.noise_std, numbers.Real)
+                                              and 0 <= options.noise_std < np.inf):
+        raise ValueError(f"noise_std: expected a number >= 0, got {options.noise_std!r}")
+    if not _is_integer(options.seed, 0):
+        raise ValueError(f"seed: expected an integer >= 0, got {options.seed!r}")
+    if options.maps not in (1, 2):
+        raise ValueError(f"maps: expected 1 or 2, got {options.maps!r}")
+    if options.maps == 2 and (method.name != "map" or not options.normalize):
+        raise ValueError(MAPS_MISFIT)
+    return options
+
+
+def _method(method: str | Method | None, samples: int | None) -> tuple[Method, int | None]:
+    """Return the method as an object, and its number of samples (None if it draws none)."""
+    if method is None:
+        method = "map" if samples is None else "gibbs"
+    if isinstance(method, str) and method in METHODS:
+        method = METHODS[method]()
+    if isinstance(method, str) or not isinstance(method, tuple(METHODS.values())):
+        raise ValueError(f"method: expected {', '.join(METHODS)} or one of Map, Gibbs, Diffusion, got {method!r}")
+    if samples is not None and not _is_integer(samples, 1):
+        raise ValueError(f"samples: expected a positive integer, got {samples!r}")
+    if samples is not None and method.default_samples is None:
+        raise ValueError(f"samples: method {method.name} draws none")
+    return method, method.default_samples if samples is None else int(samples)
+
+
+def _is_integer(value: object, least: int) -> bool:
+    return isinstance(value, (int, np.integer)) and bool(value >= least)
+
+
+def prior_of(prior: Any) -> Any:
+    """Return a prior object as it is, and load the one of a path or, for None, the default."""
+    return prior if hasattr(prior, "score") else load_prior(prior)

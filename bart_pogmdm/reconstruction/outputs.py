@@ -1,0 +1,74 @@
+"""The arrays that one call fills, slice by slice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..algorithms.chains import chains_that_fit, solver_memory
+from ..arrays.bart_dims import BATCH
+from ..arrays.devices import available_memory
+from ..arrays.modules import complex_dtype
+from ..arrays.types import Array, ArrayModule, Shape
+from . import layout
+from .inputs import Slices
+from .one_slice import SliceResult
+from .options import Options
+
+
+class Outputs:
+    """Image, sensitivities, standard deviation and samples of all slices, in the caller's layout and precision.
+
+    MemoryError if the samples would not fit; they are kept only if the options say so.
+    """
+
+    def __init__(self, slices: Slices, options: Options, dtype: np.dtype, xp: ArrayModule) -> None:
+        shape, samples = slices.image_shape, options.samples
+        real = np.empty(0, dtype).real.dtype
+        self.image, self.sens = xp.empty(shape, dtype), xp.empty(slices.sens_shape, dtype)
+        self.std = None if samples is None else xp.empty(shape, real)
+        self.samples = _room_for_samples(samples, shape, dtype, xp) if options.keep_samples and samples else None
+        self._sens = layout.slices(self.sens)
+        self._options, self._facts = options, dict[str, Array]()
+
+    @property
+    def loop(self) -> Shape:
+        """Sizes of the dimensions that are looped over."""
+        return self._sens.shape[:-3]
+
+    def kept(self, index: Shape) -> list[Array] | None:
+        """Return the places of the samples of a slice, each (y, x), or None."""
+        return None if self.samples is None else [layout.slices(sample)[index][0] for sample in self.samples]
+
+    def put(self, index: Shape, noise_std: float, result: SliceResult) -> None:
+        """Store the result of a slice."""
+        layout.slices(self.image)[index][0] = result.image
+        self._sens[index][...] = result.sens
+        if self.std is not None:
+            layout.slices(self.std)[index][0] = result.std
+        for key, value in ({"noise_std": noise_std} | result.facts).items():
+            self._facts.setdefault(key, np.empty(self.loop))[index] = value
+
+    def facts(self) -> dict[str, Any]:
+        """Return the facts of the slices, a number or an array for each."""
+        return {key: np.squeeze(values)[()] for key, values in self._facts.items()}
+
+    def memory(self, chains: int | None = None) -> int:
+        """Return about how many bytes the solver works with; of the options' chains for None."""
+        shape, dtype = self._sens.shape[-3:], complex_dtype(self.image.dtype)
+        if chains is None:
+            chains = chains_that_fit(self._options.method.chain_shape(self._options.samples or 0)[0], self._sens)
+        return solver_memory(shape, dtype, chains)
+
+
+def _room_for_samples(samples: int, shape: Shape, dtype: DTypeLike, xp: ArrayModule) -> Array:
+    """Return an array (samples, *shape); MemoryError where it would not fit."""
+    if len(shape) > BATCH and shape[BATCH] > 1:
+        raise ValueError(f"keep_samples: the samples lie along BATCH, where k-space has {shape[BATCH]} already")
+    needed, available = samples * int(np.prod(shape)) * np.dtype(dtype).itemsize, available_memory(xp)
+    if needed > available:
+        raise MemoryError(f"samples: keeping {samples} needs {needed / 2**30:.3g} GiB,"
+                          f" {available / 2**30:.3g} GiB are available")
+    return xp.empty((samples, *shape), dtype)

@@ -1,0 +1,47 @@
+"""The result of a reconstruction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..arrays.bart_dims import BATCH, pad_dims
+from ..arrays.modules import array_module, move
+from ..arrays.types import Array, ArrayModule
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What `recon` returns, in the order, array library, device and precision of its k-space.
+
+    image: complex, in data units; the posterior mean where the method samples.
+    sens: coil sensitivities; image * sens are the coil images.
+    std: standard deviation of |image| at each pixel, in data units; None for a method that does not sample.
+    info: facts about the reconstruction (see `recon`).
+    samples: with keep_samples the draws, (samples, y, x), or in BART's order along BATCH.
+    """
+
+    image: Array
+    sens: Array
+    std: Array | None
+    info: dict[str, Any]
+    samples: Array | None = None
+    neighbour: Array | None = field(default=None, repr=False)  # coefficients that a similar slice may start from
+
+    def on(self, xp: ArrayModule) -> Result:
+        """Return the result with arrays of another module."""
+        names = ("image", "sens", "std", "samples", "neighbour")
+        return replace(self, **{name: move(getattr(self, name), xp) for name in names})
+
+    def plot(self) -> Any:
+        """Return a matplotlib Figure of image, sensitivities and standard deviation; notebooks show it."""
+        from ..plot.reconstruction_picture import draw_reconstruction
+        return draw_reconstruction(self.image, self.sens, self.std)
+
+
+def along_batch(samples: Array | None) -> Array | None:
+    """Return samples (samples, *image) in the caller's order: as they are up to three dimensions, else along BATCH."""
+    if samples is None or samples.ndim <= 3:
+        return samples
+    shape = pad_dims(samples.shape[1:])[:BATCH]
+    return array_module(samples).moveaxis(samples.reshape(len(samples), *shape), 0, -1)

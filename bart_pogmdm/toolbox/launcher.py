@@ -1,0 +1,53 @@
+"""Texts of the two scripts that `bart-pogmdm install` writes, and how they are told from other files."""
+
+import shlex
+from pathlib import Path
+
+# This line stands in every script that we write; files without it are never replaced or removed.
+MARK = "bart-pogmdm install"
+LAUNCHER = """\
+#!/bin/sh
+# External command of BART: `bart pogmdm ...` runs the Python package bart_pogmdm.  Written by `bart-pogmdm install`.
+python=${{BART_POGMDM_PYTHON:-{python}}}
+if ! command -v "$python" >/dev/null 2>&1; then
+    echo "ERROR: pogmdm: no Python at $python: run 'bart-pogmdm install' again or set BART_POGMDM_PYTHON" >&2
+    exit 1
+fi
+exec "$python" -c '
+import sys
+sys.path[:] = [path for path in sys.path if path]
+try:
+    from bart_pogmdm.commands.main import main
+except ImportError as error:
+    sys.exit(f"ERROR: pogmdm: {{error}} in {{sys.executable}}: install bart_pogmdm there or set BART_POGMDM_PYTHON")
+sys.exit(main())' "$@"
+"""
+SHIM = """\
+#!/bin/sh
+# BART 0.8 looks for external commands in system folders only.  Written by `bart-pogmdm install`.
+if [ "$1" = pogmdm ]; then
+    shift
+    exec {launcher} "$@"
+fi
+exec {bart} "$@"
+"""
+MARK_BYTES = 4096  # The mark stands within this many bytes from the start; BART's binary need not be read whole.
+
+
+def launcher_text(python: str | Path) -> str:
+    """Text of the external command `pogmdm` that runs this package with a Python interpreter."""
+    return LAUNCHER.format(python=shlex.quote(str(python)))
+
+
+def shim_text(launcher: Path, bart: Path) -> str:
+    """Text of a script named `bart` that runs the launcher for `bart pogmdm` and the real BART for all else."""
+    return SHIM.format(launcher=shlex.quote(str(launcher)), bart=shlex.quote(str(bart)))
+
+
+def is_ours(path: str | Path) -> bool:
+    """Whether a file is a launcher or shim that `bart-pogmdm install` wrote; False for a file that cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return MARK.encode() in file.read(MARK_BYTES)
+    except OSError:
+        return False

@@ -1,0 +1,128 @@
+"""The plan of a run: the slices of the input, and everything that decides about the result."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..arrays import bart_dims
+from ..arrays.types import Array, Shape
+from ..files.kspace import KspaceFile, open_kspace
+from ..reconstruction import layout
+from ..reconstruction.options import OptionKeywords, Options, options_of, prior_of
+from .slices import Block, Job, SliceTask, input_digest, library_versions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+@dataclass(frozen=True)
+class VolumeInput:
+    """The slices of a file.
+
+    source: the open file.  places: the indices of each slice, in the order in which `recon` counts slices.
+    masks: (…, y, x), or None.  mask_digest: SHA-256 of the mask as it was given.
+    """
+
+    name: str | Path
+    source: KspaceFile
+    shape: Shape
+    places: list[tuple[int, ...]]
+    masks: Array | None
+    mask_digest: str | None
+
+    @classmethod
+    def of(cls, name: str | Path, mask: Array | None) -> VolumeInput:
+        """Open a file; the mask is as in `recon`, or None for that of the file."""
+        source = open_kspace(name)
+        like = np.broadcast_to(np.complex64(0), source.shape)
+        layout.check_kspace(like)
+        mask = source.pattern if mask is None else mask
+        masks = None if mask is None else layout.mask_slices(mask, like)[0]
+        identity = None if mask is None else hashlib.sha256(np.packbits(np.asarray(mask) != 0).tobytes()).hexdigest()
+        return cls(name, source, source.shape, list(np.ndindex(source.shape[bart_dims.BEYOND:])), masks, identity)
+
+    def task(self, number: int, send: bool) -> SliceTask:
+        """The task of a slice; with its k-space if that is to be sent."""
+        place = self.places[number]
+        return SliceTask(number, place, self._mask(number), self.source.slice(place) if send else None)
+
+    def digest(self, number: int) -> str:
+        """SHA-256 of k-space and mask of a slice."""
+        return input_digest(self.source.slice(self.places[number]), self._mask(number))
+
+    def _mask(self, number: int) -> Array | None:
+        return None if self.masks is None else np.array(self.masks[self.places[number]])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides about the result: the input, the job, and the size of the blocks of slices.
+
+    prior_name: name and digest of the prior.
+    """
+
+    volume: VolumeInput
+    job: Job
+    warm_start: int
+    prior_name: str
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """The first line of the manifest: a run with another header would have another result."""
+        return {"source": Path(self.volume.name).name, "shape": self.volume.shape, "mask": self.volume.mask_digest,
+                "prior": self.prior_name, "warm_start": self.warm_start,
+                **{field.name: repr(getattr(self.job.options, field.name)) for field in fields(Options)},
+                "device": repr(self.job.device), **self.job.versions}
+
+    @property
+    def is_sampled(self) -> bool:
+        """True if the method draws samples, so that there is a standard deviation."""
+        return self.job.options.samples is not None
+
+    def starts(self, missing: Collection[int]) -> list[int]:
+        """The first slices of the blocks in which slices are missing."""
+        return sorted({number - number % self.warm_start for number in missing})
+
+    def blocks(self, starts: Collection[int], send: bool) -> Iterator[Block]:
+        """The tasks of the slices of each block."""
+        count = len(self.volume.places)
+        for start in starts:
+            yield tuple(self.volume.task(number, send) for number in range(start, min(start + self.warm_start, count)))
+
+
+def make_plan(source: str | Path, *, mask: Array | None = None, prior: Any = None, device: str | None = None,
+              warm_start: int = 1, **keywords: Unpack[OptionKeywords]) -> Plan:
+    """Check the arguments of `recon_volume` and open the input.
+
+    Raises ValueError, TypeError or OSError that names the argument or file that is wrong.
+    """
+    options, prior = options_of(**keywords), prior_of(prior)
+    check_positive("warm_start", warm_start)
+    if options.keep_samples:
+        raise ValueError("keep_samples: goes with recon; a volume has image, sens and std only")
+    if warm_start > 1 and options.maps > 1:
+        raise ValueError(f"warm_start: goes with one set of maps, got {options.maps}")
+    volume = VolumeInput.of(source, mask)
+    job = Job(str(Path(source).resolve()), volume.shape, _pickled(prior), options, device, library_versions())
+    return Plan(volume, job, warm_start, f"{prior.name} {prior.digest}")
+
+
+def check_positive(name: str, number: Any) -> None:
+    """Raise ValueError unless an argument is a positive integer."""
+    if not (isinstance(number, int) and number >= 1):
+        raise ValueError(f"{name}: expected a positive integer, got {number!r}")
+
+
+def _pickled(prior: Any) -> bytes:
+    """The pickled prior, without the arrays that it has computed so far."""
+    try:
+        return pickle.dumps(replace(prior) if is_dataclass(prior) and not isinstance(prior, type) else prior)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise TypeError(f"prior: expected one that can be sent to other processes ({error})") from None
