@@ -4,6 +4,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from .version import __version__ as __version__
+
 if TYPE_CHECKING:
     from .algorithms.diffusion import Diffusion as Diffusion
     from .algorithms.gibbs import Gibbs as Gibbs
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from .toolbox.bart_call import BartError as BartError
     from .toolbox.bart_call import bart as bart
     from .volume.run import recon_volume as recon_volume
-
-__version__ = "0.2.0"
 
 # Each public name and the module that has it, which is imported when the name is first used: the import of the package
 # is quick.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# BART's methods and `pogmdm` side by side in the shell, on an undersampled phantom of 8 coils with noise: the normalised
-# error of each, by `bart nrmse`.  usage: compare.sh [SIZE]    (needs bart and bart-pogmdm)
+# Reconstruct an undersampled, noisy phantom of 8 coils by BART's methods and by `pogmdm`, and print the normalised error
+# of each (`bart nrmse`).
+# usage: compare.sh [SIZE]    needs bart and bart-pogmdm
 set -euo pipefail
 size=${1:-128}
 folder=$(mktemp -d)

@@ -79,7 +79,8 @@ def main(folder, out, steps=400):
         return nn.functional.l1_loss(found[0], torch.from_numpy(image).float())
 
     def of_denoiser(network):
-        clean = torch.from_numpy(np.stack([patches.random_patch(series, rng, SIZE, 0.5) for _ in range(4)])).float()[:, None]
+        drawn = np.stack([patches.random_patch(series, rng, SIZE, 0.5) for _ in range(4)])
+        clean = torch.from_numpy(drawn).float()[:, None]
         sigma = torch.exp(torch.empty(len(clean)).uniform_(np.log(0.01), np.log(10)))
         noise = sigma[:, None, None, None] * torch.randn_like(clean)
         weight = 1 / sigma**2 + 16

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Set everything up, reconstruct undersampled 8-coil k-space, and write a picture.
-# usage: quickstart.sh [kspace]    kspace: a BART file (cfl or ra) or an .npz with `kspace` (coil, y, x)
+# Set up a virtual environment and BART, reconstruct undersampled 8-coil k-space, and draw a picture.
+# usage: quickstart.sh [FILE]    FILE: .npz, .npy, .h5 (fastMRI or ISMRMRD), .cfl or .ra with one slice
 set -euo pipefail
 here=$(pwd)
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Radial k-space of a phantom with 8 coils, measured with gradients that lag: BART's `estdelay` finds the delays, `traj -q`
-# corrects the trajectory, and `pogmdm -t` reconstructs along it.  Prints the delays and the normalised errors, by
-# `bart nrmse`.  usage: radial.sh [SIZE] [SPOKES]    (needs bart, and bart-pogmdm with its extra nufft)
+# Reconstruct radial k-space of a phantom with 8 coils that was measured with delayed gradients: BART's `estdelay` finds
+# the delays, `traj -q` corrects the trajectory, and `pogmdm -t` reconstructs along it.  Prints the delays, and the
+# normalised errors (`bart nrmse`) without and with the correction.
+# usage: radial.sh [SIZE] [SPOKES]    needs bart, and bart-pogmdm with its extra nufft
 set -euo pipefail
 size=${1:-128} spokes=${2:-31}
 folder=$(mktemp -d)
@@ -9,13 +10,13 @@ trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 
 {
-    # what the scanner does: twice as many samples on a spoke as needed, and delays that nobody asked for
+    # The scanner: it takes twice as many samples on a spoke as needed, and its gradients are delayed.
     bart traj -x $((2 * size)) -y "$spokes" -D -q 0.6:-0.7:0.1 delayed
     bart scale 0.5 delayed true
     bart phantom -t true -k -s 8 clean
     bart noise -s 1 -n 20 clean kspace
 
-    # what we do: the trajectory as planned, and as it was
+    # The reconstruction: the planned trajectory, and the corrected one.
     bart traj -x $((2 * size)) -y "$spokes" -D planned
     bart scale 0.5 planned uncorrected_traj
     bart estdelay planned kspace >delays

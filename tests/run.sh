@@ -5,4 +5,5 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source examples/setup.sh test
 ruff check .
+mypy
 exec python -m pytest "$@"

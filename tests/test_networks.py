@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from test_examples import EXAMPLES, run
 
-from bart_pogmdm import recon
+from bart_pogmdm import Diffusion, recon
 from bart_pogmdm.commands.main import main
 from bart_pogmdm.evaluate import masks, metrics, networks, simulate
 from bart_pogmdm.physics.coil_model import rss
 from bart_pogmdm.physics.fourier import ifft2c
 from bart_pogmdm.prior.image_scale import ImageScale
-from bart_pogmdm import Diffusion
 from bart_pogmdm.toolbox.find_bart import version
 
 torch = pytest.importorskip("torch", reason="torch is not installed")

@@ -24,6 +24,9 @@ from bart_pogmdm.arrays.bart_dims import COIL, to_bart
 from bart_pogmdm.commands.main import main
 from bart_pogmdm.files import cfl
 from bart_pogmdm.physics.fourier import fft2c
+from bart_pogmdm.reconstruction.inputs import Inputs
+from bart_pogmdm.reconstruction.options import options_of
+from bart_pogmdm.reconstruction.recon import reconstruct
 from bart_pogmdm.volume import workers
 from bart_pogmdm.volume.manifest import Manifest
 from bart_pogmdm.volume.plan import make_plan
@@ -200,8 +203,9 @@ def test_warm_starts_do_not_depend_on_who_does_them(folder, stack, here, expecte
     for number, (image, cold) in enumerate(zip(found["image"], wanted)):
         assert np.array_equal(image, cold) == (number % 2 == 0)
         assert np.linalg.norm(image - cold) < 0.1 * np.linalg.norm(cold)
-    first = recon(stack[2], iterations=ITERATIONS, first=2)
-    second = recon(stack[3], iterations=ITERATIONS, first=3, neighbour=first.coefficients)
+    options = options_of(iterations=ITERATIONS)
+    first = reconstruct(Inputs(stack[2], first=2), load_prior(), options)
+    second = reconstruct(Inputs(stack[3], first=3, neighbour=first.neighbour), load_prior(), options)
     np.testing.assert_array_equal(found["image"][3], second.image)
     manifest = Path("out.h5.manifest").read_text().splitlines(keepends=True)
     Path("out.h5.manifest").write_text("".join(line for line in manifest if not line.startswith('{"slice": 3')))
@@ -218,7 +222,8 @@ def test_a_torn_manifest_costs_what_it_no_longer_says(folder, undisturbed, here,
     here.volume("out.h5")
     manifest = Path("out.h5.manifest")
     whole = manifest.read_bytes()
-    manifest.write_bytes(whole[:int(keep * len(whole))])
+    header = whole.index(b"\n") + 1
+    manifest.write_bytes(whole[:header + int(keep * (len(whole) - header))])
     left = manifest.read_bytes().count(b"\n") - 1
     here.done.clear()
     here.volume("out.h5")

@@ -18,7 +18,7 @@ from .gibbs import white_noise
 from .joint_map import Map
 from .method import Rngs, check_options
 from .problem import Problem
-from .refinement import refine
+from .refinement import Refinement, refine
 from .schedules import exponential
 from .state import State
 
@@ -84,6 +84,11 @@ class Diffusion:
         levels = exponential(self.sigma_min, self.sigma_max, self.num_levels)
         return levels if self.come_closer is None else [self.come_closer, *(s for s in levels if s < self.come_closer)]
 
+    @property
+    def iterations(self) -> int:
+        """Number of iterations to the maximum."""
+        return self.maximum.iterations
+
     def with_iterations(self, iterations: int) -> Diffusion:
         """Return the method as it is: it does not look for the maximum."""
         return self
@@ -114,7 +119,8 @@ class Diffusion:
         for state in diffusion(problem, prior, self, rngs):
             yield state
         if self.refine:
-            yield from refine(replace(problem.in_chains(len(rngs)), start=state), prior, self)
+            options = Refinement(self.refine, self.sigma_min, self.maximum.likelihood)
+            yield from refine(replace(problem.in_chains(len(rngs)), start=state), prior, options)
 
 
 def diffusion(problem: Problem, prior: ScorePrior, options: Diffusion, rngs: Rngs) -> Iterator[State]:

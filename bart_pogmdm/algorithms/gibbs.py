@@ -57,6 +57,11 @@ class Gibbs:
     def __post_init__(self) -> None:
         check_options(self, {"chains": 1, "burn_in": 0, "thin": 1}, [] if self.sigma is None else ["sigma"])
 
+    @property
+    def iterations(self) -> int:
+        """Number of iterations to the maximum."""
+        return self.maximum.iterations
+
     def with_iterations(self, iterations: int) -> Gibbs:
         """Return the method with another number of iterations to the maximum."""
         return replace(self, maximum=self.maximum.with_iterations(iterations))

@@ -32,6 +32,10 @@ class Method(Protocol):
     def default_samples(self) -> int | None:
         """Number of samples where none is asked for; None for a method that draws none."""
 
+    @property
+    def iterations(self) -> int:
+        """Number of iterations to the maximum."""
+
     def with_iterations(self, iterations: int) -> Method:
         """Return the method with another number of iterations to the maximum."""
 

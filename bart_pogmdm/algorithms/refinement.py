@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from ..arrays.modules import array_module
 from ..physics.fourier import PLANE
 from ..prior.protocol import Prior
+from .likelihood import Likelihood
 from .method import Rngs
 from .problem import Problem
 from .schedules import momentum
 from .state import State
 
-if TYPE_CHECKING:
-    from .diffusion import Diffusion
+
+@dataclass(frozen=True)
+class Refinement:
+    """Options of `refine`: the number of steps, the noise level of the prior, and the rules of the likelihood."""
+
+    steps: int
+    sigma: float
+    likelihood: Likelihood = Likelihood()
 
 
-def refine(problem: Problem, prior: Prior, options: Diffusion, rngs: Rngs = ()) -> Iterator[State]:
+def refine(problem: Problem, prior: Prior, options: Refinement, rngs: Rngs = ()) -> Iterator[State]:
     """Yield the State after each accelerated gradient step to the maximum at fixed sensitivities.
 
     The problem is one of several chains.  The step is 1 / L, with L a Lipschitz constant of the gradient
     of -log p_sigma(x) + ||A x - z||^2 / (2 v).
     """
-    start, samples, likelihood = problem.start, problem.samples, options.maximum.likelihood
+    start, samples, likelihood, sigma = problem.start, problem.samples, options.likelihood, options.sigma
     image, previous, xp = start.image, start.image, array_module(start.image)
-    model, sigma = problem.model(start.sens), options.sigma_min
+    model = problem.model(start.sens)
     variance, _ = likelihood.variances(problem, model.gradient(image, samples)[1])
     brightest = problem.sampling.norm * (xp.abs(start.sens) ** 2).sum(0).max(PLANE, keepdims=True)
     steepest = prior.curvature(image.shape[-2:], sigma, xp).max() + brightest / variance
-    for factor in momentum(options.refine):
+    for factor in momentum(options.steps):
         extrapolated = image + factor * (image - previous)
         gradient, power = model.gradient(extrapolated, samples)
         descent = prior.score(extrapolated, sigma) - gradient / variance

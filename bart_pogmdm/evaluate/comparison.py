@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -89,7 +90,7 @@ def _computed(path: Path, case: Case, competitor: Competitor, parameter: Paramet
     row, images = evaluate(case, competitor, parameter)
     if not images:
         return row
-    content = {"row": json.dumps(row.cells()), **images, "reference": case.reference}
+    content: dict[str, Any] = {"row": json.dumps(row.cells()), **images, "reference": case.reference}
     write_file(path, lambda file: np.savez(file, **content))
     return replace(row, file=str(path))
 

@@ -3,9 +3,9 @@
 import re
 from itertools import pairwise
 
-from .. import __version__
 from ..arrays.bart_dims import pad_dims
 from ..arrays.types import Shape
+from ..version import __version__
 
 HEADER_LIMIT = 1 << 20  # No more than so many bytes of a header are read, whatever the size of the file.
 

@@ -110,8 +110,8 @@ class Slices:
         return layout.image_shape(self.sens_shape)
 
     def sens(self, index: Shape) -> Array | None:
-        """Return the known sensitivities of a slice, (J, y, x), or None."""
-        return None if self._sens is None else self._sens[index]
+        """Return the known sensitivities of a slice, (J, y, x) and C-contiguous, or None."""
+        return None if self._sens is None else array_module(self._sens).ascontiguousarray(self._sens[index])
 
     def start(self, index: Shape) -> Array | None:
         """Return the start image of a slice, (y, x), or None."""

@@ -49,7 +49,7 @@ class Options:
     """Draws from the posterior; None where the method draws none."""
 
     iterations: int = Map.iterations
-    """Majorise-minimise steps to the maximum."""
+    """Majorise-minimise steps to the maximum; the method holds the same number."""
 
     noise_std: float | None = None
     """Standard deviation of the noise per real and imaginary part; None: estimated in each slice."""
@@ -91,7 +91,8 @@ def options_of(**keywords: Unpack[OptionKeywords]) -> Options:
         raise TypeError(f"{unknown[0]}: no such option; expected some of {', '.join(names)}")
     others: dict[str, Any] = dict(keywords)
     method, samples = _method(others.pop("method", None), others.pop("samples", None))
-    options = Options(method.with_iterations(others.get("iterations", Options.iterations)), samples, **others)
+    iterations = others.pop("iterations", method.iterations)
+    options = Options(method.with_iterations(iterations), samples, iterations, **others)
     if not _is_integer(options.iterations, 1):
         raise ValueError(f"iterations: expected a positive integer, got {options.iterations!r}")
     if options.noise_std is not None and not (isinstance(options.noise_std, numbers.Real)

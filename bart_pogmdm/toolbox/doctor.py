@@ -6,7 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 
-from .. import __version__
+from ..version import __version__
 from .find_bart import find, version
 
 PACKAGES = ("numpy", "scipy", "numba", "h5py", "tqdm")

@@ -75,11 +75,16 @@ class Plan:
 
     @property
     def header(self) -> dict[str, Any]:
-        """The first line of the manifest: a run with another header would have another result."""
+        """The first line of the manifest: a run with another header would have another result.
+
+        The method and the rules come last, because their text is long and repeats the number of iterations: a refusal
+        names the first entry that differs.
+        """
+        options = {field.name: repr(getattr(self.job.options, field.name)) for field in fields(Options)}
+        method, rules = options.pop("method"), options.pop("rules")
         return {"source": Path(self.volume.name).name, "shape": self.volume.shape, "mask": self.volume.mask_digest,
-                "prior": self.prior_name, "warm_start": self.warm_start,
-                **{field.name: repr(getattr(self.job.options, field.name)) for field in fields(Options)},
-                "device": repr(self.job.device), **self.job.versions}
+                "prior": self.prior_name, "warm_start": self.warm_start, **options, "device": repr(self.job.device),
+                "method": method, "rules": rules, **self.job.versions}
 
     @property
     def is_sampled(self) -> bool:

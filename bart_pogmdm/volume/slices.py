@@ -11,13 +11,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .. import __version__
 from ..arrays.types import Array, Shape
 from ..files.cfl import paths_of
 from ..files.kspace import KspaceFile, open_kspace
 from ..reconstruction.inputs import Inputs
 from ..reconstruction.options import Options
 from ..reconstruction.recon import reconstruct
+from ..version import __version__
 
 # Entries of the info of a result that go into the manifest.
 FACTS = ("noise_std", "scale", "residual_std", "rhat", "ess", "seconds")

@@ -1,0 +1,168 @@
+"""The methods that draw samples, through `recon`: their samples, standard deviation, options and quality."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+import strict_cupy
+from conftest import psnr, simulate
+
+from bart_pogmdm import Diffusion, Gibbs, PoGMDM, recon
+from bart_pogmdm.arrays.bart_dims import to_bart
+from bart_pogmdm.evaluate import metrics
+from bart_pogmdm.prior.pogmdm import SHAPES
+
+QUICK = Gibbs(chains=2, burn_in=1, thin=2)
+FEW = Diffusion(num_levels=5, come_closer=0.3)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return simulate((40, 36), coils=4)
+
+
+@pytest.mark.parametrize("method", [QUICK, FEW])
+@pytest.mark.parametrize("coils", [1, 4])
+def test_same_seed_same_samples(small, method, coils):
+    """The first samples do not depend on how many follow, nor a slice on the others."""
+    kspace, mask, _ = small[0][:coils], *small[1:]
+    two = recon(kspace, mask, method=method, samples=2, iterations=3, keep_samples=True, seed=5)
+    again = recon(kspace, mask, method=method, samples=2, iterations=3, keep_samples=True, seed=5)
+    np.testing.assert_array_equal(two.samples, again.samples)
+    np.testing.assert_array_equal(two.std, again.std)
+    other = recon(kspace, mask, method=method, samples=2, iterations=3, seed=6)
+    assert np.linalg.norm(other.image - two.image) > 0
+    stack = np.stack([to_bart(kspace), to_bart(kspace)], -1)
+    both = recon(stack, mask, method=method, samples=2, iterations=3, keep_samples=True, seed=5)
+    assert both.image.shape == (40, 36, 1, 1, 2) and both.samples.shape == (40, 36, 1, 1, 2, *(1,) * 10, 2)
+    np.testing.assert_array_equal(both.samples[:, :, 0, 0, 0].reshape(40, 36, 2), np.moveaxis(two.samples, 0, -1))
+    assert np.linalg.norm(both.image[..., 1] - both.image[..., 0]) > 0
+
+
+@dataclass(frozen=True, eq=False)
+class WatchedPrior(PoGMDM):
+    """A prior that notes how many chains it gets side by side."""
+
+    chains: set[int] = field(default_factory=set, kw_only=True)
+
+    def score(self, image, sigma, *, exact=False):
+        self._note(image)
+        return super().score(image, sigma, exact=exact)
+
+    def drawn_score(self, images, sigma, rngs):
+        self._note(images)
+        return super().drawn_score(images, sigma, rngs)
+
+    def _note(self, image):
+        if image.ndim == 3:  # the image of the maximum has two dimensions
+            self.chains.add(len(image))
+
+
+@pytest.mark.parametrize("method", [QUICK, replace(QUICK, chains=4), FEW,
+                                    replace(FEW, sens_update="sobolev", refine=3)])
+@pytest.mark.parametrize("coils", [1, 4])
+def test_chains_side_by_side_draw_what_each_draws_alone(small, prior, method, coils):
+    kspace, mask, results = small[0][:coils].astype(complex), small[1], []
+    for side_by_side, expected in ((1, {1}), (3, {2} if method is QUICK else {3, 1})):
+        watched = WatchedPrior(*(getattr(prior, name) for name in SHAPES))
+        results.append(recon(kspace, mask, method=replace(method, side_by_side=side_by_side), samples=4, iterations=3,
+                             keep_samples=True, prior=watched))
+        assert watched.chains == expected
+    alone, together = results
+    for name in ("image", "std", "samples", "sens"):
+        np.testing.assert_allclose(getattr(together, name), getattr(alone, name), rtol=1e-6, atol=1e-8)
+
+
+def test_samples_mean_and_std_belong_together(small):
+    kspace, mask, reference = small
+    result = recon(kspace, mask, method=Gibbs(chains=3, burn_in=2, thin=1), samples=12, keep_samples=True)
+    assert result.samples.shape == (12, 40, 36) and result.std.dtype == np.float32
+    np.testing.assert_allclose(result.samples.mean(0), result.image, atol=1e-4)
+    inside = reference > 0.3 * reference.max()
+    ratio = np.abs(result.samples).std(0, ddof=1)[inside].mean() / result.std[inside].mean()
+    assert 0.9 < ratio < 1.1
+    assert result.info["method"] == "gibbs" and 0.9 < result.info["rhat"] < 1.5 and 1 < result.info["ess"] <= 12
+    assert 0.5 < result.info["residual_std"] / 0.01 < 2
+    scaled = recon(1024 * kspace, mask, method=Gibbs(chains=3, burn_in=2, thin=1), samples=12)  # exact in binary
+    assert np.linalg.norm(scaled.std / 1024 - result.std) < 1e-3 * np.linalg.norm(result.std)
+
+
+def test_sampling_methods_reconstruct(phantom):
+    kspace, mask, reference = phantom
+    best = psnr(recon(kspace, mask).image, reference)
+    mean = recon(kspace, mask, samples=10)
+    assert mean.info["method"] == "gibbs" and psnr(mean.image, reference) > best - 0.3
+    for method in (Diffusion(num_levels=60, come_closer=0.5), Diffusion(num_levels=150, sens_update="sobolev"),
+                   Diffusion(num_levels=60, come_closer=0.5, refine=50)):
+        assert psnr(recon(kspace, mask, method=method, samples=2).image, reference) > best - 6
+    raw = recon(kspace, mask, samples=4, normalize=False, seed=1)
+    normal = recon(kspace, mask, samples=4, seed=1)
+    rss = np.sqrt((np.abs(raw.sens) ** 2).sum(0))
+    np.testing.assert_allclose(raw.std * rss, normal.std, rtol=1e-4, atol=1e-7)
+
+
+def test_known_sensitivities(small):
+    kspace, mask, _ = small
+    joint = recon(kspace, mask)
+    known = recon(kspace, mask, sens=joint.sens, method=QUICK, samples=4)
+    np.testing.assert_allclose(known.sens, joint.sens, rtol=1e-4, atol=1e-6)
+    assert (known.std >= 0).all() and known.std.max() > 0
+
+
+def test_callback_counts_all_iterations(small):
+    for method, total in ((QUICK, 3 + 2 * (1 + 2 * 2)), (FEW, 4 * (len(FEW.sigmas) - 1))):
+        states = []
+        recon(small[0], small[1], method=method, samples=4, iterations=3, callback=states.append)
+        assert [state.info.iteration for state in states] == list(range(1, total + 1))
+        assert {state.info.iterations for state in states} == {total}
+
+
+def test_no_numpy_array_meets_a_device_array(small, monkeypatch):
+    expected = {name: recon(small[0], small[1], method=method, samples=2, iterations=3)
+                for name, method in (("gibbs", QUICK), ("diffusion", FEW))}
+    cupy = strict_cupy.install(monkeypatch)
+    for name, method in (("gibbs", QUICK), ("diffusion", FEW)):
+        result = recon(cupy.asarray(small[0]), cupy.asarray(small[1]), method=method, samples=2, iterations=3)
+        assert type(result.image) is type(result.std) is cupy.ndarray
+        image = expected[name].image
+        assert np.linalg.norm(np.array(result.image) - image) < 0.05 * np.linalg.norm(image)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ({"samples": 0}, "samples: expected a positive integer, got 0"),
+    ({"samples": 1.5}, "samples: expected a positive integer, got 1.5"),
+    ({"method": "map", "samples": 3}, "samples: method map draws none"),
+    ({"method": "best"}, "method: expected map, gibbs, diffusion"),
+    ({"method": 3}, "method: expected map, gibbs, diffusion"),
+    ({"seed": -1}, "seed: expected an integer >= 0, got -1"),
+    ({"samples": 10**9, "keep_samples": True}, r"samples: keeping 1000000000 needs .* GiB, .* GiB are available"),
+])
+def test_bad_arguments_are_named(small, arguments, message):
+    with pytest.raises((ValueError, MemoryError), match=message):
+        recon(small[0], small[1], **arguments)
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"num_levels": 1}, "num_levels: expected an integer >= 2, got 1"),
+    ({"num_corrector": -1}, "num_corrector: expected an integer >= 0, got -1"),
+    ({"sigma_min": 10.0}, "sigma_min: expected less than sigma_max 10.0, got 10.0"),
+    ({"snr": 0}, "snr: expected a number > 0, got 0"),
+    ({"come_closer": 20}, "come_closer: expected a number between"),
+    ({"sens_update": "tv"}, "sens_update: expected h1 or sobolev, got 'tv'"),
+])
+def test_bad_options_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        Diffusion(**options)
+    with pytest.raises(ValueError, match="chains: expected an integer >= 1, got 0"):
+        Gibbs(chains=0)
+
+
+def test_std_is_calibrated_on_real_data(shared):
+    """brain8ch_espirit, 24 spokes; benchmarks/calibration.py has more cases."""
+    with np.load(shared("data/dev/masks.npz")) as masks, np.load(shared("data/dev/brain8ch_espirit.npz")) as data:
+        kspace, reference = data["kspace"], data["reference"]
+        mask = masks["brain8ch_espirit__radial24__0"]
+    result = recon(kspace * mask, mask, samples=10)
+    assert metrics.psnr(result.image, reference) > 31.5
+    assert 0.8 < metrics.coverage(result.image, result.std, reference) < 0.99
+    assert metrics.rank_correlation(result.image, result.std, reference) > 0.4

@@ -1,0 +1,116 @@
+"""Coil sensitivities: smooth maps, their fit to low frequencies, the joint inversion, and the paper's update."""
+
+import numpy as np
+import pytest
+from conftest import psnr
+from properties import assert_adjoint, random_complex
+
+from bart_pogmdm import recon
+from bart_pogmdm.arrays.fft import dst1, sine_matrix
+from bart_pogmdm.physics.cartesian import CartesianSampling, CartesianScan
+from bart_pogmdm.physics.coil_model import CoilModel
+from bart_pogmdm.physics.fourier import fft2c, ifft2c, resample
+from bart_pogmdm.physics.h1_sensitivities import h1_step, smooth
+from bart_pogmdm.physics.sensitivities import SensitivityModel
+from bart_pogmdm.physics.sensitivity_start import StartRules, joint_inversion
+from bart_pogmdm.physics.sobolev_maps import SobolevMaps, SobolevRules
+
+RULES = SobolevRules()
+
+
+@pytest.mark.parametrize("grid, shape", [((40, 31), (40, 31)), ((20, 18), (64, 60))])
+def test_maps_are_adjoint(grid, shape, rng):
+    maps = SobolevMaps.on_grid(grid, shape, np.complex128, RULES)
+    assert_adjoint(maps.forward, maps.adjoint, (3, *maps.weight.shape), (3, *grid), rng)
+
+
+def test_plane_waves_are_orthonormal_on_the_padded_field_of_view():
+    shape = (40, 32)
+    maps = SobolevMaps.on_grid(shape, shape, np.complex128, RULES)
+    padded = [int(RULES.padding * n) for n in shape]
+    frequencies = [np.arange(-(wave.shape[1] // 2), wave.shape[1] // 2 + 1) / n
+                   for wave, n in zip((maps.rows, maps.columns), padded)]
+    waves = [np.exp(2j * np.pi * np.outer(np.arange(n), f)) / n**0.5 for n, f in zip(padded, frequencies)]
+    for wave in waves:
+        np.testing.assert_allclose(wave.conj().T @ wave, np.eye(wave.shape[1]), atol=1e-12)
+    y, x = np.meshgrid(*frequencies, indexing="ij")
+    weight = (1 + 0.02 * 40 * 32 * (x**2 + y**2)) ** -6.0
+    expected = np.where(weight < 1e-4, 0, weight) / np.prod(padded) ** 0.5
+    np.testing.assert_allclose(maps.weight, expected, rtol=1e-12)
+
+
+def test_maps_agree_between_grids(rng):
+    """On grids that share points they are the same function."""
+    full, low = (SobolevMaps.on_grid(grid, (64, 48), np.complex128, RULES) for grid in ((64, 48), (32, 24)))
+    coefficients = random_complex(rng, (2, *full.weight.shape))
+    np.testing.assert_allclose(full.forward(coefficients)[:, ::2, ::2], low.forward(coefficients), atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(64, 48), (300, 260)])
+def test_low_frequency_samples_are_those_of_the_full_grid(shape, rng):
+    """c x at low resolution predicts the central samples of c x at full resolution, where x is smooth."""
+    maps = SobolevMaps.on_grid(shape, shape, np.complex128, RULES)
+    coefficients = random_complex(rng, (2, *maps.weight.shape))
+    y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    image = np.exp(-12 * (x**2 + y**2)) * (1 + 0.5j * x)
+    scan = CartesianScan(fft2c(maps.forward(coefficients) * image), np.ones(shape, bool))
+    model = SensitivityModel.of(scan, RULES)
+    predicted = model.sampling.forward(model.low.forward(coefficients) * resample(image, model.samples.shape[1:]))
+    assert np.linalg.norm(predicted - model.samples) < 1e-3 * np.linalg.norm(model.samples)
+    updated = model.update(image, np.zeros_like(coefficients), 1e-10, 1.0, 200)
+    assert np.linalg.norm(model.maps.forward(updated - coefficients) * image) < 0.02 * np.linalg.norm(
+        model.maps.forward(coefficients) * image)
+
+
+def test_joint_inversion_explains_the_samples(phantom):
+    kspace, mask, _ = phantom
+    model = SensitivityModel.of(CartesianScan(kspace, mask), RULES)
+    image, coefficients = joint_inversion(model, StartRules())
+    residual = model.sampling.forward(model.low.forward(coefficients) * image) - model.samples
+    assert np.linalg.norm(residual) < 0.15 * np.linalg.norm(model.samples)
+    rss2 = (np.abs(model.low.forward(coefficients)) ** 2).sum(0)
+    assert np.isclose((rss2 * np.abs(image) ** 2).sum(), (np.abs(image) ** 2).sum(), rtol=1e-4)
+
+
+def test_joint_reconstruction_beats_zero_filling_and_finds_the_coils(phantom):
+    kspace, mask, reference = phantom
+    result = recon(kspace, mask)
+    zero_filled = np.sqrt((np.abs(ifft2c(kspace)) ** 2).sum(0))
+    assert psnr(result.image, reference) > psnr(zero_filled, reference) + 3
+    residual = np.linalg.norm(mask * (kspace - np.stack(
+        [np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(s * result.image), norm="ortho")) for s in result.sens])))
+    assert residual < 1.5 * 0.01 * (2 * mask.sum() * len(kspace)) ** 0.5
+
+
+def test_smoothing_solves_its_equation(rng):
+    maps, weight = random_complex(rng, (2, 9, 8)), 0.3
+    smoothed = smooth(maps, weight)
+    padded = np.pad(smoothed, ((0, 0), (1, 1), (1, 1)))
+    laplacian = 4 * smoothed - (padded[:, :-2, 1:-1] + padded[:, 2:, 1:-1] + padded[:, 1:-1, :-2] + padded[:, 1:-1, 2:])
+    np.testing.assert_allclose(smoothed + weight * laplacian, maps, atol=1e-12)
+
+
+def test_sine_transform_is_orthonormal_and_the_dense_one(rng):
+    x = random_complex(rng, (2, 7, 10))
+    np.testing.assert_allclose(dst1(dst1(x)), x, atol=1e-12)
+    rows, columns = sine_matrix(7), sine_matrix(10)
+    np.testing.assert_allclose(dst1(x), rows @ x @ columns, atol=1e-12)
+
+
+def test_h1_step_lowers_its_energy(rng):
+    shape = (8, 6)
+    sampling = CartesianSampling.centred(rng.random(shape) < 0.5, float)
+    sens = random_complex(rng, (3, *shape)) / 3
+    samples = sampling.mask * random_complex(rng, (3, *shape))
+    image = 3 * random_complex(rng, shape)
+
+    def energy(sens):
+        padded = np.pad(sens, ((0, 0), (1, 1), (1, 1)))
+        roughness = sum((np.abs(np.diff(padded, axis=axis)) ** 2).sum() for axis in (1, 2))
+        return CoilModel(sampling, sens).gradient(image, samples)[1].sum() / 2 + roughness / 2
+
+    energies = [energy(sens)]
+    for _ in range(5):
+        sens = h1_step(sampling, samples, image, sens, 10.0)
+        energies.append(energy(sens))
+    assert (np.diff(energies) < 0).all()
