@@ -8,15 +8,15 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
-from unittest.mock import patch
 
 import h5py
 import numpy as np
 from speed import COILS, SHAPE, kspace, masks
 
-from bart_pogmdm import recon_volume
 from bart_pogmdm.arrays.threads import NUM_THREADS
 from bart_pogmdm.volume import workers
+from bart_pogmdm.volume.plan import make_plan
+from bart_pogmdm.volume.run import carry_out
 
 
 def make_volume(path, count):
@@ -49,8 +49,8 @@ def run(source, out, jobs, threads):
         memory.append(max(peaks(), default=0))
 
     environment = [workers.environments(1, None)[0] | {"OMP_NUM_THREADS": str(threads)}] * jobs
-    with patch.object(workers, "environments", lambda *_: environment):
-        recon_volume(source, out, jobs=jobs, restart=True, callback=look)
+    carry_out(make_plan(source), out, lambda job, blocks, count: workers.on_processes(job, blocks, environment),
+              restart=True, callback=look)
     return 60 * (len(moments) - 1) / (moments[-1] - moments[0]), memory[min(2 * jobs, len(memory) - 1)], memory[-1]
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Reconstruct an undersampled, noisy phantom of 8 coils by BART's methods and by `pogmdm`, and print the normalised error
-# of each (`bart nrmse`).
+# Reconstruct an undersampled, noisy phantom of 8 coils by BART's methods and by `pogmdm`, and print the normalised
+# error of each (`bart nrmse`).
 # usage: compare.sh [SIZE]    needs bart and bart-pogmdm
 set -euo pipefail
 size=${1:-128}

@@ -1,5 +1,5 @@
 # Sourced from the top folder by quickstart.sh and tests/run.sh.  Makes a virtual environment in .venv with the package
-# and one of its extras, and installs BART where it is missing and apt-get may be used.  Keeps whatever is there already.
+# and one of its extras, and installs BART where it is missing and apt-get may be used.  Keeps what is there already.
 extra=$1
 
 if [ ! -x .venv/bin/python ]; then

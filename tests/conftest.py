@@ -61,7 +61,7 @@ def simulate(shape=(72, 64), coils=8, noise_std=0.01, seed=1):
 
 
 def psnr(image, reference):
-    """In dB over the object, after one least-squares scale."""
+    """PSNR in dB over the object, after scaling the image to the reference by least squares."""
     reference = np.abs(reference)
     inside, magnitude = reference > 0.1 * reference.max(), np.abs(image)
     scale = (magnitude * reference)[inside].sum() / (magnitude[inside] ** 2).sum()

@@ -1,9 +1,11 @@
-"""A stand-in for CuPy where there is no GPU: NumPy arrays that, like CuPy's, refuse to meet NumPy's own.
+"""A stand-in for CuPy on machines without a GPU: arrays that, like CuPy's, raise TypeError when mixed with NumPy's.
 
-The CUDA kernels run, too: their source compiled as plain C++, one block of one thread for each row of the grid.
+The CUDA kernels run as well: their source is compiled as plain C++, and each row of the grid is one block of one
+thread.  `transfers` counts what would go to or from the device.  The memory of the device can be limited.
 """
 
 import ctypes
+import math
 import shutil
 import subprocess
 import sys
@@ -33,23 +35,26 @@ extern "C" void set_row(long row) { blockIdx.y = row; }
 #line 1 "kernels.cu"
 """
 
+transfers = Counter()
+"""Numbers and arrays that went to or from the device so far, by the name of the method that moved them."""
 
-transfers = Counter()  # to and from the device so far, by kind
 
-
-def _counted(kind):
+def _counted(name):
+    """A method of NumPy's array that reads from the device, and counts that."""
     def read(self, *arguments):
-        transfers[kind] += 1
-        return getattr(self.view(np.ndarray), kind)(*arguments)
+        transfers[name] += 1
+        return getattr(self.view(np.ndarray), name)(*arguments)
     return read
 
 
 class ndarray(np.ndarray):
+    """An array on the device."""
+
     __float__, __int__, __complex__, __bool__, __index__, item, tolist = map(_counted, (
         "__float__", "__int__", "__complex__", "__bool__", "__index__", "item", "tolist"))
 
     def get(self):
-        """The NumPy array."""
+        """Return the array as one of NumPy."""
         transfers["get"] += 1
         return np.array(self)
 
@@ -64,18 +69,23 @@ class ndarray(np.ndarray):
 
 
 def _plain(value):
+    """Return an array of the device, or a list of them, as NumPy's."""
     if isinstance(value, (list, tuple)):
         return type(value)(map(_plain, value))
     return value.view(np.ndarray) if isinstance(value, ndarray) else value
 
 
 def _wrap(value):
+    """Return an array or number of NumPy as an array of the device, which must hold it."""
     if isinstance(value, (np.ndarray, np.generic)):
+        if value.nbytes > _Cuda.largest_array and getattr(value, "base", None) is None:
+            raise _Cuda.memory.OutOfMemoryError(value.nbytes, _Cuda.largest_array)
         return np.asarray(value).view(ndarray)
     return tuple(map(_wrap, value)) if isinstance(value, tuple) else value
 
 
 def _strict(function, name):
+    """A function of NumPy for arrays of the device only; those that convert arrays also take NumPy's."""
     def call(*arguments, **keywords):
         converts = name in ("asarray", "array", "ascontiguousarray")
         transfers["upload"] += converts and type(arguments[0]) is np.ndarray
@@ -86,10 +96,11 @@ def _strict(function, name):
 
 
 class _Cuda:
-    """The part of `cupy.cuda` that is used."""
+    """The part of `cupy.cuda` that is used, and the size in bytes of the largest array that memory has room for."""
 
     memory = types.SimpleNamespace(OutOfMemoryError=type("OutOfMemoryError", (MemoryError,), {}))
     runtime = types.SimpleNamespace(getDeviceCount=lambda: 1, memGetInfo=lambda: (1 << 30, 1 << 30))
+    largest_array = math.inf
 
 
 class _Pool:
@@ -113,6 +124,8 @@ class _Pool:
 
 
 class _Module(types.ModuleType):
+    """A module of NumPy or SciPy whose functions take arrays of the device only."""
+
     def __init__(self, name, source):
         super().__init__(name)
         self._source = source
@@ -128,7 +141,7 @@ class _Module(types.ModuleType):
 
 
 def _argument(value):
-    """A kernel's argument as CuPy would pass it."""
+    """Return a kernel's argument as CuPy would pass it."""
     if isinstance(value, np.ndarray):
         assert isinstance(value, ndarray), "a kernel got a NumPy array"
         return ctypes.c_void_p(value.ctypes.data)
@@ -138,7 +151,7 @@ def _argument(value):
 
 
 class _Kernels:
-    """The module of kernels for one type of real numbers."""
+    """The compiled kernels for one type of real numbers, in the place of `cupy.RawModule`."""
 
     def __init__(self, real):
         with TemporaryDirectory() as folder:
@@ -149,6 +162,7 @@ class _Kernels:
             self._library = ctypes.CDLL(str(library))
 
     def get_function(self, name):
+        """Return the function that launches a kernel."""
         def launch(grid, block, arguments, shared_mem):
             assert shared_mem <= 48 << 10 and grid[0] >= 1 and block[0] <= 1024
             for row in range(grid[1]):
@@ -160,11 +174,16 @@ class _Kernels:
 _kernels = lru_cache(_Kernels)
 
 
-def install(monkeypatch):
-    """Make `import cupy` and `import cupyx.scipy.fft` find the stand-in; returns it."""
+def install(monkeypatch, largest_array=math.inf):
+    """Make `import cupy` and `import cupyx.scipy.fft` find the stand-in, and return it.
+
+    largest_array: size in bytes of the largest array that a function of the stand-in can make; a larger one raises
+    OutOfMemoryError, as on a device that is nearly full.
+    """
     if not shutil.which("g++"):
         pytest.skip("the CUDA kernels need g++ to run as plain C++")
     monkeypatch.setattr("bart_pogmdm.arrays.kernels.cuda._module", _kernels)
+    monkeypatch.setattr(_Cuda, "largest_array", largest_array)
     cupy, fft = _Module("cupy", np), _Module("cupyx.scipy.fft", scipy.fft)
     cupy.ndarray, cupy.cuda = ndarray, _Cuda
     cupy.fft = _Module("cupy.fft", np.fft)

@@ -1,4 +1,4 @@
-"""The whole loop on CuPy arrays: on a GPU where there is one, and always on the stand-in of `strict_cupy`."""
+"""Everything on CuPy arrays: on a GPU where there is one, and always on the stand-in of `strict_cupy`."""
 
 import os
 import subprocess
@@ -11,18 +11,15 @@ import strict_cupy
 from conftest import simulate
 from properties import assert_adjoint, random_complex
 
-from bart_pogmdm import recon
-from bart_pogmdm.algorithms.state import State
-from bart_pogmdm.arrays.bart_dims import to_bart
+from bart_pogmdm import Diffusion, Gibbs, recon, to_bart, write
+from bart_pogmdm.algorithms.chains import chains_that_fit, solver_memory
 from bart_pogmdm.arrays.devices import available_memory, choose
 from bart_pogmdm.arrays.fft import dst1
 from bart_pogmdm.arrays.modules import move
-from bart_pogmdm.files.cfl import write
 from bart_pogmdm.physics.cartesian import CartesianSampling
 from bart_pogmdm.physics.coil_model import CoilModel
-from bart_pogmdm.physics.sobolev_maps import SobolevMaps
+from bart_pogmdm.physics.sobolev_maps import SobolevMaps, SobolevRules
 from bart_pogmdm.prior.pogmdm import _spectra
-from bart_pogmdm import Diffusion, Gibbs, memory, side_by_side
 
 METHODS = {"map": None, "gibbs": Gibbs(chains=2, burn_in=1, thin=1), "diffusion": Diffusion(num_levels=6)}
 
@@ -43,6 +40,7 @@ def small():
 
 
 def relative(result, expected):
+    """Norm of the difference of an array, of CuPy or NumPy, from one of NumPy, relative to the latter."""
     return np.linalg.norm(move(result, np) - expected) / np.linalg.norm(expected)
 
 
@@ -54,13 +52,13 @@ def test_prior(cupy, prior, rng, dtype, tolerance):
         assert relative(prior.score(cupy.asarray(x), sigma, exact=True), prior.score(x, sigma, exact=True)) < tolerance
         np.testing.assert_allclose(prior.potential(cupy.asarray(x), sigma), prior.potential(x, sigma), rtol=1e-6)
     draws = [prior.drawn_score(array, 0.1, np.random.default_rng(1).spawn(2)) for array in (cupy.asarray(x), x)]
-    assert relative(*draws) < 2e-2  # a response next to the border of two components may fall on either side
+    assert relative(*draws) < 2e-2  # rounding may draw another component for a few responses
 
 
 def test_operators(cupy, rng):
     mask, sens = cupy.asarray(rng.random((24, 20)) < 0.4), cupy.asarray(random_complex(rng, (3, 24, 20)))
     model = CoilModel(CartesianSampling.centred(mask, float), sens)
-    maps = SobolevMaps.on_grid((24, 20), (24, 20), np.complex128, cupy)
+    maps = SobolevMaps.on_grid((24, 20), (24, 20), np.complex128, SobolevRules(), cupy)
 
     def on_device(function):
         return lambda x: move(function(cupy.asarray(x)), np)
@@ -92,8 +90,8 @@ def test_memory_is_about_the_estimate(small, monkeypatch):
     kspace, mask, _ = simulate((200, 180), coils=8)
     kspace, mask = cupy.asarray(kspace), cupy.asarray(mask)
     for method, samples in ((None, None), (Gibbs(chains=1, burn_in=0, thin=1), 1), (Diffusion(num_levels=3), 4)):
-        recon(kspace, mask, method=method, samples=samples, iterations=1)  # tables and compiled code stay
-        _spectra.cache_clear()
+        recon(kspace, mask, method=method, samples=samples, iterations=1)  # makes tables and compiled code, which stay
+        _spectra.cache_clear()  # the estimate includes the spectra of the filters
         tracemalloc.start()
         estimate = recon(kspace, mask, method=method, samples=samples, iterations=2).info["memory"]
         peak = tracemalloc.get_traced_memory()[1]
@@ -102,12 +100,12 @@ def test_memory_is_about_the_estimate(small, monkeypatch):
 
 
 def test_no_transfer_within_an_iteration(small, monkeypatch):
-    """What is read from the device or sent to it does not grow with the number of iterations."""
+    """The number of transfers from and to the device does not grow with the number of iterations."""
     cupy = strict_cupy.install(monkeypatch)
     kspace, mask = cupy.asarray(small[0]), cupy.asarray(small[1])
 
     def transfers(**options):
-        recon(kspace, mask, **options)  # tables stay
+        recon(kspace, mask, **options)  # makes tables, which stay
         strict_cupy.transfers.clear()
         recon(kspace, mask, **options)
         return +strict_cupy.transfers
@@ -125,9 +123,9 @@ def test_as_many_chains_as_memory_has_room_for(small, monkeypatch):
     cupy = strict_cupy.install(monkeypatch)
     sens = cupy.asarray(small[0])
     for room in (1, 2, 3):
-        free = memory(sens.shape, sens.dtype, room)
+        free = solver_memory(sens.shape, sens.dtype, room)
         monkeypatch.setattr(cupy.cuda.runtime, "memGetInfo", lambda: (free + 9, 1 << 40))  # noqa: B023
-        assert [side_by_side(chains, sens) for chains in (1, 2, 8)] == [1, min(2, room), room]
+        assert [chains_that_fit(chains, sens) for chains in (1, 2, 8)] == [1, min(2, room), room]
 
 
 def test_the_pool_is_capped_unless_the_user_did(monkeypatch):
@@ -142,39 +140,50 @@ def test_the_pool_is_capped_unless_the_user_did(monkeypatch):
 
 
 def test_no_memory_says_what_to_do(small, monkeypatch):
-    cupy = strict_cupy.install(monkeypatch)
-
-    def fail(self, count):
-        raise cupy.cuda.memory.OutOfMemoryError(1 << 40, 0)
-
-    monkeypatch.setattr(State, "repeated", fail)
+    cupy = strict_cupy.install(monkeypatch, largest_array=1.5 * small[0].nbytes)
     with pytest.raises(MemoryError, match=r"memory does not hold what a slice needs, about .* MiB: use the CPU"):
         recon(cupy.asarray(small[0]), cupy.asarray(small[1]), samples=2, iterations=1)
 
 
-def test_smaller_pieces_where_memory_is_short(cupy, small, monkeypatch):
+def test_result_is_the_same_where_memory_is_short(small, monkeypatch):
     kspace, mask, _ = small
-    expected = recon(cupy.asarray(kspace), cupy.asarray(mask), iterations=2)
-    pieces = {}
-    monkeypatch.setattr("bart_pogmdm.arrays.threads._device_pieces", pieces)
-    forward = CartesianSampling.forward
+    options = {"method": Diffusion(num_levels=3), "samples": 4}
+    cupy = strict_cupy.install(monkeypatch)
+    expected = recon(cupy.asarray(kspace), cupy.asarray(mask), **options).image.get()
+    # The tables of the experts are as large as 57 images, the responses of the filters for four chains as 80 images.
+    cupy = strict_cupy.install(monkeypatch, largest_array=60 * kspace[0].nbytes)
+    with pytest.raises(cupy.cuda.memory.OutOfMemoryError):
+        cupy.empty((80, *mask.shape), kspace.dtype)
+    assert relative(recon(cupy.asarray(kspace), cupy.asarray(mask), **options).image, expected) < 1e-6
 
-    def short(self, images):
-        if len(images) > 1:
+
+def test_smaller_pieces_where_memory_is_short(cupy):
+    kspace, mask, _ = simulate((40, 34), coils=4)
+    sizes = []
+
+    class Narrow(CartesianSampling):
+        """A sampling on a device that has room for the transform of one image only, or of none in `normal`."""
+
+        def forward(self, images):
+            sizes.append(len(images))
+            if len(images) > 1:
+                raise cupy.cuda.memory.OutOfMemoryError(images.nbytes, 0)
+            return super().forward(images)
+
+        def normal(self, images):
             raise cupy.cuda.memory.OutOfMemoryError(images.nbytes, 0)
-        return forward(self, images)
 
-    model = CoilModel(CartesianSampling.centred(cupy.asarray(mask), np.float32), expected.sens)
-    whole, power = model.gradient(expected.image, 0 * expected.sens)
-    with monkeypatch.context() as patch:
-        patch.setattr(CartesianSampling, "forward", short)
-        parts, same = model.gradient(expected.image, 0 * expected.sens)
-    assert 4 in pieces.values()
-    assert relative(parts, move(whole, np)) < 1e-6 and relative(same, move(power, np)) < 1e-6
-    with monkeypatch.context() as patch:
-        patch.setattr(CartesianSampling, "normal", lambda self, images: short(self, np.empty(9)))
-        with pytest.raises(MemoryError, match="does not hold even single images"):
-            model.normal(expected.image)
+    expected = recon(cupy.asarray(kspace), cupy.asarray(mask), iterations=2)
+    image, sens, samples = expected.image, expected.sens, 0 * expected.sens
+    sampling, narrow = (kind.centred(cupy.asarray(mask), np.float32) for kind in (CartesianSampling, Narrow))
+    # Each coil alone is one piece, and both results are sums over the coils.
+    alone = [CoilModel(sampling, sens[j:j + 1]).gradient(image, samples[j:j + 1]) for j in range(4)]
+    parts = CoilModel(narrow, sens).gradient(image, samples)
+    assert sizes.count(1) == 4
+    for part, of_coils in zip(parts, zip(*alone)):
+        assert relative(part, move(sum(of_coils), np)) < 1e-6
+    with pytest.raises(MemoryError, match="does not hold even single images"):
+        CoilModel(narrow, sens).normal(image)
 
 
 def test_without_a_gpu(small, tmp_path):
@@ -199,7 +208,7 @@ def test_without_a_gpu(small, tmp_path):
 
 
 def test_cupy_without_a_driver(small, monkeypatch):
-    """It can be imported, and then fails when asked for devices."""
+    """CuPy can be imported without a driver, and then fails when it is asked for devices."""
     cupy = strict_cupy.install(monkeypatch)
 
     def fail():

@@ -32,7 +32,7 @@ def imported(path):
             module = ".".join(filter(None, [base, node.module]))
             for alias in node.names:
                 inside = (PACKAGE.parent / module.replace(".", "/") / f"{alias.name}.py").exists()
-                yield f"{module}.{alias.name}" if inside or node.level and not node.module else module, at_top
+                yield f"{module}.{alias.name}" if inside or (node.level and not node.module) else module, at_top
 
 
 def test_every_package_has_its_layer():

@@ -118,6 +118,15 @@ def test_options_that_are_not_given_are_not_passed_on():
     assert given(parser.parse_args(words), "seed", "device") == {"seed": 3}
 
 
+def test_outputs_have_one_name_everywhere(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    assert main(["show", "-o", str(tmp_path / "x.png")]) == 0 and (tmp_path / "x.png").exists()
+    for command in ("show", "view", "train", "compare"):
+        with pytest.raises(SystemExit):
+            main([command, "-h"])
+        assert "-o " in (text := capsys.readouterr().out) and "--out " in text
+
+
 def test_public_names():
     assert set(bart_pogmdm.__all__) <= set(dir(bart_pogmdm))
     for name in bart_pogmdm.__all__:

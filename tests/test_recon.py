@@ -1,16 +1,17 @@
+"""`recon`: layouts, precision, masks, units, known sensitivities, start images, and the names of bad arguments."""
+
 import numpy as np
 import pytest
 import strict_cupy
 from conftest import psnr, simulate
 
-from bart_pogmdm import PoGMDM, recon
-from bart_pogmdm.algorithms.problem import SIGMA
+from bart_pogmdm import Diffusion, Gibbs, Map, PoGMDM, recon
 from bart_pogmdm.arrays.bart_dims import to_bart
-from bart_pogmdm.evaluate import masks, metrics
 from bart_pogmdm.evaluate.simulate import sensitivities
 from bart_pogmdm.physics.fourier import fft2c, ifft2c
-from bart_pogmdm.physics.noise_level import estimate
-from bart_pogmdm import Diffusion, Gibbs
+from bart_pogmdm.reconstruction.inputs import Inputs
+from bart_pogmdm.reconstruction.options import options_of
+from bart_pogmdm.reconstruction.recon import reconstruct
 
 QUICK = {"iterations": 4}
 
@@ -67,10 +68,10 @@ def test_precision_is_kept(small, dtype):
 @pytest.mark.parametrize("method", [None, Gibbs(chains=1, burn_in=0, thin=1), Diffusion(num_levels=3)])
 @pytest.mark.parametrize("noise_std", [None, np.float64(0.01)])
 def test_single_precision_stays_single(small, method, noise_std):
-    """Not only in the result: one double-precision scalar on the way would double the work."""
+    """All States are in single precision: one scalar in double precision on the way would double the work."""
     seen = set()
     recon(small[0], small[1], method=method, noise_std=noise_std, **QUICK,
-          callback=lambda step: seen.update((step.image.dtype, step.sens.dtype)))
+          callback=lambda state: seen.update((state.image.dtype, state.sens.dtype)))
     assert seen == {np.dtype(np.complex64)}
 
 
@@ -164,22 +165,6 @@ def test_any_size_and_number_of_coils(shape, coils):
     assert psnr(recon(kspace, mask, noise_std=noise_std).image, reference) > psnr(zero_filled, reference) - 0.5
 
 
-@pytest.mark.parametrize("coils, noise_std", [(8, 0.002), (8, 0.1), (1, 0.02), (1, 0.1)])
-def test_noise_estimate(noise_std, coils):
-    kspace, mask, _ = simulate((160, 144), coils, noise_std)
-    assert 0.5 * noise_std < estimate(kspace, mask) < 2 * noise_std
-    kspace[:, :, :10] = 0  # acquired but empty
-    kspace = np.concatenate([kspace, 0 * kspace])  # and coils that are not connected
-    assert 0.5 * noise_std < estimate(kspace, np.ones_like(mask)) < 2 * noise_std
-
-
-def test_noise_estimate_does_not_depend_on_the_order():
-    kspace, mask, _ = simulate((64, 60), coils=4)
-    one = estimate(kspace, mask)
-    assert np.isclose(estimate(kspace.swapaxes(1, 2), mask.T), one, rtol=1e-5)
-    assert np.isclose(estimate(kspace[::-1], mask), one, rtol=1e-5)
-
-
 def test_given_noise_is_used(small):
     result = recon(small[0], small[1], noise_std=0.3, **QUICK)
     assert result.info["noise_std"] == 0.3
@@ -189,11 +174,11 @@ def test_given_noise_is_used(small):
 
 
 def test_callback_and_info(small, prior):
-    steps = []
-    result = recon(small[0], small[1], iterations=5, callback=steps.append)
-    assert [step.iteration for step in steps] == [1, 2, 3, 4, 5]
-    assert {step.sigma for step in steps} == {SIGMA}
-    assert all(0 < step.residual_std < 1 and step.sens.shape == small[0].shape for step in steps)
+    states = []
+    result = recon(small[0], small[1], iterations=5, callback=states.append)
+    assert [state.info.iteration for state in states] == [1, 2, 3, 4, 5]
+    assert {state.info.sigma for state in states} == {Map.sigma}
+    assert all(0 < state.info.residual_std < 1 and state.sens.shape == small[0].shape for state in states)
     assert result.info["prior_hash"] == prior.digest and result.info["seconds"] > 0
     assert {"method", "iterations", "noise_std", "scale", "prior", "seed"} <= set(result.info)
 
@@ -258,14 +243,23 @@ def bad(change):
     ({"start": np.full((20, 20), np.nan)}, "start: expected finite"),
     ({"start": np.zeros((20, 20), complex)}, "start: all values are zero"),
     ({"prior": "nowhere.npz"}, "prior nowhere.npz: no such file"),
-    ({"first": -1}, "first: expected an integer >= 0, got -1"),
-    ({"neighbour": np.ones((2, 3, 3), complex)}, "neighbour: expected coefficients of as many coils"),
-    ({"neighbour": np.ones((2, 3, 3), complex), "start": np.ones((20, 20), complex)}, "neighbour: goes with"),
+    ({"first": -1}, "first: no such option"),
 ])
 def test_bad_arguments_are_named(arguments, message):
     call = {"kspace": bad(lambda k: k.__setitem__((slice(None), 0, 0), 0)), "iterations": 1, **arguments}
     with pytest.raises((ValueError, TypeError, FileNotFoundError), match=message):
         recon(call.pop("kspace"), **call)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ({}, "neighbour: expected coefficients of as many coils"),
+    ({"start": np.ones((20, 20), complex)}, "neighbour: goes with"),
+    ({"sens": np.ones((2, 20, 20), complex)}, "neighbour: goes with"),
+])
+def test_a_neighbour_that_does_not_fit_is_named(prior, arguments, message):
+    kspace = bad(lambda k: k.__setitem__((slice(None), 0, 0), 0))
+    with pytest.raises(ValueError, match=message):
+        reconstruct(Inputs(kspace, neighbour=np.ones((2, 3, 3), complex), **arguments), prior, options_of(iterations=1))
 
 
 def test_bad_slice_is_named(small):
@@ -281,52 +275,15 @@ def test_real_data_beat_nlinv(shared):
         assert psnr(result.image, data["reference"]) > 29.5
 
 
-def folded(part, noise_std=0.005):
-    """k-space of a head on `part` of its height, what is outside folded over, and its RSS image."""
-    _, _, reference = simulate((128, 96), coils=4)
-    rows, columns = (np.linspace(-1, 1, n) for n in reference.shape)
-    image = reference / reference.max() * np.exp(0.5j * rows[:, None] + 0.4j * columns)
-    full = sensitivities(image.shape, 8) * image
-    height = round(part * len(image)) // 2 * 2
-    first = len(image) // 2 - height // 2
-    images = full[:, first:first + height].copy()
-    images[:, height - first:] += full[:, :first]
-    images[:, :first] += full[:, first + height:]
-    noise = np.random.default_rng(0).standard_normal((2, *images.shape))
-    kspace = fft2c(images) + noise_std * (noise[0] + 1j * noise[1])
-    return kspace.astype(np.complex64), np.sqrt((np.abs(images) ** 2).sum(0))
-
-
-def test_two_sets_unfold_a_small_field_of_view():
-    """The error in the middle falls by 6 dB, and image times sensitivities are still the coil images."""
-    kspace, reference = folded(0.75)
-    lines = masks.named("horizontal1.5", reference.shape, 0)
-    errors = []
-    for maps in (1, 2):
-        result = recon(kspace * lines, lines, maps=maps)
-        scale = metrics.fit_scale(result.image, reference)
-        middle = tuple(slice(n // 3, n - n // 3) for n in reference.shape)
-        errors.append(np.mean((scale * np.abs(result.image) - reference)[middle] ** 2))
-        assert np.allclose(np.sqrt((np.abs(result.sens) ** 2).sum(0)), 1, atol=1e-3)
-    assert 10 * np.log10(errors[0] / errors[1]) > 6
-    coil_images = result.image * result.sens
-    assert np.linalg.norm(coil_images - ifft2c(kspace)) < 0.15 * np.linalg.norm(kspace)
-
-
-@pytest.mark.parametrize("options", [{"maps": 3}, {"maps": 2, "samples": 2}, {"maps": 2, "normalize": False}])
-def test_sets_have_their_limits(phantom, options):
-    with pytest.raises(ValueError, match="maps: "):
-        recon(phantom[0], phantom[1], **options)
-
-
 @pytest.mark.parametrize("coils", [1, 4])
 @pytest.mark.parametrize("scale", [1e-12, 1, 1e12])
 def test_a_point_keeps_its_magnitude(coils, scale):
-    """The scale does not come from a quantile that is zero."""
+    """The image scale does not come from a quantile of the magnitude that is zero."""
     image = np.zeros((40, 36))
     image[15, 20] = scale
     kspace = fft2c(sensitivities(image.shape, coils) * image).astype(np.complex64)
-    found = np.abs(recon(kspace, iterations=8, noise_std=1e-3 * scale).image) / scale  # a point looks like noise
+    # The estimate would take a point for noise.
+    found = np.abs(recon(kspace, iterations=8, noise_std=1e-3 * scale).image) / scale
     assert abs(found[15, 20] - 1) < 0.02 and np.partition(found, -2, axis=None)[-2] < 0.02
 
 
@@ -341,11 +298,8 @@ def test_a_start_may_have_any_scale(small):
 
 
 def test_no_centre_no_sensitivities():
-    kspace, _, _ = simulate((64, 60), coils=3)
     mask = np.zeros((64, 60), bool)
     mask[:, :4] = mask[:, -4:] = True
     full = simulate((64, 60), coils=3, noise_std=0.5)[0]
     with pytest.raises(ValueError, match="kspace: expected samples near its centre"):
         recon((full + 1e-3j) * mask, mask, iterations=2)
-    with pytest.raises(ValueError, match="maps: 2 needs several coils"):
-        recon(kspace[:1], maps=2, iterations=2)

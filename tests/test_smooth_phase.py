@@ -1,14 +1,17 @@
-"""The smooth phase: found where it is slow, worth taking out, and not trusted where an image has none."""
+"""The smooth phase of an image: finding it, the gain from it, and the trust in it."""
 
 import numpy as np
 import pytest
 from conftest import psnr, simulate
+from phase_rules import FixedPhase, TrustedPhase
 from properties import random_complex
 
-from bart_pogmdm import recon
+from bart_pogmdm import Map, recon
 from bart_pogmdm.evaluate import masks, metrics
 from bart_pogmdm.physics.fourier import fft2c
-from bart_pogmdm.prior.smooth_phase import Phase, coherence, smooth_phase
+from bart_pogmdm.prior.smooth_phase import Phase, SmoothPhase
+
+RULE = SmoothPhase()
 
 
 @pytest.fixture
@@ -21,37 +24,37 @@ def turned():
 
 def test_a_slow_phase_is_found_in_part_and_a_global_one_exactly(turned):
     magnitude, phase = turned
-    found = smooth_phase(magnitude * phase)
+    found = RULE.turn(magnitude * phase)
     np.testing.assert_allclose(abs(found), 1, rtol=1e-12)
     error = np.angle(found * phase.conj())[magnitude > 0.1]
     phases = np.angle(phase)[magnitude > 0.1]
     assert error.std() < 0.7 * phases.std()
-    np.testing.assert_allclose(smooth_phase(3 * np.exp(0.7j) * magnitude * phase), np.exp(0.7j) * found,
+    np.testing.assert_allclose(RULE.turn(3 * np.exp(0.7j) * magnitude * phase), np.exp(0.7j) * found,
                                atol=1e-10)
 
 
 def test_no_image_has_no_phase():
-    assert (smooth_phase(np.zeros((9, 8), np.complex64)) == 1).all()
-    assert smooth_phase(np.ones((9, 8), np.complex64)).dtype == np.complex64
-    assert (coherence(np.zeros((9, 8), np.complex64), np.ones((9, 8), np.complex64)) == 1).all()
+    assert (RULE.turn(np.zeros((9, 8), np.complex64)) == 1).all()
+    assert RULE.turn(np.ones((9, 8), np.complex64)).dtype == np.complex64
+    assert (RULE.coherence(np.zeros((9, 8), np.complex64), np.ones((9, 8), np.complex64)) == 1).all()
 
 
 def test_an_image_agrees_with_its_own_phase_and_not_with_others(turned, rng):
     magnitude, phase = turned
     image = (magnitude * phase).astype(np.complex64)
-    assert coherence(image, phase).dtype == np.float32
-    np.testing.assert_allclose(coherence(image, phase), 1, atol=1e-5)
+    assert RULE.coherence(image, phase).dtype == np.float32
+    np.testing.assert_allclose(RULE.coherence(image, phase), 1, atol=1e-5)
     half = np.arange(72)[:, None] < 36
-    agreement = coherence(image, phase * np.where(half, 1, -1))
+    agreement = RULE.coherence(image, phase * np.where(half, 1, -1))
     inside = magnitude > 0.1
     assert agreement.min() >= 0
     assert agreement[inside & half].mean() > 0.9 and agreement[inside & ~half].mean() < 0.1
-    assert agreement[-1, 0] > 0.7  # where it is dark
-    np.testing.assert_allclose(coherence(5 * image, phase), 1, atol=1e-5)
+    assert agreement[-1, 0] > 0.7  # dark parts agree with any phase
+    np.testing.assert_allclose(RULE.coherence(5 * image, phase), 1, atol=1e-5)
 
 
 def test_half_a_phase_is_a_prior_of_its_own(prior, turned, rng):
-    """Gradient of c log p(e* x) + (1 - c) log p(x) for a c that is the same everywhere, by differences."""
+    """The ascent is the gradient of c log p(e* x) + (1 - c) log p(x) for a constant c, by central differences."""
     image, (_, turn), sigma = random_complex(rng, (72, 64)) / 5, turned, 0.1
     direction = random_complex(rng, image.shape) / 5
     phase = Phase(turn, np.full(image.shape, 0.3))
@@ -61,7 +64,7 @@ def test_half_a_phase_is_a_prior_of_its_own(prior, turned, rng):
 
     slope = -np.vdot(phase.ascent(lambda image: prior.score(image, sigma, exact=True), image), direction).real
     assert np.isclose((energy(image + 1e-5 * direction) - energy(image - 1e-5 * direction)) / 2e-5, slope, rtol=1e-5)
-    trusted = Phase.of(image, trusted=True)
+    trusted = RULE.of(image, trusted=True)
     assert trusted.coherence is None
     np.testing.assert_allclose(trusted.ascent(np.copy, image), image, atol=1e-12)
 
@@ -73,21 +76,20 @@ def test_noise_has_the_variance_of_its_draws(turned, rng):
 
 
 @pytest.mark.parametrize("pattern", ["lines", "dots"])
-def test_an_image_with_a_slow_phase_is_better_without_it(turned, pattern, rng, monkeypatch):
-    """One coil: than where the prior sees real and imaginary part as they are."""
+def test_an_image_with_a_slow_phase_is_better_without_it(turned, pattern, rng):
+    """One coil, compared with a prior that sees real and imaginary part as they are."""
     magnitude, phase = turned
     mask = np.zeros(magnitude.shape, bool)
     mask[30:42, slice(None) if pattern == "lines" else slice(26, 38)] = True
     mask |= rng.random(mask.shape if pattern == "dots" else (len(mask), 1)) < 0.35
     kspace = mask * (fft2c(magnitude * phase) + 0.01 * random_complex(rng, mask.shape))
     taken_out = recon(kspace, mask, noise_std=0.01)
-    monkeypatch.setattr(samplers.Phase, "of", lambda image, trusted: Phase(np.ones_like(image)))
-    seen = recon(kspace, mask, noise_std=0.01)
+    seen = recon(kspace, mask, noise_std=0.01, method=Map(phase=FixedPhase(np.ones_like(kspace))))
     assert psnr(taken_out.image, magnitude) > psnr(seen.image, magnitude) + 0.3
 
 
-def test_a_phase_that_is_not_smooth_is_better_not_trusted(turned, rng, monkeypatch):
-    """One coil whose phase turns about a point in the image: mean of two points and two masks."""
+def test_a_phase_that_is_not_smooth_is_better_not_trusted(turned, rng):
+    """One coil whose phase turns about a point in the image: the mean over two points and two masks."""
     magnitude, _ = turned
     y, x = np.meshgrid(np.linspace(-1, 1, 72), np.linspace(-1, 1, 64), indexing="ij")
     scans = []
@@ -98,13 +100,13 @@ def test_a_phase_that_is_not_smooth_is_better_not_trusted(turned, rng, monkeypat
             image = magnitude * around / abs(around)
             scans.append((mask * (fft2c(image) + 0.01 * random_complex(rng, mask.shape)), mask))
     doubted = [psnr(recon(*scan, noise_std=0.01).image, magnitude) for scan in scans]
-    monkeypatch.setattr(samplers.Phase, "of", lambda image, trusted: Phase(smooth_phase(image)))
-    trusted = [psnr(recon(*scan, noise_std=0.01).image, magnitude) for scan in scans]
+    trusting = Map(phase=TrustedPhase())
+    trusted = [psnr(recon(*scan, noise_std=0.01, method=trusting).image, magnitude) for scan in scans]
     assert np.mean(doubted) > np.mean(trusted) + 0.5
 
 
 def test_a_coil_whose_phase_is_not_smooth(shared):
-    """knee_l1_espirit, Gaussian mask: 19.4 dB where its smooth phase is trusted."""
+    """knee_l1_espirit, Gaussian mask: with its smooth phase trusted everywhere the result has 19.4 dB."""
     with np.load(shared("data/dev/knee_l1_espirit.npz")) as data:
         kspace, reference = data["kspace"], data["reference"]
     mask = masks.gaussian(reference.shape, 8, 1)

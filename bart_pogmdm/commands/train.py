@@ -8,6 +8,7 @@ import time
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,10 +42,11 @@ def train(argv: list[str]) -> int:
     out = Path(args.out)
     checkpoint = _checkpoint(out, bool(args.resume))
     try:
-        import torch
-    except ImportError:
+        from ..train import images, loop
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
         raise ImportError("training needs torch: pip install 'bart_pogmdm[train]'") from None
-    from ..train import images, loop
     from ..train.processes import join_processes, leave_processes
     from ..train.recipe import Config
     from ..train.validation import sentence
@@ -68,7 +70,7 @@ def train(argv: list[str]) -> int:
         state = "the same command with --resume goes on" if checkpoint.exists() else "before the first checkpoint"
         raise ValueError(f"train: interrupted; {state}") from None
     if rank == 0:
-        provenance = {"config": asdict(config), "device": device, "torch": torch.__version__, "revision": _revision(),
+        provenance = {"config": asdict(config), "device": device, "torch": version("torch"), "revision": _revision(),
                       "validation_psnr": {str(level): round(value, 3) for level, value in psnr.items()},
                       "data": [{"source": one.source, "licence": one.licence, "images": len(one.images)}
                                for one in series]}

@@ -99,7 +99,7 @@ def sample_slices(kspace: Array) -> Array:
 
 
 def readouts(kspace: Array) -> Array:
-    """Return the number of the readout (spoke, arm) that each sample of `sample_slices(kspace)` belongs to, (samples,)."""
+    """Return the number of the readout (spoke, arm) of each sample of `sample_slices(kspace)`, (samples,)."""
     xp = array_module(kspace)
     spokes, samples = kspace.shape[-2:] if kspace.ndim <= 3 else kspace.shape[2:0:-1]
     numbers = xp.arange(spokes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
@@ -92,7 +92,7 @@ def options_of(**keywords: Unpack[OptionKeywords]) -> Options:
     others: dict[str, Any] = dict(keywords)
     method, samples = _method(others.pop("method", None), others.pop("samples", None))
     iterations = others.pop("iterations", method.iterations)
-    options = Options(method.with_iterations(iterations), samples, iterations, **others)
+    options = Options(method, samples, iterations, **others)
     if not _is_integer(options.iterations, 1):
         raise ValueError(f"iterations: expected a positive integer, got {options.iterations!r}")
     if options.noise_std is not None and not (isinstance(options.noise_std, numbers.Real)
@@ -104,7 +104,9 @@ def options_of(**keywords: Unpack[OptionKeywords]) -> Options:
         raise ValueError(f"maps: expected 1 or 2, got {options.maps!r}")
     if options.maps == 2 and (method.name != "map" or not options.normalize):
         raise ValueError(MAPS_MISFIT)
-    return options
+    iterations, maps, seed = int(options.iterations), int(options.maps), int(options.seed)
+    return replace(options, method=method.with_iterations(iterations), iterations=iterations, maps=maps, seed=seed,
+                   normalize=bool(options.normalize), keep_samples=bool(options.keep_samples))
 
 
 def _method(method: str | Method | None, samples: int | None) -> tuple[Method, int | None]:

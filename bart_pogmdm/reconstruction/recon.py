@@ -97,10 +97,10 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
                               else options.noise_std)
             problem = problem_of(scan, noise_std, known_sens, slices.start(index), inputs.neighbour, options)
             outputs.put(index, noise_std, reconstruct_slice(problem, known_sens, prior, options,
-                                                            (int(options.seed), number), outputs.kept(index), progress))
-    info = {"method": options.method.name, "iterations": int(options.iterations), "samples": options.samples,
+                                                            (options.seed, number), outputs.kept(index), progress))
+    info = {"method": options.method.name, "iterations": options.iterations, "samples": options.samples,
             **outputs.facts(), "seconds": time.perf_counter() - began, "prior": prior.name,
-            "prior_hash": prior.digest, "seed": int(options.seed), "memory": outputs.memory()}
+            "prior_hash": prior.digest, "seed": options.seed, "memory": outputs.memory()}
     return Result(outputs.image, outputs.sens, outputs.std, info, along_batch(outputs.samples), progress.coefficients)
 
 

@@ -81,7 +81,7 @@ class Plan:
         names the first entry that differs.
         """
         options = {field.name: repr(getattr(self.job.options, field.name)) for field in fields(Options)}
-        method, rules = options.pop("method"), options.pop("rules")
+        method, rules, _ = options.pop("method"), options.pop("rules"), options.pop("keep_samples")
         return {"source": Path(self.volume.name).name, "shape": self.volume.shape, "mask": self.volume.mask_digest,
                 "prior": self.prior_name, "warm_start": self.warm_start, **options, "device": repr(self.job.device),
                 "method": method, "rules": rules, **self.job.versions}

@@ -1,0 +1,123 @@
+"""The hot loops: compiled by numba, and in CUDA run as plain C++, against their slow twins in array operations."""
+
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+import strict_cupy
+from properties import random_complex
+
+from bart_pogmdm.arrays.kernels import cpu, cuda, generic
+
+NAMES = ["expand", "combine", "scale", "multiply", "interpolate", "draw", "normal", "mixture_means", "mixture"]
+SEED = np.uint64(2**63 + 5)
+
+
+def random_arguments(name, rng, dtype):
+    """Arguments of a kernel, and the places of those that it writes to."""
+    real = np.dtype(dtype).type(0).real.dtype
+    maps, images, image = (random_complex(rng, shape, dtype) for shape in ((3, 8, 6), (3, 8, 6), (8, 6)))
+    values = rng.standard_normal((4, 50)).astype(real)
+    table, means = rng.standard_normal((4, 33)).astype(real), np.linspace(-1, 1, 7)
+    weights = rng.random((4, 7))
+    weights[:, 2:] = 0
+    accept, alias = rng.random((4, 33, 7)).astype(np.float32), rng.integers(7, size=(4, 33, 7), dtype=np.uint8)
+    exact = values.astype(float)
+    return {
+        "expand": ((maps, image, images), (2,)),
+        "combine": ((maps, images, image), (2,)),
+        "scale": ((images, rng.random((8, 6)).astype(real)), (0,)),
+        "multiply": ((random_complex(rng, (5, 8), dtype), images, np.empty((3, 5, 6), dtype)), (2,)),
+        "interpolate": ((values, table, real.type(1.5), real.type(3.0)), (0,)),
+        "draw": ((values, accept, alias, means.astype(real), real.type(1.5), real.type(3.0), SEED, 2), (0,)),
+        "normal": ((images, SEED, 11), (0,)),
+        "mixture_means": ((np.linspace(0, 60, 40), weights, means, 0.02, np.empty((4, 40))), (4,)),
+        "mixture": ((exact, np.log(weights + 1e-9), means, 0.3, np.empty_like(exact), np.empty_like(exact)), (4, 5)),
+    }[name]
+
+
+def arguments_of_the_prior(name, prior, rng, sigma=0.07):
+    """The arguments that a score or potential of the prior gives a kernel, otherwise as `random_arguments`."""
+    experts, spectra = prior.experts, prior.spectra((30, 28)).astype(complex)
+    std, table, latents = experts.std(sigma), experts.table(sigma), experts.latents(sigma)
+    spectrum = np.fft.fft2(random_complex(rng, (30, 28)))
+    responses = np.fft.ifft2(spectra * spectrum)
+    values = responses.view(float).reshape(len(spectra), -1)
+    nodes = np.linspace(0, table.radius, 301)
+    with np.errstate(divide="ignore"):
+        log_weights = np.log(experts.weights)
+    return {
+        "expand": ((spectra, spectrum, np.empty_like(responses)), (2,)),
+        "combine": ((spectra, np.fft.fft2(responses), np.zeros_like(spectrum)), (2,)),
+        "interpolate": ((values, table.means, table.radius, table.inverse_variance), (0,)),
+        "draw": ((values, latents.accept, latents.alias, latents.means, latents.radius, latents.inverse_variance,
+                  SEED, 0), (0,)),
+        "mixture_means": ((nodes, experts.weights, experts.means, std, np.empty((len(spectra), nodes.size))), (4,)),
+        "mixture": ((values, log_weights, experts.means, std, np.empty_like(values), np.empty_like(values)), (4, 5)),
+    }[name]
+
+
+def results(module, name, given, written, monkeypatch):
+    """What a module's kernel writes, as arrays of NumPy."""
+    given = [value.copy() if isinstance(value, np.ndarray) else value for value in given]
+    if module is cuda:
+        cupy = strict_cupy.install(monkeypatch)
+        given = [cupy.asarray(value) if isinstance(value, np.ndarray) else value for value in given]
+    getattr(module, name)(*given)
+    return [np.array(given[place]) for place in written]
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("module", [cpu, cuda], ids=["cpu", "cuda"])
+def test_kernels_agree(module, name, dtype, rng, monkeypatch):
+    given, written = random_arguments(name, rng, dtype)
+    single = np.dtype(dtype).itemsize == 8 and not name.startswith("mixture")
+    for got, expected in zip(results(module, name, given, written, monkeypatch),
+                             results(generic, name, given, written, monkeypatch)):
+        np.testing.assert_allclose(got, expected, rtol=1e-4 if single else 1e-10, atol=1e-5 if single else 1e-12)
+
+
+@pytest.mark.parametrize("name", ["expand", "combine", "interpolate", "draw", "mixture_means", "mixture"])
+@pytest.mark.parametrize("module", [cpu, cuda], ids=["cpu", "cuda"])
+def test_kernels_agree_on_the_arrays_of_the_prior(module, name, prior, rng, monkeypatch):
+    given, written = arguments_of_the_prior(name, prior, rng)
+    for got, expected in zip(results(module, name, given, written, monkeypatch),
+                             results(generic, name, given, written, monkeypatch)):
+        np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12 * np.abs(expected).max())
+
+
+def test_table_of_the_prior_is_the_slow_one(prior):
+    experts, table = prior.experts, prior.experts.table(0.07)
+    means = np.empty_like(table.means)
+    nodes = np.linspace(-table.radius, table.radius, table.means.shape[1])
+    generic.mixture_means(nodes, experts.weights, experts.means, experts.std(0.07), means)
+    np.testing.assert_allclose(table.means, means, rtol=1e-9, atol=1e-12)
+
+
+def test_kernels_refuse_strided_arrays(monkeypatch):
+    cupy = strict_cupy.install(monkeypatch)
+    maps = cupy.asarray(np.ones((3, 8, 6), complex))
+    with pytest.raises(ValueError, match="expected C-contiguous arrays"):
+        cuda.expand(maps[:, :, ::2], maps[0, :, ::2], maps[:, :, ::2])
+
+
+@pytest.mark.parametrize("real", ["float", "double"])
+def test_nvcc_accepts_the_kernels(real, tmp_path):
+    if not shutil.which("nvcc"):
+        pytest.skip("nvcc is not installed")
+    subprocess.run(["nvcc", "-ptx", f"-DREAL={real}", "-std=c++14", str(cuda.SOURCE), "-o", str(tmp_path / "k.ptx")],
+                   check=True)
+    text = (tmp_path / "k.ptx").read_text()
+    assert all(f".entry {name}(" in text for name in ("expand", "interpolate", "draw", "mixture"))
+
+
+def test_normal_numbers_are_normal():
+    out = np.empty((300, 200), complex)
+    cpu.normal(out, np.uint64(3), 0)
+    from scipy.stats import kstest
+    parts = np.concatenate([out.real.ravel(), out.imag.ravel()])
+    assert kstest(parts, "norm").pvalue > 1e-3
+    assert abs(np.corrcoef(out.real.ravel(), out.imag.ravel())[0, 1]) < 0.02
+    assert abs(np.corrcoef(parts[1:], parts[:-1])[0, 1]) < 0.02

@@ -1,0 +1,58 @@
+"""The prior's file: what was saved is loaded, and damaged or foreign files are refused."""
+
+import numpy as np
+import pytest
+
+from bart_pogmdm import PoGMDM, load_prior
+
+
+def test_save_and_load(prior, tmp_path, rng):
+    prior.save(tmp_path / "copy.npz")
+    copy = load_prior(tmp_path / "copy.npz")
+    assert copy.digest == prior.digest and copy.name == prior.name
+    x = 0.2 * rng.standard_normal((33, 40))
+    np.testing.assert_array_equal(copy.score(x, 0.1), prior.score(x, 0.1))
+    changed = PoGMDM(prior.lowpass, prior.directional, 2 * prior.gains, prior.weights, prior.means, prior.base_std)
+    assert changed.digest != prior.digest
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"schema": 99}, "expected schema 2, got 99"),
+    ({"provenance": "[1]"}, "provenance: expected a JSON object"),
+    ({"gains": None}, "missing gains"),
+    ({"gains": np.ones(19, "f4")}, "gains: expected real numbers of shape"),
+    ({"gains": -np.ones(20, "f4")}, "gains must not be negative"),
+    ({"gains": np.zeros(20, "f4")}, "gains must not be negative, nor all zero"),
+    ({"name": np.arange(3)}, "name: expected a string"),
+    ({"lowpass": np.full(9, np.nan, "f4")}, "lowpass holds NaN"),
+    ({"lowpass": np.ones(9, "f4")}, "lowpass must sum to 1"),
+    ({"weights": np.ones((20, 125), "f4")}, "weights must lie on the simplex"),
+    ({"weights": np.eye(20, 125, dtype="f4")}, "weights must be symmetric"),
+    ({"means": np.zeros(124, "f4")}, "agree in their number of components"),
+    ({"means": np.linspace(0, 1, 125, dtype="f4")}, "means must be equispaced"),
+    ({"base_std": np.float32(0)}, "base_std must be positive"),
+])
+def test_foreign_priors_are_refused(prior, tmp_path, change, message):
+    prior.save(tmp_path / "prior.npz")
+    with np.load(tmp_path / "prior.npz") as file:
+        content = {**file, **change}
+    np.savez(tmp_path / "bad.npz", **{key: value for key, value in content.items() if value is not None})
+    with pytest.raises(ValueError, match=message):
+        load_prior(tmp_path / "bad.npz")
+
+
+def test_damaged_priors_are_refused(prior, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        load_prior(tmp_path / "none.npz")
+    prior.save(tmp_path / "prior.npz")
+    whole = (tmp_path / "prior.npz").read_bytes()
+    np.save(tmp_path / "array.npy", np.ones(3))
+    pickled = np.array([{"a": 1}], dtype=object)
+    np.savez(tmp_path / "pickle.npz", pickled)
+    (tmp_path / "cut.npz").write_bytes(whole[:len(whole) // 2])
+    (tmp_path / "flipped.npz").write_bytes(whole[:3000] + bytes(255 - b for b in whole[3000:3100]) + whole[3100:])
+    (tmp_path / "text.npz").write_text("hello")
+    (tmp_path / "empty.npz").write_bytes(b"")
+    for name in ("cut.npz", "flipped.npz", "text.npz", "empty.npz", "array.npy", "pickle.npz"):
+        with pytest.raises(ValueError, match=r"not a readable npz|not a PoGMDM"):
+            load_prior(tmp_path / name)
