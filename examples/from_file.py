@@ -7,9 +7,8 @@ FILE: fastMRI or ISMRMRD .h5, .npz, .npy, .cfl or .ra; OUTPUT: a BART file; the 
 
 import sys
 
-from bart_pogmdm import recon
+from bart_pogmdm import recon, write
 from bart_pogmdm.arrays.bart_dims import BEYOND
-from bart_pogmdm.files.cfl import write
 from bart_pogmdm.files.kspace import open_kspace
 
 

@@ -12,10 +12,11 @@ import numpy as np
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from bart_pogmdm import bart, recon
-from bart_pogmdm.arrays.bart_dims import from_bart
+from bart_pogmdm import bart, from_bart, recon
+from bart_pogmdm.evaluate import simulate
 from bart_pogmdm.files.kspace import load
-from bart_pogmdm.physics.fourier import fft2c, ifft2c
+from bart_pogmdm.physics.coil_model import rss
+from bart_pogmdm.physics.fourier import ifft2c
 from bart_pogmdm.reconstruction.layout import slices
 from bart_pogmdm.toolbox.find_bart import find
 
@@ -28,14 +29,8 @@ def phantom(rng):
     if find():
         kspace = from_bart(bart(1, f"phantom -x{SIZE} -k -s{COILS}"))
     else:
-        y, x = np.mgrid[-1:1:SIZE * 1j, -1:1:SIZE * 1j]
-        ellipses = ((1, 0, 0, .69, .92), (-.8, 0, -.02, .66, .87), (-.2, .22, 0, .11, .31), (-.2, -.22, 0, .16, .41),
-                    (.1, 0, .35, .21, .25), (.1, 0, .1, .05, .05), (.1, 0, -.1, .05, .05), (.1, -.08, -.6, .05, .02))
-        image = sum(a * (((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 < 1) for a, cx, cy, rx, ry in ellipses)
-        angles = 2 * np.pi * np.arange(COILS) / COILS
-        sens = [np.exp(-((x - np.cos(a)) ** 2 + (y - np.sin(a)) ** 2) / 2 + 1j * a) for a in angles]
-        kspace = fft2c(image * np.array(sens))
-    kspace = kspace / np.abs(rss(kspace)).max()
+        kspace = simulate.kspace(simulate.phantom((SIZE, SIZE)), COILS, 0, 0)
+    kspace = kspace / rss(ifft2c(kspace)).max()
     return kspace + NOISE * (rng.standard_normal(kspace.shape) + 1j * rng.standard_normal(kspace.shape))
 
 
@@ -47,10 +42,6 @@ def variable_density(shape, acceleration, rng):
     return (rng.random(shape) < density / density.mean() / acceleration) | (radius < 0.06)
 
 
-def rss(kspace):
-    return np.sqrt((np.abs(ifft2c(kspace)) ** 2).sum(0))
-
-
 def one_slice(name):
     """k-space (coil, y, x) of a file with one slice."""
     found = slices(load(name)[0])
@@ -60,7 +51,7 @@ def one_slice(name):
 
 
 def draw(kspace, result, path):
-    panels = [("zero-filled", rss(kspace)), ("reconstruction", np.abs(result.image)),
+    panels = [("zero-filled", rss(ifft2c(kspace))), ("reconstruction", np.abs(result.image)),
               *((f"|sensitivity {i + 1}|", np.abs(sens)) for i, sens in enumerate(result.sens[:3]))]
     figure, axes = plt.subplots(1, len(panels), figsize=(3 * len(panels), 3.5), layout="constrained")
     window = np.quantile(np.abs(result.image), 0.998)

@@ -18,7 +18,6 @@ from bart_pogmdm.algorithms.problem import Problem
 from bart_pogmdm.algorithms.quadratic_step import newton_step
 from bart_pogmdm.algorithms.refinement import Refinement, refine
 from bart_pogmdm.algorithms.state import State
-from bart_pogmdm.algorithms.statistics import PosteriorStatistics
 from bart_pogmdm.algorithms.units import Units
 from bart_pogmdm.arrays.kernels import cpu, generic
 from bart_pogmdm.physics.cartesian import CartesianSampling
@@ -242,15 +241,3 @@ def test_each_step_lowers_the_posterior_energy(prior, rng):
         assert options.likelihood.variances(problem, power)[0] == least  # so the energy stays the same one
         assert state.info.unit == 1 and state.info.sigma == 0.05
     assert (np.diff(energies, axis=0) < 1e-4).all() and (np.subtract(energies[-1], energies[0]) < 0).all()
-
-
-def test_statistics_are_those_of_all_draws(rng):
-    draws = random_complex(rng, (3, 5, 6, 4)) + 2
-    statistics = PosteriorStatistics(5)
-    for images in draws.swapaxes(0, 1):
-        for chain, image in enumerate(images):
-            statistics.add(image, chain)
-    np.testing.assert_allclose(statistics.mean, draws.mean((0, 1)))
-    np.testing.assert_allclose(statistics.std, np.abs(draws).reshape(15, 6, 4).std(0, ddof=1))
-    rhat, ess = statistics.convergence()
-    assert 0.7 < rhat < 1.3 and 4 < ess <= 15

@@ -11,7 +11,9 @@ from trajectories import QUICK, error, grid_points, measured, radial
 
 from bart_pogmdm import Diffusion, Gibbs, read, recon, to_bart, write
 from bart_pogmdm.commands.main import main
+from bart_pogmdm.physics.cartesian import CartesianScan
 from bart_pogmdm.physics.fourier import ifft2c, resample
+from bart_pogmdm.physics.noise_level import NoiseRules, estimate_noise
 from bart_pogmdm.physics.noncartesian import NonCartesianScan, image_size
 from bart_pogmdm.physics.nufft import Nufft
 from bart_pogmdm.physics.sensitivities import SensitivityModel
@@ -41,6 +43,9 @@ def test_cartesian_trajectory_gives_the_cartesian_result(finufft, coils):
     result = recon(kspace[:, None, mask], traj=points, dims=(40, 36), **options)
     assert error(result.image, expected.image) < 1e-3
     assert error(result.sens, expected.sens) < 1e-3
+    along, on_grid = (estimate_noise(*scan.acquired(), NoiseRules()) for scan in (
+        NonCartesianScan.of(kspace[:, mask], grid_points(mask), mask.shape), CartesianScan(kspace, mask)))
+    assert np.isclose(along, on_grid, rtol=1e-6)
 
 
 def test_low_frequencies_are_those_of_the_full_grid(finufft, rng):

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import strict_cupy
 from conftest import psnr, simulate
+from properties import random_complex
 
 from bart_pogmdm import Diffusion, Gibbs, PoGMDM, recon
+from bart_pogmdm.algorithms.statistics import PosteriorStatistics
 from bart_pogmdm.arrays.bart_dims import to_bart
 from bart_pogmdm.evaluate import metrics
 from bart_pogmdm.prior.pogmdm import SHAPES
@@ -71,6 +73,18 @@ def test_chains_side_by_side_draw_what_each_draws_alone(small, prior, method, co
     alone, together = results
     for name in ("image", "std", "samples", "sens"):
         np.testing.assert_allclose(getattr(together, name), getattr(alone, name), rtol=1e-6, atol=1e-8)
+
+
+def test_statistics_are_those_of_all_draws(rng):
+    draws = random_complex(rng, (3, 5, 6, 4)) + 2
+    statistics = PosteriorStatistics(5)
+    for images in draws.swapaxes(0, 1):
+        for chain, image in enumerate(images):
+            statistics.add(image, chain)
+    np.testing.assert_allclose(statistics.mean, draws.mean((0, 1)))
+    np.testing.assert_allclose(statistics.std, np.abs(draws).reshape(15, 6, 4).std(0, ddof=1))
+    rhat, ess = statistics.convergence()
+    assert 0.7 < rhat < 1.3 and 4 < ess <= 15
 
 
 def test_samples_mean_and_std_belong_together(small):

@@ -41,8 +41,13 @@ class Map:
     """Extrapolate images by Nesterov's factors; without, each step lowers the energy but there are more of them."""
 
     phase: SmoothPhase = SmoothPhase()
+    """How the smooth phase of the image is found, and how far it is trusted."""
+
     likelihood: Likelihood = Likelihood()
+    """How far the samples are trusted."""
+
     sens_penalty: SensitivityPenalty = SensitivityPenalty()
+    """Penalty on the sensitivities in each iteration."""
 
     name: ClassVar[str] = "map"
     default_samples: ClassVar[None] = None

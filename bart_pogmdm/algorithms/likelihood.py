@@ -46,6 +46,7 @@ class Likelihood:
     a larger residual, and would lose more and more weight."""
 
     rings: RingRules = RingRules()
+    """How k-space is divided into rings for the weights of the samples."""
 
     def variances(self, problem: Problem, power: Array) -> tuple[Any, Any]:
         """Return the variance v that the likelihood assumes, and the residual variance.

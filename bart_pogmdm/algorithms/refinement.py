@@ -17,11 +17,16 @@ from .state import State
 
 @dataclass(frozen=True)
 class Refinement:
-    """Options of `refine`: the number of steps, the noise level of the prior, and the rules of the likelihood."""
+    """Options of `refine`."""
 
     steps: int
+    """Accelerated gradient steps."""
+
     sigma: float
+    """Noise level of the prior, in images of maximum about 1."""
+
     likelihood: Likelihood = Likelihood()
+    """How far the samples are trusted."""
 
 
 def refine(problem: Problem, prior: Prior, options: Refinement, rngs: Rngs = ()) -> Iterator[State]:
