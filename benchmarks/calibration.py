@@ -14,7 +14,7 @@ import numpy as np
 
 from bart_pogmdm import recon
 from bart_pogmdm.evaluate import masks, metrics, simulate
-from bart_pogmdm.train.images import load
+from bart_pogmdm.train.images import load_series
 from bart_pogmdm.train.validation import validation_images
 
 COILS, NOISE = 8, (0.005, 0.02)
@@ -22,7 +22,7 @@ COILS, NOISE = 8, (0.005, 0.02)
 
 def learning(folder):
     """(name, kspace, mask, reference) from the validation images."""
-    series, _ = load([folder / "train" / "validation.h5"], 64)
+    series, _ = load_series([folder / "train" / "validation.h5"], 64)
     for number, image in enumerate(validation_images(series)):
         y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in image.shape), indexing="ij")
         image = image * np.exp(1j * (0.6 * x - 0.8 * y * x))

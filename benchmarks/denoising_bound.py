@@ -16,7 +16,7 @@ import torch
 
 from bart_pogmdm.prior import shearlets
 from bart_pogmdm.prior.rules import PriorRules
-from bart_pogmdm.train.images import load
+from bart_pogmdm.train.images import load_series
 from bart_pogmdm.train.initial_prior import initial_prior
 from bart_pogmdm.train.patches import draw_batch
 from bart_pogmdm.train.recipe import Config
@@ -64,7 +64,7 @@ def validate(model, held_out, sigma):
 def main(sigma=0.05, steps=2000, folder=None):
     sigma, steps = float(sigma), int(steps)
     folder = Path(folder or Path(__file__).resolve().parents[2] / "shared" / "data") / "train"
-    series, held_out = (load([folder / name], PATCH)[0] for name in ("train.h5", "validation.h5"))
+    series, held_out = (load_series([folder / name], PATCH)[0] for name in ("train.h5", "validation.h5"))
     held_out, model = validation_images(held_out), Shrinkage(sigma)
     optimizer = torch.optim.Adam([{"params": [getattr(model, name)], "lr": rate} for name, rate in RATES.items()])
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1, 2 * (1 - step / steps)))

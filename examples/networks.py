@@ -57,7 +57,7 @@ def main(folder, out, steps=400):
     out, rng = Path(out), np.random.default_rng(0)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
-    series, _ = images.load([folder], SIZE)
+    series, _ = images.load_series([folder], SIZE)
 
     def scan(coils):
         image = np.abs(patches.random_patch(series, rng, SIZE, 0))

@@ -16,7 +16,7 @@ from bart_pogmdm.arrays.bart_dims import to_bart
 from bart_pogmdm.commands.compare import compare
 from bart_pogmdm.commands.main import main
 from bart_pogmdm.evaluate import masks, metrics, simulate
-from bart_pogmdm.evaluate.cases import Case, load
+from bart_pogmdm.evaluate.cases import Case, load_scans
 from bart_pogmdm.evaluate.charbonnier_tv import CharbonnierTV
 from bart_pogmdm.evaluate.comparison import evaluate
 from bart_pogmdm.evaluate.competitors import COMPETITORS, Effort, competitors
@@ -219,14 +219,14 @@ def test_other_files(folder, full):
     write({"scan": to_bart(full[0])})
     images = np.stack([full[1], full[1][::-1]]) * 1j
     np.savez("images.npz", images=images)
-    loaded = list(load(["scan", "images.npz"], coils=3))
+    loaded = list(load_scans(["scan", "images.npz"], coils=3))
     assert [name for name, _, _ in loaded] == ["scan", "images-0", "images-1"]
     assert [len(kspace) for _, kspace, _ in loaded] == [4, 3, 3]
     assert all(reference.max() == 1 and reference.shape == (48, 40) for _, _, reference in loaded)
     import h5py
     with h5py.File("file.h5", "w") as file:
         file["kspace"] = random_complex(np.random.default_rng(0), (13, 2, 20, 368), np.complex64)
-    assert [name for name, _, _ in load(["file.h5"])] == [f"file-{n}" for n in range(1, 12)]
+    assert [name for name, _, _ in load_scans(["file.h5"])] == [f"file-{n}" for n in range(1, 12)]
 
 
 @pytest.mark.parametrize("words, message", [

@@ -48,6 +48,14 @@ def test_cartesian_trajectory_gives_the_cartesian_result(finufft, coils):
     assert np.isclose(along, on_grid, rtol=1e-6)
 
 
+def test_noise_is_found_at_high_frequencies(rng):
+    traj = radial(128, 60)
+    radius = np.hypot(*traj[:2].reshape(2, -1)) / 128
+    signal = random_complex(rng, (8, radius.size)) * np.exp(-50 * radius)
+    samples = signal * 100 + random_complex(rng, signal.shape)
+    assert 0.8 < estimate_noise(samples, radius, NoiseRules()) < 1.2
+
+
 def test_low_frequencies_are_those_of_the_full_grid(finufft, rng):
     """Like on the grid, c x at low resolution predicts the samples near the centre where x is smooth."""
     shape = (300, 260)

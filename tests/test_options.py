@@ -15,7 +15,7 @@ from bart_pogmdm.arrays import bart_dims
 from bart_pogmdm.commands import COMMANDS
 from bart_pogmdm.commands.bart_help import POSITIONAL
 from bart_pogmdm.commands.main import main
-from bart_pogmdm.commands.options import COMPARE, OPTIONS, OUT, POGMDM, TRAIN, VOLUME
+from bart_pogmdm.commands.option_table import COMPARE, OPTIONS, OUT, POGMDM, TRAIN, VOLUME
 from bart_pogmdm.commands.parser import Parser, given
 from bart_pogmdm.files import cfl
 from bart_pogmdm.reconstruction.options import Options
@@ -93,10 +93,10 @@ def test_defaults_in_the_help_are_those_of_the_records():
 
 
 def test_defaults_of_compare_and_train_are_those_in_the_help():
-    from bart_pogmdm.evaluate.cases import load
+    from bart_pogmdm.evaluate.cases import load_scans
     from bart_pogmdm.train.recipe import Config
-    assert stated_default("--coils") == inspect.signature(load).parameters["coils"].default
-    assert stated_default("--noise-std") == inspect.signature(load).parameters["noise_std"].default
+    assert stated_default("--coils") == inspect.signature(load_scans).parameters["coils"].default
+    assert stated_default("--noise-std") == inspect.signature(load_scans).parameters["noise_std"].default
     for flag in ("--steps", "--batch", "--patch", "--phase"):
         assert stated_default(flag) == getattr(Config, OPTIONS[flag].dest)
     assert stated_default("-s") == Config.seed

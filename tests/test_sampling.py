@@ -9,7 +9,7 @@ from conftest import psnr, simulate
 from properties import random_complex
 
 from bart_pogmdm import Diffusion, Gibbs, PoGMDM, recon
-from bart_pogmdm.algorithms.statistics import PosteriorStatistics
+from bart_pogmdm.algorithms.posterior_statistics import PosteriorStatistics
 from bart_pogmdm.arrays.bart_dims import to_bart
 from bart_pogmdm.evaluate import metrics
 from bart_pogmdm.prior.pogmdm import SHAPES

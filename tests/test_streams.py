@@ -58,7 +58,7 @@ def peer(array, flags=0, order=None, data=None, blocks=False):
 @pytest.mark.parametrize("blocks", [False, True])
 def test_binary_stream_of_1_0(rng, flags, order, blocks):
     array = random_complex(rng, SHAPE, np.complex64)
-    stream = streams.read(memory.BytesIO(peer(array, flags, order, blocks=blocks)))
+    stream = streams.read_stream(memory.BytesIO(peer(array, flags, order, blocks=blocks)))
     assert stream.messages
     np.testing.assert_array_equal(stream.array, array.reshape(pad_dims(SHAPE)))
 
@@ -68,7 +68,7 @@ def test_shared_file_of_1_0_is_removed(rng, tmp_path, flags):
     array = random_complex(rng, SHAPE, np.complex64)
     path = tmp_path / "bart-a1B2c3"
     path.write_bytes(array.tobytes(order="F"))
-    stream = streams.read(memory.BytesIO(peer(array, flags, data=path)))
+    stream = streams.read_stream(memory.BytesIO(peer(array, flags, data=path)))
     np.testing.assert_array_equal(stream.array, array.reshape(pad_dims(SHAPE)))
     assert not path.exists()
 
@@ -80,28 +80,28 @@ def test_recorded_header_of_1_0():
     body = (b"\n# flags\n0\0             \n# binary\n\0             \n# ---\n\0                "
             b"\n# index\n0\0             \n# raw\n8\0              \n" + np.array([1 + 2j], "<c8").tobytes()
             + b"\n# ---\n\0                ")
-    stream = streams.read(memory.BytesIO(head.ljust(255, b".") + b"\n" + body))
+    stream = streams.read_stream(memory.BytesIO(head.ljust(255, b".") + b"\n" + body))
     assert stream.array.ravel() == [1 + 2j]
 
 
 def test_what_is_written_is_read(rng, tmp_path, monkeypatch):
     array = random_complex(rng, (5, 4), np.complex64)
     pipe = memory.BytesIO()
-    streams.write(pipe, array, "pogmdm - -", messages=True)
+    streams.write_stream(pipe, array, "pogmdm - -", messages=True)
     assert int(pipe.getvalue()[9:12]) == 256 and pipe.getvalue()[255:256] == b"\n"
     pipe.seek(0)
     assert peer(array)[256:] == pipe.getvalue()[256:]
-    np.testing.assert_array_equal(streams.read(pipe).array[..., 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], array)
+    np.testing.assert_array_equal(streams.read_stream(pipe).array[..., 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], array)
     long = memory.BytesIO()
-    streams.write(long, array, "pogmdm " + 2000 * "x", messages=True)
+    streams.write_stream(long, array, "pogmdm " + 2000 * "x", messages=True)
     long.seek(0)
-    assert streams.read(long).array.size == array.size
+    assert streams.read_stream(long).array.size == array.size
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     pipe = memory.BytesIO()
-    streams.write(pipe, array, "pogmdm - -", messages=False)
+    streams.write_stream(pipe, array, "pogmdm - -", messages=False)
     assert len(list(tmp_path.iterdir())) == 1
     pipe.seek(0)
-    stream = streams.read(pipe)
+    stream = streams.read_stream(pipe)
     assert not stream.messages and not list(tmp_path.iterdir())
     np.testing.assert_array_equal(stream.array.ravel(order="F"), array.ravel(order="F"))
 
@@ -114,7 +114,7 @@ def test_a_broken_pipe_leaves_no_file(rng, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     for messages in (False, True):
         with pytest.raises(BrokenPipeError):
-            streams.write(Closed(), np.ones((3, 3)), "pogmdm", messages)
+            streams.write_stream(Closed(), np.ones((3, 3)), "pogmdm", messages)
     assert not list(tmp_path.iterdir())
 
 
@@ -122,11 +122,12 @@ def test_a_broken_pipe_leaves_no_file(rng, tmp_path, monkeypatch):
 def test_streams_that_end_early(rng, tmp_path, part):
     array, path = random_complex(rng, SHAPE, np.complex64), tmp_path / "bart-a1B2c3"
     with pytest.raises(ValueError, match="the stream ended within"):
-        streams.read(memory.BytesIO(peer(array, 8)[:part]))
+        streams.read_stream(memory.BytesIO(peer(array, 8)[:part]))
     path.write_bytes(array.tobytes(order="F"))
     if part >= 256 or part < 0:
+        sent = peer(array, 8, data=path)[:max(part, -1) if part < 0 else min(part, 380)]
         with pytest.raises(ValueError, match="the stream ended within"):
-            streams.read(memory.BytesIO(peer(array, 8, data=path)[:max(part, -1) if part < 0 else min(part, 380)]))
+            streams.read_stream(memory.BytesIO(sent))
         assert not path.exists()
 
 
@@ -157,7 +158,7 @@ def twice(stream, start, end):
 def test_wrong_streams_are_named(rng, change, message_):
     stream = change(peer(random_complex(rng, SHAPE, np.complex64), 8))
     with pytest.raises(ValueError, match=message_):
-        streams.read(memory.BytesIO(stream))
+        streams.read_stream(memory.BytesIO(stream))
 
 
 def test_only_files_of_samples_are_removed(tmp_path):
@@ -165,7 +166,7 @@ def test_only_files_of_samples_are_removed(tmp_path):
     precious.write_bytes(bytes(8))
     for text in (f"# Dimensions\n1\n# Data\n{precious}\n".encode(), peer(np.ones(1, np.complex64), data=precious)):
         with pytest.raises(ValueError, match="expected a file bart-XXXXXX"):
-            streams.read(memory.BytesIO(text))
+            streams.read_stream(memory.BytesIO(text))
     assert precious.exists()
 
 
@@ -176,7 +177,7 @@ def test_any_bytes_end_in_an_array_or_one_error(noise, place, kind):
     mutated = {"flip": stream[:place] + noise[:8] + stream[place + len(noise[:8]):], "cut": stream[:place],
                "insert": stream[:place] + noise + stream[place:], "noise": noise}[kind]
     with contextlib.suppress(ValueError, OSError):
-        assert streams.read(memory.BytesIO(mutated)).array.size <= len(mutated)
+        assert streams.read_stream(memory.BytesIO(mutated)).array.size <= len(mutated)
 
 
 @pytest.fixture
@@ -218,7 +219,7 @@ def test_pipeline_in_messages(folder):
     done = shell(f"{POGMDM} - - < stream > out")
     assert done.returncode == 0, done.stderr
     with open("out", "rb") as file:
-        stream = streams.read(file)
+        stream = streams.read_stream(file)
     assert shell(f"{POGMDM} kspace image").returncode == 0
     assert stream.messages
     np.testing.assert_array_equal(stream.array, read("image"))

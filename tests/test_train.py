@@ -22,7 +22,7 @@ from bart_pogmdm.train import images  # noqa: E402
 from bart_pogmdm.train.adabelief import AdaBelief  # noqa: E402
 from bart_pogmdm.train.constraints import project_parameters, project_to_simplex  # noqa: E402
 from bart_pogmdm.train.initial_prior import initial_prior  # noqa: E402
-from bart_pogmdm.train.loop import TrainingRun, loss_of, train  # noqa: E402
+from bart_pogmdm.train.loop import TrainingRun, loss_of, train_prior  # noqa: E402
 from bart_pogmdm.train.patches import Batch, draw_batch  # noqa: E402
 from bart_pogmdm.train.recipe import AdaBeliefRules, Config, Recipe, ValidationRules  # noqa: E402
 from bart_pogmdm.train.twin import LEARNED, Twin  # noqa: E402
@@ -180,7 +180,7 @@ def test_a_group_shares_its_second_moment():
 
 
 def test_a_batch_does_not_depend_on_the_number_of_processes(folder):
-    series, _ = images.load([folder], 66)
+    series, _ = images.load_series([folder], 66)
     config = Config(steps=1, batch=8, patch=66, phase=0.5)
     whole = draw_batch(series, config, 5)
     parts = [draw_batch(series, config, 5, rank, 2) for rank in range(2)]
@@ -191,12 +191,13 @@ def test_a_batch_does_not_depend_on_the_number_of_processes(folder):
 
 
 def test_training_learns_and_resumes_to_the_same_result(folder):
-    series, _ = images.load([folder], 66)
+    series, _ = images.load_series([folder], 66)
     recipe = Recipe(validation=ValidationRules(interval=10))
     config = Config(steps=30, batch=4, patch=66)
 
     def run(name, callback=None, resume=False):
-        return train(config, series, series, folder / f"{name}.ckpt", callback=callback, resume=resume, recipe=recipe)
+        return train_prior(config, series, series, folder / f"{name}.ckpt", callback=callback, resume=resume,
+                           recipe=recipe)
 
     prior, psnr = run("whole")
     assert psnr[0.1] > validate(initial_prior(), validation_images(series))[0.1] + 0.3
@@ -219,14 +220,14 @@ def test_training_learns_and_resumes_to_the_same_result(folder):
     prior.save(folder / "trained.npz")
     assert load_prior(folder / "trained.npz").digest == prior.digest
     with pytest.raises(ValueError, match=r"resume: .* another configuration \(seed 0 there, 1 here\)"):
-        train(Config(steps=30, batch=4, patch=66, seed=1), series, series, folder / "killed.ckpt", resume=True)
+        train_prior(Config(steps=30, batch=4, patch=66, seed=1), series, series, folder / "killed.ckpt", resume=True)
     (folder / "killed.ckpt").write_bytes(b"nonsense")
     with pytest.raises(ValueError, match="no readable checkpoint"):
         run("killed", resume=True)
 
 
 def test_constraints_hold_after_every_step(folder):
-    series, _ = images.load([folder], 66)
+    series, _ = images.load_series([folder], 66)
     run = TrainingRun(Config(steps=3, batch=2, patch=66))
     for _ in range(3):
         run.advance(series)
@@ -269,10 +270,10 @@ KILLED = """
 import sys
 from pathlib import Path
 from bart_pogmdm.train import images
-from bart_pogmdm.train.loop import train
+from bart_pogmdm.train.loop import train_prior
 from bart_pogmdm.train.recipe import Config, Recipe, ValidationRules
 out, *resume = sys.argv[1:]
-series, _ = images.load(["images.h5"], 66)
+series, _ = images.load_series(["images.h5"], 66)
 prior, _ = train(Config(steps=40, batch=2, patch=66), series, series, Path(out).with_suffix(".ckpt"),
                  resume=bool(resume), recipe=Recipe(validation=ValidationRules(interval=2)))
 prior.save(out)
@@ -306,11 +307,11 @@ def test_files_of_many_kinds(tmp_path, rng):
             file["reconstruction_rss"] = rng.random((30, 70, 80)).astype("f4")
             file["kspace"] = np.zeros((30, 1, 70, 80), "c8")
             file.attrs["acquisition"] = kind
-    series, skipped = images.load([tmp_path], 66)
+    series, skipped = images.load_series([tmp_path], 66)
     assert not skipped and [len(one.images) for one in series] == [2, 2, 2, 11, 11]
     for one in series[:3]:
         np.testing.assert_allclose(one.images[0], array[0] / array[0].max(), rtol=1e-5)
-    fat = images.load([tmp_path / "knees"], 66, "CORPDFS")
+    fat = images.load_series([tmp_path / "knees"], 66, "CORPDFS")
     assert [one.source for one in fat[0]] == ["fastMRI e.h5"] and "acquisition CORPD_FBK" in str(fat[1])
 
 
@@ -321,17 +322,17 @@ def test_bad_images_are_named_and_left_out(tmp_path, rng):
     np.save(tmp_path / "mixed.npy", np.stack([good, bad, np.ones_like(good)]))
     np.save(tmp_path / "small.npy", good[:40])
     (tmp_path / "torn.h5").write_bytes(b"\x89HDF nothing")
-    series, skipped = images.load([tmp_path], 66)
+    series, skipped = images.load_series([tmp_path], 66)
     assert len(series) == 1 and len(series[0].images) == 1 and len(skipped) == 4
     reasons = " ".join(skipped.values())
     assert "NaN" in reasons and "constant" in reasons and "40 x 70 is smaller than the patch of 66" in reasons
     with pytest.raises(ValueError, match=r"images: no usable image in .*smaller than the patch"):
-        images.load([tmp_path / "small.npy"], 66)
+        images.load_series([tmp_path / "small.npy"], 66)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="no file of a known kind"):
-        images.load([tmp_path / "empty"], 66)
+        images.load_series([tmp_path / "empty"], 66)
     with pytest.raises(FileNotFoundError, match="no such file or folder"):
-        images.load([tmp_path / "nowhere"], 66)
+        images.load_series([tmp_path / "nowhere"], 66)
 
 
 @pytest.mark.parametrize("change, message", [

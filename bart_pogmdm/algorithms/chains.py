@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..arrays.array_types import Array, Shape
 from ..arrays.devices import available_memory
 from ..arrays.modules import array_module
 from ..arrays.threads import CACHE_BYTES
-from ..arrays.types import Array, Shape
 from ..prior.shearlets import NUM_FILTERS
 
 

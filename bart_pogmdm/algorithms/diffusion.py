@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, ClassVar
 
+from ..arrays.array_types import Array
 from ..arrays.conjugate_gradients import at_least, inner
-from ..arrays.types import Array
 from ..physics.fourier import PLANE
 from ..physics.h1_sensitivities import h1_step
 from ..prior.protocol import ScorePrior

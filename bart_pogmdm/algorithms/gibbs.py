@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, ClassVar
 
+from ..arrays.array_types import Array
 from ..arrays.generators import complex_normal, for_each
 from ..arrays.modules import array_module
-from ..arrays.types import Array
 from ..prior.pogmdm import PoGMDM
 from .chains import batches, chains_that_fit
 from .joint_map import Map, joint_map

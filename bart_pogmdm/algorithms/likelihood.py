@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays.array_types import Array
 from ..arrays.conjugate_gradients import at_least
 from ..arrays.modules import array_module
-from ..arrays.types import Array
 from ..physics.coil_model import power_of_coils
 from ..physics.kspace_rings import RingRules, Rings
 from ..physics.sampling import Sampling

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from ..arrays.types import Array
+from ..arrays.array_types import Array
 from ..physics.coil_model import CoilModel, SetsModel, coil_model
 from ..physics.image_set import ImageAxis, ImageSet
 from ..physics.sampling import Sampling

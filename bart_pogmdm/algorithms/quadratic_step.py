@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from ..arrays.array_types import Array
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.fft import fftn, ifftn
-from ..arrays.types import Array
 from ..physics.coil_model import CoilModel, SetsModel
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ..arrays.types import Array
+from ..arrays.array_types import Array
 from ..prior.image_scale import ImageScale
 
 Value = TypeVar("Value", Array, float)

@@ -4,7 +4,7 @@ from types import EllipsisType
 
 import numpy as np
 
-from .types import Array, Shape
+from .array_types import Array, Shape
 
 DIMS = ("READ", "PHS1", "PHS2", "COIL", "MAPS", "TE", "COEFF", "COEFF2",
         "ITER", "CSHIFT", "TIME", "TIME2", "LEVEL", "SLICE", "AVG", "BATCH")

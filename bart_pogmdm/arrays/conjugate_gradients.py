@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from .array_types import Array
 from .modules import array_module
-from .types import Array
 
 Operator = Callable[[Array], Array]
 Scalar = Any  # a float on the CPU; on a GPU an array without dimensions, since reading it would mean to wait

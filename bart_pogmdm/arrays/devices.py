@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from .array_types import Array, ArrayModule
 from .modules import array_module
-from .types import Array, ArrayModule
 
 PLAN_PART = 8    # cached FFT plans may take an eighth of the device's memory, because other arrays need the rest
 POOL_PART = 0.9  # CuPy's memory pool may grow to this part of the device, because the driver and others need some

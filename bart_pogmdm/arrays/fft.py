@@ -7,9 +7,9 @@ import numpy as np
 import scipy.fft
 from numpy.typing import DTypeLike
 
+from .array_types import Array, ArrayModule
 from .modules import array_module
 from .threads import threads_for
-from .types import Array, ArrayModule
 
 
 def fftn(array: Array, axes: Sequence[int] = (-2, -1), overwrite: bool = False) -> Array:

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from .array_types import Array
 from .modules import array_module, kernels_for
 from .threads import share
-from .types import Array
 
 
 def complex_normal(rng: np.random.Generator, like: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .types import Array, ArrayModule
+from .array_types import Array, ArrayModule
 
 
 def array_module(array: object) -> ArrayModule:

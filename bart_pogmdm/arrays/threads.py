@@ -13,8 +13,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from .array_types import Array
 from .modules import array_module
-from .types import Array
 
 Outcome = TypeVar("Outcome")
 Work = Callable[[list[slice]], Outcome]

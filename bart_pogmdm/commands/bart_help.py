@@ -1,6 +1,6 @@
 """The help of `bart pogmdm`, in the layout of BART's own commands, for people and for programs."""
 
-from .options import POGMDM, Option
+from .option_table import POGMDM, Option
 
 USAGE = "pogmdm"
 DESCRIPTION = """\

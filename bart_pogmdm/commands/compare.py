@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..evaluate import masks, report
-from ..evaluate.cases import cases, load
-from ..evaluate.comparison import run
+from ..evaluate.cases import cases, load_scans
+from ..evaluate.comparison import run_comparison
 from ..evaluate.competitors import COMPETITORS, Competitor
 from ..evaluate.rows import Parameter, Row, best_of, tune
-from .options import OPTIONS
+from .option_table import OPTIONS
 from .parser import Parser, given
 
 MASKS = ("cartesian4", "horizontal4", "radial24", "gaussian8")  # Lines in both directions, spokes, and points.
@@ -71,7 +71,8 @@ def compare(argv: list[str], competitors: Mapping[str, Competitor] = COMPETITORS
     folder, simulation = Path(args.out), given(args, "coils", "noise_std")
 
     def rows_of(data: Sequence[str], tried: Mapping[str, Sequence[Parameter]], images: str) -> list[Row]:
-        return run(cases(load(data, **simulation), args.masks, args.seeds), tried, folder / images, competitors)
+        all_cases = cases(load_scans(data, **simulation), args.masks, args.seeds)
+        return run_comparison(all_cases, tried, folder / images, competitors)
 
     if args.tune:
         best = tune(rows_of(args.tune, swept, "tuning"))
@@ -84,6 +85,6 @@ def compare(argv: list[str], competitors: Mapping[str, Competitor] = COMPETITORS
     rows = rows_of(args.data, parameters, "images")
     if not rows:
         raise ValueError("--masks: none for these data")
-    print(report.write(best_of(rows), folder))
+    print(report.write_report(best_of(rows), folder))
     print(f"{folder / 'index.html'}")
     return 0

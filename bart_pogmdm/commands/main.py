@@ -12,10 +12,10 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command that the first word names, or `pogmdm`; exit code 0, or 1 after one line `ERROR: …`."""
     words = sys.argv[1:] if argv is None else argv
     name, words = (words[0], words[1:]) if words and words[0] in COMMANDS else ("pogmdm", words)
-    return run(lambda: getattr(import_module(f".{name}", __package__), name)(words))
+    return exit_code(lambda: getattr(import_module(f".{name}", __package__), name)(words))
 
 
-def run(command: Callable[[], int]) -> int:
+def exit_code(command: Callable[[], int]) -> int:
     """The exit code of a command, which is 1 after any error; the error is printed as one line `ERROR: …`."""
     try:
         return command()

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from .options import OPTIONS
+from .option_table import OPTIONS
 
 
 class Parser(argparse.ArgumentParser):

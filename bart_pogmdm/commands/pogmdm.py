@@ -8,7 +8,7 @@ from argparse import Namespace
 from . import COMMANDS
 from .bart_help import POSITIONAL, USAGE, help_text, interface_text
 from .interruption import Interruption
-from .options import POGMDM
+from .option_table import POGMDM
 from .parser import Parser
 
 
@@ -24,8 +24,8 @@ def pogmdm(argv: list[str]) -> int:
     elif args.interface:
         print(interface_text(), flush=True)
     else:
-        from .reconstruct import reconstruct
-        reconstruct(args, shlex.join([USAGE, *argv]), interruption)
+        from .reconstruct import reconstruct_files
+        reconstruct_files(args, shlex.join([USAGE, *argv]), interruption)
     return 0
 
 

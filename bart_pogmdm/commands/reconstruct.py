@@ -1,4 +1,4 @@
-"""What `bart pogmdm` does once its command line is understood: read, reconstruct, write."""
+"""What `bart pogmdm` does once its command line is understood: read, reconstruct_files, write."""
 
 import sys
 from argparse import Namespace
@@ -8,8 +8,8 @@ from tqdm import tqdm
 
 from ..algorithms.diffusion import Diffusion
 from ..algorithms.state import State
+from ..arrays.array_types import Array
 from ..arrays.bart_dims import COIL
-from ..arrays.types import Array
 from ..files import streams
 from ..files.cfl import check_outputs, read, write
 from ..files.kspace import load
@@ -18,14 +18,14 @@ from ..reconstruction.coil_combination import of_all_coils
 from ..reconstruction.layout import check_kspace
 from ..reconstruction.options import Options
 from ..reconstruction.recon import recon
-from . import pipes
+from . import standard_streams
 from .bart_help import POSITIONAL, USAGE
 from .interruption import Interruption
 from .parser import given
 from .shell import DEBUG, INFO, debug_level, wants_gpu
 
 
-def reconstruct(args: Namespace, command: str, interruption: Interruption) -> None:
+def reconstruct_files(args: Namespace, command: str, interruption: Interruption) -> None:
     """Reconstruct as the options and file names say; `command` goes into the headers of the outputs.
 
     Raises ValueError, TypeError, OSError, MemoryError or ImportError with one sentence, and KeyboardInterrupt after a
@@ -34,7 +34,7 @@ def reconstruct(args: Namespace, command: str, interruption: Interruption) -> No
     source, *targets = args.files
     kept = [args.keep] if args.keep else []
     sources = [name for name in (source, args.mask, args.traj, args.start, args.noise_scan) if name]
-    stream = pipes.receive(sources, targets + kept, interruption)
+    stream = standard_streams.receive(sources, targets + kept, interruption)
     method = _method(args)
     check_outputs(*([name for name in names if name != streams.STREAM] for names in (targets + kept, sources)))
     kspace, known_pattern = (stream.array, None) if stream and source == streams.STREAM else load(source)
@@ -66,7 +66,7 @@ def reconstruct(args: Namespace, command: str, interruption: Interruption) -> No
     outputs |= dict.fromkeys(kept, result.samples)
     streamed = outputs.pop(streams.STREAM, None)
     if streamed is not None:  # This comes before the files: if nobody reads the stream, nothing is written.
-        pipes.send(streamed, command, stream, interruption)
+        standard_streams.send(streamed, command, stream, interruption)
     write(outputs, command)
 
 

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import OPTIONS
+from .option_table import OPTIONS
 from .parser import Parser, given
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def train(argv: list[str]) -> int:
     from ..train.validation import sentence
     rank, device = join_processes(args.device or "cpu")
     config = Config(**given(args, "steps", "batch", "patch", "seed", "phase"))
-    series, skipped = images.load(args.images, config.patch, args.acquisition)
+    series, skipped = images.load_series(args.images, config.patch, args.acquisition)
     if args.validation:
-        validation, others = images.load(args.validation, 2)
+        validation, others = images.load_series(args.validation, 2)
         skipped = {**skipped, **others}
     else:
         series, validation = _hold_out(series)
@@ -64,7 +64,7 @@ def train(argv: list[str]) -> int:
         count = sum(len(one.images) for one in series)
         print(f"{count} images in {len(series)} series, {len(skipped)} left out", file=sys.stderr)
     try:
-        prior, psnr = loop.train(config, series, validation, checkpoint, resume=bool(args.resume), device=device,
+        prior, psnr = loop.train_prior(config, series, validation, checkpoint, resume=bool(args.resume), device=device,
                                  callback=_Progress(config, is_quiet=rank > 0))
     except KeyboardInterrupt:
         state = "the same command with --resume goes on" if checkpoint.exists() else "before the first checkpoint"

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..arrays.array_types import Array
 from ..arrays.bart_dims import COIL
-from ..arrays.types import Array
 from ..files.atomic import write_file
 from ..files.cfl import paths_of, read
 from ..plot.reconstruction_picture import draw_reconstruction, png

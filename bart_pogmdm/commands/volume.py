@@ -6,7 +6,7 @@ import sys
 import time
 from types import TracebackType
 
-from .options import OPTIONS
+from .option_table import OPTIONS
 from .parser import Parser, given
 
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..arrays.types import Array
-from ..files.references import Scan, read_masks, read_references
+from ..arrays.array_types import Array
+from ..files.references import ReferenceScan, read_masks, read_references
 from . import masks, simulate
 
 
@@ -21,7 +21,7 @@ class Case(NamedTuple):
     mask: Array
 
 
-def load(paths: Iterable[str | Path], coils: int = 8,
+def load_scans(paths: Iterable[str | Path], coils: int = 8,
          noise_std: float = 0.005) -> Iterator[tuple[str, Array, Array]]:
     """Yield (name, kspace (coil, y, x), reference (y, x)) of files: npz with kspace or images, fastMRI h5, cfl, ra.
 
@@ -30,7 +30,7 @@ def load(paths: Iterable[str | Path], coils: int = 8,
     """
     for path in map(Path, paths):
         for found in read_references(path):
-            if isinstance(found, Scan):
+            if isinstance(found, ReferenceScan):
                 yield found.name, found.kspace, found.reference
             else:
                 kspace = simulate.kspace(found.image, coils, noise_std, seed=found.number)

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.modules import array_module, real_dtype
-from ..arrays.types import Array, ArrayModule, Shape
 
 
 @dataclass(frozen=True)

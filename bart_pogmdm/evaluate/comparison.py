@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ..arrays.types import Array
+from ..arrays.array_types import Array
 from ..files.atomic import write_file
 from ..physics.coil_model import rss
 from ..physics.fourier import ifft2c
@@ -61,7 +61,7 @@ def _reason(stderr: str) -> str:
     return next((line for line in reversed(lines) if line), "failed")
 
 
-def run(cases: Iterable[Case], parameters: Mapping[str, Sequence[Parameter]], folder: Path,
+def run_comparison(cases: Iterable[Case], parameters: Mapping[str, Sequence[Parameter]], folder: Path,
         competitors: Mapping[str, Competitor] = COMPETITORS) -> list[Row]:
     """The rows of all cases and methods; results in `folder` from an earlier run are taken as they are.
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..algorithms.diffusion import Diffusion
+from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import to_bart
-from ..arrays.types import Array, Shape
 from ..files.cfl import write
 from ..physics.coil_model import rss
 from ..physics.fourier import ifft2c

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..arrays.types import Array, Shape
+from ..arrays.array_types import Array, Shape
 from ..toolbox.bart_call import bart
 
 ACS_FRACTION = 0.08  # Part of the lines that is sampled at the centre (autocalibration lines), as in fastMRI at R = 4.

@@ -5,7 +5,7 @@ from scipy.interpolate import make_lsq_spline
 from scipy.ndimage import binary_fill_holes
 from scipy.stats import spearmanr
 
-from ..arrays.types import Array
+from ..arrays.array_types import Array
 from ..physics.coil_model import rss
 
 NORMAL_90 = 1.6449  # Half width of the central 90 % of a normal distribution, in standard deviations.

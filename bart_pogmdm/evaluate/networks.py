@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..arrays.types import Array
+from ..arrays.array_types import Array
 from ..physics.coil_model import rss
 from ..physics.fourier import ifft2c
 from ..prior.image_scale import ImageScale

@@ -20,7 +20,7 @@ from .rows import COLUMNS, Row
 PIXELS_PER_INCH = 110  # Resolution of the figures.
 
 
-def write(rows: Sequence[Row], folder: Path) -> str:
+def write_report(rows: Sequence[Row], folder: Path) -> str:
     """Write results.csv, table.md, a PNG in figures/ for each case with images, and index.html; returns the table.
 
     rows: at most one for each method on each case.

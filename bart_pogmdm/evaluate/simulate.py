@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..arrays.types import Array, Shape
+from ..arrays.array_types import Array, Shape
 from ..physics.fourier import fft2c
 
 # Value, centre (x, y) and half axes (x, y) of the ellipses of the phantom; values add up where ellipses overlap.

@@ -8,8 +8,8 @@ from typing import BinaryIO, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import pad_dims
-from ..arrays.types import Array, Shape
 from .atomic import naming, write_temporary
 from .header import HEADER_LIMIT, dims_of, header_text
 from .ra import ra_header, read_ra_dims

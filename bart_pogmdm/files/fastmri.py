@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import BEYOND, SLICE, pad_dims, to_bart
-from ..arrays.types import Array, Shape
 from .reading import reading
 
 CENTRAL_SLICES = 11  # As in the paper, only the central slices of a volume are used, at most so many.

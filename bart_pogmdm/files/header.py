@@ -3,8 +3,8 @@
 import re
 from itertools import pairwise
 
+from ..arrays.array_types import Shape
 from ..arrays.bart_dims import pad_dims
-from ..arrays.types import Shape
 from ..version import __version__
 
 HEADER_LIMIT = 1 << 20  # No more than so many bytes of a header are read, whatever the size of the file.

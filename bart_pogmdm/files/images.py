@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays.types import Array
+from ..arrays.array_types import Array
 from .cfl import read
 from .fastmri import central_slices
 

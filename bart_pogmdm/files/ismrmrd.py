@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import BATCH, BEYOND, COIL, DIMS, SLICE, TE, TIME, TIME2, index_of
-from ..arrays.types import Array, Shape
 from ..physics.coil_compression import mix, whitening
 from ..physics.fourier import fft2c, ifft2c
 from .reading import reading

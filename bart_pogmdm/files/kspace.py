@@ -5,8 +5,8 @@ from typing import Protocol
 
 import numpy as np
 
+from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import BEYOND, index_of
-from ..arrays.types import Array, Shape
 from .cfl import locate
 from .fastmri import FastmriFile
 from .ismrmrd import open_ismrmrd

@@ -7,8 +7,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import DIMS, index_of, pad_dims, to_bart
-from ..arrays.types import Array, Shape
 
 
 @dataclass(frozen=True)

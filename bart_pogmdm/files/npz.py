@@ -10,8 +10,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ..arrays.array_types import Array
 from ..arrays.bart_dims import to_bart
-from ..arrays.types import Array
 from .mapped import ArrayLayout, MappedArray, MappedKspace
 from .reading import reading
 

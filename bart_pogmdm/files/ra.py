@@ -4,10 +4,10 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ..arrays.array_types import Shape
 from ..arrays.bart_dims import DIMS, pad_dims
-from ..arrays.types import Shape
 
-MAGIC = 0x7961727261776172  # "rawarray" in ASCII, little-endian.
+RA_MAGIC = 0x7961727261776172  # "rawarray" in ASCII, little-endian.
 COMPLEX = 4                 # The number of the type "complex".
 ITEM_BYTES = 8              # Bytes of a complex64 sample.
 FIXED_BYTES = 48            # Six integers of 8 bytes: magic, flags, type, bytes of an item, bytes of all, dimensions.
@@ -20,7 +20,7 @@ def read_ra_dims(file: BinaryIO, name: str) -> Shape:
     Raises ValueError for a damaged header, or for samples that are not little-endian complex64.
     """
     head = file.read(FIXED_BYTES)
-    if len(head) != FIXED_BYTES or head[:8] != MAGIC.to_bytes(8, "little"):
+    if len(head) != FIXED_BYTES or head[:8] != RA_MAGIC.to_bytes(8, "little"):
         raise ValueError(f"{name}: not an ra file (magic number missing)")
     _, flags, kind, width, _, ndims = (int(value) for value in np.frombuffer(head, "<u8"))
     if flags & 1 or kind != COMPLEX or width != ITEM_BYTES:
@@ -36,4 +36,4 @@ def read_ra_dims(file: BinaryIO, name: str) -> Shape:
 
 def ra_header(shape: Shape, sample_bytes: int) -> bytes:
     """Return the header of samples of a shape that take so many bytes."""
-    return np.array([MAGIC, 0, COMPLEX, ITEM_BYTES, sample_bytes, len(shape), *shape], "<u8").tobytes()
+    return np.array([RA_MAGIC, 0, COMPLEX, ITEM_BYTES, sample_bytes, len(shape), *shape], "<u8").tobytes()

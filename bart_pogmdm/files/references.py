@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arrays.array_types import Array
 from ..arrays.bart_dims import from_bart
-from ..arrays.types import Array
 from ..physics.coil_model import rss
 from ..physics.fourier import ifft2c
 from .cfl import read
@@ -18,7 +18,7 @@ LARGEST_EMPTY_PART = 0.05     # k-space counts as fully sampled if no more than 
 
 
 @dataclass(frozen=True)
-class Scan:
+class ReferenceScan:
     """k-space (coil, y, x) and the magnitude image (y, x), of maximum 1, that reconstructions are compared with."""
 
     name: str
@@ -35,7 +35,7 @@ class ReferenceImage:
     number: int
 
 
-def read_references(path: Path) -> Iterator[Scan | ReferenceImage]:
+def read_references(path: Path) -> Iterator[ReferenceScan | ReferenceImage]:
     """Read the scans or images of an npz file (`kspace` or `images`), a fastMRI file (.h5), or an array of BART.
 
     The reference is the array `reference` of an npz file, or else the root sum of squares of the k-space, which must
@@ -47,7 +47,7 @@ def read_references(path: Path) -> Iterator[Scan | ReferenceImage]:
         yield from _read_fastmri(path)
     else:
         kspace = from_bart(read(path))
-        yield Scan(path.stem, kspace, _normalized(_root_sum_of_squares(path, kspace)))
+        yield ReferenceScan(path.stem, kspace, _normalized(_root_sum_of_squares(path, kspace)))
 
 
 def read_masks(path: str | Path, data: str) -> Iterator[tuple[str, Array]]:
@@ -57,7 +57,7 @@ def read_masks(path: str | Path, data: str) -> Iterator[tuple[str, Array]]:
             yield "-".join(key.split("__")[1:]), file[key]
 
 
-def _read_npz(path: Path) -> Iterator[Scan | ReferenceImage]:
+def _read_npz(path: Path) -> Iterator[ReferenceScan | ReferenceImage]:
     with np.load(path, allow_pickle=False) as file:
         arrays = dict(file)
     if "images" in arrays:
@@ -65,13 +65,13 @@ def _read_npz(path: Path) -> Iterator[Scan | ReferenceImage]:
             yield ReferenceImage(f"{path.stem}-{number}", image / np.abs(image).max(), number)
     elif "kspace" in arrays:
         kspace, reference = arrays["kspace"], arrays.get("reference")
-        yield Scan(path.stem, kspace,
+        yield ReferenceScan(path.stem, kspace,
                    _normalized(_root_sum_of_squares(path, kspace) if reference is None else reference))
     else:
         raise ValueError(f"{path}: expected an array kspace or images, got {', '.join(arrays) or 'none'}")
 
 
-def _read_fastmri(path: Path) -> Iterator[Scan]:
+def _read_fastmri(path: Path) -> Iterator[ReferenceScan]:
     """Read the central slices of a volume, each scaled to maximum 1 in k-space."""
     import h5py
     with h5py.File(path) as file:
@@ -84,7 +84,7 @@ def _read_fastmri(path: Path) -> Iterator[Scan]:
         for number in central_slices(volume):
             kspace = volume[number].astype(np.complex64)
             kspace = kspace[None] if kspace.ndim == 2 else kspace
-            yield Scan(f"{path.stem}-{number}", kspace / np.abs(kspace).max(),
+            yield ReferenceScan(f"{path.stem}-{number}", kspace / np.abs(kspace).max(),
                        _normalized(_root_sum_of_squares(path, kspace)))
 
 

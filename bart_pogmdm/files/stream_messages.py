@@ -12,10 +12,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..arrays.types import Shape
+from ..arrays.array_types import Shape
 
-LABEL = "'-'"                    # The name of a stream in messages to the user.
-MAGIC = b"# Header\n"            # The first line; the length of the header follows, in three digits and a newline.
+LABEL = "'-'"                     # The name of a stream in messages to the user.
+STREAM_MAGIC = b"# Header\n"     # The first line; the length of the header follows, in three digits and a newline.
 LENGTH_BYTES = 4
 HEADER_SIZES = range(256, 1000)  # Bytes; BART pads a shorter header with dots.
 MESSAGE_BYTES = 24
@@ -41,22 +41,22 @@ class StreamSlice:
 
 
 def read_header(file: BinaryIO) -> bytes:
-    """Read the header after MAGIC and return its text, with the padding."""
+    """Read the header after STREAM_MAGIC and return its text, with the padding."""
     length = read_exactly(file, LENGTH_BYTES, "the header")
     if not re.fullmatch(rb"\d{3}\n", length) or int(length) not in HEADER_SIZES:
         raise ValueError(f"'-': expected a header of 256 to 999 bytes, got {length!r}")
-    return read_exactly(file, int(length) - len(MAGIC) - LENGTH_BYTES, "the header")
+    return read_exactly(file, int(length) - len(STREAM_MAGIC) - LENGTH_BYTES, "the header")
 
 
 def header_of_messages(text: str) -> bytes:
     """Return the header that holds a text.  The command is left out if it does not fit in."""
     head = text.encode(errors="surrogateescape")
-    frame = len(MAGIC) + LENGTH_BYTES
+    frame = len(STREAM_MAGIC) + LENGTH_BYTES
     if frame + len(head) + 2 not in range(HEADER_SIZES.stop):
         head = re.sub(rb"# Command\n[^\n]*\n", b"", head)
     length = max(frame + len(head), HEADER_SIZES.start)
     padding = length - frame - len(head)
-    return MAGIC + b"%03d\n" % length + head + (b"." * (padding - 1) + b"\n" if padding else b"")
+    return STREAM_MAGIC + b"%03d\n" % length + head + (b"." * (padding - 1) + b"\n" if padding else b"")
 
 
 def slice_messages(size: int) -> tuple[bytes, bytes]:

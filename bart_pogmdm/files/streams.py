@@ -14,11 +14,19 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import pad_dims
-from ..arrays.types import Array, Shape
 from .cfl import SAMPLE_BYTES, column_major_bytes, read_samples
 from .header import HEADER_LIMIT, dims_of, header_text
-from .stream_messages import LABEL, MAGIC, header_of_messages, read_exactly, read_header, read_slices, slice_messages
+from .stream_messages import (
+    LABEL,
+    STREAM_MAGIC,
+    header_of_messages,
+    read_exactly,
+    read_header,
+    read_slices,
+    slice_messages,
+)
 
 STREAM = "-"
 
@@ -31,13 +39,13 @@ class Stream:
     messages: bool
 
 
-def read(file: BinaryIO) -> Stream:
+def read_stream(file: BinaryIO) -> Stream:
     """Read the array in a stream.  No file of samples stays behind, even after an error.
 
     Raises ValueError if there is no stream of BART or it ends early, and OSError if its file cannot be taken.
     """
-    start = read_exactly(file, len(MAGIC), "the header")
-    if start != MAGIC:
+    start = read_exactly(file, len(STREAM_MAGIC), "the header")
+    if start != STREAM_MAGIC:
         return _read_file_form(start + file.read(HEADER_LIMIT))
     text = _text(read_header(file))
     path = _data_file(text)
@@ -50,7 +58,7 @@ def read(file: BinaryIO) -> Stream:
         return Stream(read_samples(samples, shape, LABEL), True)
 
 
-def write(file: BinaryIO, array: Array, command: str, messages: bool) -> None:
+def write_stream(file: BinaryIO, array: Array, command: str, messages: bool) -> None:
     """Send an array through a pipe, in the form of BART 1.0 if `messages` is set, and otherwise in that of 0.8.
 
     Raises BrokenPipeError if nobody reads; then no file of samples stays behind.

@@ -8,10 +8,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..arrays.array_types import Array, Shape
 from ..arrays.fft import fftn, ifftn
 from ..arrays.generators import complex_normal
 from ..arrays.modules import array_module, kernels_for, real_dtype
-from ..arrays.types import Array, Shape
 from .fourier import ifft2c, resize
 
 

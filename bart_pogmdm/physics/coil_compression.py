@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from ..arrays.array_types import Array
 from ..arrays.bart_dims import COIL
-from ..arrays.types import Array
 
 
 def whitening(noise: Array) -> Array:

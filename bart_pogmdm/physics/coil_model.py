@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays.array_types import Array
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module, kernels_for
 from ..arrays.threads import share
-from ..arrays.types import Array
 from .fourier import PLANE, fft2c, resize
 from .image_set import ImageSet
 from .sampling import Sampling

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from ..arrays.array_types import Array, Shape
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module
-from ..arrays.types import Array, Shape
 
 PLANE = (-2, -1)
 

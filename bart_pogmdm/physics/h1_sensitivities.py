@@ -4,10 +4,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.conjugate_gradients import at_least
 from ..arrays.fft import dst1
 from ..arrays.modules import array_module, real_dtype
-from ..arrays.types import Array, ArrayModule, Shape
 from .fourier import PLANE
 from .sampling import Sampling
 

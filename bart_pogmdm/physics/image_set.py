@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..arrays.types import Shape
+from ..arrays.array_types import Shape
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from ..arrays.array_types import Array
 from ..arrays.modules import array_module, move
-from ..arrays.types import Array
 
 
 @dataclass(frozen=True)

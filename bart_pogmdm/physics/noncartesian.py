@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..arrays.types import Array, Shape
+from ..arrays.array_types import Array, Shape
 from .nufft import Nufft
 
 MARGIN = 0.5  # cycles per field of view by which samples may lie outside the grid, because gradient delays shift them

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from scipy.fft import next_fast_len
 
+from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.conjugate_gradients import inner
 from ..arrays.fft import fftn, ifftn
 from ..arrays.generators import complex_normal
 from ..arrays.modules import array_module, kernels_for, real_dtype
 from ..arrays.threads import share
-from ..arrays.types import Array, ArrayModule, Shape
 
 ACCURACY = 2e-6  # of the transform, relative: below the rounding of an FFT in single precision over a large image
 POWER_STEPS = 8  # of the power iteration that bounds an eigenvalue for `equalize`

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..arrays.array_types import Array
 from ..arrays.modules import array_module
-from ..arrays.types import Array
 from .coil_model import CoilModel, power_of_coils
 from .fourier import resample
 from .noncartesian import NonCartesianScan

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..arrays.types import Array, Shape
+from ..arrays.array_types import Array, Shape
 
 
 class Sampling(Protocol):

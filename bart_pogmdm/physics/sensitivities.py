@@ -12,10 +12,10 @@ from functools import cached_property
 
 import numpy as np
 
+from ..arrays.array_types import Array
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.generators import complex_normal, for_each
 from ..arrays.modules import array_module
-from ..arrays.types import Array
 from .fourier import PLANE, field_size, resample
 from .sampling import Sampling, Scan
 from .sobolev_maps import SobolevMaps, SobolevRules

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arrays.array_types import Array
 from ..arrays.conjugate_gradients import conjugate_gradients, inner
 from ..arrays.modules import array_module
-from ..arrays.types import Array
 from .coil_model import CoilModel
 from .sensitivities import SensitivityModel
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.modules import array_module, kernels_for, real_dtype
 from ..arrays.threads import share
-from ..arrays.types import Array, ArrayModule, Shape
 from .fourier import field_size
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arrays.types import Array
+from ..arrays.array_types import Array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LEVELS = (0.0, 0.025, 0.05, 0.1, 0.2)  # Noise levels of the potentials; images have maximum about 1.
 FIELD = 64  # Pixels of each side of the image on which the filters are evaluated.
 REACH = 12  # The picture shows the filters up to this distance from their centre, in pixels.
-COLUMNS = NUM_FILTERS // 2
+NUM_COLUMNS = NUM_FILTERS // 2
 
 
 def draw_prior(prior: PoGMDM) -> Figure:
@@ -36,9 +36,9 @@ def draw_prior(prior: PoGMDM) -> Figure:
     shown = slice(FIELD // 2 - REACH, FIELD // 2 + REACH + 1)
     filters = filters[:, shown, shown]
     picture = Figure(figsize=(16, 9.5), layout="constrained")
-    axes = picture.subplots(6, COLUMNS, squeeze=False)
+    axes = picture.subplots(6, NUM_COLUMNS, squeeze=False)
     for k in range(NUM_FILTERS):
-        column = axes[3 * (k // COLUMNS):, k % COLUMNS]
+        column = axes[3 * (k // NUM_COLUMNS):, k % NUM_COLUMNS]
         limit = np.abs(filters[k]).max()
         column[0].imshow(filters[k], cmap="gray", vmin=-limit, vmax=limit)
         column[0].set_xlabel(f"γ = {prior.gains[k]:.2f}")

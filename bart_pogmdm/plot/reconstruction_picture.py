@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arrays.array_types import Array
 from ..arrays.modules import move
-from ..arrays.types import Array
 from ..reconstruction import layout
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..arrays.array_types import Array, ArrayModule
 from ..arrays.modules import array_module, kernels_for
 from ..arrays.threads import share
-from ..arrays.types import Array, ArrayModule
 
 TABLE_NODES = 4097   # of a table on [-radius, radius]: activations within 1e-3
 TABLE_REACH = 64     # radius beyond the outermost mean, in std: constant posterior means beyond it cost below 1e-3

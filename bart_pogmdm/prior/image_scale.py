@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from ..arrays.array_types import Array
 from ..arrays.modules import array_module
-from ..arrays.types import Array
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module, complex_dtype, kernels_for, real_dtype
 from ..arrays.threads import share
-from ..arrays.types import Array, ArrayModule, Shape
 from ..files.atomic import write_file
 from . import shearlets
 from .experts import Experts, Latents, Table

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..arrays.types import Array
+from ..arrays.array_types import Array
 from .pogmdm import SCHEMA, SHAPES, PoGMDM
 
 DEFAULT_PRIOR = Path(__file__).with_name("data") / "prior.npz"

@@ -4,7 +4,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..arrays.types import Array, ArrayModule, Shape
+from ..arrays.array_types import Array, ArrayModule, Shape
 
 
 class ScorePrior(Protocol):

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays.array_types import Array, Shape
 from ..arrays.modules import array_module
-from ..arrays.types import Array, Shape
 
 NUM_SHEARS = 5
 NUM_FILTERS = 4 * NUM_SHEARS  # two scales, two cones

@@ -8,9 +8,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module, real_dtype
-from ..arrays.types import Array, ArrayModule, Shape
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..arrays.array_types import Array
 from ..arrays.bart_dims import COIL
-from ..arrays.types import Array
 from ..physics.coil_compression import separate
 from .result import Result
 

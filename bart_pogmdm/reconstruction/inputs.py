@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.bart_dims import COIL
 from ..arrays.modules import array_module, complex_dtype, move
-from ..arrays.types import Array, ArrayModule, Shape
 from ..physics.cartesian import CartesianScan
 from ..physics.noncartesian import NonCartesianScan, image_size
 from ..physics.nufft import library

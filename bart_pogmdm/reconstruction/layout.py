@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import COIL, DIMS
 from ..arrays.modules import array_module
-from ..arrays.types import Array, Shape
 
 
 def slices(array: Array) -> Array:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..algorithms.posterior_statistics import PosteriorStatistics, Welford
 from ..algorithms.problem import Problem
 from ..algorithms.state import State
-from ..algorithms.statistics import PosteriorStatistics, Welford
+from ..arrays.array_types import Array
 from ..arrays.modules import array_module
-from ..arrays.types import Array
 from ..physics.coil_model import rss
 from ..physics.fourier import divide
 from .options import Options

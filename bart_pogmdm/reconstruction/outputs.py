@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..algorithms.chains import chains_that_fit, solver_memory
+from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.bart_dims import BATCH
 from ..arrays.devices import available_memory
 from ..arrays.modules import complex_dtype
-from ..arrays.types import Array, ArrayModule, Shape
 from . import layout
 from .inputs import Slices
 from .one_slice import SliceResult

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..algorithms.state import State
+from ..arrays.array_types import Array, Shape
 from ..arrays.devices import choose
 from ..arrays.modules import array_module
-from ..arrays.types import Array, Shape
 from ..physics.noise_level import estimate_noise
 from . import layout
 from .inputs import Inputs

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..arrays.array_types import Array, ArrayModule
 from ..arrays.bart_dims import BATCH, pad_dims
 from ..arrays.modules import array_module, move
-from ..arrays.types import Array, ArrayModule
 
 
 @dataclass(frozen=True, eq=False)

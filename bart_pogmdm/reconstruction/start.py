@@ -8,9 +8,9 @@ from ..algorithms.likelihood import Likelihood
 from ..algorithms.problem import Problem
 from ..algorithms.state import State
 from ..algorithms.units import Units
+from ..arrays.array_types import Array
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.modules import array_module
-from ..arrays.types import Array
 from ..physics.coil_model import CoilModel, SetsModel, rss
 from ..physics.fourier import divide
 from ..physics.image_set import ImageAxis, ImageSet

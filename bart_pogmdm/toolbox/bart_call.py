@@ -9,7 +9,7 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-from ..arrays.types import Array
+from ..arrays.array_types import Array
 from ..files.cfl import read, write
 from .find_bart import find
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..arrays.types import Array
+from ..arrays.array_types import Array
 from ..files.images import ImageStack, find_image_files, read_images
 
 SHOWN_REASONS = 3  # If no image is usable, the error gives so many of the reasons.
@@ -21,7 +21,7 @@ class Series:
     licence: str
 
 
-def load(paths: Sequence[str | Path], patch: int,
+def load_series(paths: Sequence[str | Path], patch: int,
          acquisition: str | None = None) -> tuple[list[Series], dict[str, str]]:
     """Read (series, skipped): all usable images, and {file or image: reason} for those left out.
 

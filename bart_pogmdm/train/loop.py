@@ -91,7 +91,7 @@ class TrainingRun:
         return loss.item()
 
 
-def train(config: Config, series: Sequence[Series], validation: Sequence[Series], checkpoint: Path, *,
+def train_prior(config: Config, series: Sequence[Series], validation: Sequence[Series], checkpoint: Path, *,
           resume: bool = False, device: str = "cpu", callback: Callback | None = None,
           recipe: Recipe = DEFAULT_RECIPE) -> tuple[PoGMDM, dict[float, float]]:
     """Train a prior; returns it with {noise level: mean PSNR in dB} of the last validation.

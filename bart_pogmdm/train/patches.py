@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ..arrays.types import Array
+from ..arrays.array_types import Array
 from .images import Series
 from .recipe import DEFAULT_RECIPE, Config, PatchRules
 

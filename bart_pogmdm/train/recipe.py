@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays.types import Array
+from ..arrays.array_types import Array
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from ..arrays.array_types import Array
 from ..arrays.kernels.cpu import combine, expand
 from ..arrays.threads import NUM_THREADS
-from ..arrays.types import Array
 from . import table_kernels
 
 # Nodes of a table on [0, radius]: scores and gradients are within 0.5 % of those of the exact mixture.
@@ -19,7 +19,7 @@ NODES = 384
 # Filters that are handled together: their responses stay in the cache of a core.
 FILTERS_AT_ONCE = 4
 
-Outcome = TypeVar("Outcome")
+Share = TypeVar("Share")
 
 
 @lru_cache(maxsize=1)
@@ -27,7 +27,7 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(NUM_THREADS, initializer=torch.set_num_threads, initargs=(1,))
 
 
-def _on_threads(work: Callable[[range], Outcome], count: int) -> list[Outcome]:
+def _on_threads(work: Callable[[range], Share], count: int) -> list[Share]:
     """[work(range), …]: the indices 0..count-1 in as many ranges as there are threads."""
     bounds = [count * i // NUM_THREADS for i in range(NUM_THREADS + 1)]
     return list(_pool().map(torch.no_grad()(work), [range(*pair) for pair in pairwise(bounds)]))

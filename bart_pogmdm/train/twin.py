@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..arrays.types import Shape
+from ..arrays.array_types import Shape
 from ..prior import shearlets
 from ..prior.pogmdm import PoGMDM
 from .tabulated_score import NODES, PosteriorMeanTables, TabulatedScore
 
 # Radius of the tables beyond the largest mean, in standard deviations of the components.
-TABLE_REACH = 12
+TWIN_TABLE_REACH = 12
 LEARNED = ("lowpass", "directional", "gains", "weights")
 
 
@@ -79,7 +79,7 @@ class Twin(torch.nn.Module):
         spectra_at = {size: self.spectra(filters, size) for size in {shape, shearlets.GRID}}
         factor = self.exponent(spectra_at[shearlets.GRID], sigmas) / variance
         spectra = self.gains[:, None, None] * spectra_at[shape]
-        radius = self.means[-1] + TABLE_REACH * variance.double().sqrt()
+        radius = self.means[-1] + TWIN_TABLE_REACH * variance.double().sqrt()
         if images.device.type == "cpu" and images.dtype == torch.complex64 and not dense:
             tables = PosteriorMeanTables.apply(self.weights, variance.double(), self.means, radius)
             return TabulatedScore.apply(images, spectra, tables, radius.float(), factor)

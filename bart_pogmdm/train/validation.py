@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..arrays.types import Array
+from ..arrays.array_types import Array
 from ..prior.pogmdm import PoGMDM
 from .images import Series
 from .recipe import DEFAULT_RECIPE, ValidationRules

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ..arrays import bart_dims
+from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import COIL
-from ..arrays.types import Array, Shape
 from ..files.cfl import header_text, paths_of
 from ..reconstruction import layout
 

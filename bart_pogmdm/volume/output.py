@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from ..arrays.types import Array, Shape
+from ..arrays.array_types import Array, Shape
 from ..files.atomic import naming
 from .file_layout import FileLayout
 

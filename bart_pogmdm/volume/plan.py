@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arrays import bart_dims
-from ..arrays.types import Array, Shape
+from ..arrays.array_types import Array, Shape
 from ..files.kspace import KspaceFile, open_kspace
 from ..reconstruction import layout
 from ..reconstruction.options import OptionKeywords, Options, options_of, prior_of

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ..arrays.types import Array
+from ..arrays.array_types import Array
 from ..files.cfl import paths_of
 from . import workers
 from .manifest import Manifest

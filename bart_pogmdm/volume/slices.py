@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..arrays.types import Array, Shape
+from ..arrays.array_types import Array, Shape
 from ..files.cfl import paths_of
 from ..files.kspace import KspaceFile, open_kspace
 from ..reconstruction.inputs import Inputs

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ..types import Array
+from ..array_types import Array
 
 
 def jit(function: Any) -> Any:

@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..types import Array
+from ..array_types import Array
 
 SOURCE = Path(__file__).with_name("kernels.cu")
 THREADS = 256

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from ..array_types import Array
 from ..modules import array_module
-from ..types import Array
 
 
 def expand(maps: Array, image: Array, out: Array) -> None:

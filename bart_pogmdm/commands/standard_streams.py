@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from ..arrays.types import Array
+from ..arrays.array_types import Array
 from ..files import streams
 from ..toolbox.find_bart import version
 from .interruption import Interruption
@@ -21,7 +21,7 @@ def receive(sources: Sequence[str], targets: Sequence[str], interruption: Interr
     if streams.STREAM not in sources:
         return None
     with interruption.at_once():
-        return streams.read(sys.stdin.buffer)
+        return streams.read_stream(sys.stdin.buffer)
 
 
 def send(array: Array, command: str, received: streams.Stream | None, interruption: Interruption) -> None:
@@ -32,7 +32,7 @@ def send(array: Array, command: str, received: streams.Stream | None, interrupti
     try:
         messages = not (version() or "v1").startswith("v0.") if received is None else received.messages
         with interruption.at_once():
-            streams.write(sys.stdout.buffer, array, command, messages)
+            streams.write_stream(sys.stdout.buffer, array, command, messages)
     except BrokenPipeError:
         forget_stdout()
         raise ValueError("'-': the command that reads the output has ended; nothing was written") from None

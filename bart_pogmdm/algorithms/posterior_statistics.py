@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from ..arrays.array_types import Array
 from ..arrays.modules import array_module
-from ..arrays.types import Array
 
 
 class Welford:
