@@ -21,7 +21,7 @@ COILS, NOISE = 8, (0.005, 0.02)
 
 
 def learning(folder):
-    """(name, kspace, mask, reference) from the validation images."""
+    """Yield (name, kspace, mask, reference) from the validation images."""
     series, _ = load_series([folder / "train" / "validation.h5"], 64)
     for number, image in enumerate(validation_images(series)):
         y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in image.shape), indexing="ij")
@@ -30,7 +30,7 @@ def learning(folder):
 
 
 def test(folder):
-    """(name, kspace, mask, reference) from data that the factor was not fitted on."""
+    """Yield (name, kspace, mask, reference) from data that the factor was not fitted on."""
     with np.load(folder / "dev" / "brain8ch_espirit.npz") as data, np.load(folder / "dev" / "masks.npz") as patterns:
         for name in ("cartesian4__0", "cartesian4__1", "radial24__0", "gaussian8__0", "gaussian8__1"):
             yield f"brain8ch {name}", data["kspace"], patterns[f"brain8ch_espirit__{name}"], data["reference"]

@@ -1,6 +1,6 @@
-"""An upper bound of denoising by one Tweedie step with 20 shearlets, whatever the experts of the prior are.
+"""An upper bound of denoising by one Tweedie step with 20 shearlets and any experts.
 
-usage: denoising_bound.py [SIGMA] [STEPS] [SHARED_DATA_FOLDER]    (default: 0.05, 2000; half a second a step on a core)
+usage: denoising_bound.py [SIGMA] [STEPS] [SHARED_DATA_FOLDER]    (default: 0.05, 2000; a step takes 0.5 s on a core)
 
 It trains x - sum_k K_k^T f_k(K_k x) at one noise level.  The K_k are the 20 shearlets of h and P, both learned and
 normalised as in the prior; each f_k is a free odd function, piecewise linear on 97 nodes.  Every prior of this
@@ -33,7 +33,7 @@ class Shrinkage(torch.nn.Module):
         self.lowpass, self.directional = (torch.nn.Parameter(torch.tensor(np.array(array), dtype=torch.float32))
                                           for array in (start.lowpass, start.directional))
         self.factors = torch.nn.Parameter(torch.sigmoid(torch.linspace(4, -12, NODES)).repeat(20, 1))
-        self.width = 0.2 * sigma  # the nodes are dense at zero: regular in asinh(u / width)
+        self.width = 0.2 * sigma  # The nodes are equispaced in asinh(u / width), so that they are dense at zero.
 
     def forward(self, noisy):
         filters = shearlets.filter_bank(self.lowpass, self.directional)

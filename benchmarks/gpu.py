@@ -1,8 +1,8 @@
-"""The GPU beside the CPU: the score and its bandwidth relative to a copy, the maximum, ten Gibbs samples, Algorithm 1.
+"""GPU and CPU compared: the score and its bandwidth relative to a copy, the maximum, ten Gibbs samples, Algorithm 1.
 
 usage: gpu.py [JSON_FILE]    It prints a table of median seconds; GPU and CPU are timed in the same run.
 
-On the CPU Algorithm 1 is timed with 20 of its 1000 noise levels, and the time multiplied by 50.
+On the CPU Algorithm 1 is timed with 20 noise levels instead of 1000, and its time is multiplied by 50.
 """
 
 import json
@@ -23,7 +23,7 @@ TOGETHER = 8
 
 
 def seconds(work, cupy, repeats=REPEATS):
-    """Median time of work(), with the device's queue empty before and after; the first call is not counted."""
+    """Return the median time of work() without its first call; the device's queue is empty before and after."""
     times = []
     for _ in range(repeats + 1):
         cupy.cuda.Device().synchronize()
@@ -35,14 +35,14 @@ def seconds(work, cupy, repeats=REPEATS):
 
 
 def bandwidth(cupy, size=1 << 28):
-    """Bytes per second of a device-to-device copy, reading and writing counted."""
+    """Return the bytes per second of a device-to-device copy; reading and writing are both counted."""
     source = cupy.zeros(size, cupy.uint8)
     target = cupy.empty_like(source)
     return 2 * size / seconds(lambda: cupy.copyto(target, source), cupy, 20)
 
 
 def times(kspace, mask, image, levels, repeats, cupy):
-    """Seconds of each method on the device of the arrays."""
+    """Return the seconds of each method on the device of the arrays."""
     prior = load_prior()
 
     def diffusion(samples):
@@ -64,7 +64,7 @@ def measure(shape, coils, cupy):
     arrays = simulate.kspace(image, coils, 0.01, 0) * mask, mask, image
     row = {"gpu": times(*(move(array, cupy) for array in arrays), LEVELS, REPEATS, cupy),
            "cpu": times(*arrays, CPU_LEVELS, 1, cupy)}
-    # A score moves at least 20 spectra, and 20 responses in and out of two FFTs of two passes and an activation.
+    # A score moves at least 20 spectra; it reads and writes 20 responses in two FFTs of two passes and an activation.
     row["score GB/s"] = 20 * 11 * image.nbytes / row["gpu"]["score"] / 1e9
     return row
 
@@ -74,11 +74,11 @@ def main(target=None):
     name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
     results = {"device": name, "copy GB/s": bandwidth(cupy) / 1e9}
     print(f"{name}: copy {results['copy GB/s']:.0f} GB/s\n")
-    print("| size | what | GPU s | CPU s | ratio |\n" + "|---" * 5 + "|")
+    print("| size | work | GPU s | CPU s | ratio |\n" + "|---" * 5 + "|")
     for size, (shape, coils) in SIZES.items():
         results[size] = row = measure(shape, coils, cupy)
-        for what, value in row["gpu"].items():
-            print(f"| {size} | {what} | {value:.4g} | {row['cpu'][what]:.4g} | {row['cpu'][what] / value:.0f} |")
+        for work, value in row["gpu"].items():
+            print(f"| {size} | {work} | {value:.4g} | {row['cpu'][work]:.4g} | {row['cpu'][work] / value:.0f} |")
         part = row["score GB/s"] / results["copy GB/s"]
         print(f"| {size} | score: {row['score GB/s']:.0f} GB/s, {part:.0%} of copy | | | |", flush=True)
     if target:

@@ -2,10 +2,10 @@
 
 usage: kills.py DATA [KILLS] [SEED]    DATA: complex_t2_images.npz, or another npz of complex `images`.
 
-A volume of 12 slices and 8 simulated coils is reconstructed by two processes, and by two workers of Dask.  Again and
-again a worker, the client or the whole process group is killed with SIGKILL, and the same command is run again.  At the
-end the bytes are compared with those of one undisturbed process.  As root, a second part runs scheduler, workers and
-client in network namespaces of their own, and restarts the scheduler in between.
+A volume of 12 slices and 8 simulated coils is reconstructed by two processes, and by two workers of Dask.  Repeatedly a
+worker, the client or the whole process group is killed with SIGKILL, and the same command is run again.  At the end the
+bytes are compared with those of one undisturbed process.  As root, a second part runs scheduler, workers and client in
+network namespaces of their own, and restarts the scheduler during the run.
 """
 
 import json
@@ -26,12 +26,12 @@ from bart_pogmdm.evaluate import masks, simulate
 
 SLICES, COILS, NOISE, ITERATIONS = 12, 8, 0.005, 6
 MASK = "cartesian4"
-SIZE = 128  # pixels of each side of the central part of an image that is used
-LONGEST = 600  # seconds after which a run counts as hanging
+SIZE = 128  # Only the central part of an image is used; this is its side in pixels.
+LONGEST = 600  # A run counts as hanging after this time in seconds.
 
 
 def make_volume(images, path):
-    """Write undersampled k-space of the images, then of the same ones mirrored, as an HDF5 file like fastMRI's."""
+    """Write undersampled k-space of the images and of the mirrored images, as an HDF5 file like fastMRI's."""
     pictures = [image[::1 if number < len(images) else -1]
                 for number, image in zip(range(SLICES), [*images, *images])]
     with h5py.File(path, "w") as file:
@@ -51,7 +51,7 @@ def command(folder, out, *words, prefix=()):
 
 
 def descendants(process):
-    """All processes below one."""
+    """Return the ids of all processes below one."""
     found = []
     for task in Path(f"/proc/{process}/task").glob("*/children"):
         for child in map(int, task.read_text().split()):
@@ -60,7 +60,7 @@ def descendants(process):
 
 
 def workers(process):
-    """The processes below the client that reconstruct: ours, or Dask's, which are below their nannies."""
+    """Return the ids of the workers below the client: ours, or Dask's, which are below their nannies."""
     def words(number):
         try:
             return Path(f"/proc/{number}/cmdline").read_text()
@@ -75,7 +75,7 @@ def lines(manifest):
 
 
 def attack(folder, out, words, victim, rng):
-    """Run the command and kill the victim at a random moment.  Returns a description, and whether all is done."""
+    """Run the command and kill the victim at a random moment; return a description, and True if the run is complete."""
     manifest = folder / f"{out}.manifest"
     before = max(0, len(lines(manifest)) - 1)
     process, delay = command(folder, out, *words), rng.uniform(0.5, 20)
@@ -96,7 +96,7 @@ def attack(folder, out, words, victim, rng):
     error = process.communicate(timeout=LONGEST)[1]
     if victim != "worker":
         assert process.returncode == -signal.SIGKILL, error
-    elif process.returncode:  # Dask does not replace a worker that has not started yet
+    elif process.returncode:  # Dask does not replace a worker that has not started yet.
         assert process.returncode == 1 and error.startswith("ERROR: scheduler: the local cluster did not start"), error
     torn = ", last line torn" if manifest.exists() and not manifest.read_bytes().endswith(b"\n") else ""
     said = f": {error.strip()}" if process.returncode == 1 else torn
@@ -104,7 +104,7 @@ def attack(folder, out, words, victim, rng):
 
 
 def check(folder, out, wanted):
-    """Assert that every slice is there once, with the wanted bytes, and no other file is left."""
+    """Assert that every slice is written once, with the wanted bytes, and that no other file is left."""
     records = [line["slice"] for line in lines(folder / f"{out}.manifest")[1:]]
     assert sorted(records) == list(range(SLICES)), records
     assert (folder / out).read_bytes() == wanted, "the bytes differ"
@@ -138,7 +138,7 @@ def campaign(folder, wanted, kills, seed):
 
 
 def namespaces(folder, wanted):
-    """Scheduler, two workers and the client at four addresses of a bridge."""
+    """Run scheduler, two workers and the client at four addresses of a bridge."""
     def ip(*words):
         subprocess.run(["ip", *words], check=True)
 
@@ -183,7 +183,7 @@ def namespaces(folder, wanted):
         print(f"    scheduler restarted after {len(lines(manifest)) - 1} slices: exit code {process.returncode},"
               f" {error.strip()}")
         assert process.returncode == 1 and error.startswith("ERROR: scheduler: ") and error.count("\n") == 1, error
-        for number in (1, 2):  # Dask's workers end with their scheduler
+        for number in (1, 2):  # Dask's workers end with their scheduler.
             started[number].wait(timeout=60)
             worker(number)
         finish(folder, "net.h5", [*words, "--send"], prefix)

@@ -1,12 +1,12 @@
-"""Non-Cartesian data: this package beside `bart nlinv -t` and `bart pics -t`, PSNR in simulations, time on real data.
+"""Non-Cartesian data: this package, `bart nlinv -t` and `bart pics -t`; PSNR in simulations, time on real data.
 
 usage: noncartesian.py [DEV_DATA_FOLDER]    (with complex_t2_images.npz and radial69_phantom_16ch.npz; needs finufft)
 
 The simulations have 8 coils, noise 0.005, and 40 spokes or a spiral of 12 arms.  nlinv takes the best of 8, 9 and 10
 steps.  pics with TV takes the best of the weights below, 100 iterations, and the true sensitivities, which are unknown
-in practice.  The real data are a radial scan of a phantom, all 69 spokes or every third.  The times are whole
-reconstructions from the scan to an image; pics with TV then has the weight 0.001 and sensitivities by ecalib from the
-low frequencies.
+in practice.  The real data are a radial scan of a phantom with all 69 spokes or every third.  The times are those of
+whole reconstructions from the scan to an image; there pics with TV has the weight 0.001, and sensitivities by ecalib
+from the low frequencies.
 """
 
 import sys
@@ -25,12 +25,12 @@ DELAYS = "-0.614225:-0.651670:-0.000881"
 
 
 def radial(size, spokes):
-    """Trajectory (3, samples, spokes), with twice as many samples on a spoke as the image has pixels."""
+    """Return a trajectory (3, samples, spokes) with twice as many samples on a spoke as the image has pixels."""
     return bart(1, f"traj -x {2 * size} -y {spokes} -D -r -G").real / 2
 
 
 def spiral(size, arms):
-    """Trajectory (3, samples, arms) of Archimedean spirals, evenly rotated."""
+    """Return a trajectory (3, samples, arms) of evenly rotated Archimedean spirals."""
     place = np.linspace(0, 1, 6 * size) ** 0.7
     turns = np.pi * size / 2 / arms
     angle = turns * place[:, None] + 2 * np.pi * np.arange(arms) / arms
@@ -44,19 +44,19 @@ def timed(function):
 
 
 def nlinv(traj, kspace, steps):
-    """The image."""
+    """Return the image by nlinv."""
     return bart(1, f"nlinv -S -i{steps}", kspace, t=traj)
 
 
 def total_variation(traj, kspace, shape):
-    """The image by pics with TV, and sensitivities by ecalib from the gridded low frequencies."""
+    """Return the image by pics with TV and with sensitivities by ecalib from the gridded low frequencies."""
     low = bart(1, "fft -u 3", bart(1, "nufft -i -d 32:32:1", traj, kspace))
     sens = bart(1, "ecalib -m1 -r 24", bart(1, f"resize -c 0 {shape[0]} 1 {shape[1]}", low))
     return bart(1, "pics -S -R T:3:0:.001 -i100", kspace, sens, t=traj)
 
 
 def compare(image, traj):
-    """{method: PSNR} on a simulated scan."""
+    """Return {method: PSNR} on a simulated scan."""
     sens = simulate.sensitivities(image.shape, 8).astype(np.complex64)
     coil_images = (sens * image).astype(np.complex64)
     sampling = Nufft(traj[:2].reshape(2, -1), image.shape, np.complex64)
@@ -75,7 +75,7 @@ def compare(image, traj):
 
 
 def cropped(image, shape):
-    """(ny, nx) of an image in BART's order."""
+    """Return an image in BART's order as (ny, nx), cropped to a shape."""
     image = image.reshape(image.shape[:2])
     if image.shape != shape:
         image = bart(1, f"resize -c 0 {shape[0]} 1 {shape[1]}", image).reshape(shape)

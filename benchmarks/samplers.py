@@ -12,11 +12,11 @@ import numpy as np
 from bart_pogmdm import Diffusion, Gibbs, Map, PoGMDM, load_prior, recon
 from bart_pogmdm.evaluate import metrics
 
-DIFFUSION_SAMPLES = 3  # instead of the paper's ten: one takes as long as all other methods together
+DIFFUSION_SAMPLES = 3  # The paper has ten, but one sample takes as long as all other methods together.
 RUNS = {"map": (Map(), None), "gibbs": (Gibbs(), 10),
-           "diffusion, come closer": (Diffusion(come_closer=0.5), DIFFUSION_SAMPLES),
-           "diffusion, come closer, sobolev": (Diffusion(come_closer=0.5, sens_update="sobolev"), DIFFUSION_SAMPLES),
-           "diffusion, N = 1000": (Diffusion(), DIFFUSION_SAMPLES)}
+        "diffusion, come closer": (Diffusion(come_closer=0.5), DIFFUSION_SAMPLES),
+        "diffusion, come closer, sobolev": (Diffusion(come_closer=0.5, sens_update="sobolev"), DIFFUSION_SAMPLES),
+        "diffusion, N = 1000": (Diffusion(), DIFFUSION_SAMPLES)}
 CASES = [f"brain16ch_mchiew_96__{mask}__0" for mask in ("cartesian4", "gaussian8")]
 
 
@@ -32,7 +32,7 @@ class CountingPrior(PoGMDM):
         return self._counted(super().drawn_score(*arguments, **keywords))
 
     def _counted(self, scores):
-        CountingPrior.count += 1 if scores.ndim == 2 else len(scores)  # several chains share a call
+        CountingPrior.count += 1 if scores.ndim == 2 else len(scores)  # Several chains share a call.
         return scores
 
 
@@ -44,7 +44,7 @@ def main(folder):
         for case in CASES:
             with np.load(folder / f"{case.split('__')[0]}.npz") as data:
                 kspace, reference, mask = data["kspace"], data["reference"], masks[case]
-            recon(kspace * mask, mask, iterations=1)  # compiles the kernels
+            recon(kspace * mask, mask, iterations=1)  # This call compiles the kernels.
             for name, (method, samples) in RUNS.items():
                 CountingPrior.count = 0
                 result = recon(kspace * mask, mask, method=method, samples=samples, prior=prior)

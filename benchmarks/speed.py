@@ -1,4 +1,4 @@
-"""Time and memory: the score beside its FFTs, and the command beside BART's ecalib + pics.
+"""Time and memory: the score compared with its FFTs, and the command compared with BART's ecalib + pics.
 
 usage: speed.py [REPEATS]    Nothing else may run on the machine.  It prints medians; the repeats are interleaved.
 """
@@ -30,7 +30,7 @@ def seconds(call):
 
 
 def score(repeats):
-    """The score of a complex image and 40 FFTs of its size, out of place and in place."""
+    """Time the score of a complex image, and 40 FFTs of its size out of place and in place."""
     prior, rng = load_prior(), np.random.default_rng(0)
     image = (rng.standard_normal(SHAPE) + 1j * rng.standard_normal(SHAPE)).astype(np.complex64) / 10
     batch, workers = np.repeat(image[None], 20, 0), os.cpu_count()
@@ -52,7 +52,7 @@ def score(repeats):
 
 
 def kspace(rng):
-    """Noisy k-space of 16 simulated coils and the magnitude of the image, which is piecewise constant with a phase."""
+    """Return noisy k-space of 16 simulated coils, and the magnitude of the piecewise constant image."""
     y, x = np.mgrid[-1:1:SHAPE[0] * 1j, -1:1:SHAPE[1] * 1j]
     image = sum(a * ((((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2) < 1) for a, cx, cy, rx, ry in
                 zip(rng.uniform(0.1, 0.4, 40), *rng.uniform(-0.6, 0.6, (2, 40)), *rng.uniform(0.02, 0.4, (2, 40))))
@@ -71,7 +71,7 @@ def masks(rng):
 
 
 def peak_memory(command, folder):
-    """Peak memory of a command in MiB, measured in a process of its own."""
+    """Return the peak memory of a command in MiB, measured in a process of its own."""
     code = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True);"
             "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)")
     run = subprocess.run([sys.executable, "-c", code, *command], cwd=folder, capture_output=True, text=True, check=True)
@@ -79,7 +79,7 @@ def peak_memory(command, folder):
 
 
 def commands(repeats):
-    """The whole reconstruction as a user runs it, files and start-up included."""
+    """Time the whole reconstruction as a user runs it, with files and start-up."""
     rng = np.random.default_rng(0)
     full, _ = kspace(rng)
     ours = [sys.executable, "-m", "bart_pogmdm", "-d0", "ksp", "pogmdm"]

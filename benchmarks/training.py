@@ -1,4 +1,4 @@
-"""Seconds of a training step: tabulated experts beside the dense mixture, in one run with interleaved repeats.
+"""Seconds of a training step with tabulated experts and with the dense mixture, in one run with interleaved repeats.
 
 usage: training.py [REPEATS]
 """
@@ -22,7 +22,7 @@ def seconds(twin, batch, dense):
 
 
 def main(repeats):
-    torch.set_num_threads(1)  # as `train` does, because the compiled step has its own threads
+    torch.set_num_threads(1)  # As in `train_prior`, because the compiled step has its own threads.
     rng = np.random.default_rng(0)
     blocks = [np.kron(rng.random((16, 16)), np.ones((12, 12))).astype(np.float32) for _ in range(8)]
     config = Config(patch=96)

@@ -31,7 +31,7 @@ def make_volume(path, count):
 
 
 def peaks():
-    """The peak memory of each of our workers so far, in MiB."""
+    """Return the peak memory of each of our workers so far, in MiB."""
     found = []
     for task in Path("/proc/self/task").glob("*/children"):
         for child in (Path("/proc", number) for number in task.read_text().split()):
@@ -41,7 +41,7 @@ def peaks():
 
 
 def run(source, out, jobs, threads):
-    """Slices per minute, start-up included, and the peak memory of a worker after two slices each and after all."""
+    """Return slices per minute with start-up, and the peak memory of a worker after two slices each and after all."""
     moments, memory = [], []
 
     def look(done, count):

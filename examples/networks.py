@@ -1,4 +1,4 @@
-"""Small networks, trained for a minute or less each: to show how the learned baselines are plugged in, not to be good.
+"""Small networks that are trained for a minute or less; they show the use of the learned baselines, not their quality.
 
 usage: networks.py IMAGES OUT [STEPS]    needs the extras fastmri and compare
 
@@ -26,7 +26,7 @@ SIZE, COILS = 96, 4
 
 
 class Denoiser(nn.Module):
-    """The mean of what lies under noise: a U-Net on scaled images (T. Karras et al., arXiv 2206.00364)."""
+    """The posterior mean of noisy images: a U-Net on scaled images (T. Karras et al., arXiv 2206.00364)."""
 
     def __init__(self, spread=0.25):
         super().__init__()
@@ -41,7 +41,7 @@ class Denoiser(nn.Module):
 
 
 def train(network, example, steps, rate=1e-3):
-    """Minimise what `example` returns."""
+    """Train a network on the loss of random examples, example(network)."""
     optimiser = torch.optim.Adam(network.parameters(), rate)
     network.train()
     for _ in range(steps):
@@ -89,7 +89,7 @@ def main(folder, out, steps=400):
     torch.save(train(Unet(1, 1, 8, 3), of_unet, steps).state_dict(), out / "unet.pt")
     torch.save(train(VarNet(2, 4, 2, 6, 2), of_varnet, steps).state_dict(), out / "varnet.pt")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch announces the end of TorchScript
+        warnings.simplefilter("ignore")  # torch announces the end of TorchScript.
         torch.jit.script(train(Denoiser(), of_denoiser, steps)).save(out / "denoiser.pt")
 
 

@@ -25,7 +25,7 @@ SIZE, COILS, NOISE = 192, 8, 0.005
 
 
 def phantom(rng):
-    """Noisy k-space (coil, y, x) of a head phantom of maximum 1: from BART if it is there, or else simulated here."""
+    """Return noisy k-space (coil, y, x) of a head phantom of maximum 1, by BART if it is installed."""
     if find():
         kspace = from_bart(bart(1, f"phantom -x{SIZE} -k -s{COILS}"))
     else:
@@ -35,7 +35,7 @@ def phantom(rng):
 
 
 def variable_density(shape, acceleration, rng):
-    """A random mask that is denser towards the centre and full in a central disc 6 % as wide as k-space."""
+    """Return a random mask that is denser towards the centre, and full in a central disc 6 % as wide as k-space."""
     y, x = (np.linspace(-1, 1, n) for n in shape)
     radius = np.hypot(y[:, None], x)
     density = np.exp(-(radius / 0.5) ** 2)
@@ -43,7 +43,7 @@ def variable_density(shape, acceleration, rng):
 
 
 def one_slice(name):
-    """k-space (coil, y, x) of a file with one slice."""
+    """Return k-space (coil, y, x) of a file with one slice."""
     found = slices(load(name)[0])
     if found[..., 0, 0, 0].size > 1:
         raise ValueError(f"{name}: expected one slice, got {found[..., 0, 0, 0].size}")

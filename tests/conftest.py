@@ -14,6 +14,13 @@ FUZZ_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "150"))  # more of them: FUZ
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+def pytest_collection_modifyitems(items):
+    """Every test that is not marked as slow is quick: `pytest -m quick`."""
+    for item in items:
+        if not item.get_closest_marker("slow"):
+            item.add_marker("quick")
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)

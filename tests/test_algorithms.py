@@ -52,6 +52,7 @@ def started_at(problem, image):
     return replace(problem, start=State(image, problem.start.sens))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coils", [1, 3])
 def test_gibbs_draws_from_a_gaussian_posterior(gaussian, rng, coils):
     """Mean and variance are the exact ones within Monte-Carlo error; the draws of a Gaussian are independent."""
@@ -77,6 +78,7 @@ def test_gibbs_draws_from_a_gaussian_posterior(gaussian, rng, coils):
         np.testing.assert_allclose(part.std(0), 1, rtol=6 / (2 * sweeps) ** 0.5)
 
 
+@pytest.mark.slow
 def test_gibbs_draws_from_a_mixture(prior, rng):
     """Two pixels, against numerical integration of (p_sigma(e* x) N(z; x, v))^(1/alpha)."""
     sigma, sweeps, shape = 0.05, 20000, (1, 2)
@@ -227,17 +229,16 @@ def test_each_step_lowers_the_posterior_energy(prior, rng):
     scale = np.abs(ifft2c(kspace)).max()
     sampling, noise_std = CartesianSampling.centred(mask, np.float64), 0.05
     images = ifft2c(kspace.astype(complex) / scale)
-    start, no_rescaling = State(images[0], np.ones((1, 48, 40), complex)), Units(rule=ImageScale(rate=0.0))
-    problem = Problem(sampling, sampling.forward(images.copy()), noise_std, None, ImageSet((48, 40)), start,
-                      no_rescaling)
+    start = State(images[0], np.ones((1, 48, 40), complex), units=Units(rule=ImageScale(rate=0.0)))
+    problem = Problem(sampling, sampling.forward(images.copy()), noise_std, None, ImageSet((48, 40)), start)
     phase = np.exp(1j * rng.standard_normal((48, 40)))
-    options = Map(iterations=12, one_coil_sigma=0.05, momentum=False, phase=FixedPhase(phase),
+    options = Map(iterations=12, one_coil_sigma=0.05, momentum=0, phase=FixedPhase(phase),
                   likelihood=Likelihood(continuation=0.0))
-    least, energies = options.likelihood.least(problem), []
+    least, energies = options.likelihood.least(noise_std), []
     for state in joint_map(problem, ExactPrior(prior), options):
         power = CoilModel(sampling, state.sens).gradient(state.image, problem.samples)[1]
         potential = prior.potential(phase.conj() * state.image, 0.05)
         energies.append([potential + power.sum() / (2 * variance) for variance in ((0.5 * noise_std) ** 2, least)])
         assert options.likelihood.variances(problem, power)[0] == least  # so the energy stays the same one
-        assert state.info.unit == 1 and state.info.sigma == 0.05
+        assert state.units.followed == 1 and state.info.sigma == 0.05
     assert (np.diff(energies, axis=0) < 1e-4).all() and (np.subtract(energies[-1], energies[0]) < 0).all()

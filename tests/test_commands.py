@@ -16,6 +16,8 @@ from bart_pogmdm.arrays.bart_dims import to_bart
 from bart_pogmdm.commands import main
 from bart_pogmdm.files.cfl import read, write
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -200,7 +202,7 @@ def test_nowhere_to_cache_compiled_code(folder, tmp_path):
 
 
 def test_unforeseen_errors_are_one_line(capsys):
-    assert main.run(lambda: 1 / 0) == 1
+    assert main.exit_code(lambda: 1 / 0) == 1
     assert capsys.readouterr().err == "ERROR: ZeroDivisionError: division by zero (BART_DEBUG_LEVEL=4 shows where)\n"
 
 

@@ -24,6 +24,8 @@ from bart_pogmdm.evaluate.rows import Row, best_of, tune
 from bart_pogmdm.files.cfl import write
 from bart_pogmdm.physics.fourier import ifft2c
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def full():

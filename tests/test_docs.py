@@ -17,6 +17,8 @@ from bart_pogmdm.commands import COMMANDS
 from bart_pogmdm.commands.main import main
 from bart_pogmdm.toolbox.find_bart import find
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
 BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -148,3 +150,12 @@ def test_choices_name_records_and_fields_that_exist():
     for module, record, names in rows:
         cls = getattr(importlib.import_module(f"bart_pogmdm.{module}"), record)
         assert set(re.findall(r"`(\w+)`", names)) <= {field.name for field in dataclasses.fields(cls)}, record
+
+
+def test_choices_name_every_number_of_the_rules():
+    text, listed = (ROOT / "docs" / "choices.md").read_text(), {}
+    for module, record, names in re.findall(r"`([a-z_]+\.[a-z_]+)\.([A-Z]\w+)`: ((?:`\w+`(?:, )?)+)", text):
+        cls = getattr(importlib.import_module(f"bart_pogmdm.{module}"), record)
+        listed.setdefault(cls, set()).update(re.findall(r"`(\w+)`", names))
+    for cls, names in listed.items():
+        assert {field.name for field in dataclasses.fields(cls) if type(field.default) in (int, float)} <= names, cls

@@ -13,6 +13,8 @@ from conftest import simulate
 from bart_pogmdm.arrays.bart_dims import to_bart
 from bart_pogmdm.files.cfl import read, write
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 

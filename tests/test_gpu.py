@@ -85,6 +85,7 @@ def test_same_seed_same_result_as_on_the_cpu(cupy, small, name, coils):
         assert (result.std is None) == (name == "map")
 
 
+@pytest.mark.slow
 def test_memory_is_about_the_estimate(small, monkeypatch):
     cupy = strict_cupy.install(monkeypatch)
     kspace, mask, _ = simulate((200, 180), coils=8)
@@ -99,6 +100,7 @@ def test_memory_is_about_the_estimate(small, monkeypatch):
         assert 0.7 < peak / estimate < 1.2
 
 
+@pytest.mark.slow
 def test_no_transfer_within_an_iteration(small, monkeypatch):
     """The number of transfers from and to the device does not grow with the number of iterations."""
     cupy = strict_cupy.install(monkeypatch)
@@ -186,6 +188,7 @@ def test_smaller_pieces_where_memory_is_short(cupy):
         CoilModel(narrow, sens).normal(image)
 
 
+@pytest.mark.slow
 def test_without_a_gpu(small, tmp_path):
     try:
         choose("gpu", None)

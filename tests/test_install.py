@@ -16,6 +16,8 @@ from bart_pogmdm.toolbox import find_bart
 from bart_pogmdm.toolbox.install import Places, install_launcher, remove_launcher
 from bart_pogmdm.toolbox.launcher import is_ours, launcher_text
 
+pytestmark = pytest.mark.slow
+
 PLUGIN = Path(__file__).resolve().parents[1] / "plugin" / "pogmdm"
 
 

@@ -16,6 +16,8 @@ from bart_pogmdm.physics.fourier import ifft2c
 from bart_pogmdm.prior.image_scale import ImageScale
 from bart_pogmdm.toolbox.find_bart import version
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch", reason="torch is not installed")
 fastmri = pytest.importorskip("fastmri.models", reason="fastmri is not installed")
 

@@ -19,6 +19,8 @@ from bart_pogmdm.physics.nufft import Nufft
 from bart_pogmdm.physics.sensitivities import SensitivityModel
 from bart_pogmdm.physics.sobolev_maps import SobolevRules
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def finufft():

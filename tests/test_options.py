@@ -118,6 +118,7 @@ def test_options_that_are_not_given_are_not_passed_on():
     assert given(parser.parse_args(words), "seed", "device") == {"seed": 3}
 
 
+@pytest.mark.slow
 def test_outputs_have_one_name_everywhere(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     assert main(["show", "-o", str(tmp_path / "x.png")]) == 0 and (tmp_path / "x.png").exists()

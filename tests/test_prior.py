@@ -96,6 +96,7 @@ print(hashlib.sha256(load_prior().score(x, 0.1).tobytes()).hexdigest())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(30, 28), (130, 110)])  # work on the smaller one is not shared among threads
 def test_threads_do_not_change_the_score(prior, rng, shape):
     x = random_complex(rng, shape)

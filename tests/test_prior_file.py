@@ -1,9 +1,12 @@
 """The prior's file: what was saved is loaded, and damaged or foreign files are refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bart_pogmdm import PoGMDM, load_prior
+from bart_pogmdm.prior.rules import PriorRules
 
 
 def test_save_and_load(prior, tmp_path, rng):
@@ -56,3 +59,9 @@ def test_damaged_priors_are_refused(prior, tmp_path):
     for name in ("cut.npz", "flipped.npz", "text.npz", "empty.npz", "array.npy", "pickle.npz"):
         with pytest.raises(ValueError, match=r"not a readable npz|not a PoGMDM"):
             load_prior(tmp_path / name)
+
+
+def test_rules_that_the_file_cannot_hold_are_refused(prior, tmp_path):
+    with pytest.raises(ValueError, match="rules: schema 2 holds the default rules only"):
+        replace(prior, rules=PriorRules(exponent=0.3)).save(tmp_path / "prior.npz")
+    assert not list(tmp_path.iterdir())

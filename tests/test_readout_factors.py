@@ -25,6 +25,7 @@ def factors(kspace, traj):
     return readout_factors(scan_of(kspace, traj), ReadoutRules(), SobolevRules(), StartRules())
 
 
+@pytest.mark.slow
 def test_readouts_of_another_amplitude_and_phase_are_aligned(scan):
     kspace, traj, reference = scan
     rng = np.random.default_rng(5)
@@ -39,6 +40,7 @@ def test_readouts_of_another_amplitude_and_phase_are_aligned(scan):
     assert aligned > 7 + psnr(untouched.image, reference)
 
 
+@pytest.mark.slow
 def test_dead_readouts_are_left_out(scan):
     """Two of 24 spokes hold noise only: the image is about as good as without these two.
 

@@ -268,6 +268,7 @@ def test_bad_slice_is_named(small):
         recon(stack, **QUICK)
 
 
+@pytest.mark.slow
 def test_real_data_beat_nlinv(shared):
     """brain8ch_espirit, 2-D Gaussian R=8: BART's nlinv reaches 28.6 dB there at its best."""
     with np.load(shared("data/dev/masks.npz")) as masks, np.load(shared("data/dev/brain8ch_espirit.npz")) as data:

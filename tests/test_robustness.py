@@ -9,6 +9,8 @@ from bart_pogmdm.evaluate import masks, simulate
 from bart_pogmdm.physics.coil_model import rss
 from bart_pogmdm.physics.fourier import ifft2c
 
+pytestmark = pytest.mark.slow
+
 USUAL = {"mask": "cartesian4", "coils": 8, "noise_std": 0.005, "shape": (96, 80)}
 CASES = [{}, *({"noise_std": noise} for noise in (0.0005, 0.02, 0.05)),
          *({"mask": mask} for mask in ("cartesian2", "cartesian8", "horizontal6", "gaussian2", "gaussian12", "radial8",

@@ -9,6 +9,7 @@ from textwrap import dedent
 
 import numpy as np
 import pytest
+from conftest import simulate
 
 from bart_pogmdm import Diffusion, Gibbs, Map, recon
 from bart_pogmdm.algorithms.likelihood import Likelihood
@@ -21,7 +22,7 @@ from bart_pogmdm.physics.sobolev_maps import SobolevRules
 from bart_pogmdm.prior.image_scale import ImageScale
 from bart_pogmdm.prior.rules import PriorRules
 from bart_pogmdm.prior.smooth_phase import SmoothPhase
-from bart_pogmdm.reconstruction.options import OptionKeywords, Options, Rules, options_of
+from bart_pogmdm.reconstruction.options import OptionKeywords, Options, Rules, options_of, prior_of
 
 RECORDS = (PriorRules, ImageScale, SmoothPhase, Likelihood, RingRules, Map, Gibbs, Diffusion, SensitivityPenalty,
            NoiseRules, ReadoutRules, SobolevRules, StartRules, Options)
@@ -128,5 +129,52 @@ def test_every_option_is_a_keyword():
 @pytest.mark.parametrize("function", [options_of, lambda **options: recon(np.ones((8, 8), complex), **options)],
                          ids=["options_of", "recon"])
 def test_an_unknown_keyword_is_named(function):
-    with pytest.raises(TypeError, match=r"^sample: no such option; expected some of method, samples, iterations"):
+    with pytest.raises(TypeError, match=r"^sample: no such option; neither an argument of the call nor one of method"):
         function(sample=3, seed=1)
+
+
+@pytest.mark.parametrize("make, message", [
+    (lambda: Map(sigma=-1), "sigma: expected a number > 0, got -1"),
+    (lambda: Map(image_cg=0), "image_cg: expected an integer >= 1, got 0"),
+    (lambda: Gibbs(side_by_side=-2), "side_by_side: expected an integer >= 1, got -2"),
+    (lambda: StartRules(newton_steps=2.5), "newton_steps: expected an integer >= 1, got 2.5"),
+    (lambda: ImageScale(start=0), "start: expected a number > 0, got 0"),
+    (lambda: PriorRules(exponent=float("nan")), "exponent: expected a number > 0, got nan"),
+])
+def test_bad_rules_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_rules_of_another_kind_are_refused():
+    with pytest.raises(TypeError, match="rules: expected Rules, got int"):
+        options_of(rules=3)
+
+
+def test_a_method_says_what_its_prior_lacks():
+    class Score:
+        def score(self, image, sigma):
+            return 0 * image
+
+    class Quadratic(Score):
+        def curvature(self, shape, sigma, xp=np):
+            return xp.ones(shape, np.float32)
+
+    assert prior_of(Score(), Diffusion()) and prior_of(Quadratic(), Map())
+    for prior, method, missing in ((Score(), Map(), "curvature"), (Score(), Diffusion(refine=2), "curvature"),
+                                   (Quadratic(), Gibbs(), "exponent, drawn_score")):
+        with pytest.raises(TypeError, match=f"prior: method {method.name} needs {missing}, which"):
+            prior_of(prior, method)
+
+
+def test_a_prior_without_a_name_reconstructs():
+    class Quadratic:
+        def score(self, image, sigma):
+            return -image
+
+        def curvature(self, shape, sigma, xp=np):
+            return xp.ones(shape, np.float32)
+
+    kspace, mask, _ = simulate((24, 20), coils=2)
+    info = recon(kspace, mask, prior=Quadratic(), iterations=2).info
+    assert info["prior"] == "Quadratic" and info["prior_hash"] is None

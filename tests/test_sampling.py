@@ -14,6 +14,8 @@ from bart_pogmdm.arrays.bart_dims import to_bart
 from bart_pogmdm.evaluate import metrics
 from bart_pogmdm.prior.pogmdm import SHAPES
 
+pytestmark = pytest.mark.slow
+
 QUICK = Gibbs(chains=2, burn_in=1, thin=2)
 FEW = Diffusion(num_levels=5, come_closer=0.3)
 

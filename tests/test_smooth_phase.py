@@ -88,6 +88,7 @@ def test_an_image_with_a_slow_phase_is_better_without_it(turned, pattern, rng):
     assert psnr(taken_out.image, magnitude) > psnr(seen.image, magnitude) + 0.3
 
 
+@pytest.mark.slow
 def test_a_phase_that_is_not_smooth_is_better_not_trusted(turned, rng):
     """One coil whose phase turns about a point in the image: the mean over two points and two masks."""
     magnitude, _ = turned
@@ -105,6 +106,7 @@ def test_a_phase_that_is_not_smooth_is_better_not_trusted(turned, rng):
     assert np.mean(doubted) > np.mean(trusted) + 0.5
 
 
+@pytest.mark.slow
 def test_a_coil_whose_phase_is_not_smooth(shared):
     """knee_l1_espirit, Gaussian mask: with its smooth phase trusted everywhere the result has 19.4 dB."""
     with np.load(shared("data/dev/knee_l1_espirit.npz")) as data:

@@ -20,6 +20,8 @@ from bart_pogmdm.files import streams
 from bart_pogmdm.files.cfl import header_text, read, write
 from bart_pogmdm.toolbox.find_bart import version
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (3, 2, 1, 4)
 
 

@@ -14,6 +14,7 @@ from conftest import simulate
 
 from bart_pogmdm import load_prior
 from bart_pogmdm.commands.main import main
+from bart_pogmdm.commands.train import train
 from bart_pogmdm.files.cfl import write
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
@@ -27,6 +28,8 @@ from bart_pogmdm.train.patches import Batch, draw_batch  # noqa: E402
 from bart_pogmdm.train.recipe import AdaBeliefRules, Config, Recipe, ValidationRules  # noqa: E402
 from bart_pogmdm.train.twin import LEARNED, Twin  # noqa: E402
 from bart_pogmdm.train.validation import validate, validation_images  # noqa: E402
+
+pytestmark = pytest.mark.slow
 
 LEVELS = np.array([0.02, 0.1, 0.6])
 
@@ -226,6 +229,24 @@ def test_training_learns_and_resumes_to_the_same_result(folder):
         run("killed", resume=True)
 
 
+def test_another_recipe_is_not_resumed(folder):
+    """A checkpoint holds its recipe; one without a recipe, of an earlier version, is of the default recipe."""
+    other = Recipe(sigma_doubled=0.5, validation=ValidationRules(levels=(0.1,), interval=2))
+    config, path = Config(steps=3, batch=2, patch=66), folder / "run.ckpt"
+    TrainingRun(config, recipe=other).save(path)
+    TrainingRun(config, recipe=other).load(path)
+    message = (r"resume: .* of another recipe \(validation.levels \(0.1,\) there, \(0.025, .*\) here,"
+               r" validation.interval 2 there, 500 here, sigma_doubled 0.5 there, 0.3 here\)")
+    with pytest.raises(ValueError, match=message):
+        TrainingRun(config).load(path)
+    state = torch.load(path, weights_only=True)
+    del state["recipe"]
+    torch.save(state, path)
+    TrainingRun(config).load(path)
+    with pytest.raises(ValueError, match="another recipe"):
+        TrainingRun(config, recipe=other).load(path)
+
+
 def test_constraints_hold_after_every_step(folder):
     series, _ = images.load_series([folder], 66)
     run = TrainingRun(Config(steps=3, batch=2, patch=66))
@@ -253,6 +274,16 @@ def test_command(folder, capsys, monkeypatch):
     assert (folder / "new.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
+def test_command_notes_another_recipe(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    recipe = Recipe(validation=ValidationRules(interval=3, held_out=4))
+    assert train(["--images", "images.h5", "--out", "new.npz", *OPTIONS], recipe) == 0
+    provenance = load_prior("new.npz").provenance
+    assert provenance["recipe"]["validation"]["interval"] == 3
+    assert sum(part["images"] for part in provenance["data"]) == 9  # A quarter of twelve images is held out.
+    assert len((folder / "new.csv").read_text().splitlines()) == 3
+
+
 def test_two_processes_train_as_one(folder):
     """torchrun with gloo: the same prior up to the order of a sum."""
     command = ["--images", "images.h5", *OPTIONS]
@@ -274,8 +305,8 @@ from bart_pogmdm.train.loop import train_prior
 from bart_pogmdm.train.recipe import Config, Recipe, ValidationRules
 out, *resume = sys.argv[1:]
 series, _ = images.load_series(["images.h5"], 66)
-prior, _ = train(Config(steps=40, batch=2, patch=66), series, series, Path(out).with_suffix(".ckpt"),
-                 resume=bool(resume), recipe=Recipe(validation=ValidationRules(interval=2)))
+prior, _ = train_prior(Config(steps=40, batch=2, patch=66), series, series, Path(out).with_suffix(".ckpt"),
+                       resume=bool(resume), recipe=Recipe(validation=ValidationRules(interval=2)))
 prior.save(out)
 """
 

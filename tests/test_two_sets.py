@@ -26,6 +26,7 @@ def folded(part, noise_std=0.005):
     return kspace.astype(np.complex64), np.sqrt((np.abs(images) ** 2).sum(0))
 
 
+@pytest.mark.slow
 def test_two_sets_unfold_a_small_field_of_view():
     """The error in the middle falls by 6 dB, and image times sensitivities are still the coil images."""
     kspace, reference = folded(0.75)

@@ -17,8 +17,7 @@ from ..prior.shearlets import NUM_FILTERS
 def solver_memory(shape: Shape, dtype: DTypeLike, chains: int) -> int:
     """Return about how many bytes the solver of one slice (J, ny, nx) needs for so many chains side by side.
 
-    Measured: the spectra of the filters, in double precision while they are made; for each chain the responses of the
-    filters, and sensitivities, noise and temporary stacks of the coils.
+    It counts 5 complex images per filter for spectra, and for each chain one per filter and 6 per coil (measured).
     """
     coils, ny, nx = shape
     return (5 * NUM_FILTERS + chains * (NUM_FILTERS + 6 * coils)) * ny * nx * np.dtype(dtype).itemsize
@@ -27,11 +26,11 @@ def solver_memory(shape: Shape, dtype: DTypeLike, chains: int) -> int:
 def chains_that_fit(chains: int, sens: Array) -> int:
     """Return how many of the chains go together: as many as a CPU's cache or a GPU's memory has room for.
 
-    sens: sensitivities (…, J, ny, nx), whose size and device count.
+    sens: sensitivities (…, J, ny, nx) of the slices, whose size, precision and device count.
     """
     xp, shape = array_module(sens), sens.shape[-3:]
     if xp is np:
-        room: float = CACHE_BYTES // sens[0].nbytes
+        room: float = CACHE_BYTES // (int(np.prod(shape[1:])) * sens.itemsize)
     else:
         alone, both = (solver_memory(shape, sens.dtype, number) for number in (1, 2))
         room = 1 + (available_memory(xp) - alone) // (both - alone)

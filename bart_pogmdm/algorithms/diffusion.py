@@ -9,23 +9,25 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 from ..arrays.array_types import Array
+from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import at_least, inner
+from ..arrays.generators import white_noise
 from ..physics.fourier import PLANE
 from ..physics.h1_sensitivities import h1_step
 from ..prior.protocol import ScorePrior
 from .chains import batches, chains_that_fit
-from .gibbs import white_noise
 from .joint_map import Map
-from .method import Rngs, check_options
+from .likelihood import Likelihood
+from .method import Rngs
 from .problem import Problem
 from .refinement import Refinement, refine
-from .schedules import exponential
+from .schedules import SensitivityPenalty, exponential
 from .state import State
 
 
 @dataclass(frozen=True)
 class Diffusion:
-    """The method "diffusion": samples by Algorithm 1 of the paper, with its values (`diffusion`).  Its options:"""
+    """The method "diffusion": samples by Algorithm 1 of the paper, with its values (`diffusion`)."""
 
     num_levels: int = 1000
     """Number N of noise levels of the prior."""
@@ -40,7 +42,7 @@ class Diffusion:
     """Highest noise level of the prior."""
 
     likelihood_step: float = 1.0
-    """Step lambda of the likelihood: 1 is the largest stable step for normalised coils."""
+    """Step lambda of the likelihood; 1 is the inverse of the Lipschitz constant for sensitivities of RSS 1."""
 
     sens_step: float = 10.0
     """Inverse step mu of the sensitivity update "h1"."""
@@ -49,7 +51,7 @@ class Diffusion:
     """Ratio r of noise and score that sets the step of the corrector."""
 
     come_closer: float | None = None
-    """Start at this noise level, from the noised start image (zero-filled, if none is given)."""
+    """Start at this noise level, from the noised start image (by default a few steps of least squares)."""
 
     sens_update: str = "h1"
     """"h1": a gradient step of 1 / mu and the paper's smoothing; "sobolev": the update of the other methods."""
@@ -60,15 +62,22 @@ class Diffusion:
     side_by_side: int | None = None
     """Samples drawn together at most; None: as many as the cache of a CPU or the memory of a GPU holds."""
 
-    maximum: Map = Map()
-    """Rules of the likelihood, and of the sensitivity update "sobolev"."""
+    sens_cg: int = Map.sens_cg
+    """Conjugate gradient steps of the sensitivity update "sobolev"."""
+
+    sens_penalty: SensitivityPenalty = SensitivityPenalty()
+    """Penalty on the sensitivities in the update "sobolev": its last value."""
+
+    likelihood: Likelihood = Likelihood()
+    """How far the samples are trusted in the update "sobolev" and in the refinement."""
 
     name: ClassVar[str] = "diffusion"
     default_samples: ClassVar[int] = 10
 
     def __post_init__(self) -> None:
-        check_options(self, {"num_levels": 2, "num_corrector": 0, "refine": 0},
-                      ["sigma_min", "sigma_max", "likelihood_step", "sens_step", "snr"])
+        together = {} if self.side_by_side is None else {"side_by_side": 1}
+        check_fields(self, {"num_levels": 2, "num_corrector": 0, "refine": 0, "sens_cg": 1} | together,
+                     ["sigma_min", "sigma_max", "likelihood_step", "sens_step", "snr"])
         if self.sigma_min >= self.sigma_max:
             raise ValueError(f"sigma_min: expected less than sigma_max {self.sigma_max}, got {self.sigma_min}")
         if self.come_closer is not None and not (isinstance(self.come_closer, numbers.Real)
@@ -79,15 +88,15 @@ class Diffusion:
             raise ValueError(f"sens_update: expected h1 or sobolev, got {self.sens_update!r}")
 
     @property
+    def prior_members(self) -> tuple[str, ...]:
+        """Names of the members that a prior must have."""
+        return ("score", "curvature") if self.refine else ("score",)
+
+    @property
     def sigmas(self) -> list[float]:
         """The noise levels, falling."""
         levels = exponential(self.sigma_min, self.sigma_max, self.num_levels)
         return levels if self.come_closer is None else [self.come_closer, *(s for s in levels if s < self.come_closer)]
-
-    @property
-    def iterations(self) -> int:
-        """Number of iterations to the maximum."""
-        return self.maximum.iterations
 
     def with_iterations(self, iterations: int) -> Diffusion:
         """Return the method as it is: it does not look for the maximum."""
@@ -119,13 +128,13 @@ class Diffusion:
         for state in diffusion(problem, prior, self, rngs):
             yield state
         if self.refine:
-            options = Refinement(self.refine, self.sigma_min, self.maximum.likelihood)
+            options = Refinement(self.refine, self.sigma_min, self.likelihood)
             yield from refine(replace(problem.in_chains(len(rngs)), start=state), prior, options)
 
 
 def diffusion(problem: Problem, prior: ScorePrior, options: Diffusion, rngs: Rngs) -> Iterator[State]:
     """Yield the State of all chains after each noise level of Algorithm 1."""
-    sigmas, step, likelihood = options.sigmas, options.likelihood_step, options.maximum.likelihood
+    sigmas, step, likelihood = options.sigmas, options.likelihood_step, options.likelihood
     problem = problem.in_chains(len(rngs))
     image, sens, coefficients = problem.start.image, problem.start.sens, problem.start.coefficients
     image = image + sigmas[0] * white_noise(rngs, image[0])                                         # line 1
@@ -139,14 +148,14 @@ def diffusion(problem: Problem, prior: ScorePrior, options: Diffusion, rngs: Rng
             gradient, power = model.gradient(image, problem.samples)
             image = image - step * problem.sampling.equalize(gradient)                              # 11
         if problem.sens_model and options.sens_update == "h1":                                      # 12
-            sens = h1_step(problem.sampling, problem.samples, image, sens, options.sens_step)
+            sens, coefficients = h1_step(problem.sampling, problem.samples, image, sens, options.sens_step), None
         elif problem.sens_model:
-            variance = sum(likelihood.variances(problem, power))
-            coefficients = problem.sens_model.update(image, coefficients, variance, options.maximum.sens_penalty.last,
-                                                     options.maximum.sens_cg, adds_up=False)
+            variance = likelihood.of_sensitivities(*likelihood.variances(problem, power))
+            coefficients = problem.sens_model.update(image, coefficients, variance, options.sens_penalty.last,
+                                                     options.sens_cg, problem.images)
             sens = problem.sens_model.maps.forward(coefficients)
-        yield State(image, sens, coefficients).noted(sigma=sigma_next,
-                                                     residual_std=likelihood.variances(problem, power)[1] ** 0.5)
+        residual_std = likelihood.variances(problem, power)[1] ** 0.5
+        yield State(image, sens, coefficients, problem.units).noted(sigma=sigma_next, residual_std=residual_std)
 
 
 def predict(prior: ScorePrior, image: Array, sigma: float, sigma_next: float, rngs: Rngs) -> Array:

@@ -11,13 +11,14 @@ from itertools import islice
 from typing import Any, ClassVar
 
 from ..arrays.array_types import Array
-from ..arrays.generators import complex_normal, for_each
+from ..arrays.checks import check_fields
+from ..arrays.generators import for_each, white_noise
 from ..arrays.modules import array_module
-from ..prior.pogmdm import PoGMDM
+from ..prior.protocol import LatentPrior
 from .chains import batches, chains_that_fit
 from .joint_map import Map, joint_map
-from .likelihood import RingWeights
-from .method import Rngs, check_options, reconstructing
+from .likelihood import Likelihood, RingWeights
+from .method import Rngs, prior_for
 from .problem import Problem
 from .quadratic_step import filtered, newton_step
 from .state import State
@@ -25,7 +26,7 @@ from .state import State
 
 @dataclass(frozen=True)
 class Gibbs:
-    """The method "gibbs": posterior mean and standard deviation by Gibbs sampling (`gibbs`).  Its options:"""
+    """The method "gibbs": posterior mean and standard deviation by Gibbs sampling (`gibbs`)."""
 
     chains: int = 4
     """Chains, which all start at the maximum: several show by R-hat whether they agree."""
@@ -40,7 +41,7 @@ class Gibbs:
     """Noise level of the prior; None: that of the maximum."""
 
     draw_cg: int = 6
-    """Conjugate gradient steps for each drawn image: every part of the solution that they miss lacks variance."""
+    """Conjugate gradient steps for each drawn image: components that have not converged have too little variance."""
 
     calibration: float = 2.05
     """Factor on the standard deviation, learned on validation images (benchmarks/calibration.py)."""
@@ -52,15 +53,23 @@ class Gibbs:
     """Options of the maximum."""
 
     name: ClassVar[str] = "gibbs"
+    prior_members: ClassVar[tuple[str, ...]] = ("score", "curvature", "exponent", "drawn_score")
     default_samples: ClassVar[int] = 10
 
     def __post_init__(self) -> None:
-        check_options(self, {"chains": 1, "burn_in": 0, "thin": 1}, [] if self.sigma is None else ["sigma"])
+        together = {} if self.side_by_side is None else {"side_by_side": 1}
+        check_fields(self, {"chains": 1, "burn_in": 0, "thin": 1, "draw_cg": 1} | together,
+                     ["calibration"] if self.sigma is None else ["calibration", "sigma"])
 
     @property
     def iterations(self) -> int:
         """Number of iterations to the maximum."""
         return self.maximum.iterations
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """How far the samples are trusted."""
+        return self.maximum.likelihood
 
     def with_iterations(self, iterations: int) -> Gibbs:
         """Return the method with another number of iterations to the maximum."""
@@ -80,21 +89,21 @@ class Gibbs:
         chains, draws = self.chain_shape(samples)
         return self.maximum.iterations + chains * (self.burn_in + draws)
 
-    def spread(self, prior: PoGMDM, problem: Problem) -> float:
+    def spread(self, prior: LatentPrior, problem: Problem) -> float:
         """Return the factor from the standard deviation of the draws to that of the posterior.
 
         1 / alpha^(1/2) undoes their temperature, which is exact where the posterior is Gaussian; the calibration
         makes up for the rest.
         """
-        return self.calibration / reconstructing(prior, problem).exponent(self.level(problem)) ** 0.5
+        return self.calibration / prior_for(problem, prior).exponent(self.level(problem)) ** 0.5
 
-    def solve(self, problem: Problem, prior: PoGMDM, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
+    def solve(self, problem: Problem, prior: LatentPrior, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
         """Yield the State after each step to the maximum, then of each sweep of each chain."""
-        prior, state = reconstructing(prior, problem), None
+        prior, state = prior_for(problem, prior), None
         for state in joint_map(problem, prior, self.maximum):
             yield state
         assert state is not None
-        unit, problem, (chains, draws) = state.info.unit, problem.started_from(state), self.chain_shape(samples)
+        problem, (chains, draws) = problem.started_from(state), self.chain_shape(samples)
         size = self.side_by_side or chains_that_fit(chains, state.sens)
         for batch, rngs in batches(chains, size, seed):
             for sweep, states in enumerate(islice(gibbs(problem, prior, self, rngs), self.burn_in + draws)):
@@ -103,11 +112,11 @@ class Gibbs:
                     sample = chain + chains * (round_ - 1)
                     is_draw = sweep >= self.burn_in
                     yield states.chain(place).noted(
-                        unit=unit, chain=chain, is_draw=is_draw,
+                        chain=chain, is_draw=is_draw,
                         sample=sample if is_draw and rest == 0 and sample < samples else None)
 
 
-def gibbs(problem: Problem, prior: PoGMDM, options: Gibbs, rngs: Rngs) -> Iterator[State]:
+def gibbs(problem: Problem, prior: LatentPrior, options: Gibbs, rngs: Rngs) -> Iterator[State]:
     """Yield draws of image and sensitivities from the posterior at temperature alpha, without end.
 
     The posterior is (p_sigma(e* x) N(z; A x, v))^(1/alpha) with the phase e of the start and alpha = prior.exponent.
@@ -115,12 +124,12 @@ def gibbs(problem: Problem, prior: PoGMDM, options: Gibbs, rngs: Rngs) -> Iterat
     Gaussian, and a draw from that is a majorise-minimise step for perturbed samples, by CG.  For one coil, whose phase
     is trusted in part, this holds approximately.
     """
-    start, sigma, likelihood = problem.start, options.level(problem), options.maximum.likelihood
+    start, sigma, likelihood = problem.start, options.level(problem), options.likelihood
     hessian, temperature = prior.curvature(start.image.shape, sigma, array_module(start.image)), prior.exponent(sigma)
     root, phase = hessian**0.5, options.maximum.phase.of(start.image, trusted=not problem.one_coil)
     power = problem.model(start.sens).gradient(start.image, problem.samples)[1]
     variance, residual_var = likelihood.variances(problem, power)
-    samples = problem.samples
+    sens_variance, samples = likelihood.of_sensitivities(variance, residual_var), problem.samples
     if problem.sens_model:
         sampling, sens_model = RingWeights(problem, problem.sens_model, likelihood).weighted(power)
         problem = replace(problem, sampling=sampling, sens_model=sens_model)
@@ -139,13 +148,8 @@ def gibbs(problem: Problem, prior: PoGMDM, options: Gibbs, rngs: Rngs) -> Iterat
         descent = drawn - gradient / variance + temperature**0.5 * perturbation
         image = image + newton_step(model, hessian, phase.turn, descent, variance, options.draw_cg)
         if problem.sens_model and coefficients is not None:
-            coefficients = problem.sens_model.draw(image, coefficients, variance + residual_var, penalty, sens_cg,
-                                                   temperature, rngs)
+            coefficients = problem.sens_model.draw(image, coefficients, sens_variance, penalty, sens_cg, temperature,
+                                                   rngs)
             model = problem.model(problem.sens_model.maps.forward(coefficients))
         residual_std = likelihood.variances(problem, power)[1] ** 0.5
-        yield State(image, model.sens, coefficients).noted(sigma=sigma, residual_std=residual_std)
-
-
-def white_noise(rngs: Rngs, image: Array) -> Array:
-    """Return noise of standard deviation 1 in real and imaginary part, (S, ny, nx), an image for each generator."""
-    return for_each(rngs, lambda rng: complex_normal(rng, image))
+        yield State(image, model.sens, coefficients, problem.units).noted(sigma=sigma, residual_std=residual_std)

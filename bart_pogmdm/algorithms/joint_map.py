@@ -6,21 +6,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from ..arrays.checks import check_fields
 from ..arrays.modules import array_module
 from ..physics.coil_model import coil_model
 from ..prior.protocol import Prior
 from ..prior.smooth_phase import SmoothPhase
 from .likelihood import Likelihood, RingWeights
-from .method import Rngs, reconstructing
+from .method import Rngs, prior_for
 from .problem import Problem
 from .quadratic_step import newton_step
-from .schedules import SensitivityPenalty, momentum
+from .schedules import MOST_MOMENTUM, SensitivityPenalty, momentum
 from .state import State
 
 
 @dataclass(frozen=True)
 class Map:
-    """The method "map": the joint maximum of the posterior (`joint_map`).  Its options:"""
+    """The method "map": the joint maximum of the posterior (`joint_map`)."""
 
     iterations: int = 40
     """Majorise-minimise steps: fewer leave detail of strongly undersampled images unfinished."""
@@ -35,10 +36,10 @@ class Map:
     """Conjugate gradient steps for each image: with more, errors of the sensitivities are fitted."""
 
     sens_cg: int = 4
-    """Conjugate gradient steps for the sensitivities after each image, from those of the step before."""
+    """Conjugate gradient steps for the sensitivities after each image, started from the previous coefficients."""
 
-    momentum: bool = True
-    """Extrapolate images by Nesterov's factors; without, each step lowers the energy but there are more of them."""
+    momentum: float = MOST_MOMENTUM
+    """Largest factor of Nesterov's extrapolation; with 0 every step lowers the energy, but more steps are needed."""
 
     phase: SmoothPhase = SmoothPhase()
     """How the smooth phase of the image is found, and how far it is trusted."""
@@ -50,7 +51,11 @@ class Map:
     """Penalty on the sensitivities in each iteration."""
 
     name: ClassVar[str] = "map"
+    prior_members: ClassVar[tuple[str, ...]] = ("score", "curvature")
     default_samples: ClassVar[None] = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, {"iterations": 1, "image_cg": 1, "sens_cg": 1}, ["sigma", "one_coil_sigma"])
 
     def with_iterations(self, iterations: int) -> Map:
         """Return the method with another number of iterations."""
@@ -74,7 +79,7 @@ class Map:
 
     def solve(self, problem: Problem, prior: Prior, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
         """Yield the State after each step to the maximum."""
-        return joint_map(problem, reconstructing(prior, problem), self)
+        return joint_map(problem, prior_for(problem, prior), self)
 
 
 def joint_map(problem: Problem, prior: Prior, options: Map, rngs: Rngs = ()) -> Iterator[State]:
@@ -85,13 +90,13 @@ def joint_map(problem: Problem, prior: Prior, options: Map, rngs: Rngs = ()) -> 
     nothing else absorbs a phase that is not smooth, nor the brightness that the start lacks.  There the phase is
     trusted as far as the image has it (with the same majoriser), and the unit follows the image.
     """
-    image, coefficients, unit = problem.start.image, problem.start.coefficients, 1.0
+    image, coefficients = problem.start.image, problem.start.coefficients
     previous, model, sigma = image, problem.model(problem.start.sens), options.level(problem)
     hessian = prior.curvature(image.shape[-2:], sigma, array_module(image))
     sens_model = problem.sens_model
     weights = sens_model and RingWeights(problem, sens_model, options.likelihood)
-    factors = momentum(options.iterations) if options.momentum else [0.0] * options.iterations
-    for factor, penalty in zip(factors, options.sens_penalty.weights(options.iterations)):
+    penalties = options.sens_penalty.weights(options.iterations)
+    for factor, penalty in zip(momentum(options.iterations, options.momentum), penalties):
         extrapolated = image + factor * (image - previous)
         gradient, power = model.gradient(extrapolated, problem.samples)
         variance, residual_var = options.likelihood.variances(problem, power)
@@ -101,10 +106,11 @@ def joint_map(problem: Problem, prior: Prior, options: Map, rngs: Rngs = ()) -> 
         image = extrapolated + newton_step(model, hessian, phase.turn, descent, variance, options.image_cg)
         if sens_model and weights:
             sampling, weighted = weights.weighted(power)
-            coefficients = weighted.update(image, coefficients, variance + residual_var, penalty, options.sens_cg)
+            sens_variance = options.likelihood.of_sensitivities(variance, residual_var)
+            coefficients = weighted.update(image, coefficients, sens_variance, penalty, options.sens_cg, problem.images)
             model = coil_model(sampling, sens_model.maps.forward(coefficients), problem.images)
         elif problem.one_coil:
-            step = problem.units.rule.step(model.sens[0] * image, unit)
-            image, previous, problem, unit = image / step, previous / step, problem.in_units(step), unit * step
+            step = problem.units.step(model.sens[0] * image)
+            image, previous, problem = image / step, previous / step, problem.follow(step)
             residual_var = residual_var / step**2
-        yield State(image, model.sens, coefficients).noted(sigma=sigma, residual_std=residual_var**0.5, unit=unit)
+        yield State(image, model.sens, coefficients, problem.units).noted(sigma=sigma, residual_std=residual_var**0.5)

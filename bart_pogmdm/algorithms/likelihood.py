@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays.array_types import Array
+from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import at_least
 from ..arrays.modules import array_module
 from ..physics.coil_model import power_of_coils
@@ -32,7 +33,7 @@ class Likelihood:
     """Residual standard deviation, in images of maximum about 1, at which the assumed variance is halved: the noisier
     the samples, the more they are needed against the prior."""
 
-    temperature: float = 0.25
+    noise_floor: float = 0.25
     """Least assumed standard deviation, in noise levels."""
 
     least_variance: float = 1e-9
@@ -48,23 +49,35 @@ class Likelihood:
     rings: RingRules = RingRules()
     """How k-space is divided into rings for the weights of the samples."""
 
+    def __post_init__(self) -> None:
+        check_fields(self, {}, ["noisy", "noise_floor", "least_variance", "excess", "largest_error"])
+
     def variances(self, problem: Problem, power: Array) -> tuple[Any, Any]:
         """Return the variance v that the likelihood assumes, and the residual variance.
 
         power: |A x - z|^2 of each sample, summed over the coils.  For chains both are (S, 1, 1).
-        v = max(max(r^2 / 2, r^2 - noise_std^2) / (1 + r / noisy), (temperature noise_std)^2, least_variance).
+        v = max(max(continuation r^2, r^2 - noise_std^2) / (1 + r / noisy), least(noise_std)).
         """
         residual_var = _mean_power(problem, power) / (2 * problem.coils)
         variance = at_least(residual_var - problem.noise_std**2, self.continuation * residual_var)
-        return at_least(variance / self.confidence(residual_var), self.least(problem)), residual_var
+        return at_least(variance / self.confidence(residual_var), self.least(problem.noise_std)), residual_var
 
-    def least(self, problem: Problem) -> float:
-        """Return the least variance that is assumed."""
-        return max((self.temperature * problem.noise_std) ** 2, self.least_variance)
+    def least(self, noise_std: float) -> float:
+        """Return the least variance that is assumed, max((noise_floor noise_std)^2, least_variance)."""
+        return max((self.noise_floor * noise_std) ** 2, self.least_variance)
+
+    def at_start(self, noise_std: float) -> float:
+        """Return the variance of the first fit of sensitivities to a given image: that of the noise."""
+        return max(noise_std**2, self.least_variance)
 
     def confidence(self, residual_var: Any) -> Any:
-        """Return the factor by which the assumed variance is less than the residual's: more with more noise."""
+        """Return 1 + r / noisy, the divisor of the assumed variance; it grows with the residual r."""
         return 1 + residual_var**0.5 / self.noisy
+
+    @staticmethod
+    def of_sensitivities(variance: Any, residual_var: Any) -> Any:
+        """Return the variance for a fit of sensitivities: the residual still holds errors of the image, so it adds."""
+        return variance + residual_var
 
 
 def _mean_power(problem: Problem, power: Array) -> Any:
@@ -87,7 +100,7 @@ class RingWeights:
 
     @cached_property
     def _radii(self) -> tuple[Array, Array]:
-        """Distances of the samples, and of those of the sensitivity model, from zero frequency."""
+        """Distances of the samples, and of those of the sensitivity model, from zero frequency, in cycles per pixel."""
         shape = self.problem.sampling.shape
         return self.problem.sampling.radius(shape), self.sens_model.sampling.radius(shape)
 
@@ -105,7 +118,8 @@ class RingWeights:
         """Return sampling and sensitivity model with weights v / max(v, e), from the power |A x - z|^2 of each sample.
 
         e = excess (r_k^2 - r^2 - noise_std^2) / (1 + r / noisy), with the residual variance r_k^2 of a ring, at most
-        (largest_error |z_k|)^2 / 2, and r^2 of all samples.  Between rings log w is linear.
+        (largest_error |z_k|)^2 / 2, and r^2 of all samples.  |z_k|^2 is the mean power of a coil's samples in the ring.
+        Between rings log w is linear.
         """
         problem, rule, xp = self.problem, self.likelihood, array_module(power)
         variance, residual_var = rule.variances(problem, power)

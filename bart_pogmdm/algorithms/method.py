@@ -1,14 +1,14 @@
-"""What every method offers, and what its options have in common."""
+"""The protocol of methods, and of the solvers behind them."""
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from ..prior.pogmdm import PoGMDM
+from .likelihood import Likelihood
 from .problem import Problem
 from .state import State
 
@@ -29,15 +29,19 @@ class Method(Protocol):
         """The name by which `recon` knows the method."""
 
     @property
+    def prior_members(self) -> tuple[str, ...]:
+        """Names of the members that a prior must have."""
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """How far the samples are trusted."""
+
+    @property
     def default_samples(self) -> int | None:
         """Number of samples where none is asked for; None for a method that draws none."""
 
-    @property
-    def iterations(self) -> int:
-        """Number of iterations to the maximum."""
-
     def with_iterations(self, iterations: int) -> Method:
-        """Return the method with another number of iterations to the maximum."""
+        """Return the method with another number of iterations to the maximum, if it looks for that."""
 
     def num_iterations(self, samples: int) -> int:
         """Return the number of States for one slice."""
@@ -52,23 +56,9 @@ class Method(Protocol):
         """Yield the State after each iteration; those that are draws say so."""
 
 
-def reconstructing(prior: Any, problem: Problem) -> Any:
+def prior_for(problem: Problem, prior: Any) -> Any:
     """Return the form of a PoGMDM for reconstruction from several coils; other priors stay as they are.
 
     With one coil the learned gains stay: there no other coil would hold detail that the prior removes.
     """
     return prior.reconstructing if isinstance(prior, PoGMDM) and not problem.one_coil else prior
-
-
-def check_options(options: Any, integers: dict[str, int], positive: Sequence[str]) -> None:
-    """Raise ValueError unless fields are integers of at least some size, and others numbers above 0."""
-    for name, least in integers.items():
-        value = getattr(options, name)
-        if not (isinstance(value, (int, np.integer)) and value >= least):
-            raise ValueError(f"{name}: expected an integer >= {least}, got {value!r}")
-    for name in positive:
-        value = getattr(options, name)
-        if not (isinstance(value, numbers.Real) and 0 < float(value) < np.inf):
-            raise ValueError(f"{name}: expected a number > 0, got {value!r}")
-
-

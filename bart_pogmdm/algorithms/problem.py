@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from ..arrays.array_types import Array
 from ..physics.coil_model import CoilModel, SetsModel, coil_model
@@ -21,8 +21,8 @@ class Problem:
     noise_std: standard deviation of the noise per real and imaginary part.
     sens_model: the model of unknown sensitivities; None if those of the start are known.
     images: the set of images; its axes say which images share samples or sensitivities.
-    start: image and sensitivities to start from.
-    units: relation of all of these to data units.
+    start: image and sensitivities to start from, with the units of all of these.
+    Raises ValueError if the start does not have the shape of the set of images.
     """
 
     sampling: Sampling
@@ -31,27 +31,17 @@ class Problem:
     sens_model: SensitivityModel | None
     images: ImageSet
     start: State
-    units: Units = field(default_factory=Units)
 
-    def in_units(self, unit: float) -> Problem:
-        """Return the problem with images divided by `unit`."""
-        return replace(self, samples=self.samples / unit, noise_std=self.noise_std / unit,
-                       sens_model=self.sens_model and self.sens_model.in_units(unit),
-                       start=replace(self.start, image=self.start.image / unit), units=self.units.times(unit))
+    def __post_init__(self) -> None:
+        sens_shape = (self.coils, *self.images.sens_shape)
+        if self.start.image.shape != self.images.shape or self.start.sens.shape != sens_shape:
+            raise ValueError(f"start: expected an image {self.images.shape} and sensitivities {sens_shape},"
+                             f" got {self.start.image.shape} and {self.start.sens.shape}")
 
-    def started_from(self, state: State) -> Problem:
-        """Return the problem in the units of a state, which it starts from."""
-        problem = self if state.info.unit == 1 else self.in_units(state.info.unit)
-        return replace(problem, start=state)
-
-    def in_chains(self, count: int) -> Problem:
-        """Return the problem of several chains side by side, each with image and sensitivities of its own."""
-        images = self.images.along(ImageAxis(count, adds_up=False))
-        return replace(self, samples=self.samples[:, None], images=images, start=self.start.repeated(count))
-
-    def model(self, sens: Array) -> CoilModel | SetsModel:
-        """Return the forward model with these sensitivities."""
-        return coil_model(self.sampling, sens, self.images)
+    @property
+    def units(self) -> Units:
+        """Relation of solver units to data units."""
+        return self.start.units
 
     @property
     def coils(self) -> int:
@@ -62,3 +52,30 @@ class Problem:
     def one_coil(self) -> bool:
         """True for single-coil data, where no sensitivity map can absorb phase or intensity that the prior rejects."""
         return self.coils == 1
+
+    def in_units(self, factor: float) -> Problem:
+        """Return the problem with images divided by a factor, before the solver begins."""
+        return self._divided(factor, self.units.times(factor))
+
+    def follow(self, step: float) -> Problem:
+        """Return the problem with images divided by a step of the solver."""
+        return self._divided(step, self.units.follow(step))
+
+    def started_from(self, state: State) -> Problem:
+        """Return the problem in the units of a state, which it starts from."""
+        step = state.units.followed
+        return replace(self if step == 1 else self._divided(step, state.units), start=state)
+
+    def _divided(self, factor: float, units: Units) -> Problem:
+        start = replace(self.start, image=self.start.image / factor, units=units)
+        return replace(self, samples=self.samples / factor, noise_std=self.noise_std / factor, start=start,
+                       sens_model=self.sens_model and self.sens_model.in_units(factor))
+
+    def in_chains(self, count: int) -> Problem:
+        """Return the problem of several chains side by side, each with image and sensitivities of its own."""
+        images = self.images.along(ImageAxis(count, adds_up=False))
+        return replace(self, samples=self.samples[:, None], images=images, start=self.start.repeated(count))
+
+    def model(self, sens: Array) -> CoilModel | SetsModel:
+        """Return the forward model with these sensitivities."""
+        return coil_model(self.sampling, sens, self.images)

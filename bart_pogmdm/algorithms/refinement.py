@@ -39,12 +39,12 @@ def refine(problem: Problem, prior: Prior, options: Refinement, rngs: Rngs = ())
     image, previous, xp = start.image, start.image, array_module(start.image)
     model = problem.model(start.sens)
     variance, _ = likelihood.variances(problem, model.gradient(image, samples)[1])
-    brightest = problem.sampling.norm * (xp.abs(start.sens) ** 2).sum(0).max(PLANE, keepdims=True)
-    steepest = prior.curvature(image.shape[-2:], sigma, xp).max() + brightest / variance
+    of_samples = problem.sampling.norm * (xp.abs(start.sens) ** 2).sum(0).max(PLANE, keepdims=True)
+    lipschitz = prior.curvature(image.shape[-2:], sigma, xp).max() + of_samples / variance
     for factor in momentum(options.steps):
         extrapolated = image + factor * (image - previous)
         gradient, power = model.gradient(extrapolated, samples)
         descent = prior.score(extrapolated, sigma) - gradient / variance
-        previous, image = image, extrapolated + descent / steepest
+        previous, image = image, extrapolated + descent / lipschitz
         residual_std = likelihood.variances(problem, power)[1] ** 0.5
-        yield State(image, start.sens, start.coefficients).noted(sigma=sigma, residual_std=residual_std)
+        yield State(image, start.sens, start.coefficients, start.units).noted(sigma=sigma, residual_std=residual_std)

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MOST_MOMENTUM = 0.95  # momentum of 1 would never forget an early direction
+from ..arrays.checks import check_fields
+
+MOST_MOMENTUM = 0.95  # an extrapolation by the factor 1 would never forget an early direction
 
 
 @dataclass(frozen=True)
@@ -17,17 +19,20 @@ class SensitivityPenalty:
     last: float = 1e-2
     """Least penalty: a smaller one fits noise and errors of the model."""
 
+    def __post_init__(self) -> None:
+        check_fields(self, {}, ["decay", "last"])
+
     def weights(self, iterations: int) -> list[float]:
         """Return the penalty of each iteration."""
         return [max(self.decay**i, self.last) for i in range(iterations)]
 
 
-def momentum(iterations: int) -> list[float]:
-    """Return Nesterov's extrapolation factors (t - 1) / t+, at most 0.95 (Soviet Math. Dokl. 27, 1983)."""
+def momentum(iterations: int, most: float = MOST_MOMENTUM) -> list[float]:
+    """Return Nesterov's extrapolation factors (t - 1) / t+, at most `most` (Soviet Math. Dokl. 27, 1983)."""
     factors, t = [], 1.0
     for _ in range(iterations):
         t, before = (1 + (1 + 4 * t * t) ** 0.5) / 2, t
-        factors.append(min((before - 1) / t, MOST_MOMENTUM))
+        factors.append(min((before - 1) / t, most))
     return factors
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..arrays.array_types import Array
 from ..arrays.modules import array_module
+from .units import Units
 
 
 @dataclass(frozen=True)
@@ -14,17 +15,16 @@ class Info:
     """Facts about a State.
 
     iteration: the number of the iteration within the call, from 1; iterations: how many there will be.
-    sigma: noise level of the prior.  residual_std: standard deviation of the residual before the iteration.
-    unit: the images are in units of the problem times `unit`.
-    chain: the number of the chain that the state belongs to, None on the way to the maximum; is_draw: whether the
-    state counts as a draw from the posterior; sample: its number if it is kept as a sample.
+    sigma: noise level of the prior.
+    residual_std: standard deviation of the residual before the iteration, in solver units.
+    chain: the number of the chain that the state belongs to, None on the way to the maximum.
+    is_draw: whether the state counts as a draw from the posterior; sample: its number if it is kept as a sample.
     """
 
     iteration: int = 0
     iterations: int = 0
     sigma: float = float("nan")
     residual_std: Any = float("nan")  # on a GPU an array without dimensions, which is read when it is needed
-    unit: float = 1.0
     chain: int | None = None
     is_draw: bool = False
     sample: int | None = None
@@ -32,15 +32,16 @@ class Info:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """Image (ny, nx), sensitivities (J, ny, nx) and their coefficients (None if the sensitivities are known).
+    """Image (ny, nx), sensitivities (J, ny, nx) and their coefficients (None if the sensitivities have none).
 
-    For several sets or chains: image (S, ny, nx), sensitivities and coefficients (J, S, …).  A callback of `recon`
-    gets one after each iteration; its arrays are the solver's own, in the solver's units.
+    For several sets or chains: image (S, ny, nx), sensitivities and coefficients (J, S, …).  The units are those of the
+    image.  A callback of `recon` gets a State after each iteration; its arrays are the solver's own, in solver units.
     """
 
     image: Array
     sens: Array
     coefficients: Array | None = None
+    units: Units = Units()
     info: Info = field(default_factory=Info)
 
     def noted(self, **facts: Any) -> State:
@@ -51,11 +52,11 @@ class State:
         """Return the same state in each of `count` chains."""
         xp = array_module(self.image)
         coefficients = None if self.coefficients is None else xp.stack([self.coefficients] * count, 1)
-        return State(xp.stack([self.image] * count), xp.stack([self.sens] * count, 1), coefficients)
+        return State(xp.stack([self.image] * count), xp.stack([self.sens] * count, 1), coefficients, self.units)
 
     def chain(self, number: int) -> State:
         """Return the state of one of the chains."""
         coefficients = None if self.coefficients is None else self.coefficients[:, number]
         residual_std = self.info.residual_std.reshape(-1)[number]
-        return State(self.image[number], self.sens[:, number], coefficients,
-                     replace(self.info, residual_std=residual_std))
+        return replace(self, image=self.image[number], sens=self.sens[:, number], coefficients=coefficients,
+                       info=replace(self.info, residual_std=residual_std))

@@ -22,6 +22,11 @@ def complex_normal(rng: np.random.Generator, like: Array) -> Array:
     return out
 
 
+def white_noise(rngs: Sequence[np.random.Generator], like: Array) -> Array:
+    """Return `complex_normal` of every generator, stacked along a new first axis."""
+    return for_each(rngs, lambda rng: complex_normal(rng, like))
+
+
 def for_each(rngs: Sequence[np.random.Generator], draw: Callable[[np.random.Generator], Array],
              axis: int = 0) -> Array:
     """Return draw(rng) of every generator, stacked along a new axis; each draws independently of the others."""

@@ -1,7 +1,7 @@
 """The command lines `bart pogmdm` and `bart-pogmdm`: one module for each command, which parses and prints.
 
-The help must come quickly: a command imports NumPy and all that computes only once it knows that it has to compute.
+The help must come quickly: `pogmdm` imports NumPy, and the modules that need it, only for a reconstruction.
 """
 
-# `bart-pogmdm NAME`; the function NAME in the module of that name runs it.  All other words are for `pogmdm`.
+# `bart-pogmdm NAME` runs the function NAME in the module NAME.  With any other first word `pogmdm` runs.
 COMMANDS = ("install", "uninstall", "doctor", "volume", "train", "show", "compare", "view")

@@ -16,7 +16,7 @@ INTERFACE_TYPES = {"d": "OPT_INT", "f": "OPT_FLOAT", "<file>": "OPT_INFILE", "<s
 
 
 def help_text() -> str:
-    """The text of `pogmdm -h`."""
+    """Return the text of `pogmdm -h`."""
     usage = [f"[{option.flag}{f' {option.kind}' if option.kind else ''}]" for option in POGMDM]
     rows = [(f"{option.flag} {option.value}".rstrip(), option.meaning) for option in POGMDM] + [("-h", "help")]
     width = max(len(left) for left, _ in rows) + 4
@@ -25,7 +25,7 @@ def help_text() -> str:
 
 
 def interface_text() -> str:
-    """The text of `pogmdm --interface`, from which programs make calls of a command."""
+    """Return the text of `pogmdm --interface`, from which programs make calls of a command."""
     usage = "".join(f"{name} " for name in POSITIONAL)
     kinds = ["OPT_INFILE"] + ["OPT_OUTFILE"] * (len(POSITIONAL) - 1)
     files = [f'{{ {"false" if name[0] == "[" else "true"}, "ARG", 1, {{ {kind}, 8, {_quoted(name.strip("[]<>"))} }} }}'

@@ -1,4 +1,4 @@
-"""`bart-pogmdm compare`: methods side by side on the same data, as CSV, Markdown table, figures and one HTML page."""
+"""`bart-pogmdm compare`: compares methods on the same data; writes CSV, a Markdown table, figures and a HTML page."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ SLOW = ("pogmdm-diffusion",)  # Algorithm 1 takes minutes for an image; it runs 
 
 
 def _networks(competitors: Mapping[str, Competitor]) -> list[str]:
-    """The methods that need weights from the user."""
+    """Return the methods that need weights from the user."""
     return [name for name, method in competitors.items() if method.needs_weights]
 
 
@@ -25,7 +25,7 @@ def _parser(competitors: Mapping[str, Competitor]) -> Parser:
         "Reconstruct undersampled data by several methods and compare them with the fully sampled reference. "
         "Writes into DIR: results.csv, table.md, figures, index.html, and every image: an interrupted run goes on."))
     parser.add_argument("data", nargs="+", metavar="DATA", help=(
-        "npz (kspace, or images to be seen through simulated coils), fastMRI h5, cfl, ra"))
+        "npz (kspace, or images for simulated coils), fastMRI h5, cfl, ra"))
     networks = _networks(competitors)
     usual = [name for name in competitors if name not in (*networks, *SLOW)]
     words = {"kinds": ", ".join(masks.KINDS), "masks": " ".join(MASKS), "methods": ", ".join(competitors),
@@ -39,7 +39,7 @@ def _parser(competitors: Mapping[str, Competitor]) -> Parser:
 
 
 def _weights(words: Sequence[str], methods: Sequence[str], networks: Sequence[str]) -> dict[str, tuple[Parameter, ...]]:
-    """{method: (file,)} of METHOD=FILE words.  ValueError or FileNotFoundError where one is wrong or missing."""
+    """Return {method: (file,)} of METHOD=FILE words.  Raises ValueError or FileNotFoundError for a wrong one."""
     weights: dict[str, tuple[Parameter, ...]] = {}
     for word in words:
         name, _, path = word.partition("=")
@@ -55,7 +55,7 @@ def _weights(words: Sequence[str], methods: Sequence[str], networks: Sequence[st
 
 
 def compare(argv: list[str], competitors: Mapping[str, Competitor] = COMPETITORS) -> int:
-    """Run the comparison that the arguments ask for.  Raises ValueError, OSError or ImportError with one sentence."""
+    """Compare methods as the arguments say.  Raises ValueError, OSError or ImportError with one sentence."""
     args = _parser(competitors).parse_args(argv)
     if unknown := [name for name in args.methods if name not in competitors]:
         raise ValueError(f"--methods: expected some of {', '.join(competitors)}, got {', '.join(unknown)}")

@@ -1,12 +1,12 @@
-"""`bart-pogmdm doctor`: says what works on this machine and what is missing."""
+"""`bart-pogmdm doctor`: prints the working and the missing parts of the installation on this machine."""
 
 from ..toolbox.doctor import diagnose
-from .parser import asks_for_help
+from .parser import no_arguments
 
 
 def doctor(argv: list[str]) -> int:
-    """Print versions, BART, the command, GPU and default prior; name what is missing.  Exit code 1 then."""
-    if asks_for_help(doctor, argv):
+    """Print versions, default prior, GPU, BART and the command; with missing parts the exit code is 1."""
+    if no_arguments(doctor, argv):
         return 0
     diagnosis = diagnose()
     for label, text in (*diagnosis.found, *(("missing", item) for item in diagnosis.missing)):

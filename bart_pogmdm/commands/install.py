@@ -2,12 +2,12 @@
 
 from ..toolbox.find_bart import find_real, version
 from ..toolbox.install import Places, install_launcher
-from .parser import asks_for_help
+from .parser import no_arguments
 
 
 def install(argv: list[str]) -> int:
-    """Put the launcher where this machine's BART finds it; says what was done and what to export."""
-    if asks_for_help(install, argv):
+    """Write the launcher where this machine's BART finds it, and print each step and the variables to export."""
+    if no_arguments(install, argv):
         return 0
     bart = find_real()
     if bart is None:

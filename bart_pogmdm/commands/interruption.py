@@ -10,7 +10,7 @@ class Interruption:
     """Turns SIGINT and SIGTERM into KeyboardInterrupt at a safe moment.
 
     The first signal takes effect at the next call of `check`, because an exception that is raised within the callback
-    of a compiled library gets lost there.  Inside `at_once` it takes effect at once; so does a second signal anywhere.
+    of a compiled library is lost.  Inside `at_once` it takes effect at once, and a second signal does so everywhere.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Interruption:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """For a block that may have to wait for a pipe: a signal interrupts it."""
+        """Let a signal interrupt the block at once, because the block may wait for a pipe."""
         self._is_at_once = True
         try:
             yield

@@ -9,17 +9,17 @@ from .shell import DEBUG, debug_level, forget_stdout
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command that the first word names, or `pogmdm`; exit code 0, or 1 after one line `ERROR: …`."""
+    """Run the command that the first word names, or else `pogmdm`, and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
     name, words = (words[0], words[1:]) if words and words[0] in COMMANDS else ("pogmdm", words)
     return exit_code(lambda: getattr(import_module(f".{name}", __package__), name)(words))
 
 
 def exit_code(command: Callable[[], int]) -> int:
-    """The exit code of a command, which is 1 after any error; the error is printed as one line `ERROR: …`."""
+    """Run a command and return its exit code; print any error as one line `ERROR: …` and return 1."""
     try:
         return command()
-    except BrokenPipeError:  # `pogmdm -h | head`
+    except BrokenPipeError:  # This happens in `pogmdm -h | head`.
         forget_stdout()
         return 1
     except (Exception, KeyboardInterrupt) as error:
@@ -30,7 +30,7 @@ def exit_code(command: Callable[[], int]) -> int:
 
 
 def _sentence(error: BaseException) -> str:
-    """One sentence about an error."""
+    """Return one sentence about an error."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, KeyboardInterrupt):

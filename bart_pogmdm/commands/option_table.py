@@ -1,13 +1,13 @@
 """The table of all options, so that an option has the same name, type and meaning in every command that takes it.
 
-An option that is not given is None and not passed on, so that its default stands only where it is used.  A test
-compares the defaults in help texts with those.
+An option that is not given is None and is not passed on, so that its default is defined only by the function or record
+that uses it.  A test compares the defaults in the help texts with these.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
-# The types of values, by the names that BART's help has for them.
+# The types of values, by their names in BART's help.
 TYPES: dict[str, type] = {"d": int, "f": float, "<file>": str, "<string>": str, "d:d": str}
 
 
@@ -15,11 +15,11 @@ TYPES: dict[str, type] = {"d": int, "f": float, "<file>": str, "<string>": str, 
 class Option:
     """One option of the command line.
 
-    flag: its spelling, and alias: a longer one that all commands but `bart pogmdm` accept, too.
+    flag: its spelling.  alias: a longer spelling that all commands except `bart pogmdm` accept, too.
     dest: the argument of `recon`, `recon_volume` or another function that it sets.
     kind: the type of its value, a key of TYPES, or None for a switch, which sets `const`.
     value: the name of the value in help texts.  meaning: the help text.
-    many: whether it takes several values.  is_output: whether the value is the name of a file to be written.
+    many: True if it takes several values.  is_output: True if the value is the name of a file to be written.
     """
 
     flag: str
@@ -68,7 +68,7 @@ POGMDM = (
            "Number of samples of the posterior, whose mean is the output (default: 10)"),
     Option("--whiten", "noise_scan", "<file>", "file", "Noise scan of the same coils: prewhiten by it"),
     Option("--cc", "virtual_coils", "d", "num",
-           "Compress to so many virtual coils; the sensitivities are those of all coils"),
+           "Compress to this number of virtual coils; the sensitivities are those of all coils"),
     Option("--keep", "keep", "<file>", "file", "Write the samples, along BATCH", is_output=True),
     Option("--levels", "num_levels", "d", "num",
            "diffusion: number of noise levels (default: 1000; -N d means the same)"),
@@ -77,12 +77,12 @@ POGMDM = (
 )
 VOLUME = (
     Option("--warm-start", "warm_start", "d", "num",
-           "In blocks of so many slices, each starts from the sensitivities of the one before (default: 1)"),
+           "In blocks of this size each slice starts from the sensitivities of the one before (default: 1)"),
     Option("--jobs", "jobs", "d", "num", "Processes on this machine (default: one for each core or GPU)"),
     Option("--scheduler", "scheduler", "<string>", "address",
            "Use the workers of this Dask scheduler; local: start one with --jobs"),
-    Option("--send", "send", None, "", "Send k-space to Dask's workers, where they do not see IN"),
-    Option("--restart", "restart", None, "", "Begin anew, whatever there is in OUT"),
+    Option("--send", "send", None, "", "Send k-space to Dask's workers, if they cannot read IN"),
+    Option("--restart", "restart", None, "", "Start again and overwrite OUT"),
 )
 TRAIN = (
     Option("--images", "images", "<file>", "path",

@@ -11,23 +11,23 @@ class Parser(argparse.ArgumentParser):
     """argparse's parser, but an error in the arguments raises ValueError."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise ValueError with the message and where to find the usage."""
+        """Raise ValueError with the message and a hint at the usage."""
         raise ValueError(f"{message} (`{self.prog} -h` shows the usage)")
 
     def take(self, *flags: str, **changes: Any) -> None:
-        """Take options from the table; `changes` replace arguments of `add_argument`, as required=True."""
+        """Take options from the table; `changes` replace arguments of `add_argument`, such as required=True."""
         for flag in flags:
             option = OPTIONS[flag]
             self.add_argument(*option.spellings, **option.keywords | changes)
 
 
 def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """{name: value} of those options that were given, among some names or all."""
+    """Return {name: value} of the given options, among `names` or all."""
     return {name: value for name in names or vars(args) if (value := getattr(args, name)) is not None}
 
 
-def asks_for_help(command: Callable[[list[str]], int], argv: list[str]) -> bool:
-    """Whether the help of a command without arguments was asked for, and is printed; ValueError for other arguments."""
+def no_arguments(command: Callable[[list[str]], int], argv: list[str]) -> bool:
+    """Print the help and return True if it was asked for; raise ValueError for any other argument."""
     if argv in (["-h"], ["--help"]):
         print(f"Usage: bart-pogmdm {command.__name__}\n\n{command.__doc__}")
         return True

@@ -13,7 +13,7 @@ from .parser import Parser
 
 
 def pogmdm(argv: list[str]) -> int:
-    """`pogmdm [options] <kspace> <output> [<sensitivities>] [<std>]`."""
+    """Run `pogmdm [options] <kspace> <output> [<sensitivities>] [<std>]`."""
     interruption = Interruption()
     interruption.listen()
     args = _parse(argv)
@@ -30,7 +30,7 @@ def pogmdm(argv: list[str]) -> int:
 
 
 def _parse(argv: list[str]) -> Namespace:
-    """The options, and the file names as `files`.  ValueError for arguments that cannot be."""
+    """Parse the options, and the file names as `files`.  Raises ValueError for invalid arguments."""
     parser = Parser(prog=USAGE, add_help=False, allow_abbrev=False)
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("--interface", action="store_true")
@@ -44,7 +44,7 @@ def _parse(argv: list[str]) -> Namespace:
 
 
 def _levels_for_n(argv: list[str]) -> list[str]:
-    """The arguments with `--levels` for a -N before a number.
+    """Return the arguments with `--levels` in place of each -N that a number follows.
 
     -N alone is the switch of BART's nlinv; -N d is the number of noise levels of BART's sample.
     """

@@ -1,4 +1,4 @@
-"""What `bart pogmdm` does once its command line is understood: read, reconstruct_files, write."""
+"""The work of `bart pogmdm`: read the files, reconstruct, write the results."""
 
 import sys
 from argparse import Namespace
@@ -26,7 +26,7 @@ from .shell import DEBUG, INFO, debug_level, wants_gpu
 
 
 def reconstruct_files(args: Namespace, command: str, interruption: Interruption) -> None:
-    """Reconstruct as the options and file names say; `command` goes into the headers of the outputs.
+    """Reconstruct as the options and file names say; `command` is noted in the headers of the outputs.
 
     Raises ValueError, TypeError, OSError, MemoryError or ImportError with one sentence, and KeyboardInterrupt after a
     signal.
@@ -65,15 +65,15 @@ def reconstruct_files(args: Namespace, command: str, interruption: Interruption)
     outputs: dict[str, Any] = dict(zip(targets, (result.image, result.sens, result.std)))
     outputs |= dict.fromkeys(kept, result.samples)
     streamed = outputs.pop(streams.STREAM, None)
-    if streamed is not None:  # This comes before the files: if nobody reads the stream, nothing is written.
+    if streamed is not None:  # The stream is sent before the files, so that nothing is written if no process reads it.
         standard_streams.send(streamed, command, stream, interruption)
     write(outputs, command)
 
 
 def _method(args: Namespace) -> Diffusion | str | None:
-    """The method for `recon`: a name or Algorithm 1 with its options; None for the default.
+    """Return the method for `recon`: a name or Algorithm 1 with its options; None for the default.
 
-    Raises ValueError for options and outputs that do not go with the method.
+    Raises ValueError for options and outputs that the method does not have.
     """
     options = given(args, "num_levels", "num_corrector", "come_closer")
     if options and args.method != "diffusion":
@@ -87,7 +87,7 @@ def _method(args: Namespace) -> Diffusion | str | None:
 
 
 def _dims(text: str | None) -> tuple[int, ...] | None:
-    """The two sizes in y:x, or None for None.  ValueError for other texts."""
+    """Return the two sizes in y:x, or None for None.  Raises ValueError for other texts."""
     if text is None:
         return None
     sizes = text.split(":")
@@ -97,7 +97,10 @@ def _dims(text: str | None) -> tuple[int, ...] | None:
 
 
 def _combination(kspace: Array, noise_scan: Array | None, virtual_coils: int | None) -> Array | None:
-    """The matrix (out, coil) that prewhitens and compresses coils, or None.  ValueError for noise of other coils."""
+    """Return the matrix (out, coil) that prewhitens and compresses coils, or None if neither is asked for.
+
+    Raises ValueError for noise of another number of coils.
+    """
     matrix = None
     if noise_scan is not None:
         if noise_scan.shape[COIL] != kspace.shape[COIL]:

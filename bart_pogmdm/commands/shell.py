@@ -3,11 +3,11 @@
 import os
 import sys
 
-INFO, DEBUG = 2, 3  # BART's debug levels: from INFO on there is a progress bar, from DEBUG on facts about the result
+INFO, DEBUG = 2, 3  # BART's debug levels: a progress bar is shown from INFO on, facts about the result from DEBUG on.
 
 
 def debug_level(given: int | None = None) -> int:
-    """The debug level: the given one, else that of BART_DEBUG_LEVEL or DEBUG_LEVEL, else INFO."""
+    """Return the given debug level, or else that of BART_DEBUG_LEVEL or DEBUG_LEVEL, or else INFO."""
     if given is not None:
         return given
     try:
@@ -17,11 +17,11 @@ def debug_level(given: int | None = None) -> int:
 
 
 def wants_gpu() -> bool:
-    """Whether BART_GPU, as BART reads it, asks for a GPU."""
+    """Return True if BART_GPU, as BART reads it, asks for a GPU."""
     text = os.environ.get("BART_GPU", "")
     return text.isdecimal() and int(text) > 0
 
 
 def forget_stdout() -> None:
-    """Let standard output lead nowhere: what is left in its buffer must not fail when Python ends."""
+    """Redirect standard output to /dev/null, so that flushing its buffer at exit cannot fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""`bart-pogmdm show`: a prior as a picture and as text."""
+"""`bart-pogmdm show`: shows a prior as a picture and as text."""
 
 import io
 from pathlib import Path

@@ -11,9 +11,10 @@ from .shell import forget_stdout
 
 
 def receive(sources: Sequence[str], targets: Sequence[str], interruption: Interruption) -> streams.Stream | None:
-    """The array that comes through the pipe, or None where no source is `-`.  ValueError for two sources or targets.
+    """Read the stream from the pipe; return None if no source is `-`.
 
-    Must be called before anything else can fail: it takes away the file of samples that comes with the stream.
+    It must be called before anything else can fail, because it removes the file of samples that comes with the stream.
+    Raises ValueError if several sources or several targets are `-`.
     """
     for direction, names in (("input", sources), ("output", targets)):
         if names.count(streams.STREAM) > 1:
@@ -25,9 +26,9 @@ def receive(sources: Sequence[str], targets: Sequence[str], interruption: Interr
 
 
 def send(array: Array, command: str, received: streams.Stream | None, interruption: Interruption) -> None:
-    """Write to the pipe, in the form of the stream that came in, or else as the installed BART reads it.
+    """Write an array to the pipe, in the form of the received stream, or else of the installed BART.
 
-    Raises ValueError where nobody reads.
+    Raises ValueError if no process reads the pipe.
     """
     try:
         messages = not (version() or "v1").startswith("v0.") if received is None else received.messages

@@ -1,43 +1,37 @@
-"""`bart-pogmdm train`: a prior from one's own images."""
-
-from __future__ import annotations
+"""`bart-pogmdm train`: learns a prior from one's own images."""
 
 import subprocess
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..train.recipe import DEFAULT_RECIPE, Config, Recipe
 from .option_table import OPTIONS
 from .parser import Parser, given
 
-if TYPE_CHECKING:
-    from ..train.images import Series
-    from ..train.recipe import Config
-
-HELD_OUT = 20  # Without --validation one image in so many is kept for it: enough to see whether training goes well.
 LEAST_VALUES = {"steps": 1, "batch": 2, "patch": 65, "seed": 0}  # A patch of 65 pixels holds a filter.
 
 
-def _parser() -> Parser:
+def _parser(recipe: Recipe) -> Parser:
     parser = Parser(prog="bart-pogmdm train", description=(
         "Learn a prior from magnitude images. Writes OUT, and beside it OUT.ckpt to resume from and OUT.csv, the log. "
         "Under torchrun all processes share each step."))
     parser.take("--images", required=True)
     parser.take("-o", required=True, metavar="FILE.npz", help="The prior")
-    parser.take("--validation", help=OPTIONS["--validation"].meaning.format(held_out=HELD_OUT))
+    parser.take("--validation", help=OPTIONS["--validation"].meaning.format(held_out=recipe.validation.held_out))
     parser.take("--acquisition", metavar=None, choices=("CORPD", "CORPDFS"))
     parser.take("--steps", "--batch", "--patch", "--phase", "-s", "--device", "--name", "--resume")
     return parser
 
 
-def train(argv: list[str]) -> int:
+def train(argv: list[str], recipe: Recipe = DEFAULT_RECIPE) -> int:
     """Learn a prior as the arguments say.  Raises ValueError, OSError or ImportError with one sentence."""
-    args = _parser().parse_args(argv)
+    args = _parser(recipe).parse_args(argv)
     _check(args)
     out = Path(args.out)
     checkpoint = _checkpoint(out, bool(args.resume))
@@ -48,7 +42,6 @@ def train(argv: list[str]) -> int:
             raise
         raise ImportError("training needs torch: pip install 'bart_pogmdm[train]'") from None
     from ..train.processes import join_processes, leave_processes
-    from ..train.recipe import Config
     from ..train.validation import sentence
     rank, device = join_processes(args.device or "cpu")
     config = Config(**given(args, "steps", "batch", "patch", "seed", "phase"))
@@ -57,7 +50,7 @@ def train(argv: list[str]) -> int:
         validation, others = images.load_series(args.validation, 2)
         skipped = {**skipped, **others}
     else:
-        series, validation = _hold_out(series)
+        series, validation = images.hold_out(series, recipe.validation.held_out)
     if rank == 0:
         for name, reason in skipped.items():
             print(f"left out: {name}: {reason}", file=sys.stderr)
@@ -65,7 +58,7 @@ def train(argv: list[str]) -> int:
         print(f"{count} images in {len(series)} series, {len(skipped)} left out", file=sys.stderr)
     try:
         prior, psnr = loop.train_prior(config, series, validation, checkpoint, resume=bool(args.resume), device=device,
-                                 callback=_Progress(config, is_quiet=rank > 0))
+                                       callback=_Progress(config, is_quiet=rank > 0), recipe=recipe)
     except KeyboardInterrupt:
         state = "the same command with --resume goes on" if checkpoint.exists() else "before the first checkpoint"
         raise ValueError(f"train: interrupted; {state}") from None
@@ -74,6 +67,8 @@ def train(argv: list[str]) -> int:
                       "validation_psnr": {str(level): round(value, 3) for level, value in psnr.items()},
                       "data": [{"source": one.source, "licence": one.licence, "images": len(one.images)}
                                for one in series]}
+        if recipe != DEFAULT_RECIPE:
+            provenance["recipe"] = asdict(recipe)
         replace(prior, name=args.name or out.stem, provenance=provenance).save(out)
         print(f"{out}: {sentence(psnr)}", file=sys.stderr)
     leave_processes()
@@ -81,7 +76,7 @@ def train(argv: list[str]) -> int:
 
 
 def _check(args: Namespace) -> None:
-    """ValueError for a number that cannot be."""
+    """Raise ValueError for a number out of its range."""
     for name, value in given(args, *LEAST_VALUES).items():
         if value < LEAST_VALUES[name]:
             raise ValueError(f"--{name}: expected at least {LEAST_VALUES[name]}, got {value}")
@@ -92,7 +87,11 @@ def _check(args: Namespace) -> None:
 
 
 def _checkpoint(out: Path, resume: bool) -> Path:
-    """The checkpoint beside an output.  ValueError for a bad output, or where the checkpoint contradicts `resume`."""
+    """Return the checkpoint beside an output.
+
+    Raises ValueError for an output that cannot be written, with `resume` if the checkpoint does not exist, and without
+    if it exists.
+    """
     if out.suffix != ".npz":
         raise ValueError(f"--out: expected a name that ends in .npz, got {out}")
     if not out.parent.is_dir():
@@ -105,24 +104,8 @@ def _checkpoint(out: Path, resume: bool) -> Path:
     return checkpoint
 
 
-def _hold_out(series: Sequence[Series]) -> tuple[list[Series], list[Series]]:
-    """(training, validation): every HELD_OUT-th image of all, from the first on, is for validation."""
-    training: list[Series] = []
-    validation: list[Series] = []
-    position = 0
-    for one in series:
-        numbered = list(enumerate(one.images, position))
-        position += len(one.images)
-        for target, is_validation in ((training, False), (validation, True)):
-            if chosen := tuple(image for i, image in numbered if (i % HELD_OUT == 0) == is_validation):
-                target.append(replace(one, images=chosen))
-    if not training:
-        raise ValueError("images: only one image is left, and that is needed for validation; give --validation")
-    return training, validation
-
-
 def _revision() -> str:
-    """The git revision of the code, or "unknown"."""
+    """Return the git revision of the code, or "unknown"."""
     run = subprocess.run(["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
                          capture_output=True, text=True, check=False)
     return run.stdout.strip() or "unknown"

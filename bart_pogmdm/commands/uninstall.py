@@ -1,12 +1,12 @@
-"""`bart-pogmdm uninstall`: takes away what `bart-pogmdm install` wrote."""
+"""`bart-pogmdm uninstall`: removes the files that `bart-pogmdm install` wrote."""
 
 from ..toolbox.find_bart import find_real
 from ..toolbox.install import Places, remove_launcher
-from .parser import asks_for_help
+from .parser import no_arguments
 
 
 def uninstall(argv: list[str]) -> int:
-    """Remove what `install` wrote."""
-    if not asks_for_help(uninstall, argv):
+    """Remove the files that `install` wrote."""
+    if not no_arguments(uninstall, argv):
         remove_launcher(find_real(), Places())
     return 0

@@ -1,4 +1,4 @@
-"""`bart-pogmdm view`: reconstructions as a picture.  `Result.plot` draws the same one."""
+"""`bart-pogmdm view`: draws reconstructions as a picture, the same as `Result.plot`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,11 +12,11 @@ from .parser import Parser
 
 
 def roles(arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """{"image" | "sens" | "std": array} of {name: array in BART's dimensions}, told apart by COIL.
+    """Return {"image" | "sens" | "std": array} of {name: array in BART's dimensions}, told apart by COIL.
 
     The array with more than one coil holds the sensitivities.  Of the others the first is the image and the last the
     standard deviation; three of them are image, sensitivities and standard deviation of one coil.  Raises ValueError
-    for anything else.
+    for any other set of arrays.
     """
     found = {}
     single = [name for name, array in arrays.items() if array.shape[COIL] == 1]
@@ -37,7 +37,7 @@ def roles(arrays: Mapping[str, Array]) -> dict[str, Array]:
 
 def _parser() -> Parser:
     parser = Parser(prog="bart-pogmdm view", description=(
-        "Draw what `bart pogmdm` wrote as PNG: magnitude and phase of the image, the magnitude of each coil's "
+        "Draw outputs of `bart pogmdm` as PNG: magnitude and phase of the image, the magnitude of each coil's "
         "sensitivity, and the standard deviation, one row for each slice, turned as in `bart toimg`. The file with "
         "several coils holds the sensitivities; of the others the first is the image, the last the standard deviation. "
         "Each scale ends at the 99.5 % quantile."))

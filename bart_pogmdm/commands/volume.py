@@ -1,4 +1,4 @@
-"""`bart-pogmdm volume`: many slices on many processes or machines."""
+"""`bart-pogmdm volume`: reconstructs many slices on many processes or machines."""
 
 import logging
 import signal
@@ -13,8 +13,8 @@ from .parser import Parser, given
 def _parser() -> Parser:
     parser = Parser(prog="bart-pogmdm volume", description=(
         "Reconstruct a volume slice by slice, on all cores or GPUs of this machine or on a Dask cluster. Slices stream "
-        "from the file; each is written once it is done, and entered in OUT's manifest with its checksum. The same "
-        "command again, whatever ended the last one, checks what is there and does the rest."))
+        "from the file; each is written once it is done, and entered in OUT's manifest with its checksum. If a run was "
+        "interrupted, the same command checks the finished slices and continues."))
     parser.add_argument("input", metavar="IN", help=(
         "k-space, and its sampling pattern where the file holds one: cfl, ra, npz, npy, fastMRI's or ISMRMRD's h5"))
     parser.add_argument("output", metavar="OUT", help=(
@@ -39,7 +39,7 @@ def volume(argv: list[str]) -> int:
         options["mask"] = read(options["mask"])
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if "scheduler" in options:
-        logging.disable()  # Dask logs at length; what matters becomes one sentence of ours.
+        logging.disable()  # Dask logs at length; our errors hold its important messages in one sentence.
     with _Progress() as progress:
         try:
             report = recon_volume(source, out, **options, callback=progress)
@@ -72,7 +72,7 @@ class _Progress:
         self.bar.close()
 
     def __call__(self, done: int, count: int) -> None:
-        """Show that so many slices of all are done."""
+        """Show that `done` of `count` slices are done."""
         if self.first is None:
             self.began, self.first = time.perf_counter(), done
             self.bar.total, self.bar.initial = count, done

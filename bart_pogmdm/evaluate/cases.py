@@ -22,10 +22,10 @@ class Case(NamedTuple):
 
 
 def load_scans(paths: Iterable[str | Path], coils: int = 8,
-         noise_std: float = 0.005) -> Iterator[tuple[str, Array, Array]]:
+               noise_std: float = 0.005) -> Iterator[tuple[str, Array, Array]]:
     """Yield (name, kspace (coil, y, x), reference (y, x)) of files: npz with kspace or images, fastMRI h5, cfl, ra.
 
-    From images, k-space of so many simulated coils is made, with noise.  The reference has maximum 1.
+    For images, noisy k-space of `coils` coils is simulated.  The reference has maximum 1.
     Raises ValueError for a file without data or without reference.
     """
     for path in map(Path, paths):
@@ -40,8 +40,8 @@ def load_scans(paths: Iterable[str | Path], coils: int = 8,
 def cases(data: Iterable[tuple[str, Array, Array]], words: Sequence[str], seeds: int) -> Iterator[Case]:
     """Yield every data set with every mask.
 
-    A word is one of `masks.named`, which gives a mask for each of so many seeds, or the name of an npz file, which
-    holds masks as arrays named <data>__<mask>__<seed>.
+    A word is one of those of `masks.named`, for which a mask is made with each of the seeds 0 to `seeds` - 1, or the
+    name of an npz file with masks as arrays named <data>__<mask>__<seed>.
     """
     for name, kspace, reference in data:
         for word in words:

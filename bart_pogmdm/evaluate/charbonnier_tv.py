@@ -17,7 +17,7 @@ class CharbonnierTV:
     """
 
     weight: float
-    epsilon: float = 0.01  # Differences well below this are penalised quadratically; 1 % of the image maximum.
+    epsilon: float = 0.01  # Differences well below this, 1 % of the image maximum, are penalised quadratically.
 
     name: ClassVar[str] = "charbonnier-tv"
 
@@ -27,7 +27,7 @@ class CharbonnierTV:
         return f"{self.weight:g}, {self.epsilon:g}"
 
     def score(self, image: Array, sigma: float) -> Array:
-        """-weight D^T (D x / (|D x|^2 + epsilon^2)^(1/2)) of an image (…, ny, nx), the same for every noise level."""
+        """Return -weight D^T (D x / (|D x|^2 + epsilon^2)^(1/2)) of images (…, ny, nx) for any noise level."""
         xp = array_module(image)
         slopes = [xp.roll(image, -1, axis) - image for axis in (-2, -1)]
         magnitude = xp.sqrt(sum(slope.real**2 + slope.imag**2 for slope in slopes) + self.epsilon**2)
@@ -35,7 +35,7 @@ class CharbonnierTV:
         return self.weight * sum(flow - xp.roll(flow, 1, axis) for flow, axis in zip(flows, (-2, -1)))
 
     def curvature(self, shape: Shape, sigma: float, xp: ArrayModule = np) -> Array:
-        """Spectrum of a majorising Hessian: weight / epsilon times that of D^T D, (ny, nx) float32."""
+        """Return the spectrum of a majorising Hessian: weight / epsilon times that of D^T D, (ny, nx) float32."""
         rows, columns = (4 * np.sin(np.pi * np.arange(n) / n) ** 2 for n in shape)
         spectrum = self.weight / self.epsilon * (rows[:, None] + columns)
         return xp.asarray(spectrum, real_dtype(np.float32))

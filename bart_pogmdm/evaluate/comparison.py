@@ -1,4 +1,4 @@
-"""Runs every method on every case and stores the results, so that an interrupted comparison goes on."""
+"""Runs every method on every case and stores the results, so that an interrupted comparison can continue."""
 
 import hashlib
 import json
@@ -24,9 +24,9 @@ from .rows import Parameter, Row
 
 
 def evaluate(case: Case, competitor: Competitor, parameter: Parameter) -> tuple[Row, dict[str, Array]]:
-    """The scores of one method with one parameter on one case, and its images.
+    """Run one method with one parameter on one case, and return its scores and images.
 
-    The images, float32 (ny, nx) in the scale of the reference: image, std where the method has one, and unexplained
+    The images are float32 (ny, nx) in the scale of the reference: image, std if the method has one, and unexplained
     (`metrics.unexplained`) for several coils.  There are none if the method did not run.
     """
     row = Row(case.name, case.mask_name, competitor.name, parameter)
@@ -56,17 +56,17 @@ def evaluate(case: Case, competitor: Competitor, parameter: Parameter) -> tuple[
 
 
 def _reason(stderr: str) -> str:
-    """The last line of BART's messages that is not empty, without colours."""
+    """Return the last line of BART's messages that is not empty, without colours."""
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in stderr.splitlines()]
     return next((line for line in reversed(lines) if line), "failed")
 
 
 def run_comparison(cases: Iterable[Case], parameters: Mapping[str, Sequence[Parameter]], folder: Path,
-        competitors: Mapping[str, Competitor] = COMPETITORS) -> list[Row]:
-    """The rows of all cases and methods; results in `folder` from an earlier run are taken as they are.
+                   competitors: Mapping[str, Competitor] = COMPETITORS) -> list[Row]:
+    """Return the rows of all cases and methods; results of an earlier run in `folder` are not computed again.
 
-    parameters: {method: parameters to try}.  Each result is one npz, named by what it was computed from.  A method
-    that did not run leaves none, so that the next run tries it again.
+    parameters: {method: parameters to try}.  Each result is one npz file, whose name states the data, the mask, the
+    method and the parameter.  A method that did not run leaves no file, so that the next run tries it again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
@@ -86,7 +86,7 @@ def _stored(path: Path) -> Row:
 
 
 def _computed(path: Path, case: Case, competitor: Competitor, parameter: Parameter) -> Row:
-    """The row of `evaluate`, stored with its images and the reference if the method ran."""
+    """Return the row of `evaluate`; store it with its images and the reference if the method ran."""
     row, images = evaluate(case, competitor, parameter)
     if not images:
         return row
@@ -96,7 +96,7 @@ def _computed(path: Path, case: Case, competitor: Competitor, parameter: Paramet
 
 
 def _word(competitor: Competitor, parameter: Parameter) -> str:
-    """The part of a file name that stands for a parameter; for a file of weights it contains a hash of its content."""
+    """Return the part of a file name for a parameter; for a file of weights it contains a hash of its content."""
     if not competitor.needs_weights:
         return str(parameter)
     path = Path(str(parameter))

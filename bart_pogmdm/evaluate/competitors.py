@@ -27,7 +27,7 @@ from .rows import Parameter
 
 @dataclass(frozen=True)
 class Effort:
-    """How many iterations, noise levels and samples the compared methods take."""
+    """The numbers of iterations, noise levels and samples of the compared methods."""
 
     tv_iterations: int = 100
     """Iterations of joint TV, once with free sensitivities and once with fixed ones."""
@@ -39,12 +39,12 @@ class Effort:
     """Noise levels of the score network: a tenth of the paper's, because networks are slow."""
 
     num_samples: int = 2
-    """Samples of Algorithm 1 and of `bart sample`: the fewest that have a standard deviation, because each is slow."""
+    """Samples of Algorithm 1 and of `bart sample`: the fewest with a standard deviation, because samples are slow."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A reconstruction: image (ny, nx), and if the method has them std (ny, nx) and sens (J, ny, nx)."""
+    """A reconstruction: image (ny, nx), and std (ny, nx) and sens (J, ny, nx) if the method has them."""
 
     image: Array
     std: Array | None = None
@@ -53,7 +53,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Competitor:
-    """A compared method: run(kspace (J, ny, nx), mask (ny, nx), parameter) makes its estimate.
+    """A compared method: run(kspace (J, ny, nx), mask (ny, nx), parameter) returns its estimate.
 
     label: its description in messages and tables.  sweep: the parameters to try.  needs_weights: the parameter is a
     file of network weights, which the user supplies.
@@ -68,7 +68,7 @@ class Competitor:
 
 
 def competitors(effort: Effort) -> dict[str, Competitor]:
-    """All compared methods by name, in the order of the tables."""
+    """Return {name: method} of all compared methods, in the order of the tables."""
     samples, pics = effort.num_samples, partial(_pics, effort.pics_iterations)
     methods = (
         Competitor("zero-filled", "zero-filled RSS", _zero_filled),
@@ -98,7 +98,7 @@ def _zero_filled(kspace: Array, mask: Array, parameter: None) -> Estimate:
 
 
 def _joint_tv(iterations: int, kspace: Array, mask: Array, weight: float) -> Estimate:
-    """Joint inversion with total variation, then as many iterations with the sensitivities fixed.
+    """Reconstruct by joint inversion with total variation, then by as many iterations with fixed sensitivities.
 
     The joint problem does not converge, because its scale drifts from the image to the sensitivities.  With fixed
     sensitivities it is convex.
@@ -117,7 +117,7 @@ def _nlinv(kspace: Array, mask: Array, steps: int) -> Estimate:
 
 
 def _pics(iterations: int, options: tuple[str, ...], kspace: Array, mask: Array, weight: float) -> Estimate:
-    """`pics` with options in which {} stands for the weight, on sensitivities of `ecalib`."""
+    """Run `pics` with sensitivities of `ecalib` and with options in which {} stands for the weight."""
     data = to_bart(kspace * mask)
     sens = bart(1, "ecalib -m1 -c0", data) if len(kspace) > 1 else np.ones((*mask.shape, 1, 1), np.complex64)
     image = bart(1, ["pics", "-S", f"-i{iterations}", *(word.format(weight) for word in options)], data, sens)
@@ -136,7 +136,7 @@ def _score_network(num_levels: int, samples: int, kspace: Array, mask: Array, we
 
 
 def _bart_sample(samples: int, kspace: Array, mask: Array, weights: str) -> Estimate:
-    """`bart sample` of BART 1.0, on a graph of torch; the options of the posterior are one word."""
+    """Run `bart sample` of BART 1.0 with a network of torch; the options of the posterior are one word."""
     data = to_bart(kspace * mask)
     sens = bart(1, "ecalib -m1 -c0", data)
     with tempfile.TemporaryDirectory() as folder:
@@ -153,7 +153,7 @@ def _network(reconstruct: Callable[[Array, Array, str], Array], kspace: Array, m
 
 
 def _coils_first(sens: Array, shape: Shape) -> Array:
-    """Sensitivities in BART's order as (J, ny, nx), the shape of the k-space."""
+    """Return sensitivities in BART's order as (J, ny, nx), the shape of the k-space."""
     return np.moveaxis(sens.reshape(shape[1], shape[2], shape[0]), -1, 0)
 
 

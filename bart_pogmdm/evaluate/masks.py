@@ -13,13 +13,13 @@ import numpy as np
 from ..arrays.array_types import Array, Shape
 from ..toolbox.bart_call import bart
 
-ACS_FRACTION = 0.08  # Part of the lines that is sampled at the centre (autocalibration lines), as in fastMRI at R = 4.
+ACS_FRACTION = 0.08  # Part of the lines that is fully sampled at the centre (ACS), as in fastMRI at R = 4.
 MaskMaker: TypeAlias = Callable[..., Array]  # (shape, number, seed, **options) -> mask
 
 
 def cartesian(shape: Shape, acceleration: float, seed: int, *, acs_fraction: float = ACS_FRACTION,
               horizontal: bool = False) -> Array:
-    """Random whole lines, 1 / acceleration of all, of which `acs_fraction` of all lie at the centre.
+    """Sample 1 / acceleration of all lines: `acs_fraction` of all at the centre, and others at random.
 
     The lines are vertical (one column each) unless `horizontal` is set.
     """
@@ -37,31 +37,31 @@ def cartesian(shape: Shape, acceleration: float, seed: int, *, acs_fraction: flo
 
 
 def gaussian(shape: Shape, acceleration: float, seed: int, *, width: float = 1 / 6) -> Array:
-    """1 / acceleration of all points, drawn from a normal density whose standard deviation is `width` of each side."""
+    """Draw 1 / acceleration of all points from a normal density with the standard deviation `width` of each side."""
     rng = np.random.default_rng(seed)
     y, x = (((np.arange(n) - n // 2) / n) ** 2 for n in shape)
     log_density = -(y[:, None] + x) / (2 * width**2)
-    keys = log_density + rng.gumbel(size=shape)  # the largest keys are a draw without replacement
+    keys = log_density + rng.gumbel(size=shape)  # The points of the largest keys are a draw without replacement.
     keys[shape[0] // 2, shape[1] // 2] = np.inf
     count = max(1, round(keys.size / acceleration))
     return keys >= np.partition(keys, -count, axis=None)[-count]
 
 
 def radial(shape: Shape, spokes: int) -> Array:
-    """Spokes through the centre at multiples of the golden angle, rounded to the grid."""
+    """Sample spokes through the centre at multiples of the golden angle, rounded to the grid."""
     angles = np.arange(spokes)[:, None] * np.pi * (5**0.5 - 1) / 2
     return _on_grid(shape, np.linspace(-0.5, 0.5, 4 * max(shape)), angles)
 
 
 def spiral(shape: Shape, acceleration: float, *, arms: int = 8) -> Array:
-    """Archimedean spirals, evenly rotated, with turns `acceleration` grid points apart, rounded to the grid."""
+    """Sample evenly rotated Archimedean spirals with turns `acceleration` grid points apart, rounded to the grid."""
     turns = max(shape) / (2 * arms * acceleration)
     place = np.linspace(0, 1, int(16 * (turns + 1) * max(shape))) ** 0.5
     return _on_grid(shape, place / 2, 2 * np.pi * (turns * place + np.arange(arms)[:, None] / arms))
 
 
 def _on_grid(shape: Shape, radius: Array, angle: Array) -> Array:
-    """The grid points nearest to polar coordinates; the radius is in units of each side."""
+    """Sample the grid points nearest to polar coordinates; the radius is in units of each side."""
     mask = np.zeros(shape, bool)
     y, x = (np.round(n // 2 + n * radius * turn).astype(int) for n, turn in zip(shape, (np.sin(angle), np.cos(angle))))
     inside = (y >= 0) & (y < shape[0]) & (x >= 0) & (x < shape[1])
@@ -70,9 +70,9 @@ def _on_grid(shape: Shape, radius: Array, angle: Array) -> Array:
 
 
 def poisson(shape: Shape, acceleration: float, seed: int, *, bisections: int = 8) -> Array:
-    """BART's Poisson disc of variable density; a square at the centre, a twelfth of the shorter side, is full.
+    """Sample BART's Poisson disc of variable density, and all points in a square of 1 / 12 of the shorter side.
 
-    The minimum distance of the points is found by `bisections` such that about 1 / acceleration of all are sampled.
+    The minimum distance of the points is found by bisection such that about 1 / acceleration of all are sampled.
     """
     low, high = 1.0, acceleration
     for _ in range(bisections):
@@ -98,7 +98,7 @@ KINDS_WITH_ACS = ("cartesian", "horizontal")
 
 
 def parse(word: str) -> tuple[str, float, dict[str, float]]:
-    """Kind, number and options of a word such as cartesian4.  Raises ValueError for a word of another form."""
+    """Return kind, number and options of a word such as cartesian4.  Raises ValueError for a word of another form."""
     match = re.fullmatch(r"([a-z]+?)([0-9]+(?:\.[0-9]+)?)(?:acs([0-9]+(?:\.[0-9]+)?))?", word)
     if not match or match[1] not in KINDS or float(match[2]) < 1 \
             or (match[3] and (match[1] not in KINDS_WITH_ACS or float(match[3]) > 100)):
@@ -108,6 +108,6 @@ def parse(word: str) -> tuple[str, float, dict[str, float]]:
 
 
 def named(word: str, shape: Shape, seed: int) -> Array:
-    """The mask of a word such as cartesian4.  Raises ValueError for a word of another form."""
+    """Make the mask of a word such as cartesian4.  Raises ValueError for a word of another form."""
     kind, number, options = parse(word)
     return KINDS[kind](shape, number, seed, **options)

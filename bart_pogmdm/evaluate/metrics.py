@@ -8,24 +8,25 @@ from scipy.stats import spearmanr
 from ..arrays.array_types import Array
 from ..physics.coil_model import rss
 
+OBJECT_THRESHOLD = 0.1  # The object is where the reference exceeds this part of its maximum; the rest is air.
 NORMAL_90 = 1.6449  # Half width of the central 90 % of a normal distribution, in standard deviations.
 BLOCK = 8  # Side in pixels of the blocks over which `rank_correlation` averages, because single errors are random.
 
 
 def object_of(reference: Array) -> Array:
-    """The object: pixels where the reference exceeds a tenth of its maximum, with holes filled."""
-    return binary_fill_holes(reference > 0.1 * reference.max())
+    """Return the mask of the object: the pixels where the reference exceeds OBJECT_THRESHOLD, with holes filled."""
+    return binary_fill_holes(reference > OBJECT_THRESHOLD * reference.max())
 
 
 def fit_scale(image: Array, reference: Array) -> float:
-    """The factor of |image| that brings it nearest to the reference inside the object, by least squares."""
+    """Return the factor of |image| that fits it to the reference inside the object, by least squares."""
     inside = object_of(reference)
     magnitude, truth = np.abs(image)[inside], reference[inside]
     return float((magnitude @ truth) / (magnitude @ magnitude))
 
 
 def _error(image: Array, reference: Array) -> Array:
-    """|image| - reference, after `fit_scale`."""
+    """Return |image| - reference, after `fit_scale`."""
     return fit_scale(image, reference) * np.abs(image) - reference
 
 
@@ -34,17 +35,17 @@ def _psnr(error: Array, reference: Array) -> float:
 
 
 def psnr(image: Array, reference: Array) -> float:
-    """Peak signal-to-noise ratio inside the object in dB, relative to the reference's maximum, after `fit_scale`."""
+    """Return the PSNR inside the object in dB, relative to the maximum of the reference, after `fit_scale`."""
     return _psnr(_error(image, reference)[object_of(reference)], reference)
 
 
 def psnr_of_field(image: Array, reference: Array) -> float:
-    """The same over the whole field of view, where air counts as much as the object."""
+    """Return the PSNR over the whole field of view in dB, in which air counts as much as the object."""
     return _psnr(_error(image, reference), reference)
 
 
 def ssim(image: Array, reference: Array) -> float:
-    """Structural similarity, the mean over the object, after `fit_scale`.
+    """Return the structural similarity, averaged over the object, after `fit_scale`.
 
     Z. Wang et al., IEEE Trans. Image Process. 13, 2004, doi 10.1109/TIP.2003.819861.
     """
@@ -55,14 +56,14 @@ def ssim(image: Array, reference: Array) -> float:
 
 
 def nmse(image: Array, reference: Array) -> float:
-    """||image - reference||^2 / ||reference||^2 inside the object, after `fit_scale`."""
+    """Return ||image - reference||^2 / ||reference||^2 inside the object, after `fit_scale`."""
     inside = object_of(reference)
     error = _error(image, reference)[inside]
     return float((error @ error) / (reference[inside] @ reference[inside]))
 
 
 def fit_intensity(image: Array, reference: Array, knots: int = 5) -> Array:
-    """|image| with its intensities mapped by the cubic spline that fits the reference best inside the object."""
+    """Map the intensities of |image| by the cubic spline that fits the reference best inside the object."""
     inside = object_of(reference)
     magnitude, truth = np.abs(image)[inside].astype(float), reference[inside]
     order = np.argsort(magnitude, kind="stable")
@@ -74,30 +75,36 @@ def fit_intensity(image: Array, reference: Array, knots: int = 5) -> Array:
 
 
 def unexplained(sens: Array, coil_images: Array) -> Array:
-    """RSS of the residual of fully sampled coil images (J, ny, nx) that no image times `sens` explains, (ny, nx)."""
+    """Return the RSS (ny, nx) of the part of full coil images (J, ny, nx) that no image times `sens` explains."""
     power = np.maximum((np.abs(sens) ** 2).sum(0), 1e-30)
     return rss(coil_images - sens * ((sens.conj() * coil_images).sum(0) / power))
 
 
 def null_space_residual(sens: Array, coil_images: Array, reference: Array) -> float:
-    """The part of the energy of the coil images inside the object that is `unexplained`."""
+    """Return the part of the energy of the coil images inside the object that is `unexplained`."""
     inside = object_of(reference)
     return float((unexplained(sens, coil_images)[inside] ** 2).sum() / (np.abs(coil_images[:, inside]) ** 2).sum())
 
 
 def coverage(image: Array, std: Array, reference: Array) -> float:
-    """The part of the object where |image| +- 1.645 std contains the reference: 0.9 if it is calibrated and normal."""
+    """Return the part of the object where |image| +- 1.645 std contains the reference.
+
+    It is 0.9 if the standard deviation is calibrated and the errors are normal.
+    """
     return float(np.mean(standardised_error(image, std, reference) <= NORMAL_90))
 
 
 def standardised_error(image: Array, std: Array, reference: Array) -> Array:
-    """| |image| - reference | / std at the pixels of the object, after `fit_scale`."""
+    """Return | |image| - reference | / std at the pixels of the object, after `fit_scale`."""
     scale, inside = fit_scale(image, reference), object_of(reference)
     return np.abs(scale * np.abs(image) - reference)[inside] / np.maximum(scale * std[inside], 1e-12)
 
 
 def rank_correlation(image: Array, std: Array, reference: Array) -> float:
-    """Spearman's correlation of std and absolute error, averaged over blocks of which half or more is object."""
+    """Return Spearman's correlation of std and absolute error, both averaged over blocks.
+
+    A block is used if at least half of it is in the object.
+    """
     inside = object_of(reference)
     error = np.abs(_error(image, reference))
     counts, errors, stds = (_block_sums(values * inside) for values in (np.ones_like(reference), error, std))
@@ -106,6 +113,6 @@ def rank_correlation(image: Array, std: Array, reference: Array) -> float:
 
 
 def _block_sums(values: Array) -> Array:
-    """Sums over blocks of BLOCK x BLOCK pixels; incomplete blocks at the end are left out."""
+    """Sum over blocks of BLOCK x BLOCK pixels; incomplete blocks at the end are left out."""
     ny, nx = (n // BLOCK for n in values.shape)
     return values[:ny * BLOCK, :nx * BLOCK].reshape(ny, BLOCK, nx, BLOCK).sum((1, 3))

@@ -19,7 +19,7 @@ Weights: TypeAlias = dict[str, Any]  # {name of a parameter: tensor}
 
 
 def unet(kspace: Array, mask: Array, path: str | Path) -> Array:
-    """Magnitude image (ny, nx) of fastMRI's U-Net, applied to the zero-filled RSS."""
+    """Reconstruct a magnitude image (ny, nx) by fastMRI's U-Net from the zero-filled RSS."""
     import torch
     network = load_unet(path)
     image = rss(ifft2c(kspace * mask))
@@ -30,7 +30,7 @@ def unet(kspace: Array, mask: Array, path: str | Path) -> Array:
 
 
 def varnet(kspace: Array, mask: Array, path: str | Path) -> Array:
-    """Magnitude image (ny, nx) of the variational network, which estimates sensitivities from the central columns.
+    """Reconstruct a magnitude image (ny, nx) by the VarNet, which estimates sensitivities from the central columns.
 
     Data with sampled rows are transposed.
     """
@@ -45,14 +45,14 @@ def varnet(kspace: Array, mask: Array, path: str | Path) -> Array:
 
 
 def central_columns(mask: Array) -> int:
-    """The number of fully sampled columns that lie symmetrically around the centre, at least 1."""
+    """Return the number of fully sampled columns that are symmetric around the centre, at least 1."""
     whole, centre = np.asarray(mask.all(0)), mask.shape[1] // 2
     left, right = (int(np.argmin(np.append(part, False))) for part in (whole[:centre][::-1], whole[centre:]))
     return max(2 * min(left, right), 1)
 
 
 def load_unet(path: str | Path) -> Any:
-    """fastMRI's U-Net from a checkpoint, with any number of channels and layers.
+    """Load fastMRI's U-Net from a checkpoint, with any number of channels and layers.
 
     J. Zbontar et al., arXiv 1811.08839.  Raises ValueError for other files, ImportError without fastmri.
     """
@@ -66,7 +66,7 @@ def load_unet(path: str | Path) -> Any:
 
 
 def load_varnet(path: str | Path) -> Any:
-    """The end-to-end variational network from a checkpoint of any size.
+    """Load the end-to-end variational network (VarNet) of fastMRI from a checkpoint, of any size.
 
     A. Sriram et al., MICCAI 2020, doi 10.1007/978-3-030-59713-9_7.  Raises ValueError for other files, ImportError
     without fastmri.
@@ -83,7 +83,7 @@ def load_varnet(path: str | Path) -> Any:
 
 
 def _load(build: Callable[[Weights], Any], path: str | Path, prefix: str, name: str) -> Any:
-    """The network that `build` makes from the sizes in a checkpoint, with its weights, in evaluation mode."""
+    """Load a network, which `build` makes with the sizes in a checkpoint, in evaluation mode."""
     weights = _read_weights(path, prefix)
     try:
         network = build(weights)
@@ -95,13 +95,16 @@ def _load(build: Callable[[Weights], Any], path: str | Path, prefix: str, name: 
 
 
 def _read_weights(path: str | Path, prefix: str) -> Weights:
-    """The weights in a checkpoint: a state dict, or that of a Lightning module, in which names begin with `prefix`."""
+    """Read the state dict of a checkpoint.
+
+    The names in a checkpoint of a Lightning module begin with `prefix`, which is removed.
+    """
     import torch
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
-    except Exception as error:  # torch has no common type for the errors of a broken file
+    except Exception as error:  # torch has no common type for the errors of a broken file.
         raise ValueError(f"weights {path}: not a checkpoint of torch ({str(error).splitlines()[0]})") from None
     if isinstance(content, dict):
         content = content.get("state_dict", content)
@@ -113,7 +116,7 @@ def _read_weights(path: str | Path, prefix: str) -> Weights:
 
 
 def _unet_size(weights: Weights, prefix: str = "") -> tuple[int, int]:
-    """Numbers of channels and pooling layers of the U-Net whose names begin with `prefix`."""
+    """Return the numbers of channels and pooling layers of the U-Net with names that begin with `prefix`."""
     first = f"{prefix}down_sample_layers."
     layers = {key.removeprefix(first).split(".")[0] for key in weights if key.startswith(first)}
     return len(weights[f"{first}0.layers.0.weight"]), len(layers)
@@ -123,8 +126,8 @@ class TorchDenoiser:
     """A denoising network as a prior: score(x, sigma) = (D(x, sigma) - x) / sigma^2 (Tweedie's formula).
 
     path: TorchScript of a module D(images (n, 1, ny, nx), sigmas (n,)) -> (n, 1, ny, nx), the posterior mean of an
-    image in noise of standard deviation sigma; real and imaginary part are two images.  brightness: the 99.9 %
-    quantile of the magnitude of its training images, which are scaled to that of `recon`, `ImageScale.start`.
+    image in noise of standard deviation sigma; real and imaginary part are two images.
+    brightness: 99.9 % quantile of the magnitude of its training images; in `recon` that quantile is `ImageScale.start`.
     Use it as `recon(…, prior=TorchDenoiser(path), method="diffusion")`; the other methods need a curvature, which it
     does not have.
     """
@@ -141,7 +144,7 @@ class TorchDenoiser:
         self.digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
 
     def score(self, image: Array, sigma: float) -> Array:
-        """grad log p_sigma(x) of images (…, ny, nx), real or complex."""
+        """Return grad log p_sigma(x) of images (…, ny, nx), real or complex."""
         import torch
         parts = np.stack([image.real, image.imag] if np.iscomplexobj(image) else [image])
         scaled = torch.from_numpy(np.float32(parts.reshape(-1, 1, *image.shape[-2:]) * self.scale))
@@ -154,7 +157,7 @@ class TorchDenoiser:
 
 @contextlib.contextmanager
 def _without_deprecation_warnings() -> Iterator[None]:
-    """Hides torch's warnings that TorchScript will be replaced: users have their networks in this format today."""
+    """Hide torch's warnings that TorchScript will be replaced: users have their networks in this format today."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         yield

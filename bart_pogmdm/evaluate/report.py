@@ -21,7 +21,7 @@ PIXELS_PER_INCH = 110  # Resolution of the figures.
 
 
 def write_report(rows: Sequence[Row], folder: Path) -> str:
-    """Write results.csv, table.md, a PNG in figures/ for each case with images, and index.html; returns the table.
+    """Write results.csv, table.md, a PNG in figures/ for each case with images, and index.html; return the table.
 
     rows: at most one for each method on each case.
     """
@@ -46,7 +46,7 @@ def _save(path: Path, content: bytes) -> None:
 
 
 def _cases(rows: Iterable[Row]) -> list[tuple[tuple[str, str], list[Row]]]:
-    """The rows of each (data, mask), in alphabetical order."""
+    """Group the rows by (data, mask), in alphabetical order."""
     def key(row: Row) -> tuple[str, str]:
         return row.data, row.mask
     return [(key, list(group)) for key, group in groupby(sorted(rows, key=key), key)]
@@ -54,7 +54,7 @@ def _cases(rows: Iterable[Row]) -> list[tuple[tuple[str, str], list[Row]]]:
 
 @dataclass(frozen=True)
 class _Table:
-    """PSNR and SSIM of every case (line) and method (column); each cell is its text and whether it is the best."""
+    """PSNR and SSIM of every case (line) and method (column); each cell is (text, True if it is the best)."""
 
     header: list[str]
     lines: list[list[tuple[str, bool]]]
@@ -94,7 +94,7 @@ def _csv(rows: Iterable[Row]) -> str:
 
 
 def _markdown(table: _Table) -> str:
-    """The table with the best in bold, and the notes below."""
+    """Return the table in Markdown, with the best values in bold, and the notes below."""
     cells = [[f"**{text}**" if best else text for text, best in line] for line in table.lines]
     header, *lines = [f"| {' | '.join(line)} |" for line in (table.header, *cells)]
     notes = [f"- {note}" for note in table.notes]
@@ -102,7 +102,7 @@ def _markdown(table: _Table) -> str:
 
 
 def _html(table: _Table) -> str:
-    """The table with the best in bold, and the notes below."""
+    """Return the table in HTML, with the best values in bold, and the notes below."""
     cells = ["".join(f"<th>{html.escape(text)}</th>" for text in table.header)]
     cells += ["".join(f"<td>{'<b>' if best else ''}{html.escape(text)}{'</b>' if best else ''}</td>"
                       for text, best in line) for line in table.lines]
@@ -111,7 +111,7 @@ def _html(table: _Table) -> str:
 
 
 def _picture(rows: Sequence[Row]) -> bytes:
-    """The images of all methods on one case as PNG."""
+    """Draw the images of all methods on one case as PNG."""
     with np.load(rows[0].file) as file:
         reference = file["reference"]
     methods = {}
@@ -125,9 +125,9 @@ def _picture(rows: Sequence[Row]) -> bytes:
 
 
 def _section(data: str, mask: str, picture: bytes) -> str:
-    """The part of the page for one case."""
-    return (f"<h2>{html.escape(f'{data}, {mask}')}</h2><p>Errors, standard deviations and what the"
-            f" sensitivities cannot explain are shown {ERROR_GAIN} x brighter than the images.</p>"
+    """Return the part of the page for one case."""
+    return (f"<h2>{html.escape(f'{data}, {mask}')}</h2><p>Errors, standard deviations and"
+            f" unexplained residuals are shown {ERROR_GAIN} x brighter than the images.</p>"
             f"<img alt='{html.escape(f'{data} {mask}')}'"
             f" src='data:image/png;base64,{base64.b64encode(picture).decode()}'>")
 

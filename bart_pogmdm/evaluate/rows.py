@@ -8,12 +8,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-Parameter: TypeAlias = float | str | None  # a weight or number of steps, the file of a network's weights, or none
+Parameter: TypeAlias = float | str | None  # A weight, a number of steps, the file of a network's weights, or none.
 
 
 @dataclass(frozen=True)
 class Row:
-    """The scores of one method with one parameter on one case; a score is None where the method does not have it.
+    """The scores of one method with one parameter on one case; a score that the method does not have is None.
 
     psnr (inside the object), psnr_field (whole field of view) and psnr_spline (after a fit of the intensities): dB.
     coverage and rank_correlation: of the standard deviation.  null_space: of the sensitivities of several coils.
@@ -37,13 +37,13 @@ class Row:
     file: str = ""
 
     def cells(self) -> dict[str, Any]:
-        """The values of COLUMNS, with empty text for None, as results.csv and the stored results hold them."""
+        """Return the values of COLUMNS, with empty text for None, as in results.csv and the stored results."""
         values = asdict(self)
         return {name: "" if values[name] is None else values[name] for name in COLUMNS}
 
     @classmethod
     def from_cells(cls, cells: Mapping[str, Any], file: str) -> Row:
-        """The row that has these cells, with its file."""
+        """Make a row from its cells and the name of its file."""
         values: dict[str, Any] = {name: None if value == "" else value for name, value in cells.items()}
         values["note"] = cells["note"]
         return cls(**values, file=file)
@@ -53,7 +53,7 @@ COLUMNS = tuple(field.name for field in fields(Row) if field.name != "file")
 
 
 def best_of(rows: Iterable[Row]) -> list[Row]:
-    """For each method on each case the row of the highest PSNR; a row without PSNR only where there is no other."""
+    """Choose for each method and case the row of the highest PSNR, or a row without PSNR if there is no other."""
     best: dict[tuple[str, str, str], Row] = {}
     for row in rows:
         key = row.data, row.mask, row.method
@@ -63,7 +63,7 @@ def best_of(rows: Iterable[Row]) -> list[Row]:
 
 
 def tune(rows: Iterable[Row]) -> dict[str, Parameter]:
-    """{method: the parameter of the highest mean PSNR over all cases}, among those that ran on the most cases."""
+    """Return {method: parameter of the highest mean PSNR over all cases}, among those that ran on the most cases."""
     scores: dict[str, dict[Parameter, list[float]]] = {}
     for row in rows:
         if row.psnr:

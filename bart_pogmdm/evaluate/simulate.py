@@ -10,20 +10,20 @@ ELLIPSES = ((0.6, 0, 0, 0.8, 0.9), (0.4, 0.3, -0.2, 0.2, 0.3), (-0.3, -0.3, 0.1,
 
 
 def coordinates(shape: Shape) -> tuple[Array, Array]:
-    """y and x of the pixels, each (ny, nx) from -1 to 1."""
+    """Return y and x of the pixels, each (ny, nx) from -1 to 1."""
     y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
     return y, x
 
 
 def phantom(shape: Shape) -> Array:
-    """A piecewise constant head (ny, nx) of maximum 1 with a smooth phase, complex128."""
+    """Return a piecewise constant head (ny, nx) of maximum 1 with a smooth phase, complex128."""
     y, x = coordinates(shape)
     image = sum(value * ((((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2) < 1) for value, cx, cy, rx, ry in ELLIPSES)
     return image * np.exp(0.5j * x + 0.3j * y**2)
 
 
 def sensitivities(shape: Shape, coils: int) -> Array:
-    """Sensitivities (J, ny, nx) of coils on a ring around the object, with RSS 1.
+    """Return the sensitivities (J, ny, nx) of coils on a ring around the object, with RSS 1.
 
     The magnitude of each falls off with the distance from its coil, and its phase is linear.
     """
@@ -35,7 +35,7 @@ def sensitivities(shape: Shape, coils: int) -> Array:
 
 
 def kspace(image: Array, coils: int, noise_std: float, seed: int) -> Array:
-    """k-space (J, ny, nx) complex64 of an image seen by `coils` coils, with noise_std per real and imaginary part."""
+    """Simulate k-space (J, ny, nx), complex64, of an image, with noise of noise_std per real and imaginary part."""
     samples = fft2c(sensitivities(image.shape, coils) * image)
     noise = np.random.default_rng(seed).standard_normal((2, *samples.shape))
     return (samples + noise_std * (noise[0] + 1j * noise[1])).astype(np.complex64)

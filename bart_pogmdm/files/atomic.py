@@ -11,7 +11,7 @@ Fill: TypeAlias = Callable[[BinaryIO], object]  # Writes the content into an ope
 
 
 def write_file(path: str | Path, fill: Fill) -> None:
-    """Write a file by `fill(file)`.  If that fails, a file of this name that exists already is kept.
+    """Write a file by `fill(file)`.  If that fails, an existing file of this name is kept.
 
     Raises OSError that names the file.
     """
@@ -23,7 +23,7 @@ def write_file(path: str | Path, fill: Fill) -> None:
 def write_temporary(path: Path, fill: Fill) -> str:
     """Write a hidden temporary file in the folder of `path` by `fill(file)`, and return its name.
 
-    The caller renames it or removes it.  If `fill` fails, the file is removed here.
+    The caller renames it or removes it.  If `fill` fails, this function removes it.
     """
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:

@@ -32,7 +32,7 @@ class Samples(NamedTuple):
 def paths_of(name: str | Path) -> tuple[Path, ...]:
     """Return the files behind a BART array name: (x.hdr, x.cfl), or (x.ra,).
 
-    The pair may be named by x, x.hdr or x.cfl.  Raises ValueError if the name is none of a file.
+    The pair may be named by x, x.hdr or x.cfl.  Raises ValueError if no file can have this name.
     """
     path = Path(name)
     if path.name.strip(".") == "" or str(name).endswith("/"):
@@ -44,7 +44,7 @@ def paths_of(name: str | Path) -> tuple[Path, ...]:
 
 
 def locate(name: str | Path) -> Samples:
-    """Return where the samples of an array are, after a check of the file's size.
+    """Return the place of the samples of an array, after a check of the file's size.
 
     Raises FileNotFoundError, or ValueError for a damaged file.
     """
@@ -73,7 +73,7 @@ def read(name: str | Path) -> Array:
 
 
 def read_samples(file: BinaryIO, shape: Shape, name: str | Path) -> Array:
-    """Read the samples of an array from the current position of an open file to its end, where they must end, too."""
+    """Read the samples of an array, which must fill an open file from its current position to its end."""
     _check_size(file, shape, name)
     samples = np.fromfile(file, dtype="<c8")
     return samples.astype(np.complex64, copy=False).reshape(shape, order="F")
@@ -120,7 +120,7 @@ def check_outputs(outputs: Iterable[str], inputs: Iterable[str]) -> None:
 
 
 def column_major_bytes(array: ArrayLike, shape: Shape) -> bytes:
-    """Return an array as BART stores its samples."""
+    """Return the samples of an array as BART stores them: little-endian complex64, column-major."""
     return np.asarray(array, "<c8").reshape(shape, order="F").tobytes(order="F")
 
 

@@ -10,7 +10,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import BEYOND, SLICE, pad_dims, to_bart
 from .reading import reading
 
-CENTRAL_SLICES = 11  # As in the paper, only the central slices of a volume are used, at most so many.
+CENTRAL_SLICES = 11  # As in the paper, at most this many slices at the centre of a volume are used.
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,6 @@ class FastmriFile:
 
 
 def central_slices(volume: Sized) -> range:
-    """Return the numbers of the slices of a volume that are used, at most CENTRAL_SLICES of them."""
+    """Return the numbers of the CENTRAL_SLICES slices at the centre of a volume, or of all if it has fewer."""
     first = max(0, (len(volume) - CENTRAL_SLICES) // 2)
     return range(first, min(first + CENTRAL_SLICES, len(volume)))

@@ -7,7 +7,7 @@ from ..arrays.array_types import Shape
 from ..arrays.bart_dims import pad_dims
 from ..version import __version__
 
-HEADER_LIMIT = 1 << 20  # No more than so many bytes of a header are read, whatever the size of the file.
+HEADER_LIMIT = 1 << 20  # Bytes; no more of a header is read, because a file that is no header may be large.
 
 
 def dims_of(text: str, name: str) -> Shape:

@@ -19,7 +19,7 @@ NO_LICENCE = "not stated"
 
 @dataclass(frozen=True)
 class ImageStack:
-    """Images (n, ny, nx), real or complex, from one array of a file; `name` is that of the file and the array."""
+    """Images (n, ny, nx), real or complex, from one array of a file; `name` names the file and the array."""
 
     name: str
     images: Array
@@ -28,7 +28,7 @@ class ImageStack:
 
 
 def find_image_files(paths: Iterable[str | Path]) -> list[Path]:
-    """Return the files, and those of a known kind in the folders, in a fixed order.
+    """Return the given files, and the files of a known kind in the given folders, in a fixed order.
 
     Raises FileNotFoundError if a path does not exist.
     """
@@ -48,7 +48,7 @@ def find_image_files(paths: Iterable[str | Path]) -> list[Path]:
 def read_images(path: Path, acquisition: str | None = None) -> Iterator[ImageStack]:
     """Read every numeric array of two or more dimensions in a file; the last two axes (BART: the first two) are y, x.
 
-    HDF5 may be nested; of a fastMRI volume, the central slices of `reconstruction_rss` are read.
+    HDF5 files may be nested.  Of a fastMRI volume only the central slices of `reconstruction_rss` are read.
     Raises ValueError for a fastMRI volume of another acquisition than the given one, and ValueError, OSError, KeyError
     or EOFError for a damaged file.
     """

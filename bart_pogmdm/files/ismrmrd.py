@@ -14,9 +14,9 @@ from ..physics.coil_compression import mix, whitening
 from ..physics.fourier import fft2c, ifft2c
 from .reading import reading
 
-# BART's dimension for each counter of ISMRMRD that k-space is sorted by.
+# K-space is sorted by these counters of ISMRMRD, each into a dimension of BART.
 COUNTERS = {"slice": SLICE, "contrast": TE, "phase": TIME, "repetition": TIME2, "set": BATCH}
-# Acquisitions with one of these flags are no lines of the image.
+# Acquisitions with one of these flags do not belong to the image.
 NO_IMAGE = ("NOISE_MEASUREMENT", "PHASECORR_DATA", "NAVIGATION_DATA", "DUMMYSCAN_DATA", "RTFEEDBACK_DATA",
             "HPFEEDBACK_DATA", "SURFACECOILCORRECTIONSCAN_DATA")
 
@@ -25,8 +25,10 @@ NO_IMAGE = ("NOISE_MEASUREMENT", "PHASECORR_DATA", "NAVIGATION_DATA", "DUMMYSCAN
 class Lines:
     """The acquired lines of the image.
 
-    numbers: of the acquisitions in the file; heads: their headers; columns: the position of the first sample that is
-    kept in the readout with its oversampling; rows: the position in the phase encoding.
+    numbers: numbers of the acquisitions in the file.
+    heads: headers of the acquisitions.
+    columns: position of the first sample that is kept, in the readout with its oversampling.
+    rows: position in the phase encoding.
     """
 
     numbers: Array
@@ -35,7 +37,7 @@ class Lines:
     rows: Array
 
     def columns_of(self, line: int, count: int) -> slice:
-        """Return where the `count` samples of a line lie in the readout."""
+        """Return the columns of the readout that the `count` samples of a line fill."""
         return slice(self.columns[line], self.columns[line] + count)
 
     def at(self, place: Shape) -> Array:
@@ -98,7 +100,7 @@ class IsmrmrdFile:
         return counts
 
     def _without_oversampling(self, pattern: Array) -> Array:
-        """Return a pattern at the sample positions that remain after the oversampling has been removed."""
+        """Return a pattern at the sample positions that remain when the oversampling has been removed."""
         full, size = self.width, self.shape[0]
         return pattern[full // 2 + np.round((np.arange(size) - size // 2) * full / size).astype(int)]
 
@@ -139,7 +141,7 @@ def _check_cartesian(path: Path, encoding: Any) -> None:
 
 
 def _image_lines(path: Path, heads: Array) -> Array:
-    """Return the numbers of the acquisitions that belong to the image.  Raises ValueError for none or reversed ones."""
+    """Return the numbers of the image's acquisitions.  Raises ValueError if there are none or some are reversed."""
     numbers = np.flatnonzero(~_has(heads, *NO_IMAGE))
     if not len(numbers):
         raise ValueError(f"{path}: no line of an image among {len(heads)} acquisitions")
@@ -149,16 +151,16 @@ def _image_lines(path: Path, heads: Array) -> Array:
 
 
 def _has(heads: Array, *names: str) -> Array:
-    """Return for each acquisition whether it has any of the flags ACQ_IS_<name>."""
+    """Return a mask of the acquisitions that have any of the flags ACQ_IS_<name>."""
     import ismrmrd
     bits = sum(1 << (getattr(ismrmrd, f"ACQ_IS_{name}") - 1) for name in names)
     return heads["flags"] & np.uint64(bits) != 0
 
 
 def _place_lines(path: Path, encoding: Any, all_heads: Array, numbers: Array) -> Lines:
-    """Return where the lines lie in the encoded matrix, so that the centre of k-space is at n // 2 in both directions.
+    """Place the lines in the encoded matrix so that the centre of k-space is at n // 2 in both directions.
 
-    Raises ValueError if a line does not fit in.
+    Raises ValueError if a line does not fit in the matrix.
     """
     heads, matrix = all_heads[numbers], encoding.encodedSpace.matrixSize
     limits = encoding.encodingLimits.kspace_encoding_step_1
@@ -175,7 +177,7 @@ def _place_lines(path: Path, encoding: Any, all_heads: Array, numbers: Array) ->
 
 
 def _prewhitening(path: Path, heads: Array) -> Array | None:
-    """Return the matrix that decorrelates the noise of the coils, from the noise scans; None without any."""
+    """Return the matrix that decorrelates the noise of the coils, from the noise scans; None if there are none."""
     numbers = np.flatnonzero(_has(heads, "NOISE_MEASUREMENT"))
     return whitening(np.concatenate(list(_samples(path, numbers, heads[numbers])), 1)) if len(numbers) else None
 

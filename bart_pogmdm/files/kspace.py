@@ -34,8 +34,8 @@ def load(name: str | Path) -> tuple[Array, Array | None]:
     """Read (kspace, pattern) from a file: npz, npy or h5 by its ending, and otherwise an array of BART.
 
     kspace is complex64 with 16 dimensions in BART's order.  The pattern is None if the file has none; then samples
-    that are not zero are taken as measured.  An npz file holds `kspace` and, if wanted, `mask`.  Arrays of two or
-    three dimensions are (y, x) or (coil, y, x), others in BART's order.
+    that are not zero count as measured.  An npz file holds `kspace` and optionally `mask`.  Arrays of two or three
+    dimensions are (y, x) or (coil, y, x), others in BART's order.
     Raises FileNotFoundError, ImportError (ISMRMRD), or ValueError for a file without k-space.
     """
     file = open_kspace(name)
@@ -65,7 +65,7 @@ def _open_bart(name: str | Path) -> KspaceFile:
 
 
 def _open_hdf5(path: Path) -> KspaceFile:
-    """Open a fastMRI or ISMRMRD file, told apart by the datasets in it."""
+    """Open a fastMRI or ISMRMRD file; its datasets show which of the two it is."""
     import h5py
     with reading(path), h5py.File(path) as file:
         names = [name for name in ("kspace", "dataset/xml", "dataset/data") if name in file]

@@ -13,7 +13,7 @@ from ..arrays.bart_dims import DIMS, index_of, pad_dims, to_bart
 
 @dataclass(frozen=True)
 class ArrayLayout:
-    """How an array lies in a file: its samples begin at byte `offset`."""
+    """The layout of an array in a file: its samples begin at byte `offset`."""
 
     dtype: np.dtype
     offset: int
@@ -30,7 +30,7 @@ class MappedArray:
 
     @classmethod
     def of(cls, file: BinaryIO, layout: ArrayLayout) -> "MappedArray":
-        """Map an open file, which may be closed afterwards."""
+        """Map an open file into memory; it may be closed afterwards."""
         return cls(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), layout)
 
     @property
@@ -41,20 +41,20 @@ class MappedArray:
                           order="F" if layout.column_major else "C")
 
     def release(self) -> None:
-        """Drop the pages read so far from memory; otherwise they would count as memory of this process."""
+        """Drop the pages read so far from memory, because they count as memory of this process."""
         self.mapping.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass(frozen=True)
 class MappedKspace:
-    """k-space in a mapped file: (y, x), (coil, y, x), or more dimensions in BART's order; and its pattern, if any."""
+    """k-space in a mapped file, (y, x), (coil, y, x) or with more dimensions in BART's order, and its pattern."""
 
     stored: MappedArray
     pattern: Array | None
 
     @classmethod
     def checked(cls, path: Path, stored: MappedArray, pattern: Array | None) -> "MappedKspace":
-        """Return the k-space of a file.  Raises ValueError unless the array is complex and of 2 to 16 dimensions."""
+        """Return the k-space of a file.  Raises ValueError unless the array is complex and has 2 to 16 dimensions."""
         layout = stored.layout
         if layout.dtype.kind != "c" or not 2 <= len(layout.shape) <= len(DIMS):
             raise ValueError(f"{path}: expected complex k-space of 2 to 16 dimensions,"

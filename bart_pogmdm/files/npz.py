@@ -18,7 +18,7 @@ from .reading import reading
 NPY_HEADER_LIMIT = 1 << 16    # Bytes; the header of an npy file is shorter.
 COPY_BYTES = 1 << 20          # A compressed member is unpacked in pieces of this size.
 LOCAL_HEADER_BYTES = 30       # The fixed part of the header that a zip archive puts before each member.
-LOCAL_HEADER_LENGTHS = 26     # In that header, the byte where the lengths of the name and of the extra field stand.
+LOCAL_HEADER_LENGTHS = 26     # Position in that header of the lengths of the name and of the extra field, in bytes.
 
 
 def open_npz(path: Path) -> MappedKspace:
@@ -43,7 +43,7 @@ def open_npy(path: Path) -> MappedKspace:
 
 
 def _pattern(mask: Array) -> Array:
-    """Copy a mask: (1, y, x) becomes BART's order, and a line (x,) becomes (1, x)."""
+    """Copy a mask; (1, y, x) is brought into BART's order, and a line (x,) becomes (1, x)."""
     mask = np.array(mask)
     return to_bart(mask) if mask.ndim == 3 else np.atleast_2d(mask)
 
@@ -79,10 +79,10 @@ def _start_of_member(file: BinaryIO, member: zipfile.ZipInfo) -> int:
 
 
 def _npy_layout(head: bytes, size: int) -> ArrayLayout:
-    """Return how the array lies in an npy file of so many bytes that begins with `head`.
+    """Return the layout of the array in an npy file of `size` bytes that begins with `head`.
 
-    Raises ValueError for an unknown version of the format, for Python objects, and if the header promises more
-    samples than the file can hold.
+    Raises ValueError for an unknown version of the format, for Python objects, and if the header states more samples
+    than the file can hold.
     """
     stream = io.BytesIO(head)
     version = np.lib.format.read_magic(stream)

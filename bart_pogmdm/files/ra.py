@@ -8,10 +8,10 @@ from ..arrays.array_types import Shape
 from ..arrays.bart_dims import DIMS, pad_dims
 
 RA_MAGIC = 0x7961727261776172  # "rawarray" in ASCII, little-endian.
-COMPLEX = 4                 # The number of the type "complex".
-ITEM_BYTES = 8              # Bytes of a complex64 sample.
-FIXED_BYTES = 48            # Six integers of 8 bytes: magic, flags, type, bytes of an item, bytes of all, dimensions.
-MAX_DIMS = 64               # A header that promises more dimensions is refused before they are read.
+COMPLEX = 4                    # The number of the type "complex".
+ITEM_BYTES = 8                 # Bytes of a complex64 sample.
+FIXED_BYTES = 48               # Six integers of 8 bytes: magic, flags, type, item bytes, total bytes, dimensions.
+MAX_DIMS = 64                  # A header that states more dimensions is refused before they are read.
 
 
 def read_ra_dims(file: BinaryIO, name: str) -> Shape:
@@ -35,5 +35,5 @@ def read_ra_dims(file: BinaryIO, name: str) -> Shape:
 
 
 def ra_header(shape: Shape, sample_bytes: int) -> bytes:
-    """Return the header of samples of a shape that take so many bytes."""
+    """Return the header of an array of this shape, whose samples take `sample_bytes` bytes."""
     return np.array([RA_MAGIC, 0, COMPLEX, ITEM_BYTES, sample_bytes, len(shape), *shape], "<u8").tobytes()

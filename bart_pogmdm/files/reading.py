@@ -1,4 +1,4 @@
-"""Errors of readers: every damaged file ends in one ValueError that names the file."""
+"""Errors of readers: a damaged file of any kind raises a ValueError that names the file."""
 
 import contextlib
 from collections.abc import Iterator

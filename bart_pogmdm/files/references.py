@@ -14,12 +14,12 @@ from .cfl import read
 from .fastmri import central_slices
 
 FASTMRI_WIDTHS = (368, 372)   # As in the paper, only volumes of one of these widths are used.
-LARGEST_EMPTY_PART = 0.05     # k-space counts as fully sampled if no more than this part of it is zero in all coils.
+LARGEST_EMPTY_PART = 0.05     # k-space counts as fully sampled if at most this part of it is zero in all coils.
 
 
 @dataclass(frozen=True)
 class ReferenceScan:
-    """k-space (coil, y, x) and the magnitude image (y, x), of maximum 1, that reconstructions are compared with."""
+    """k-space (coil, y, x) and its reference, a magnitude image (y, x) of maximum 1."""
 
     name: str
     kspace: Array
@@ -51,7 +51,7 @@ def read_references(path: Path) -> Iterator[ReferenceScan | ReferenceImage]:
 
 
 def read_masks(path: str | Path, data: str) -> Iterator[tuple[str, Array]]:
-    """Read (name, mask) of all masks in an npz file that are meant for a data set: arrays named <data>__<name>."""
+    """Read (name, mask) of all masks for a data set in an npz file: the arrays named <data>__<name>."""
     with np.load(path) as file:
         for key in sorted(key for key in file if key.split("__")[0] == data):
             yield "-".join(key.split("__")[1:]), file[key]
@@ -65,8 +65,8 @@ def _read_npz(path: Path) -> Iterator[ReferenceScan | ReferenceImage]:
             yield ReferenceImage(f"{path.stem}-{number}", image / np.abs(image).max(), number)
     elif "kspace" in arrays:
         kspace, reference = arrays["kspace"], arrays.get("reference")
-        yield ReferenceScan(path.stem, kspace,
-                   _normalized(_root_sum_of_squares(path, kspace) if reference is None else reference))
+        reference = _root_sum_of_squares(path, kspace) if reference is None else reference
+        yield ReferenceScan(path.stem, kspace, _normalized(reference))
     else:
         raise ValueError(f"{path}: expected an array kspace or images, got {', '.join(arrays) or 'none'}")
 
@@ -85,7 +85,7 @@ def _read_fastmri(path: Path) -> Iterator[ReferenceScan]:
             kspace = volume[number].astype(np.complex64)
             kspace = kspace[None] if kspace.ndim == 2 else kspace
             yield ReferenceScan(f"{path.stem}-{number}", kspace / np.abs(kspace).max(),
-                       _normalized(_root_sum_of_squares(path, kspace)))
+                                _normalized(_root_sum_of_squares(path, kspace)))
 
 
 def _root_sum_of_squares(path: Path, kspace: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The protocol of BART 1.0 for arrays in a pipe: a header of a length that it states, then messages of 24 bytes.
+"""The protocol of BART 1.0 for arrays in a pipe: a header that states its own length, then messages of 24 bytes.
 
 The first group of messages states which dimensions are streamed over (`flags`) and whether the samples come through
 the pipe (`binary`) or lie in a file that both ends map.  One group for each slice follows: its number (`index`) and,
@@ -19,19 +19,19 @@ STREAM_MAGIC = b"# Header\n"     # The first line; the length of the header foll
 LENGTH_BYTES = 4
 HEADER_SIZES = range(256, 1000)  # Bytes; BART pads a shorter header with dots.
 MESSAGE_BYTES = 24
-CHUNK_BYTES = 1 << 20            # No more than this is allocated before it has come.
+CHUNK_BYTES = 1 << 20            # The pipe is read in pieces of this size, so that a wrong length allocates little.
 
 
 @dataclass(frozen=True)
 class StreamSlice:
-    """A slice that has been announced: its index among all, the axes that are streamed over, and its bytes."""
+    """An announced slice: its index among all slices, the axes that are streamed over, and its size in bytes."""
 
     index: int
     axes: list[int]
     size: int
 
     def place(self, shape: Shape) -> tuple[slice, ...]:
-        """Return where the slice lies in the array."""
+        """Return the indices of the slice in the array."""
         where = [slice(None)] * len(shape)
         if self.axes:
             positions = np.unravel_index(self.index, [shape[axis] for axis in self.axes], order="F")
@@ -41,7 +41,7 @@ class StreamSlice:
 
 
 def read_header(file: BinaryIO) -> bytes:
-    """Read the header after STREAM_MAGIC and return its text, with the padding."""
+    """Read the header after STREAM_MAGIC, and return its text with the padding."""
     length = read_exactly(file, LENGTH_BYTES, "the header")
     if not re.fullmatch(rb"\d{3}\n", length) or int(length) not in HEADER_SIZES:
         raise ValueError(f"'-': expected a header of 256 to 999 bytes, got {length!r}")
@@ -49,7 +49,7 @@ def read_header(file: BinaryIO) -> bytes:
 
 
 def header_of_messages(text: str) -> bytes:
-    """Return the header that holds a text.  The command is left out if it does not fit in."""
+    """Return the header with a text.  The command in it is left out if the header would become too long."""
     head = text.encode(errors="surrogateescape")
     frame = len(STREAM_MAGIC) + LENGTH_BYTES
     if frame + len(head) + 2 not in range(HEADER_SIZES.stop):
@@ -60,16 +60,16 @@ def header_of_messages(text: str) -> bytes:
 
 
 def slice_messages(size: int) -> tuple[bytes, bytes]:
-    """Return the messages before and after the samples of an array that is sent as one slice of so many bytes."""
+    """Return the messages before and after the samples of an array that is sent as one slice of `size` bytes."""
     before = [_message(b"flags", 0), _message(b"binary"), _message(b"---"), _message(b"index", 0),
               _message(b"raw", size)]
     return b"".join(before), _message(b"---")
 
 
 def read_slices(file: BinaryIO, shape: Shape, binary: bool) -> Iterator[StreamSlice]:
-    """Read the messages of all slices, and yield each slice of a binary stream; the caller reads its samples then.
+    """Read the messages of all slices, and yield each slice of a binary stream, whose samples the caller reads next.
 
-    Raises ValueError unless each slice comes once, with its samples.
+    Raises ValueError unless each slice comes once and with its samples.
     """
     axes = _streamed_axes(file, shape, binary)
     count, seen = int(np.prod([shape[axis] for axis in axes], dtype=object)), set[int]()
@@ -96,7 +96,7 @@ def read_slices(file: BinaryIO, shape: Shape, binary: bool) -> Iterator[StreamSl
 
 
 def read_exactly(file: BinaryIO, count: int, part: str) -> bytes:
-    """Read so many bytes.  Raises ValueError, which names the part of the stream, if the pipe ends before."""
+    """Read `count` bytes.  Raises ValueError, which names the part of the stream, if the pipe ends before."""
     chunks, left = [], count
     while left > 0:
         chunk = file.read(min(left, CHUNK_BYTES))
@@ -121,7 +121,7 @@ def _streamed_axes(file: BinaryIO, shape: Shape, binary: bool) -> list[int]:
 
 
 def _group(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Yield (keyword, number) of the messages up to the next `---`; the number is 0 in a message without any."""
+    """Yield (keyword, number) of the messages up to the next `---`; the number is 0 if the message has none."""
     while True:
         message = read_exactly(file, MESSAGE_BYTES, "its messages")
         found = re.fullmatch(rb"\n# ([a-z]+|---)\n(-?\d+)?[\0 \n].*", message, re.DOTALL)
@@ -133,12 +133,12 @@ def _group(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
 
 
 def _message(keyword: bytes, number: int | None = None) -> bytes:
-    """Return a message; one that samples follow ends with a newline, as in BART."""
+    """Return a message; as in BART, it ends with a newline if samples follow."""
     text = b"\n# " + keyword + b"\n" + (b"" if number is None else b"%d" % number) + b"\0"
     return text.ljust(MESSAGE_BYTES)[:MESSAGE_BYTES - 1] + (b"\n" if keyword == b"raw" else b" ")
 
 
 def _skip(file: BinaryIO, count: int) -> None:
-    """Read past a block of so many bytes."""
+    """Read `count` bytes and discard them."""
     while count > 0:
         count -= len(read_exactly(file, min(count, CHUNK_BYTES), "a block"))

@@ -1,4 +1,4 @@
-"""Arrays through a pipe, under the file name `-`, as BART sends and reads them.
+"""Arrays in a pipe, which have the file name `-`, as BART sends and reads them.
 
 BART 1.0 sends a header and messages (see `stream_messages`).  BART 0.8 and 0.9 send the text of a .hdr file that names
 a file of samples.  In both forms the reader removes that file.
@@ -42,7 +42,7 @@ class Stream:
 def read_stream(file: BinaryIO) -> Stream:
     """Read the array in a stream.  No file of samples stays behind, even after an error.
 
-    Raises ValueError if there is no stream of BART or it ends early, and OSError if its file cannot be taken.
+    Raises ValueError if the data are no stream of BART or end early, and OSError if the file of samples cannot be read.
     """
     start = read_exactly(file, len(STREAM_MAGIC), "the header")
     if start != STREAM_MAGIC:
@@ -61,7 +61,7 @@ def read_stream(file: BinaryIO) -> Stream:
 def write_stream(file: BinaryIO, array: Array, command: str, messages: bool) -> None:
     """Send an array through a pipe, in the form of BART 1.0 if `messages` is set, and otherwise in that of 0.8.
 
-    Raises BrokenPipeError if nobody reads; then no file of samples stays behind.
+    Raises BrokenPipeError if no process reads the pipe; then no file of samples stays behind.
     """
     shape = pad_dims(array.shape, "output")
     samples = column_major_bytes(array, shape)
@@ -76,7 +76,7 @@ def write_stream(file: BinaryIO, array: Array, command: str, messages: bool) -> 
 
 
 def _read_file_form(head: bytes) -> Stream:
-    """Read the form of BART 0.8 and 0.9, where all that comes through the pipe is the text of a .hdr file."""
+    """Read the form of BART 0.8 and 0.9, in which only the text of a .hdr file comes through the pipe."""
     text = _text(head)
     path = _data_file(text)
     if path is None:
@@ -106,7 +106,7 @@ def _text(head: bytes) -> str:
 
 
 def _data_file(text: str) -> str | None:
-    """Return the path below '# Data', or None."""
+    """Return the path below '# Data', or None if there is none."""
     found = re.search(r"^# Data\n([^\n]+)$", text, re.MULTILINE)
     return found and found[1]
 
@@ -115,7 +115,7 @@ def _data_file(text: str) -> str | None:
 def _samples_file(path: str) -> Iterator[BinaryIO]:
     """Open a file of samples and remove it from its folder at once, so that it cannot stay behind.
 
-    Raises ValueError, and removes nothing, if the name is not one that BART gives to such files.
+    Raises ValueError, and removes nothing, if the name does not have the form that BART gives to such files.
     """
     if not re.fullmatch(r"bart-[A-Za-z0-9]{6}", os.path.basename(path)):
         raise ValueError(f"'-': expected a file bart-XXXXXX of samples, got {path!r}")

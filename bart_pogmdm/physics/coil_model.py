@@ -47,7 +47,12 @@ def coil_density(sampling: Sampling, sens: Array) -> Array:
 
 
 def coil_model(sampling: Sampling, sens: Array, images: ImageSet) -> CoilModel | SetsModel:
-    """Return the model of a set of images with their sensitivities (J, …, ny, nx)."""
+    """Return the model of a set of images with their sensitivities (J, …, ny, nx).
+
+    NotImplementedError for images that add up in several independent problems.
+    """
+    if images.adds_up and images.independent:
+        raise NotImplementedError(f"images: no model for axes {images.axes}")
     return SetsModel(sampling, sens) if images.adds_up else CoilModel(sampling, sens)
 
 

@@ -30,7 +30,7 @@ def _laplacian(shape: Shape, dtype: np.dtype, xp: ArrayModule) -> Array:
 def h1_step(sampling: Sampling, samples: Array, image: Array, sens: Array, inverse_step: float) -> Array:
     """Take a gradient step of 1 / mu on ||M F (c_j x) - z||^2 / 2, then `smooth` with the weight 1 / mu.
 
-    mu is `inverse_step`, but at least max |x|^2, because a longer step would be unstable.  For chains as in
+    mu is `inverse_step`, but at least max |x|^2, a Lipschitz constant of this gradient.  For chains as in
     `coil_model.CoilModel`, with samples (J, 1, …).
     """
     xp = array_module(image)

@@ -12,8 +12,8 @@ class ImageAxis:
     """An axis of the set of images, in front of the image plane.
 
     adds_up: the coil images along this axis add up to one set of samples, as for the two images of an object that
-    folds over.  Otherwise each image explains samples on its own, as for the chains of a posterior.
-    own_sens: each image has sensitivities of its own.  Frames and echoes would share theirs.
+    folds over.  Otherwise each image explains samples on its own, as for the chains of a posterior or for frames.
+    own_sens: each image has sensitivities of its own, as for sets and chains.  Otherwise the images share them.
     """
 
     size: int
@@ -23,15 +23,20 @@ class ImageAxis:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images (…, ny, nx): the plane, and the axes in front of it (none for one image)."""
+    """Images (…, ny, nx): the grid of one image, and the axes in front of it (none for one image)."""
 
-    plane: Shape
+    grid: Shape
     axes: tuple[ImageAxis, ...] = ()
 
     @property
     def shape(self) -> Shape:
         """Shape of the array that holds all images."""
-        return (*(axis.size for axis in self.axes), *self.plane)
+        return (*(axis.size for axis in self.axes), *self.grid)
+
+    @property
+    def sens_shape(self) -> Shape:
+        """Shape of the sensitivities of one coil for all images."""
+        return (*(axis.size for axis in self.axes if axis.own_sens), *self.grid)
 
     @property
     def adds_up(self) -> bool:

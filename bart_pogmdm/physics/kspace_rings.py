@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..arrays.array_types import Array
+from ..arrays.checks import check_fields
 from ..arrays.modules import array_module, move
 
 
@@ -20,6 +21,9 @@ class RingRules:
 
     least_samples: int = 64
     """Samples in a ring at least: an average over fewer would be mostly noise."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, {"number": 1, "least_samples": 1})
 
 
 @dataclass(frozen=True, eq=False)

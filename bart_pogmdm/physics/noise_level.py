@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays.array_types import Array
+from ..arrays.checks import check_fields
 from ..arrays.modules import array_module
 
 RAYLEIGH_MEDIAN = float(2 * np.log(2)) ** 0.5  # median magnitude of complex noise of standard deviation 1
@@ -19,6 +20,9 @@ class NoiseRules:
 
     coil_part: float = 0.25
     """Part of the virtual coils, the weakest: even at the border of k-space the others hold signal."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, {}, ["outer_part", "coil_part"])
 
 
 def estimate_noise(samples: Array, radius: Array, rules: NoiseRules) -> float:

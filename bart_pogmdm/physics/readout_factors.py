@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..arrays.array_types import Array
+from ..arrays.checks import check_fields
 from ..arrays.modules import array_module
 from .coil_model import CoilModel, power_of_coils
 from .fourier import resample
@@ -39,6 +40,9 @@ class ReadoutRules:
 
     weakest: float = 0.25
     """Least magnitude of a factor: a readout divided by less would be mostly noise, so it is left out."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, {"rounds": 1}, ["near", "resolution", "weakest"])
 
 
 def align(scan: NonCartesianScan, rules: ReadoutRules, sens: SobolevRules, start: StartRules) -> NonCartesianScan:

@@ -1,4 +1,4 @@
-"""What every sampling and every scan offers, on a Cartesian grid or along trajectories."""
+"""Protocols of samplings and scans, on a Cartesian grid or along trajectories."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.generators import complex_normal, for_each
 from ..arrays.modules import array_module
 from .fourier import PLANE, field_size, resample
+from .image_set import ImageSet
 from .sampling import Sampling, Scan
 from .sobolev_maps import SobolevMaps, SobolevRules
 
@@ -67,21 +68,22 @@ class SensitivityModel:
         shape = (len(self.samples), *self.low.weight.shape)
         return array_module(self.samples).zeros(shape, self.samples.dtype)
 
-    def second_set(self, image: Array, coefficients: Array, variance: float, iterations: int) -> Array:
+    def second_set(self, image: Array, coefficients: Array, variance: float, weight: float, iterations: int) -> Array:
         """Return coefficients of another set for the same image, fitted to the residual of the first set."""
         image = resample(image, self.sampling.shape)
         residual = self.samples - self.sampling.forward(image * self.low.forward(coefficients))
-        return replace(self, samples=residual).update(image, None, variance, 1, iterations)
+        return replace(self, samples=residual).update(image, None, variance, weight, iterations)
 
     def update(self, image: Array, coefficients: Array | None, variance: Array | float, weight: float, iterations: int,
-               adds_up: bool = True) -> Array:
+               images: ImageSet | None = None) -> Array:
         """Take CG steps on (||M F (x E W chat) - z||^2 / variance + weight ||chat||^2) / 2, with x of full size.
 
-        They start from the coefficients, or for None from zero.  Images (M, ny, nx) have coefficients (J, M, my, mx).
-        They explain the samples together, or for chains (adds_up=False) each on its own.
+        They start from the coefficients, or for None from zero.  Several images (M, ny, nx) with coefficients
+        (J, M, my, mx) explain the samples as the set of `images` says: together, or each on its own.
         """
+        together = images is None or images.adds_up
         image = resample(image, self.sampling.shape)
-        return self._solve(image, coefficients, variance, weight, iterations, 0, adds_up)
+        return self._solve(image, coefficients, variance, weight, iterations, 0, together)
 
     def draw(self, images: Array, coefficients: Array, variance: Array | float, weight: float, iterations: int,
              temperature: float, rngs: Sequence[np.random.Generator]) -> Array:
@@ -97,15 +99,15 @@ class SensitivityModel:
         return self._solve(images, coefficients, variance, weight, iterations, temperature**0.5 * perturbation, False)
 
     def _solve(self, image: Array, coefficients: Array | None, variance: Array | float, weight: float, iterations: int,
-               perturbation: Array | float, adds_up: bool) -> Array:
+               perturbation: Array | float, together: bool) -> Array:
         several = image.ndim > 2
         zero_filled = self._zero_filled[:, None] if several else self._zero_filled
         rhs = self.low.adjoint(image.conj() * zero_filled) / variance + perturbation
 
         def normal(coefficients: Array) -> Array:
             images = image * self.low.forward(coefficients)
-            images = self.sampling.normal(images.sum(1, keepdims=True) if several and adds_up else images)
+            images = self.sampling.normal(images.sum(1, keepdims=True) if several and together else images)
             return self.low.adjoint(image.conj() * images) / variance + weight * coefficients
 
-        axes = OF_CHAIN if several and not adds_up else None
+        axes = OF_CHAIN if several and not together else None
         return conjugate_gradients(normal, rhs, coefficients, iterations=iterations, axes=axes)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays.array_types import Array
+from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import conjugate_gradients, inner
 from ..arrays.modules import array_module
 from .coil_model import CoilModel
@@ -21,7 +22,13 @@ class StartRules:
     """How the first image and the first sensitivities are found."""
 
     newton_steps: int = 12
-    """Gauss-Newton steps; the regularisation is halved after each, so more steps fit finer detail of the maps."""
+    """Gauss-Newton steps: with each the regularisation falls, so more steps fit finer detail of the maps."""
+
+    newton_decay: float = 0.5
+    """Factor on the regularisation after each Gauss-Newton step, from 1 at the first, as in nlinv."""
+
+    data_norm: float = 100.0
+    """Norm to which the samples are scaled for the Gauss-Newton steps, as in nlinv: the regularisation refers to it."""
 
     newton_cg: int = 15
     """Conjugate gradient steps in each Gauss-Newton step: fewer leave lines with a poor centre unsolved."""
@@ -35,8 +42,15 @@ class StartRules:
     neighbour_damping: float = 1e-3
     """Part of the largest eigenvalue added to that least-squares problem, so that noise is not amplified."""
 
+    sens_penalty: float = 1.0
+    """Penalty on the coefficients of sensitivities that are fitted to a given image, the one of the first iteration."""
+
     image_cg: int = 5
     """Conjugate gradient steps of least squares for the first image; more would fit the noise."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, {"newton_steps": 1, "newton_cg": 1, "neighbour_steps": 1, "neighbour_cg": 1, "image_cg": 1},
+                     ["newton_decay", "data_norm", "neighbour_damping", "sens_penalty"])
 
 
 def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array | None = None) -> tuple[Array, Array]:
@@ -46,7 +60,7 @@ def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array
     scaled to a mean RSS of 1 where the image is bright.  ValueError for a neighbour of another size.
     """
     xp = array_module(model.samples)
-    norm = float(inner(model.samples, model.samples)) ** 0.5 / 100  # nlinv scales its samples to a norm of 100
+    norm = float(inner(model.samples, model.samples)) ** 0.5 / rules.data_norm
     samples = model.samples / norm
     origin = _pack(xp.ones(model.sampling.shape, samples.dtype), model.nothing())
     estimate, first = origin, 0
@@ -54,7 +68,7 @@ def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array
         estimate = _pack(_image_of(model, samples, neighbour, rules), neighbour)
         first = rules.newton_steps - rules.neighbour_steps
     for i in range(first, rules.newton_steps):
-        estimate = estimate + _newton_step(model, samples, estimate, origin, 0.5**i, rules.newton_cg)
+        estimate = estimate + _newton_step(model, samples, estimate, origin, rules.newton_decay**i, rules.newton_cg)
     image, coefficients = _unpack(model, estimate)
     energy = xp.abs(image) ** 2
     balance = float(((xp.abs(model.low.forward(coefficients)) ** 2).sum(0) * energy).sum() / energy.sum()) ** 0.5

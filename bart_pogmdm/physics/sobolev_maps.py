@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays.array_types import Array, ArrayModule, Shape
+from ..arrays.checks import check_fields
 from ..arrays.modules import array_module, kernels_for, real_dtype
 from ..arrays.threads import share
 from .fourier import field_size
@@ -36,6 +37,9 @@ class SobolevRules:
 
     box_cycles: float = 48.0
     """The same in cycles per field of view; the lower of the two limits holds, so large images cost no more."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, {}, ["a", "b", "padding", "cutoff", "box", "box_cycles"])
 
     def bandwidth(self, shape: Shape) -> float:
         """Return the frequency at which the weight falls to the cutoff, in cycles per sample."""

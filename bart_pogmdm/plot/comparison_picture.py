@@ -20,12 +20,13 @@ CAPTIONS = {"image": "image", "error": "error", "part": "enlarged", "std": "stan
 
 
 def draw_comparison(reference: Array, inside: Array, methods: Mapping[str, Mapping[str, Array]]) -> Figure:
-    """Every method of one case as a matplotlib Figure, all on common scales.
+    """Draw all methods on one case with common scales, and return the matplotlib Figure.
 
-    reference (ny, nx) and its object (ny, nx), boolean; methods: {title: {"image", and where the method has them "std"
-    and "unexplained": (ny, nx)}}, all in the scale of the reference.  Rows: image, error, enlarged part, standard
-    deviation, and the RSS over the coils of the part of the full data that the sensitivities do not explain (figure 3
-    of the paper).
+    reference: (ny, nx).  inside: mask of the object (ny, nx).
+    methods: {title: {name: (ny, nx)}} in the scale of the reference, with the names image and, if the method has them,
+        std and unexplained.
+    The rows are image, error, enlarged part, standard deviation, and the RSS of the part of the coil images that the
+    sensitivities do not explain (figure 3 of the paper).
     """
     from matplotlib.figure import Figure
     ny, nx = reference.shape
@@ -55,7 +56,7 @@ def draw_comparison(reference: Array, inside: Array, methods: Mapping[str, Mappi
 
 
 def _central_part(inside: Array) -> tuple[slice, slice]:
-    """Rows and columns of the enlarged part, around the median position of the object."""
+    """Return rows and columns of the enlarged part, around the median position of the object."""
     centres = (int(np.median(place)) for place in np.nonzero(inside))
     halves = (n // (2 * ZOOM) for n in inside.shape)
     rows, columns = (slice(max(0, centre - half), centre + half) for centre, half in zip(centres, halves))

@@ -19,9 +19,9 @@ NUM_COLUMNS = NUM_FILTERS // 2
 
 
 def draw_prior(prior: PoGMDM) -> Figure:
-    """Filters with their gains, potentials -log psi_k at LEVELS, and weights of a prior, as a matplotlib Figure.
+    """Draw filters with gains, potentials -log psi_k at LEVELS, and weights of a prior; return the matplotlib Figure.
 
-    One column for each shear and scale; the vertical cone is above the horizontal one, as in figure 1 of the paper.
+    Each shear and scale has one column; the vertical cone is above the horizontal one, as in figure 1 of the paper.
     Raises ImportError without matplotlib.
     """
     try:

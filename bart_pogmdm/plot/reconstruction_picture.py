@@ -17,14 +17,14 @@ from ..reconstruction import layout
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WINDOW = 0.995  # Each scale ends at this quantile of its values, so that a few bright pixels do not darken the rest.
+WINDOW = 0.995  # Each scale ends at this quantile of its values, so that few bright pixels do not darken the others.
 SIDE = 256  # The longer side of a panel takes about this many pixels of the screen.
 MOST_ROWS = 32  # More slices than this would give a picture too tall for a screen.
 DPI = 100
-TITLE = 24  # Height of a title, in pixels of the figure, as are the three below.
-BAR = 10  # Width of a colour bar.
-LABELS = 62  # Width of the labels of a colour bar.
-GAP = 8  # Distance between two parts of the figure.
+TITLE = 24  # Height of a title, in pixels of the figure.
+BAR = 10  # Width of a colour bar, in pixels of the figure.
+LABELS = 62  # Width of the labels of a colour bar, in pixels of the figure.
+GAP = 8  # Distance between two parts of the figure, in pixels.
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Panel:
 
 
 def draw_reconstruction(image: Array | None = None, sens: Array | None = None, std: Array | None = None) -> Figure:
-    """Magnitude and phase of the image, the magnitude of each coil's sensitivity, and std, as a matplotlib Figure.
+    """Draw magnitude and phase of the image, the magnitude of each sensitivity, and std; return the Figure.
 
     image, sens, std: as in `Result`; None is left out.  Each slice has one row.  The first axis of the plane runs
     down and the second to the right, as in `bart toimg`.  Each scale goes from 0 to the 99.5 % quantile over all
@@ -69,26 +69,26 @@ def draw_reconstruction(image: Array | None = None, sens: Array | None = None, s
             shown = axes.imshow(panel.slices[row], cmap=panel.colours, vmin=panel.low, vmax=panel.high,
                                 origin="upper", aspect="auto",
                                 interpolation="nearest" if width == zoom * nx else "auto")
-            axes.set_axis_off()  # a frame would cover the outermost pixels
+            axes.set_axis_off()  # A frame would cover the outermost pixels.
             axes.set_title(f"{panel.title}, slice {row}" if rows > 1 else panel.title, fontsize=9)
             bar = picture.colorbar(shown, cax=picture.add_axes(boxes[1]))
             bar.ax.tick_params(labelsize=7)
             if panel.low < 0:
                 bar.set_ticks([panel.low, 0, panel.high], labels=["-π", "0", "π"])
             left += width + BAR + LABELS + 2 * GAP
-    picture._repr_png_ = functools.partial(png, picture)  # notebooks show the figure by this method
+    picture._repr_png_ = functools.partial(png, picture)  # Notebooks show the figure by this method.
     return picture
 
 
 def png(picture: Figure) -> bytes:
-    """A Figure as PNG, without date and version, so that the same data give the same bytes."""
+    """Return a Figure as PNG, without date and version, so that the same data give the same bytes."""
     buffer = io.BytesIO()
     picture.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     return buffer.getvalue()
 
 
 def _stacks(image: Array | None, sens: Array | None, std: Array | None) -> dict[str, Array]:
-    """{name: (slice, coil, y, x)} of the arrays that are not None.  Raises ValueError unless they fit together."""
+    """Return {name: (slice, coil, y, x)} of the given arrays.  Raises ValueError unless they fit together."""
     stacks = {}
     for name, array in (("image", image), ("sens", sens), ("std", std)):
         if array is None:
@@ -112,7 +112,7 @@ def _stacks(image: Array | None, sens: Array | None, std: Array | None) -> dict[
 
 
 def _panels(name: str, stack: Array) -> Iterator[Panel]:
-    """The panels of an array (slice, coil, y, x): two for an image, one for the others."""
+    """Yield the panels of an array (slice, coil, y, x): two for an image, one for other arrays."""
     if name == "sens":
         magnitude = np.stack([_mosaic(coils) for coils in np.abs(stack)])
         yield Panel("|sensitivities|", magnitude, "gray", 0, _upper(np.abs(stack)))
@@ -126,12 +126,12 @@ def _panels(name: str, stack: Array) -> Iterator[Panel]:
 
 
 def _upper(magnitude: Array) -> float:
-    """The upper end of a scale: the quantile WINDOW, or the maximum where that is 0, or 1 for an image of zeros."""
+    """Return the upper end of a scale: the quantile WINDOW, or the maximum if that is 0, or 1 for an image of zeros."""
     return float(np.quantile(magnitude, WINDOW)) or float(magnitude.max()) or 1.0
 
 
 def _mosaic(coils: Array) -> Array:
-    """The coils (coil, y, x) side by side, row by row, in a grid about square; empty places are 0."""
+    """Arrange the coils (coil, y, x) row by row in an almost square grid; empty places are 0."""
     number, ny, nx = coils.shape
     columns = int(np.ceil(np.sqrt(number)))
     rows = -(-number // columns)

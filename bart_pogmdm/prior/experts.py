@@ -12,7 +12,7 @@ from ..arrays.modules import array_module, kernels_for
 from ..arrays.threads import share
 
 TABLE_NODES = 4097   # of a table on [-radius, radius]: activations within 1e-3
-TABLE_REACH = 64     # radius beyond the outermost mean, in std: constant posterior means beyond it cost below 1e-3
+TABLE_REACH = 64     # radius beyond the outermost mean, in std: the constant extension is wrong by less than 1e-3
 LATENT_NODES = 1025  # of an alias table on [-radius, radius], at most a fifth of a std apart
 LATENT_REACH = 8     # the same as TABLE_REACH for alias tables, which need much more memory
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ..arrays.array_types import Array
+from ..arrays.checks import check_fields
 from ..arrays.modules import array_module
 
 
@@ -23,17 +24,20 @@ class ImageScale:
     """Scale of the image that is found from one coil: its start image of few samples is too dark."""
 
     rate: float = 0.1
-    """Power of the missing factor by which the image of one coil is rescaled in each iteration, to keep it stable."""
+    """Exponent of the correction of one coil in each iteration; 1 would be unstable."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, {}, ["quantile", "most_peak", "start", "one_coil"])
 
     def of(self, image: Array) -> float:
         """Return the magnitude of the brightest part of an image."""
         xp, magnitude = array_module(image), abs(image)
         return float(xp.maximum(xp.quantile(magnitude, self.quantile), magnitude.max() / self.most_peak))
 
-    def step(self, image: Array, unit: float) -> float:
+    def step(self, image: Array, followed: float) -> float:
         """Return the divisor that brings the image of one coil a part of the way to its scale.
 
-        unit: the product of all divisors so far.  The product never falls below the factor that brings the start image
-        there: an image that shrinks, because data are few or noise is strong, would be amplified, and shrink again.
+        followed: the product of all divisors so far, which is bounded below by start / one_coil.  Without the bound, an
+        image that shrinks, because samples are few or noise is strong, is amplified again and again.
         """
-        return max((self.of(image) / self.one_coil) ** self.rate, self.start / self.one_coil / unit)
+        return max((self.of(image) / self.one_coil) ** self.rate, self.start / self.one_coil / followed)

@@ -187,7 +187,12 @@ class PoGMDM:
         return factor * _total_power(self, tuple(shape), xp)
 
     def save(self, path: str | Path) -> None:
-        """Write the parameters as npz (schema in `prior_file.load_prior`), whole or not at all."""
+        """Write the parameters as npz (schema in `prior_file.load_prior`), whole or not at all.
+
+        Raises ValueError for rules other than the default ones, which the file does not hold.
+        """
+        if self.rules != PriorRules():
+            raise ValueError(f"rules: schema {SCHEMA} holds the default rules only, got {self.rules}")
         parameters: dict[str, Any] = {key: np.asarray(getattr(self, key), "f4") for key in SHAPES}
         provenance = json.dumps(self.provenance, indent=1)
         write_file(path, lambda file: np.savez_compressed(

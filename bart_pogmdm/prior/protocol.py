@@ -1,5 +1,6 @@
-"""What a prior must offer to be used in a reconstruction."""
+"""Protocols of priors."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -19,3 +20,13 @@ class Prior(ScorePrior, Protocol):
 
     def curvature(self, shape: Shape, sigma: float, xp: ArrayModule = np) -> Array:
         """Return the spectrum (ny, nx) of a Hessian that majorises -log p_sigma everywhere."""
+
+
+class LatentPrior(Prior, Protocol):
+    """A prior for Gibbs sampling: a product of mixtures, whose components are latent variables."""
+
+    def exponent(self, sigma: float) -> float:
+        """Return the power to which the product of mixtures is raised."""
+
+    def drawn_score(self, images: Array, sigma: float, rngs: Sequence[np.random.Generator]) -> Array:
+        """Return the score of images (S, ny, nx) with the components drawn, a generator for each image."""

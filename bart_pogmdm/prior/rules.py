@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from ..arrays.checks import check_fields
+
 
 @dataclass(frozen=True)
 class PriorRules:
@@ -20,3 +22,6 @@ class PriorRules:
     ridge: float = 0.01
     """Part of the filters' overlap that is added in their normalisation, so that the lowest frequencies, which no
     filter passes, are not amplified."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, {}, ["exponent", "fine_gain", "noise_gain", "ridge"])

@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..arrays.array_types import Array, ArrayModule, Shape
+from ..arrays.checks import check_fields
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module, real_dtype
 
@@ -39,14 +40,16 @@ class SmoothPhase:
     """How the smooth phase of an image is found, and how far it is trusted."""
 
     cycles: float = 3.0
-    """Speed of the phase, in cycles per field of view: a wider filter follows detail that belongs to the image."""
+    """Bandwidth of the phase, in cycles per field of view: a wider filter follows detail that belongs to the image."""
 
     coherence_cycles: float = 24.0
-    """Speed of the trust in it, in cycles per field of view, fast enough to leave out the points that a phase turns
-    about."""
+    """Bandwidth of the coherence, in cycles per field of view: it resolves the points about which a phase winds."""
 
     incoherent: float = 0.1
     """Part of the mean cubed magnitude below which the image says nothing about its phase, so the phase is trusted."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, {}, ["cycles", "coherence_cycles", "incoherent"])
 
     def of(self, image: Array, *, trusted: bool) -> Phase:
         """Return the smooth phase of an image, trusted everywhere or as far as the image has it."""
@@ -57,7 +60,7 @@ class SmoothPhase:
         """exp(i phi) = y / |y| of the smoothed y = F^-1 exp(-|k| / cycles) F (|x|^2 x), (…, ny, nx); 1 where y = 0.
 
         k is in cycles per field of view.  In space the kernel falls off so slowly that dark parts take the phase of
-        bright ones, and |x|^2 gives these more weight.
+        bright ones, and |x|^2 gives bright parts more weight.
         """
         xp, image = array_module(image), _of_maximum_1(image)
         smoothed = _smooth(xp.abs(image) ** 2 * image, self.cycles)

@@ -143,4 +143,4 @@ def _checked(samples: Array, where: str = "") -> Array:
         raise ValueError(f"kspace: all samples are zero{where}")
     if not bool((samples.imag != 0).any()):
         raise ValueError("kspace: expected complex samples, got real ones (all imaginary parts are zero)")
-    return samples.astype(complex_dtype(samples.dtype), order="C")  # in one order, so that sums have one order
+    return samples.astype(complex_dtype(samples.dtype), order="C")  # rounding must not depend on the caller's layout

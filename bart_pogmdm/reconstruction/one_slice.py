@@ -18,12 +18,16 @@ from .options import Options
 
 @dataclass(frozen=True, eq=False)
 class SliceResult:
-    """Image (y, x), sens (J, y, x), std (y, x) or None, in data units, and facts for `Result.info`."""
+    """Image (y, x), sens (J, y, x), std (y, x) or None, in data units, and facts for `Result.info`.
+
+    coefficients: of the last sensitivities, from which a similar slice may start; None if they have none.
+    """
 
     image: Array
     sens: Array
     std: Array | None
-    facts: dict[str, Any]
+    facts: dict[str, float | None]
+    coefficients: Array | None
 
 
 def reconstruct_slice(problem: Problem, known_sens: Array | None, prior: Any, options: Options, seed: tuple[int, ...],
@@ -32,7 +36,7 @@ def reconstruct_slice(problem: Problem, known_sens: Array | None, prior: Any, op
 
     known_sens: the sensitivities as the caller gave them.  report: called with each State.
     """
-    method, samples, reference = options.method, options.samples or 0, None
+    method, samples, state, reference = options.method, options.num_samples, None, None
     statistics, residual_var = PosteriorStatistics(method.chain_shape(samples)[1]), Welford()
     for state in method.solve(problem, prior, samples, seed):
         report(state)
@@ -45,11 +49,11 @@ def reconstruct_slice(problem: Problem, known_sens: Array | None, prior: Any, op
             residual_var.add(state.info.residual_std**2)
             if kept and state.info.sample is not None:
                 kept[state.info.sample][...] = image
-    assert reference is not None, "a method yields at least one State"
+    assert state is not None and reference is not None, "a method yields at least one State"
     if problem.images.adds_up:
         reference = _sets_together(reference)
-    units, weight = problem.units.times(reference.info.unit), rss(reference.sens)
-    facts = {"scale": units.scale, "residual_std": units.to_user(reference.info.residual_std)}
+    units, weight = reference.units, rss(reference.sens)
+    facts: dict[str, float | None] = {"scale": units.scale, "residual_std": units.to_user(reference.info.residual_std)}
     if options.samples is None:
         image, spread, std = reference.image * weight, 1.0, None
     else:
@@ -60,7 +64,7 @@ def reconstruct_slice(problem: Problem, known_sens: Array | None, prior: Any, op
     factor, sens = _normalisation(units.scale, reference.sens, known_sens, options.normalize)
     for sample in kept or ():
         sample[...] = (image + spread * (sample - image)) * factor
-    return SliceResult(image * factor, sens, None if std is None else std * factor, facts)
+    return SliceResult(image * factor, sens, None if std is None else std * factor, facts, state.coefficients)
 
 
 def _normalisation(scale: float, sens: Array, known_sens: Array | None, normalize: bool) -> tuple[Any, Array]:

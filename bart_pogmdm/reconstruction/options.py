@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numbers
+import sys
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -19,7 +20,9 @@ from ..physics.sobolev_maps import SobolevRules
 from ..prior.image_scale import ImageScale
 from ..prior.prior_file import load_prior
 
-if TYPE_CHECKING:
+if sys.version_info >= (3, 11):
+    from typing import Unpack
+else:
     from typing_extensions import Unpack
 
 METHODS: dict[str, type[Map] | type[Gibbs] | type[Diffusion]] = {
@@ -49,7 +52,7 @@ class Options:
     """Draws from the posterior; None where the method draws none."""
 
     iterations: int = Map.iterations
-    """Majorise-minimise steps to the maximum; the method holds the same number."""
+    """Majorise-minimise steps to the maximum, which the method holds as well; "diffusion" takes none."""
 
     noise_std: float | None = None
     """Standard deviation of the noise per real and imaginary part; None: estimated in each slice."""
@@ -68,6 +71,11 @@ class Options:
 
     rules: Rules = Rules()
     """Rules of noise, readouts, sensitivities, start and scale."""
+
+    @property
+    def num_samples(self) -> int:
+        """Number of samples, 0 where the method draws none."""
+        return self.samples or 0
 
 
 class OptionKeywords(TypedDict, total=False):
@@ -88,10 +96,10 @@ def options_of(**keywords: Unpack[OptionKeywords]) -> Options:
     """Return the Options of keywords.  TypeError or ValueError that names the one that is wrong."""
     names = [field.name for field in fields(Options)]
     if unknown := [name for name in keywords if name not in names]:
-        raise TypeError(f"{unknown[0]}: no such option; expected some of {', '.join(names)}")
+        raise TypeError(f"{unknown[0]}: no such option; neither an argument of the call nor one of {', '.join(names)}")
     others: dict[str, Any] = dict(keywords)
     method, samples = _method(others.pop("method", None), others.pop("samples", None))
-    iterations = others.pop("iterations", method.iterations)
+    iterations = others.pop("iterations", getattr(method, "iterations", Options.iterations))
     options = Options(method, samples, iterations, **others)
     if not _is_integer(options.iterations, 1):
         raise ValueError(f"iterations: expected a positive integer, got {options.iterations!r}")
@@ -100,6 +108,8 @@ def options_of(**keywords: Unpack[OptionKeywords]) -> Options:
         raise ValueError(f"noise_std: expected a number >= 0, got {options.noise_std!r}")
     if not _is_integer(options.seed, 0):
         raise ValueError(f"seed: expected an integer >= 0, got {options.seed!r}")
+    if not isinstance(options.rules, Rules):
+        raise TypeError(f"rules: expected Rules, got {type(options.rules).__name__}")
     if options.maps not in (1, 2):
         raise ValueError(f"maps: expected 1 or 2, got {options.maps!r}")
     if options.maps == 2 and (method.name != "map" or not options.normalize):
@@ -128,6 +138,12 @@ def _is_integer(value: object, least: int) -> bool:
     return isinstance(value, (int, np.integer)) and bool(value >= least)
 
 
-def prior_of(prior: Any) -> Any:
-    """Return a prior object as it is, and load the one of a path or, for None, the default."""
-    return prior if hasattr(prior, "score") else load_prior(prior)
+def prior_of(prior: Any, method: Method) -> Any:
+    """Return a prior object as it is, and load the one of a path or, for None, the default.
+
+    Raises TypeError for an object without the members that the method needs.
+    """
+    prior = prior if hasattr(prior, "score") else load_prior(prior)
+    if missing := [name for name in method.prior_members if not hasattr(prior, name)]:
+        raise TypeError(f"prior: method {method.name} needs {', '.join(missing)}, which {type(prior).__name__} has not")
+    return prior

@@ -59,7 +59,7 @@ class Outputs:
         """Return about how many bytes the solver works with; of the options' chains for None."""
         shape, dtype = self._sens.shape[-3:], complex_dtype(self.image.dtype)
         if chains is None:
-            chains = chains_that_fit(self._options.method.chain_shape(self._options.samples or 0)[0], self._sens)
+            chains = chains_that_fit(self._options.method.chain_shape(self._options.num_samples)[0], self._sens)
         return solver_memory(shape, dtype, chains)
 
 

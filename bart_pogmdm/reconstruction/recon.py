@@ -5,26 +5,22 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..algorithms.state import State
 from ..arrays.array_types import Array, Shape
 from ..arrays.devices import choose
-from ..arrays.modules import array_module
+from ..arrays.modules import array_module, move
 from ..physics.noise_level import estimate_noise
 from . import layout
 from .inputs import Inputs
 from .one_slice import reconstruct_slice
-from .options import MAPS_MISFIT, OptionKeywords, Options, options_of, prior_of
+from .options import MAPS_MISFIT, OptionKeywords, Options, Unpack, options_of, prior_of
 from .outputs import Outputs
 from .result import Result, along_batch
 from .start import problem_of
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 Callback = Callable[[State], Any]
 
@@ -50,9 +46,9 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
     sens: known sensitivities, of the shape of the result's; None: estimated.
     start: an image to start from, in the shape and scale of the result.
     prior: a PoGMDM, the path of one, or None for the default; for the maximum, any object with its score and
-        curvature, for "diffusion" with its score, of images (samples, y, x).
+        curvature; for "diffusion", any with its score, of images (samples, y, x).
     device: "cpu", "gpu", "auto" (a GPU if there is one); None: where k-space is.  The result is where k-space is.
-    callback: called with the `State` after each iteration, whose arrays are the solver's own.
+    callback: called with the `State` after each iteration, whose arrays are the solver's own, in its units.
 
     method: "map", the maximum; "gibbs", mean and standard deviation around it; "diffusion", Algorithm 1 of the
         paper; or one of Map, Gibbs, Diffusion with its options, as Gibbs(chains=8).  None: "gibbs" where samples are
@@ -72,50 +68,57 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
     prior, seed, and the estimated memory of the solver in bytes.  Raises ValueError or TypeError that names the
     argument, MemoryError for too many samples to keep, ImportError where a trajectory lacks finufft.
     """
+    chosen = options_of(**options)
     inputs = Inputs(kspace, mask, traj, dims, sens, start)
-    return reconstruct(inputs, prior_of(prior), options_of(**options), device, callback)
+    return reconstruct(inputs, prior_of(prior, chosen.method), chosen, device, callback)[0]
 
 
 def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None = None,
-                callback: Callback | None = None) -> Result:
-    """Reconstruct all slices of the inputs, otherwise as `recon`."""
+                callback: Callback | None = None) -> tuple[Result, Array | None]:
+    """Reconstruct all slices of the inputs, otherwise as `recon`.
+
+    Returns the Result and the coefficients of the sensitivities of the last slice, from which a similar one may start.
+    """
     began = time.perf_counter()
     layout.check_kspace(inputs.kspace, is_cartesian=inputs.traj is None)
     here, there = array_module(inputs.kspace), choose(device, inputs.kspace)
     if there is not here:
-        return reconstruct(inputs.on(there), prior, options, None, callback).on(here)
+        result, coefficients = reconstruct(inputs.on(there), prior, options, None, callback)
+        return result.on(here), move(coefficients, here)
     if options.maps == 2 and inputs.sens is not None:
         raise ValueError(MAPS_MISFIT)
     slices = inputs.slices(options.rules)
-    outputs = Outputs(slices, options, inputs.kspace.dtype, array_module(inputs.kspace))
-    total = options.method.num_iterations(options.samples or 0) * int(np.prod(outputs.loop))
-    progress = _Progress(total, callback)
+    outputs, coefficients = Outputs(slices, options, inputs.kspace.dtype, here), None
+    total = options.method.num_iterations(options.num_samples) * int(np.prod(outputs.loop))
+    report = _counted(callback, total)
     for number, index in enumerate(np.ndindex(outputs.loop), int(inputs.first)):
         with _explained(outputs, index):
             scan, known_sens = slices.scan(index), slices.sens(index)
             noise_std = float(estimate_noise(*scan.acquired(), options.rules.noise) if options.noise_std is None
                               else options.noise_std)
             problem = problem_of(scan, noise_std, known_sens, slices.start(index), inputs.neighbour, options)
-            outputs.put(index, noise_std, reconstruct_slice(problem, known_sens, prior, options,
-                                                            (options.seed, number), outputs.kept(index), progress))
+            found = reconstruct_slice(problem, known_sens, prior, options, (options.seed, number),
+                                      outputs.kept(index), report)
+        outputs.put(index, noise_std, found)
+        coefficients = found.coefficients
     info = {"method": options.method.name, "iterations": options.iterations, "samples": options.samples,
-            **outputs.facts(), "seconds": time.perf_counter() - began, "prior": prior.name,
-            "prior_hash": prior.digest, "seed": options.seed, "memory": outputs.memory()}
-    return Result(outputs.image, outputs.sens, outputs.std, info, along_batch(outputs.samples), progress.coefficients)
+            **outputs.facts(), "seconds": time.perf_counter() - began,
+            "prior": getattr(prior, "name", type(prior).__name__), "prior_hash": getattr(prior, "digest", None),
+            "seed": options.seed, "memory": outputs.memory()}
+    return Result(outputs.image, outputs.sens, outputs.std, info, along_batch(outputs.samples)), coefficients
 
 
-class _Progress:
-    """Counts the iterations of a call, for its callback, and keeps the last coefficients of the sensitivities."""
+def _counted(callback: Callback | None, total: int) -> Callable[[State], None]:
+    """Return a function that calls the callback with each State, numbered out of a total."""
+    iteration = 0
 
-    def __init__(self, total: int, callback: Callback | None) -> None:
-        self._counter, self._total, self._callback = count(1), total, callback
-        self.coefficients: Array | None = None
+    def report(state: State) -> None:
+        nonlocal iteration
+        iteration += 1
+        if callback:
+            callback(state.noted(iteration=iteration, iterations=total, residual_std=float(state.info.residual_std)))
 
-    def __call__(self, state: State) -> None:
-        self.coefficients = state.coefficients
-        if self._callback:
-            self._callback(state.noted(iteration=next(self._counter), iterations=self._total,
-                                       residual_std=float(state.info.residual_std)))
+    return report
 
 
 @contextlib.contextmanager
@@ -128,7 +131,8 @@ def _explained(outputs: Outputs, index: Shape) -> Iterator[None]:
         raise ValueError(f"{error}{f' in slice {position}' if position else ''}") from None
     except MemoryError as error:
         xp = array_module(outputs.image)
-        if xp is np or not isinstance(error, xp.cuda.memory.OutOfMemoryError):  # it says already what to do
+        # Our own MemoryErrors already say what to do.
+        if xp is np or not isinstance(error, xp.cuda.memory.OutOfMemoryError):
             raise
         raise MemoryError(f"kspace: the GPU's memory does not hold what a slice needs, about"
                           f" {outputs.memory(chains=1) / 2**20:.3g} MiB: use the CPU") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..arrays.array_types import Array, ArrayModule
@@ -12,7 +12,7 @@ from ..arrays.modules import array_module, move
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What `recon` returns, in the order, array library, device and precision of its k-space.
+    """The result of `recon`, in the order, array library, device and precision of its k-space.
 
     image: complex, in data units; the posterior mean where the method samples.
     sens: coil sensitivities; image * sens are the coil images.
@@ -26,11 +26,10 @@ class Result:
     std: Array | None
     info: dict[str, Any]
     samples: Array | None = None
-    neighbour: Array | None = field(default=None, repr=False)  # coefficients that a similar slice may start from
 
     def on(self, xp: ArrayModule) -> Result:
         """Return the result with arrays of another module."""
-        names = ("image", "sens", "std", "samples", "neighbour")
+        names = ("image", "sens", "std", "samples")
         return replace(self, **{name: move(getattr(self, name), xp) for name in names})
 
     def plot(self) -> Any:

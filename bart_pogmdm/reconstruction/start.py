@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..algorithms.likelihood import Likelihood
 from ..algorithms.problem import Problem
 from ..algorithms.state import State
 from ..algorithms.units import Units
 from ..arrays.array_types import Array
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.modules import array_module
-from ..physics.coil_model import CoilModel, SetsModel, rss
+from ..physics.coil_model import CoilModel, SetsModel, coil_model, rss
 from ..physics.fourier import divide
 from ..physics.image_set import ImageAxis, ImageSet
 from ..physics.sampling import Sampling, Scan
 from ..physics.sensitivities import SensitivityModel
 from ..physics.sensitivity_start import StartRules, joint_inversion
-from .options import Options, Rules
+from .options import Options
 
 
 def problem_of(scan: Scan, noise_std: float, sens: Array | None, start: Array | None, neighbour: Array | None,
@@ -32,19 +31,20 @@ def problem_of(scan: Scan, noise_std: float, sens: Array | None, start: Array | 
     units = Units(rule=rules.scale).times(rules.scale.of(rss(sampling.adjoint(samples.copy()))))
     samples, sens_model = units.to_solver(samples), sens_model and sens_model.in_units(units.scale)
     image = None if start is None else units.to_solver(start)
-    variance = max(units.to_solver(noise_std)**2, Likelihood.least_variance)
+    noise_std = units.to_solver(noise_std)
+    variance = options.method.likelihood.at_start(noise_std)
     state = (_known(sampling, samples, sens, image, rules.start) if sens_model is None else
              _unknown(sampling, samples, sens_model, image, neighbour, variance, rules.start))
-    problem = Problem(sampling, samples, units.to_solver(noise_std), sens_model, ImageSet(sampling.shape), state, units)
+    problem = Problem(sampling, samples, noise_std, sens_model, ImageSet(sampling.shape), replace(state, units=units))
     problem = problem.in_units(rules.scale.of(state.image * rss(state.sens)) / rules.scale.start)
-    return with_second_set(problem, rules) if options.maps == 2 else problem
+    return _with_second_set(problem, options) if options.maps == 2 else problem
 
 
 def _unknown(sampling: Sampling, samples: Array, sens_model: SensitivityModel, image: Array | None,
              neighbour: Array | None, variance: float, rules: StartRules) -> State:
     """Return the State with sensitivities that fit the image, if there is one, else from the joint inversion."""
     coefficients = (joint_inversion(sens_model, rules, neighbour)[1] if image is None else
-                    sens_model.update(image, None, variance, 1, rules.image_cg))
+                    sens_model.update(image, None, variance, rules.sens_penalty, rules.image_cg))
     model = CoilModel(sampling, sens_model.maps.forward(coefficients))
     return State(_first_image(model, samples, rules) if image is None else image, model.sens, coefficients)
 
@@ -57,7 +57,7 @@ def _known(sampling: Sampling, samples: Array, sens: Array | None, image: Array 
     model = CoilModel(sampling, unit_sens)
     if image is None:
         image = _first_image(model, samples, rules)
-    else:  # its scale may be that of another program
+    else:  # the given image may have the scale of another program
         seen = model.forward(image)
         image = image * complex((seen.conj() * samples).sum() / (xp.abs(seen) ** 2).sum().clip(1e-30))
     return State(image, unit_sens)
@@ -70,18 +70,18 @@ def _first_image(model: CoilModel | SetsModel, samples: Array, rules: StartRules
                                iterations=rules.image_cg)
 
 
-def with_second_set(problem: Problem, rules: Rules) -> Problem:
+def _with_second_set(problem: Problem, options: Options) -> Problem:
     """Return the problem of two images, the second for the part of an object that folds over.
 
     The sensitivities of the second set fit the residual of the first.  ValueError for one coil.
     """
-    sens_model, start, xp = problem.sens_model, problem.start, array_module(problem.samples)
+    sens_model, start, rules = problem.sens_model, problem.start, options.rules.start
     if not sens_model or start.coefficients is None:
         raise ValueError("maps: 2 needs several coils, got one")
-    variance = max(problem.noise_std**2, Likelihood.least_variance)
-    second = sens_model.second_set(start.image, start.coefficients, variance, rules.start.image_cg)
-    coefficients = xp.stack([start.coefficients, second], 1)
-    problem = replace(problem, images=problem.images.along(ImageAxis(2, adds_up=True)))
-    model = problem.model(sens_model.maps.forward(coefficients))
-    image = _first_image(model, problem.samples, rules.start)
-    return replace(problem, start=State(image, model.sens, coefficients))
+    variance = options.method.likelihood.at_start(problem.noise_std)
+    second = sens_model.second_set(start.image, start.coefficients, variance, rules.sens_penalty, rules.image_cg)
+    coefficients = array_module(second).stack([start.coefficients, second], 1)
+    images = problem.images.along(ImageAxis(2, adds_up=True))
+    model = coil_model(problem.sampling, sens_model.maps.forward(coefficients), images)
+    image = _first_image(model, problem.samples, rules)
+    return replace(problem, images=images, start=State(image, model.sens, coefficients, problem.units))

@@ -35,16 +35,16 @@ def bart(nargout: int, command: str | Sequence[object], *inputs: Array, **keywor
 def bart(nargout: int, command: str | Sequence[object], *inputs: Array, **keywords: Array) -> Any:
     """Run one BART command on arrays and return its outputs.
 
-    bart(nargout, "nlinv -i9", kspace) -> image; several outputs come as a list, none as None.
-    The command is a shell-quoted string or a list; arrays are (READ, PHS1, PHS2, COIL, …); each
-    keyword becomes an option with a file, `p=pattern` -> `-p FILE`, `kmap=x` -> `--kmap FILE`.
+    bart(1, "nlinv -i9", kspace) returns the image.  Several outputs are returned as a list; without outputs the result
+    is None.  The command is a shell-quoted string or a list; arrays are (READ, PHS1, PHS2, COIL, …).  Each keyword
+    becomes an option with a file: `p=pattern` becomes `-p FILE`, `kmap=x` becomes `--kmap FILE`.
     Outputs are complex64 without trailing dimensions of size 1.
-    Raises BartError with command, exit code and stderr; FileNotFoundError without BART.
+    Raises BartError with command, exit code and stderr, and BartMissingError without BART.
     """
     path = find()
     if path is None:
         raise BartMissingError("bart: not found in BART_TOOLBOX_PATH, TOOLBOX_PATH or PATH"
-                                " (on Debian and Ubuntu: apt-get install bart)")
+                               " (on Debian and Ubuntu: apt-get install bart)")
     words = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
     with tempfile.TemporaryDirectory(prefix="bart-") as folder:
         def store(name: str, array: Array) -> str:
@@ -65,6 +65,6 @@ def bart(nargout: int, command: str | Sequence[object], *inputs: Array, **keywor
 
 
 def _without_trailing_ones(array: Array) -> Array:
-    """The array without trailing dimensions of size 1, but with at least one dimension."""
+    """Remove trailing dimensions of size 1 from an array, but keep at least one dimension."""
     last = max(np.flatnonzero(np.array(array.shape) > 1), default=0)
     return array.reshape(array.shape[:last + 1], order="F")

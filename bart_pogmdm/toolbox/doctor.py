@@ -14,14 +14,14 @@ PACKAGES = ("numpy", "scipy", "numba", "h5py", "tqdm")
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The state of an installation: (label, text) of what there is, and a sentence for each thing that is missing."""
+    """The state of an installation: (label, text) of each part found, and a sentence on each missing part."""
 
     found: list[tuple[str, str]] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
 
 def diagnose() -> Diagnosis:
-    """Look at the Python packages, the default prior, the GPU, BART and `bart pogmdm`."""
+    """Check the Python packages, the default prior, the GPU, BART and `bart pogmdm`."""
     diagnosis = Diagnosis()
     _python(diagnosis)
     _prior(diagnosis)
@@ -31,7 +31,7 @@ def diagnose() -> Diagnosis:
 
 
 def _python(diagnosis: Diagnosis) -> None:
-    """This package, and those that it needs."""
+    """Check this package and the packages that it needs."""
     versions = []
     for package in PACKAGES:
         try:
@@ -43,7 +43,7 @@ def _python(diagnosis: Diagnosis) -> None:
 
 
 def _prior(diagnosis: Diagnosis) -> None:
-    """The default prior."""
+    """Check the default prior."""
     try:
         from ..prior.prior_file import load_prior
         prior = load_prior()
@@ -53,19 +53,19 @@ def _prior(diagnosis: Diagnosis) -> None:
 
 
 def _gpu() -> str:
-    """The GPUs that CuPy sees, in words."""
+    """Describe the GPUs that CuPy sees."""
     try:
         import cupy
         count = cupy.cuda.runtime.getDeviceCount()
         return f"{count} CUDA device{'s' * (count != 1)}, CuPy {cupy.__version__}"
     except ImportError:
         return "none used (CuPy is not installed)"
-    except Exception as error:  # CuPy raises exceptions of its own where there is no driver.
+    except Exception as error:  # CuPy raises exceptions of its own if there is no driver.
         return f"none (CuPy: {error})"
 
 
 def _bart(diagnosis: Diagnosis) -> None:
-    """BART, and whether it runs `bart pogmdm`."""
+    """Check that BART exists and runs `bart pogmdm`."""
     bart = find()
     if bart is None:
         diagnosis.missing.append("BART (Debian, Ubuntu: apt-get install bart); without it use `bart-pogmdm` instead")

@@ -1,4 +1,4 @@
-"""Makes `bart pogmdm` a command of the BART on this machine, and takes it away again."""
+"""Makes `bart pogmdm` a command of the BART on this machine, or removes it."""
 
 import os
 import shlex
@@ -15,7 +15,7 @@ COMMANDS_BESIDE_BINARY = (0, 9)
 
 
 def is_writable(folder: Path) -> bool:
-    """Whether a folder can be written, or made where it does not exist."""
+    """Return True if a folder can be written, or can be created if it does not exist."""
     while not folder.exists():
         folder = folder.parent
     return os.access(folder, os.W_OK)
@@ -27,10 +27,11 @@ def _home() -> Path:
 
 @dataclass(frozen=True)
 class Places:
-    """Folders that the command may be installed in.
+    """The folders in which the command may be installed.
 
-    system: where every BART looks for external commands; home: a folder of the user's own for what cannot go there;
-    writable: tells whether a folder can be written.
+    system: the folder in which every BART looks for external commands.
+    home: a folder of the user, which is used if the system folder cannot be written.
+    writable: returns True for a folder that can be written.
     """
 
     system: Path = Path("/usr/local/lib/bart/commands")
@@ -59,15 +60,15 @@ class Places:
 
 
 def launcher_beside(bart: Path) -> Path:
-    """The launcher in the folder `commands` beside BART's binary."""
+    """Return the path of the launcher in the folder `commands` beside BART's binary."""
     return bart.parent / "commands" / "pogmdm"
 
 
 def install_launcher(bart: Path, version: str | None, places: Places) -> None:
-    """Write the launcher where this BART finds it, and print each step and what the user has to export.
+    """Write the launcher where this BART finds it, and print each step and the variable that the user has to export.
 
     bart: the real BART, neither a shim nor a link of ours; version: its version string.
-    Raises FileExistsError where a file of somebody else is in the way, or OSError.
+    Raises FileExistsError if a file that we did not write has the name of one of ours, or OSError.
     """
     print(f"BART {version or ''} at {bart}")
     launcher = launcher_text(sys.executable)
@@ -88,9 +89,9 @@ def install_launcher(bart: Path, version: str | None, places: Places) -> None:
 
 
 def remove_launcher(bart: Path | None, places: Places) -> None:
-    """Remove all that `install_launcher` wrote, with the folders that become empty, and print each step.
+    """Remove the files that `install_launcher` wrote and the folders that become empty, and print each step.
 
-    bart: the real BART, or None where there is none.
+    bart: the real BART, or None if there is none.
     """
     scripts = [places.system_launcher, places.home_launcher, places.shim]
     if bart is not None:
@@ -110,7 +111,7 @@ def remove_launcher(bart: Path | None, places: Places) -> None:
 
 
 def _write_script(path: Path, text: str) -> None:
-    """Write an executable script.  FileExistsError where another file has its name."""
+    """Write an executable script.  Raises FileExistsError if a file that we did not write has its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and not is_ours(path):
         raise FileExistsError(f"{path} exists and was not written by `{MARK}`; it is left as it is")
@@ -122,7 +123,7 @@ def _write_script(path: Path, text: str) -> None:
 
 
 def _link(link: Path, bart: Path) -> None:
-    """Link to BART's binary.  FileExistsError where a file, and not a link, has that name."""
+    """Link to BART's binary.  Raises FileExistsError if a file that is no link has that name."""
     if link.exists() and not link.is_symlink():
         raise FileExistsError(f"{link} exists and is no link to BART; it is left as it is")
     link.parent.mkdir(parents=True, exist_ok=True)

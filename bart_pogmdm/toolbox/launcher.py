@@ -1,4 +1,4 @@
-"""Texts of the two scripts that `bart-pogmdm install` writes, and how they are told from other files."""
+"""Texts of the two scripts that `bart-pogmdm install` writes, and the mark that identifies them."""
 
 import shlex
 from pathlib import Path
@@ -31,21 +31,21 @@ if [ "$1" = pogmdm ]; then
 fi
 exec {bart} "$@"
 """
-MARK_BYTES = 4096  # The mark stands within this many bytes from the start; BART's binary need not be read whole.
+MARK_BYTES = 4096  # The mark is within this many bytes from the start, so that a large binary is not read whole.
 
 
 def launcher_text(python: str | Path) -> str:
-    """Text of the external command `pogmdm` that runs this package with a Python interpreter."""
+    """Return the text of the external command `pogmdm` that runs this package with a Python interpreter."""
     return LAUNCHER.format(python=shlex.quote(str(python)))
 
 
 def shim_text(launcher: Path, bart: Path) -> str:
-    """Text of a script named `bart` that runs the launcher for `bart pogmdm` and the real BART for all else."""
+    """Return the text of a script `bart` that runs the launcher for `bart pogmdm`, and otherwise the real BART."""
     return SHIM.format(launcher=shlex.quote(str(launcher)), bart=shlex.quote(str(bart)))
 
 
 def is_ours(path: str | Path) -> bool:
-    """Whether a file is a launcher or shim that `bart-pogmdm install` wrote; False for a file that cannot be read."""
+    """Return True if `bart-pogmdm install` wrote a file; False for a file that cannot be read."""
     try:
         with open(path, "rb") as file:
             return MARK.encode() in file.read(MARK_BYTES)

@@ -1,4 +1,4 @@
-"""The optimiser AdaBelief, whose second moments the entries of a parameter can share."""
+"""The optimiser AdaBelief, in which entries of a parameter can share a second moment."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ class AdaBelief(torch.optim.Optimizer):
 
     @torch.no_grad()
     def update(self, factor: float = 1.0) -> None:
-        """Do one step; `factor` scales all step sizes."""
+        """Take one step; `factor` scales all step sizes."""
         first, second = self.rules.mean_decay, self.rules.variance_decay
         for group in self.param_groups:
             axes = tuple(range(-group["shared"], 0))

@@ -6,7 +6,7 @@ from .twin import Twin
 
 
 def project_to_simplex(points: torch.Tensor) -> torch.Tensor:
-    """Euclidean projection of each row onto {w >= 0, sum w = 1}.
+    """Project each row onto {w >= 0, sum w = 1} in the Euclidean norm.
 
     J. Duchi et al., ICML 2008, doi 10.1145/1390156.1390191.
     """

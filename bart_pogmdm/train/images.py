@@ -1,7 +1,7 @@
-"""Training images: the usable magnitude images of files, scaled to maximum 1."""
+"""Training images: the usable magnitude images of files, scaled to maximum 1, and those held out for validation."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from ..arrays.array_types import Array
 from ..files.images import ImageStack, find_image_files, read_images
 
-SHOWN_REASONS = 3  # If no image is usable, the error gives so many of the reasons.
+SHOWN_REASONS = 3  # If no image is usable, the error message gives at most this many of the reasons.
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,13 @@ class Series:
 
 
 def load_series(paths: Sequence[str | Path], patch: int,
-         acquisition: str | None = None) -> tuple[list[Series], dict[str, str]]:
-    """Read (series, skipped): all usable images, and {file or image: reason} for those left out.
+                acquisition: str | None = None) -> tuple[list[Series], dict[str, str]]:
+    """Read all usable images, and return their series and {file or image: reason} for those left out.
 
-    paths are files or folders: HDF5 (nested or not; of fastMRI volumes the central slices of `reconstruction_rss`,
-    and only those of the given acquisition), npy, npz, cfl, ra.  The last two axes are the image (in BART's files the
-    first two).  Images smaller than `patch`, constant images and images with NaN or infinite values are left out.
+    paths: files or folders with HDF5 (nested or not; of fastMRI volumes the central slices of `reconstruction_rss`, and
+        only those of the given acquisition), npy, npz, cfl or ra.  The last two axes are the image (in BART's files the
+        first two).
+    patch: images smaller than this, constant images and images with NaN or infinite values are left out.
     Raises FileNotFoundError, or ValueError if no image is usable.
     """
     series: list[Series] = []
@@ -48,8 +49,27 @@ def load_series(paths: Sequence[str | Path], patch: int,
     return series, skipped
 
 
+def hold_out(series: Sequence[Series], part: int) -> tuple[list[Series], list[Series]]:
+    """Split the images into (training, validation): every `part`-th image, from the first on, is for validation.
+
+    Raises ValueError if no image is left for training.
+    """
+    training: list[Series] = []
+    validation: list[Series] = []
+    position = 0
+    for one in series:
+        numbered = list(enumerate(one.images, position))
+        position += len(one.images)
+        for target, is_validation in ((training, False), (validation, True)):
+            if chosen := tuple(image for i, image in numbered if (i % part == 0) == is_validation):
+                target.append(replace(one, images=chosen))
+    if not training:
+        raise ValueError("images: only one image is left, and that is needed for validation; give --validation")
+    return training, validation
+
+
 def _usable(stack: ImageStack, patch: int, skipped: dict[str, str]) -> tuple[Array, ...]:
-    """Return the magnitudes of the usable images of a stack, and note the others in `skipped`."""
+    """Return the magnitudes of the usable images of a stack, and note the other images in `skipped`."""
     images = []
     for i, image in enumerate(stack.images):
         if fault := _fault(image, patch):

@@ -11,7 +11,7 @@ FILTERS = Path(__file__).parents[1] / "prior" / "data" / "shearlet_start.npz"
 
 
 def initial_prior(rules: InitialPriorRules = DEFAULT_RECIPE.initial) -> PoGMDM:
-    """The prior before training: dmaxflat-4 shearlets, equal gains, weights w(mu) ~ (1 + (mu / width)^2)^(-3/2)."""
+    """Return the prior before training: dmaxflat-4 shearlets, equal gains, weights ~ (1 + (mu / width)^2)^(-3/2)."""
     with np.load(FILTERS) as file:
         lowpass, directional = file["lowpass"], file["directional"]
     means = rules.means

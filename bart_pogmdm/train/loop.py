@@ -1,9 +1,9 @@
 """The training loop: denoising score matching with projected AdaBelief steps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -24,9 +24,9 @@ Callback: TypeAlias = Callable[[int, float, dict[float, float] | None], object]
 
 
 def loss_of(twin: Twin, batch: Batch, recipe: Recipe = DEFAULT_RECIPE, *, dense: bool = False) -> torch.Tensor:
-    """sum_b (1 + sigma_b / sigma_doubled) ||sigma_b score(x_b + sigma_b n_b, sigma_b) + n_b||^2.
+    """Return sum_b (1 + sigma_b / sigma_doubled) ||sigma_b score(x_b + sigma_b n_b, sigma_b) + n_b||^2.
 
-    The norm is the mean over pixels, real and imaginary part.  `dense` as in `Twin.score`.
+    The squared norm is the mean over pixels, real and imaginary part.  `dense` is that of `Twin.score`.
     """
     levels = batch.sigmas[:, None, None]
     scores = twin.score(batch.images + levels * batch.noise, batch.sigmas, dense=dense)
@@ -35,7 +35,7 @@ def loss_of(twin: Twin, batch: Batch, recipe: Recipe = DEFAULT_RECIPE, *, dense:
 
 
 class TrainingRun:
-    """The state of a training run: the twin, the moving average of its parameters, optimiser, step, and log.
+    """The state of a training run: the twin, the moving average of its parameters, the optimiser, the step and the log.
 
     A row of the log is [step, mean loss since the last row, PSNR at each validation level].
     """
@@ -51,29 +51,32 @@ class TrainingRun:
                                     for name, size in sizes.items()], recipe.optimiser.adabelief)
 
     def save(self, path: Path) -> None:
-        """Write everything that the run depends on, other than the recipe."""
-        state = {"config": asdict(self.config), "step": self.step, "rows": self.rows,
+        """Write a checkpoint with the configuration, the recipe and the state of the run."""
+        state = {"config": asdict(self.config), "recipe": asdict(self.recipe), "step": self.step, "rows": self.rows,
                  "twin": self.twin.state_dict(), "average": self.average.state_dict(),
                  "optimizer": self.optimizer.state_dict()}
         write_file(path, lambda file: torch.save(state, file))
 
     def load(self, path: Path) -> None:
-        """Continue from `path`; raises ValueError for a damaged checkpoint or one of another configuration."""
+        """Continue from a checkpoint; one without a recipe is of the default recipe.
+
+        Raises ValueError for a damaged checkpoint or one of another configuration or recipe.
+        """
         try:
             state = torch.load(path, weights_only=True, map_location="cpu")
-            config = state["config"]
+            config, recipe = state["config"], state.get("recipe", asdict(DEFAULT_RECIPE))
         except Exception as error:
             raise ValueError(f"resume: {path} is no readable checkpoint ({error})") from None
-        if differing := [key for key, value in asdict(self.config).items() if config.get(key) != value]:
-            listed = ", ".join(f"{key} {config.get(key)} there, {getattr(self.config, key)} here" for key in differing)
-            raise ValueError(f"resume: {path} is of another configuration ({listed})")
+        for name, there, here in (("configuration", config, self.config), ("recipe", recipe, self.recipe)):
+            if listed := ", ".join(_differences(there, asdict(here))):
+                raise ValueError(f"resume: {path} is of another {name} ({listed})")
         self.step, self.rows = state["step"], state["rows"]
         self.twin.load_state_dict(state["twin"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
 
     def advance(self, series: Sequence[Series]) -> float:
-        """Do one step; returns the mean loss."""
+        """Take one step, and return the mean loss."""
         config, rules = self.config, self.recipe.optimiser
         batch = draw_batch(series, config, self.step, *rank_and_count(), self.recipe.patches).to(self.device)
         loss = loss_of(self.twin, batch, self.recipe) / (config.batch // 2)
@@ -92,11 +95,11 @@ class TrainingRun:
 
 
 def train_prior(config: Config, series: Sequence[Series], validation: Sequence[Series], checkpoint: Path, *,
-          resume: bool = False, device: str = "cpu", callback: Callback | None = None,
-          recipe: Recipe = DEFAULT_RECIPE) -> tuple[PoGMDM, dict[float, float]]:
-    """Train a prior; returns it with {noise level: mean PSNR in dB} of the last validation.
+                resume: bool = False, device: str = "cpu", callback: Callback | None = None,
+                recipe: Recipe = DEFAULT_RECIPE) -> tuple[PoGMDM, dict[float, float]]:
+    """Train a prior, and return it with {noise level: mean PSNR in dB} of the last validation.
 
-    After each validation `checkpoint` and beside it the log (.csv) are written, whole or not at all.
+    After each validation `checkpoint` and beside it the log (.csv) are written atomically.
     resume: continue from `checkpoint`.
     callback(step, loss, psnr) is called after each step; psnr is None except after a validation.
     Under torchrun all processes share each batch.
@@ -121,6 +124,16 @@ def train_prior(config: Config, series: Sequence[Series], validation: Sequence[S
         if callback:
             callback(run.step, loss, psnr)
     return run.average.prior(), dict(zip(levels, run.rows[-1][2:]))
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield each setting of this run that differs from that of another run, as text."""
+    for key, value in here.items():
+        other = there.get(key)
+        if isinstance(value, dict) and isinstance(other, dict):
+            yield from _differences(other, value, f"{prefix}{key}.")
+        elif other != value:
+            yield f"{prefix}{key} {other} there, {value} here"
 
 
 def _write_log(path: Path, levels: Sequence[float], rows: list[list[float]]) -> None:

@@ -13,11 +13,10 @@ from .recipe import DEFAULT_RECIPE, Config, PatchRules
 
 def random_patch(series: Sequence[Series], rng: np.random.Generator, size: int, phase: float,
                  rules: PatchRules = DEFAULT_RECIPE.patches) -> Array:
-    """A random patch (size, size), rotated and mirrored at random, with a random sign.
+    """Return a random patch (size, size), rotated and mirrored at random, with a random sign.
 
-    Every series is as likely as every other, and so is every image of a series.
-    With probability `phase` the patch is multiplied by the cosine of a smooth random phase: it is the real part of a
-    complex image.
+    All series are equally likely, and so are all images of a series.  With probability `phase` the patch is multiplied
+    by the cosine of a smooth random phase; it is then the real part of a complex image.
     """
     while True:
         images = series[int(rng.integers(len(series)))].images
@@ -35,7 +34,7 @@ def random_patch(series: Sequence[Series], rng: np.random.Generator, size: int, 
 
 
 def _cosine_of_random_phase(rng: np.random.Generator, size: int, cycles: float) -> Array:
-    """cos of a random polynomial of degree 2 in y and x from -1 to 1, (size, size)."""
+    """Return the cosine of a random polynomial of degree 2 in y and x from -1 to 1, (size, size)."""
     y, x = np.mgrid[-1:1:size * 1j, -1:1:size * 1j]
     slopes = np.pi * cycles * rng.standard_normal(5) / 2
     terms = np.stack([y, x, y * y / 2, x * x / 2, x * y]).reshape(5, -1)
@@ -50,17 +49,17 @@ class Batch(NamedTuple):
     sigmas: torch.Tensor
 
     def to(self, device: str) -> "Batch":
-        """The batch on a device."""
+        """Return the batch on a device."""
         return Batch(*(part.to(device) for part in self))
 
 
 def draw_batch(series: Sequence[Series], config: Config, step: int, rank: int = 0, processes: int = 1,
                rules: PatchRules = DEFAULT_RECIPE.patches) -> Batch:
-    """The part of the batch of a step that falls to the process `rank` of so many.
+    """Draw the images of the batch of a step that belong to the process `rank` of `processes`.
 
-    Everything is drawn from (seed, step, index), so that neither resuming nor the number of processes matters.
-    The noise levels are stratified: the range is divided into as many parts as there are images, and each image gets
-    a level from another part.
+    Each image is drawn from a generator with the seed (seed, step, index), so that neither resuming nor the number of
+    processes matters.  The noise levels are stratified: their range is divided into as many parts as there are images,
+    and each image gets a level from a different part.
     """
     count, shape = config.batch // 2, (2, config.patch, config.patch)
     rng = np.random.default_rng((config.seed, step))

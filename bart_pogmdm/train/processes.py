@@ -8,9 +8,9 @@ import torch.distributed as dist
 
 
 def join_processes(device: str) -> tuple[int, str]:
-    """(rank, device): join the processes of torchrun where it started this one; each gets its own GPU on cuda.
+    """Join the other processes if torchrun started this one, and return (rank, device).
 
-    Raises ValueError for a device that does not exist.
+    On cuda each process gets its own GPU.  Raises ValueError for a device that does not exist.
     """
     rank = 0
     if "WORLD_SIZE" in os.environ:
@@ -26,18 +26,18 @@ def join_processes(device: str) -> tuple[int, str]:
 
 
 def leave_processes() -> None:
-    """Undo `join_processes`."""
+    """Leave the other processes: the opposite of `join_processes`."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 def rank_and_count() -> tuple[int, int]:
-    """The number of this process, and the number of processes: (0, 1) without torchrun."""
+    """Return the rank of this process and the number of processes: (0, 1) without torchrun."""
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
 def sum_over_processes(loss: torch.Tensor, parameters: Sequence[torch.nn.Parameter]) -> torch.Tensor:
-    """The sum of the losses of all processes; the gradients of the parameters become the sums, too."""
+    """Return the sum of the losses of all processes, and replace the gradients of the parameters by their sums."""
     if not dist.is_initialized():
         return loss
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]

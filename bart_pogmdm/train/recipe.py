@@ -21,7 +21,7 @@ class Config:
     """Side of a patch in pixels; at least 65, so that it holds a filter."""
 
     seed: int = 0
-    """Seed of everything that is drawn."""
+    """Seed of all random numbers."""
 
     sigma_min: float = 0.005
     """Least noise level, relative to an image of maximum 1.  A reconstruction uses a level as low as 0.015."""
@@ -30,7 +30,7 @@ class Config:
     """Largest noise level; the levels are log-uniform."""
 
     phase: float = 0.0
-    """Fraction of the patches that are multiplied by the cosine of a smooth random phase."""
+    """Fraction of the patches that is multiplied by the cosine of a smooth random phase."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,11 @@ class StepSize:
     """The step size of a parameter."""
 
     rate: float
-    """The size of a step in units of the parameter, where the gradient is always the same."""
+    """The size of a step in units of the parameter, for a gradient that does not change."""
 
     shared_axes: int = 0
-    """Number of trailing axes over which AdaBelief averages the second moment.  A projection is orthogonal only where
-    all entries that it couples have one step size."""
+    """Number of trailing axes over which AdaBelief averages the second moment.  A projection is orthogonal only if all
+    entries that it couples have the same step size."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class OptimiserRules:
 
 @dataclass(frozen=True)
 class ValidationRules:
-    """The validation: which images are denoised, at which noise levels, and when."""
+    """The validation: the images that are denoised, their noise levels, and the time of a validation."""
 
     levels: tuple[float, ...] = (0.025, 0.05, 0.1, 0.2)
     """Noise levels, relative to an image of maximum 1: from detail to rough shape."""
@@ -147,10 +147,14 @@ class ValidationRules:
     images: int = 6
     """Largest number of images: a validation should take less time than the steps before it."""
 
+    held_out: int = 20
+    """Without other images for validation, one in this number of the training images is held out: enough to see
+    whether training goes well."""
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """The rules of training: with other ones the prior would be another one."""
+    """The rules of training, which determine the prior together with Config and the images."""
 
     initial: InitialPriorRules = InitialPriorRules()
     patches: PatchRules = PatchRules()

@@ -12,14 +12,14 @@ from ..arrays.kernels.cpu import jit
 
 # The loops over components end at a kernel of this value, relative to the nearest component.
 NEGLIGIBLE = 1e-25
-# Gradients are divided by the mixture's density or, if it is larger, by this number: where the density nearly vanishes
-# they would explode.
+# Gradients are divided by the density of the mixture, but at least by this number, because they would explode where the
+# density nearly vanishes.
 LEAST_TOTAL = 1e-5
 
 
 @jit
 def _nearest_mean(weights: Array, means: Array, start: int) -> float:
-    """The mean with a positive weight that is nearest to the one at index `start`."""
+    """Return the mean with a positive weight that is nearest to the mean at index `start`."""
     for distance in range(means.size):
         for index in (start - distance, start + distance):
             if 0 <= index < means.size and weights[index] > 0:
@@ -29,11 +29,11 @@ def _nearest_mean(weights: Array, means: Array, start: int) -> float:
 
 @jit
 def _components(u: float, means: Array, variance: float, places: Array, kernels: Array) -> int:
-    """Find the components that are not negligible at u; returns their number.
+    """Find the components that are not negligible at u, and return their number.
 
-    Their indices l are written to `places`, and to `kernels` G_l = exp(-((u - mu_l)^2 - (u - mu_0)^2) / (2 variance)),
-    with mu_0 the mean next to u.  It comes first, then the components above it follow, then those below.  The means are
-    equispaced, so that each G_l follows from its neighbour by two products.
+    Their indices l are written to `places`, and G_l = exp(-((u - mu_l)^2 - (u - mu_0)^2) / (2 variance)) to `kernels`,
+    where mu_0 is the mean nearest to u.  It comes first, then the components above it follow, then those below.  The
+    means are equispaced, so that each G_l follows from its neighbour by two products.
     """
     count, spacing = means.size, means[1] - means[0]
     ratio = math.exp(-spacing * spacing / variance)
@@ -60,8 +60,9 @@ def _components(u: float, means: Array, variance: float, places: Array, kernels:
 @jit
 def posterior_means(weights: Array, variance: float, means: Array, nodes: Array, total: Array,
                     moment: Array) -> None:
-    """Posterior means m(u) of the component means at nodes u >= 0, in `moment`, and their normalisers, in `total`.
+    """Compute the posterior means m(u) of the component means at nodes u >= 0, and their normalisers.
 
+    They are written to moment and total:
     total = sum_l w_l G_l,  moment = sum_l mu_l w_l G_l / total,  G_l as in `_components`.
     """
     places, kernels = np.empty(means.size, np.int64), np.empty(means.size)
@@ -81,7 +82,7 @@ def posterior_means(weights: Array, variance: float, means: Array, nodes: Array,
 @jit
 def posterior_means_adjoint(variance: float, means: Array, nodes: Array, total: Array, moment: Array, gradient: Array,
                             weights_gradient: Array) -> None:
-    """Add the gradient in the weights to `weights_gradient`, given the gradient in `moment`."""
+    """Add the gradient with respect to the weights to `weights_gradient`, given the one with respect to `moment`."""
     places, kernels = np.empty(means.size, np.int64), np.empty(means.size)
     for t in range(nodes.size):
         if gradient[t] == 0:
@@ -93,7 +94,7 @@ def posterior_means_adjoint(variance: float, means: Array, nodes: Array, total: 
 
 @jit
 def activate(values: Array, table: Array, radius: float, factor: float) -> None:
-    """u -> (m(u) - u) factor in place; m is odd, interpolated in its table on [0, radius], and constant beyond."""
+    """Replace each value u by (m(u) - u) factor; m is odd, interpolated on [0, radius], and constant beyond."""
     for k in range(values.shape[0]):
         last = table.shape[1] - 1
         per_step = np.float32(last) / radius
@@ -108,9 +109,9 @@ def activate(values: Array, table: Array, radius: float, factor: float) -> None:
 @jit
 def activate_adjoint(values: Array, gradients: Array, table: Array, radius: float, factor: float,
                      table_gradient: Array) -> float:
-    """Turn the gradients in the activations into those in the values, in place; returns the gradient in the factor.
+    """Turn gradients with respect to the activations into those with respect to the values, in place.
 
-    The gradient in the table is added to `table_gradient`.
+    The gradient with respect to the table is added to `table_gradient`; that with respect to the factor is returned.
     """
     total = 0.0
     for k in range(values.shape[0]):
@@ -134,7 +135,7 @@ def activate_adjoint(values: Array, gradients: Array, table: Array, radius: floa
 
 @jit
 def spectra_adjoint(image: Array, gradients: Array, residual: Array, activations: Array, out: Array) -> None:
-    """out_k += conj(image) gradients_k + conj(residual) activations_k, all of them spectra."""
+    """Add conj(image) gradients_k + conj(residual) activations_k to out_k; all arrays are spectra."""
     count, rows, columns = out.shape
     for k in range(count):
         for row in range(rows):

@@ -14,9 +14,9 @@ from ..arrays.kernels.cpu import combine, expand
 from ..arrays.threads import NUM_THREADS
 from . import table_kernels
 
-# Nodes of a table on [0, radius]: scores and gradients are within 0.5 % of those of the exact mixture.
+# Number of nodes of a table on [0, radius].  Scores and gradients are within 0.5 % of those of the exact mixture.
 NODES = 384
-# Filters that are handled together: their responses stay in the cache of a core.
+# Number of filters that are handled together, so that their responses stay in the cache of a core.
 FILTERS_AT_ONCE = 4
 
 Share = TypeVar("Share")
@@ -28,17 +28,17 @@ def _pool() -> ThreadPoolExecutor:
 
 
 def _on_threads(work: Callable[[range], Share], count: int) -> list[Share]:
-    """[work(range), …]: the indices 0..count-1 in as many ranges as there are threads."""
+    """Split the indices 0..count-1 into one range for each thread, and return work(range) of all ranges."""
     bounds = [count * i // NUM_THREADS for i in range(NUM_THREADS + 1)]
     return list(_pool().map(torch.no_grad()(work), [range(*pair) for pair in pairwise(bounds)]))
 
 
 class PosteriorMeanTables(torch.autograd.Function):
-    """m_k on a regular grid of [0, radius] for each noise level, (B, K, NODES); differentiable in the weights."""
+    """Tables (B, K, NODES) of m_k on a grid of [0, radius] for each noise level, differentiable in the weights."""
 
     @staticmethod
     def forward(ctx: Any, weights: Any, variance: Any, means: Any, radius: Any) -> torch.Tensor:
-        """weights (K, L), variance (B,), means (L,) and radius (B,) as tensors."""
+        """Compute the tables from the tensors weights (K, L), variance (B,), means (L,) and radius (B,)."""
         ctx.arrays = tuple(array.detach().numpy().astype(float) for array in (weights, variance, means, radius))
         weights, variance, means, radius = ctx.arrays
         ctx.totals, ctx.moments = (np.empty((len(variance), len(weights), NODES)) for _ in range(2))
@@ -55,7 +55,7 @@ class PosteriorMeanTables(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Any) -> tuple[torch.Tensor, None, None, None]:
-        """The gradient in the weights."""
+        """Return the gradient with respect to the weights; the other arguments get None."""
         weights, variance, means, radius = ctx.arrays
         gradient, weights_gradient = gradient.numpy().astype(float), np.zeros_like(weights)
         grids = radius[:, None] * np.linspace(0, 1, NODES)
@@ -71,11 +71,14 @@ class PosteriorMeanTables(torch.autograd.Function):
 
 
 class TabulatedScore(torch.autograd.Function):
-    """sum_k F^H conj(S_k) F phi_k(F^H S_k F x) for each image; differentiable in spectra S, tables and factor."""
+    """The score sum_k F^H conj(S_k) F phi_k(F^H S_k F x), differentiable in spectra S, tables and factor."""
 
     @staticmethod
     def forward(ctx: Any, images: Any, spectra: Any, tables: Any, radius: Any, factor: Any) -> torch.Tensor:
-        """images (B, ny, nx), spectra (K, ny, nx), tables (B, K, NODES), radius and factor (B,) as tensors."""
+        """Compute the scores of images (B, ny, nx).
+
+        spectra (K, ny, nx), tables (B, K, NODES), radius and factor (B,): tensors.
+        """
         ctx.arrays = tuple(array.detach().numpy() for array in (spectra, tables, radius, factor))
         spectra, tables, radius, factor = ctx.arrays
         ctx.spectra = torch.fft.fft2(images, norm="ortho").numpy()
@@ -96,7 +99,7 @@ class TabulatedScore(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Any) -> tuple[None, torch.Tensor, torch.Tensor, None, torch.Tensor]:
-        """The gradients in spectra, tables and factor."""
+        """Return the gradients with respect to spectra, tables and factor; images and radius get None."""
         spectra, tables, radius, factor = ctx.arrays
         residuals = torch.fft.fft2(gradient, norm="ortho").numpy()
         tables_gradient, factor_gradient = np.zeros(tables.shape), np.zeros(factor.shape)
@@ -123,7 +126,7 @@ def _parts(spectra: Array) -> list[slice]:
 
 
 def _filter(spectra: Array, image: Array) -> Array:
-    """Filter responses (K', ny, nx) to an image given by its spectrum."""
+    """Return the filter responses (K', ny, nx) to an image that is given by its spectrum."""
     products = np.empty_like(spectra)
     expand(spectra, image, products)
     return torch.fft.ifft2(torch.from_numpy(products), norm="ortho").numpy()
@@ -134,5 +137,5 @@ def _fft2(images: Array) -> Array:
 
 
 def _reals(images: Array) -> Array:
-    """A view of the real and imaginary parts, (K', 2 ny nx)."""
+    """Return a view of the real and imaginary parts, (K', 2 ny nx)."""
     return images.view(np.float32).reshape(len(images), -1)

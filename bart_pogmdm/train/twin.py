@@ -10,7 +10,7 @@ from ..prior import shearlets
 from ..prior.pogmdm import PoGMDM
 from .tabulated_score import NODES, PosteriorMeanTables, TabulatedScore
 
-# Radius of the tables beyond the largest mean, in standard deviations of the components.
+# The tables reach this far beyond the largest mean, in standard deviations of the components.
 TWIN_TABLE_REACH = 12
 LEARNED = ("lowpass", "directional", "gains", "weights")
 
@@ -18,7 +18,7 @@ LEARNED = ("lowpass", "directional", "gains", "weights")
 class Twin(torch.nn.Module):
     """`PoGMDM` with learnable parameters: lowpass h, directional P, gains and weights."""
 
-    # `shearlets` computes with torch as with NumPy, but its annotations name arrays only.
+    # `shearlets` computes with tensors as with arrays, but its annotations name arrays only.
     lowpass: Any
     directional: Any
     gains: torch.nn.Parameter
@@ -34,7 +34,7 @@ class Twin(torch.nn.Module):
         self.base_std, self.rules = prior.base_std, prior.rules
 
     def prior(self, name: str = "unnamed") -> PoGMDM:
-        """The prior with the present parameters.
+        """Return the prior with the present parameters.
 
         An average of directional filters P may have a smaller absolute sum than 1, so P is divided by it.  That does
         not change the normalised filters.
@@ -46,7 +46,7 @@ class Twin(torch.nn.Module):
                       rules=self.rules)
 
     def spectra(self, filters: Any, shape: Shape) -> Any:
-        """Normalised frequency responses S_k of the filters at an image size, which must not be below theirs."""
+        """Return the normalised frequency responses S_k of the filters for images at least as large as the filters."""
         ny, nx = shape
         half = shearlets.HALF
         padded = torch.nn.functional.pad(filters, (0, nx - filters.shape[2], 0, ny - filters.shape[1]))
@@ -54,11 +54,11 @@ class Twin(torch.nn.Module):
         return shearlets.normalise(spectra, shearlets.overlap(filters), self.rules.ridge)
 
     def variance(self, sigmas: torch.Tensor) -> torch.Tensor:
-        """std(sigma)^2 of the components, (B,)."""
+        """Return std(sigma)^2 of the components, (B,)."""
         return self.base_std**2 + (self.rules.noise_gain * sigmas) ** 2
 
     def exponent(self, spectra: Any, sigmas: torch.Tensor) -> torch.Tensor:
-        """The exponent of the experts at each noise level, (B,), from spectra on GRID; see `PoGMDM.exponent`."""
+        """Return the exponent of the experts at each noise level, (B,), from spectra on GRID, as `PoGMDM.exponent`."""
         variance = self.variance(sigmas)[:, None]
         kernel = torch.exp(-self.means**2 / (2 * variance)).to(self.weights.dtype)
         spread = (kernel * self.means.to(kernel.dtype) ** 2) @ self.weights.T
@@ -69,7 +69,7 @@ class Twin(torch.nn.Module):
         return torch.clamp(2 / (sigmas**2 * peak.clamp(min=1e-6)), max=self.rules.exponent).to(self.weights.dtype)
 
     def score(self, images: torch.Tensor, sigmas: torch.Tensor, *, dense: bool = False) -> torch.Tensor:
-        """grad log p_sigma of complex images (B, ny, nx), each at its own noise level, as `PoGMDM.score`.
+        """Return grad log p_sigma of complex images (B, ny, nx), each at its own noise level, as `PoGMDM.score`.
 
         The activations are interpolated in a table of NODES nodes; with dense=True the mixture is evaluated at each
         response, which is slow.
@@ -95,7 +95,7 @@ class Twin(torch.nn.Module):
         return torch.fft.ifft2((spectra.conj() * torch.fft.fft2(activations)).sum(1))
 
     def _posterior_means(self, values: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
-        """Posterior means m_k(u) of the component means given the responses `values` (B, K, n)."""
+        """Return the posterior means m_k(u) of the component means, given the responses `values` (B, K, n)."""
         results, means = [], self.means.to(values.dtype)
         for k, weights in enumerate(self.weights):
             exponents = -(values[:, k, :, None] - means) ** 2 / (2 * variance[:, None, None])
@@ -105,7 +105,7 @@ class Twin(torch.nn.Module):
 
 
 def _interpolate(values: torch.Tensor, tables: torch.Tensor, radius: torch.Tensor) -> torch.Tensor:
-    """The odd functions with values `tables` (B, K, T) on [0, radius], constant beyond, at values (B, K, n)."""
+    """Interpolate the odd functions with `tables` (B, K, T) on [0, radius], constant beyond, at values (B, K, n)."""
     last = tables.shape[-1] - 1
     position = (values.abs() * (last / radius[:, None, None])).clamp(max=last)
     node = position.detach().long().clamp(max=last - 1)

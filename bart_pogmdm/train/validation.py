@@ -1,4 +1,4 @@
-"""The validation of a prior: how well it denoises images that it was not trained on."""
+"""The validation of a prior: the quality with which it denoises images that it was not trained on."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,14 +11,14 @@ from .recipe import DEFAULT_RECIPE, ValidationRules
 
 
 def validation_images(series: Sequence[Series], rules: ValidationRules = DEFAULT_RECIPE.validation) -> list[Array]:
-    """Some images of each series; of a series that is too short its first image."""
+    """Choose some images of each series, or the first image of a series that is too short."""
     chosen = [image for one in series for image in one.images[rules.first::rules.stride] or one.images[:1]]
     return chosen[:rules.images]
 
 
 def validate(prior: PoGMDM, images: Sequence[Array],
              levels: Sequence[float] = DEFAULT_RECIPE.validation.levels) -> dict[float, float]:
-    """{noise level: mean PSNR in dB of denoised images, with respect to a maximum of 1}."""
+    """Return {noise level: mean PSNR in dB of the denoised images, relative to a maximum of 1}."""
     rng, scores = np.random.default_rng(0), {}
     for sigma in levels:
         errors = []
@@ -30,5 +30,5 @@ def validate(prior: PoGMDM, images: Sequence[Array],
 
 
 def sentence(psnr: Mapping[float, float]) -> str:
-    """The result of `validate` in words."""
+    """Return the result of `validate` as text."""
     return "PSNR " + ", ".join(f"{value:.2f} dB at {level}" for level, value in psnr.items())

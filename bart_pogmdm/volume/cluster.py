@@ -9,10 +9,10 @@ from typing import Any
 from ..arrays.threads import NUM_THREADS
 from .slices import Block, Job, RefusalError, SliceOutcome, reconstruct_block
 
-# Blocks under way for each thread of the workers: with two a thread never waits for the next block, and no more are in
-# memory than necessary.
+# Number of blocks that are submitted for each thread of the workers.  With two a thread never waits for the next block,
+# and no more blocks than necessary are in memory.
 AHEAD = 2
-# Retries of a block that failed for another reason than its slices: another worker may succeed.
+# Number of retries of a block whose worker failed: another worker may succeed.
 RETRIES = 2
 try:
     import dask
@@ -24,10 +24,10 @@ except ImportError:
 
 def on_dask(job: Job, blocks: Iterator[Block], address: str,
             jobs: int | None) -> Generator[list[SliceOutcome], None, None]:
-    """Yield the outcomes of each block, as they come.
+    """Yield the outcomes of each block as soon as it is finished.
 
-    address: that of the scheduler, or "local" for `jobs` workers on this machine.
-    Raises ConnectionError where there is no scheduler, or the connection is lost.
+    address: address of the scheduler, or "local" for `jobs` workers on this machine.
+    Raises ConnectionError if there is no scheduler or the connection is lost.
     """
     # Dask warns of large arguments, but here k-space is sent on purpose.
     settings = {"distributed.admin.large-graph-warning-threshold": "1GB"}

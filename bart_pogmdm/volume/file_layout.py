@@ -1,4 +1,4 @@
-"""The format of the files of a volume: which arrays they hold, and which of their bytes belong to a slice."""
+"""The format of the files of a volume: the arrays in them, and the bytes that belong to each slice."""
 
 import os
 from collections.abc import Iterator
@@ -24,11 +24,12 @@ class Extent:
 
 
 class FileLayout:
-    """Image, sensitivities and, if `sampled`, standard deviation of all slices of k-space `shape` in BART's order.
+    """The files with image, sensitivities and, if `sampled`, standard deviation of all slices.
 
-    A name that ends in .h5 means one HDF5 file with image and std (…, y, x) and sens (…, coil, y, x).  Any other name
-    means BART's files OUT, OUT_sens, OUT_std, with the dimensions in BART's order.
-    keys: names of the arrays.  paths: {key: file}.  files: all of them, each once.
+    shape: shape of the k-space in BART's order.
+    name: a name that ends in .h5 means one HDF5 file with image and std (…, y, x) and sens (…, coil, y, x).  Any other
+        name means BART's files OUT, OUT_sens, OUT_std, with the dimensions in BART's order.
+    The attributes are keys, the names of the arrays; paths, {key: file}; and files, each file once.
     Raises ValueError for another ending.
     """
 
@@ -46,7 +47,7 @@ class FileLayout:
         self._frames: dict[Path, list[tuple[int, bytes]]] = {}
 
     def create(self, path: Path, template: Path) -> None:
-        """Create `template`, an empty file of the right size for `path`, and note where the slices lie in it.
+        """Create `template`, an empty file of the right size for `path`, and note the place of the slices in it.
 
         The file takes no space on the disk yet.
         """
@@ -84,24 +85,24 @@ class FileLayout:
         return self.shape[COIL] if key == "sens" else 1
 
     def frame(self, path: Path) -> list[tuple[int, bytes]]:
-        """(offset, content) of the parts of a file that belong to no slice."""
+        """Return (offset, content) of the parts of a file that belong to no slice."""
         return self._frames[path]
 
     def headers(self) -> Iterator[tuple[Path, bytes]]:
-        """(file, content) of the headers of BART's files."""
+        """Yield (file, content) of the headers of BART's files."""
         for key, path in () if self.is_hdf5 else self.paths.items():
             text = header_text((*self.shape[:COIL], self._coils(key), *self._loop))
             yield path.with_suffix(".hdr"), text.encode()
 
     def extent(self, key: str, number: int) -> Extent:
-        """The bytes of an array of a slice."""
+        """Return the range of bytes that an array of a slice fills in its file."""
         first = self._first_slices[key]
         if not self.is_hdf5:  # BART's arrays are column-major in the loop, too.
             number = int(np.ravel_multi_index(np.unravel_index(number, self._loop), self._loop, order="F"))
         return Extent(first.path, first.offset + number * first.size, first.size)
 
     def encode(self, key: str, array: Array | None) -> bytes:
-        """The bytes of an array of a slice, given as `recon` returns it; None stands for NaN."""
+        """Return the bytes of an array of a slice, which is as `recon` returns it; None stands for NaN."""
         if array is None:
             return np.full(self._first_slices[key].size // 4, np.nan, "<f4").tobytes()
         if not self.is_hdf5:

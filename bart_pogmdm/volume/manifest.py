@@ -1,7 +1,7 @@
 """The manifest of a volume: a line of JSON that describes the run, then one for each finished slice.
 
-Only whole lines count: where a run was killed while it wrote one, the rest of that line is cut off.  If a slice has two
-lines, the later one holds.
+Only complete lines count: a line that is incomplete because the run was killed is cut off.  If a slice has two lines,
+the later one counts.
 """
 
 import fcntl
@@ -15,12 +15,12 @@ from ..files.atomic import naming
 
 
 class Manifest:
-    """The lines of a file that one process at a time may have open.
+    """The manifest file, which only one process at a time can open.
 
-    header: the description of this run, which must agree with that in the file unless `restart` is set.
-    records: {number of a slice: its line}.  is_new: True where the file held no line.
-    Raises ValueError where another process has the file open or the file is of another run, and OSError where it cannot
-    be written.
+    header: the description of this run, which must agree with the header in the file unless `restart` is set.
+    records: {number of a slice: its line}.  is_new: True if the file held no line.
+    Raises ValueError if another process has opened the file or the file is of another run, and OSError if it cannot be
+    written.
     """
 
     def __init__(self, path: str | Path, header: Mapping[str, Any], restart: bool) -> None:
@@ -54,7 +54,7 @@ class Manifest:
             raise ValueError(f"{self.path}: another run is writing this output") from None
 
     def _lines(self) -> list[dict[str, Any]]:
-        """Read the whole lines, and cut off the rest of the file."""
+        """Read the complete lines, and cut off the rest of the file."""
         lines: list[dict[str, Any]] = []
         good = 0
         with open(self._descriptor, "rb", closefd=False) as file:
@@ -71,14 +71,14 @@ class Manifest:
         return lines
 
     def _check(self, found: Mapping[str, Any], header: Mapping[str, Any]) -> None:
-        """Raise ValueError where the file is of another run."""
+        """Raise ValueError if the file is of another run."""
         for key, value in json.loads(json.dumps(header)).items():
             if found.get(key) != value:
                 raise ValueError(f"{self.path}: the output is of another run, with {key} {found.get(key)} instead of"
                                  f" {value}; --restart (restart=True) begins anew")
 
     def begin(self) -> None:
-        """Write the header of a new run: from now on the content of the output belongs to this run."""
+        """Write the header of a new run; from then on the content of the output belongs to this run."""
         if self.is_new:
             self._append(self._header)
 

@@ -1,6 +1,6 @@
 """The output of a volume: files that have their full size from the beginning, and are filled slice by slice.
 
-They are named OUT.partial until all slices are there.  Their bytes do not depend on the order in which slices come.
+They are named OUT.partial until all slices are written.  Their bytes do not depend on the order of the slices.
 """
 
 import hashlib
@@ -17,9 +17,9 @@ SUFFIX = ".partial"
 
 
 class Output:
-    """The files with the reconstruction of k-space `shape`; see `FileLayout`.
+    """The files with the reconstruction of k-space of a shape; see `FileLayout`.
 
-    It is a context manager: at its end the files are closed.  Methods raise OSError that names the output.
+    It is a context manager, which closes the files.  Methods raise OSError that names the output.
     """
 
     def __init__(self, name: str | Path, shape: Shape, sampled: bool) -> None:
@@ -40,7 +40,7 @@ class Output:
         return first.with_name(first.name + ".manifest")
 
     def check(self, inputs: Iterable[Path]) -> None:
-        """Refuse names that cannot be written, or that would overwrite an input (ValueError, OSError)."""
+        """Raise ValueError if the output would overwrite an input, and OSError if it cannot be written."""
         taken = {path.resolve() for path in inputs}
         for path in self._layout.files:
             if path.resolve() in taken:
@@ -51,7 +51,7 @@ class Output:
                 raise IsADirectoryError(f"output {self.name}: {path} is a folder")
 
     def prepare(self, anew: bool) -> None:
-        """Open files of the right size, under either name; existing ones are kept unless `anew` is set."""
+        """Open files of the right size; existing files of either name are kept unless `anew` is set."""
         with naming(self.name):
             for path in self._layout.files:
                 template, present = path.with_name(path.name + ".layout"), _present(path)
@@ -61,7 +61,7 @@ class Output:
                         _reserve(template)
                         os.replace(template, _partial(path))
                         _sync_folder(path)
-                except RuntimeError as error:  # HDF5 raises it where it cannot write.
+                except RuntimeError as error:  # HDF5 raises it if it cannot write.
                     raise OSError(str(error)) from None
                 finally:
                     template.unlink(missing_ok=True)
@@ -69,7 +69,7 @@ class Output:
                 self._open.callback(os.close, descriptor)
 
     def _damage(self) -> list[tuple[int, int, bytes]]:
-        """(descriptor, offset, right content) of the parts between slices that are damaged."""
+        """Return (descriptor, offset, right content) of the damaged parts between slices."""
         return [(descriptor, offset, content) for path, descriptor in self._descriptors.items()
                 for offset, content in self._layout.frame(path)
                 if os.pread(descriptor, len(content), offset) != content]
@@ -91,7 +91,7 @@ class Output:
                 _write(descriptor, content, offset)
 
     def digests(self, number: int) -> dict[str, str]:
-        """{name of an array: SHA-256 of the bytes of a slice}, as they are in the file."""
+        """Return {name of an array: SHA-256 of the bytes of a slice in the file}."""
         found = {}
         with naming(self.name):
             for key in self._layout.keys:
@@ -101,7 +101,7 @@ class Output:
         return found
 
     def write(self, number: int, arrays: Mapping[str, Array | None] | None) -> dict[str, str]:
-        """Write a slice, and wait until it is on the disk; returns its digests.
+        """Write a slice, wait until it is on the disk, and return its digests.
 
         arrays: as `recon` returns them; None stands for NaN.
         """
@@ -137,12 +137,12 @@ def _partial(path: Path) -> Path:
 
 
 def _present(path: Path) -> Path:
-    """The name that a file has now."""
+    """Return the partial name of a file if a file has it, and otherwise the final name."""
     return _partial(path) if _partial(path).exists() else path
 
 
 def _reserve(path: Path) -> None:
-    """Take the space that the file needs: a disk that is too small is noticed before the first slice."""
+    """Reserve the space of a file on the disk, so that a lack of space is noticed before the first slice."""
     with open(path, "r+b") as file:
         os.posix_fallocate(file.fileno(), 0, max(1, path.stat().st_size))
         os.fsync(file.fileno())
@@ -157,7 +157,7 @@ def _write(descriptor: int, content: bytes, offset: int) -> None:
 
 
 def _sync_folder(path: Path) -> None:
-    """Make the names in the folder of `path` survive a power cut."""
+    """Write the names in the folder of `path` to the disk, so that they survive a power cut."""
     descriptor = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The plan of a run: the slices of the input, and everything that decides about the result."""
+"""The plan of a run: the slices of the input, and everything that determines the result."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pickle
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,19 +15,16 @@ from ..arrays import bart_dims
 from ..arrays.array_types import Array, Shape
 from ..files.kspace import KspaceFile, open_kspace
 from ..reconstruction import layout
-from ..reconstruction.options import OptionKeywords, Options, options_of, prior_of
+from ..reconstruction.options import OptionKeywords, Options, Unpack, options_of, prior_of
 from .slices import Block, Job, SliceTask, input_digest, library_versions
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 
 @dataclass(frozen=True)
 class VolumeInput:
     """The slices of a file.
 
-    source: the open file.  places: the indices of each slice, in the order in which `recon` counts slices.
-    masks: (…, y, x), or None.  mask_digest: SHA-256 of the mask as it was given.
+    source: the open file.  places: the indices of each slice, in the order of the slices in `recon`.
+    masks: (…, y, x), or None.  mask_digest: SHA-256 of the given mask.
     """
 
     name: str | Path
@@ -39,7 +36,7 @@ class VolumeInput:
 
     @classmethod
     def of(cls, name: str | Path, mask: Array | None) -> VolumeInput:
-        """Open a file; the mask is as in `recon`, or None for that of the file."""
+        """Open a file; the mask is as in `recon`, or None for the mask in the file."""
         source = open_kspace(name)
         like = np.broadcast_to(np.complex64(0), source.shape)
         layout.check_kspace(like)
@@ -49,12 +46,12 @@ class VolumeInput:
         return cls(name, source, source.shape, list(np.ndindex(source.shape[bart_dims.BEYOND:])), masks, identity)
 
     def task(self, number: int, send: bool) -> SliceTask:
-        """The task of a slice; with its k-space if that is to be sent."""
+        """Return the task of a slice, with its k-space if `send` is set."""
         place = self.places[number]
         return SliceTask(number, place, self._mask(number), self.source.slice(place) if send else None)
 
     def digest(self, number: int) -> str:
-        """SHA-256 of k-space and mask of a slice."""
+        """Return the SHA-256 of k-space and mask of a slice."""
         return input_digest(self.source.slice(self.places[number]), self._mask(number))
 
     def _mask(self, number: int) -> Array | None:
@@ -63,9 +60,9 @@ class VolumeInput:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that decides about the result: the input, the job, and the size of the blocks of slices.
+    """Everything that determines the result: the input, the job, and the size of the blocks of slices.
 
-    prior_name: name and digest of the prior.
+    prior_name: name, digest and rules of the prior.
     """
 
     volume: VolumeInput
@@ -92,11 +89,11 @@ class Plan:
         return self.job.options.samples is not None
 
     def starts(self, missing: Collection[int]) -> list[int]:
-        """The first slices of the blocks in which slices are missing."""
+        """Return the number of the first slice of each block in which slices are missing."""
         return sorted({number - number % self.warm_start for number in missing})
 
     def blocks(self, starts: Collection[int], send: bool) -> Iterator[Block]:
-        """The tasks of the slices of each block."""
+        """Yield each block as the tasks of its slices."""
         count = len(self.volume.places)
         for start in starts:
             yield tuple(self.volume.task(number, send) for number in range(start, min(start + self.warm_start, count)))
@@ -106,9 +103,10 @@ def make_plan(source: str | Path, *, mask: Array | None = None, prior: Any = Non
               warm_start: int = 1, **keywords: Unpack[OptionKeywords]) -> Plan:
     """Check the arguments of `recon_volume` and open the input.
 
-    Raises ValueError, TypeError or OSError that names the argument or file that is wrong.
+    Raises ValueError, TypeError or OSError that names the wrong argument or file.
     """
-    options, prior = options_of(**keywords), prior_of(prior)
+    options = options_of(**keywords)
+    prior = prior_of(prior, options.method)
     check_positive("warm_start", warm_start)
     if options.keep_samples:
         raise ValueError("keep_samples: goes with recon; a volume has image, sens and std only")
@@ -116,7 +114,8 @@ def make_plan(source: str | Path, *, mask: Array | None = None, prior: Any = Non
         raise ValueError(f"warm_start: goes with one set of maps, got {options.maps}")
     volume = VolumeInput.of(source, mask)
     job = Job(str(Path(source).resolve()), volume.shape, _pickled(prior), options, device, library_versions())
-    return Plan(volume, job, warm_start, f"{prior.name} {prior.digest}")
+    identity = f"{prior.name} {prior.digest} {getattr(prior, 'rules', '')}".rstrip()
+    return Plan(volume, job, warm_start, identity)
 
 
 def check_positive(name: str, number: Any) -> None:
@@ -126,7 +125,7 @@ def check_positive(name: str, number: Any) -> None:
 
 
 def _pickled(prior: Any) -> bytes:
-    """The pickled prior, without the arrays that it has computed so far."""
+    """Pickle the prior, without the arrays that it has computed so far."""
     try:
         return pickle.dumps(replace(prior) if is_dataclass(prior) and not isinstance(prior, type) else prior)
     except (pickle.PicklingError, AttributeError, TypeError) as error:

@@ -9,13 +9,14 @@ from typing import Any, TypeAlias
 
 from ..arrays.array_types import Array
 from ..files.cfl import paths_of
+from ..reconstruction.options import OptionKeywords, Unpack
 from . import workers
 from .manifest import Manifest
 from .output import Output
 from .plan import Plan, check_positive, make_plan
 from .slices import Block, Job, SliceOutcome
 
-# reconstruct_blocks(job, blocks, number of blocks) yields the outcomes of each block, as they come.
+# reconstruct_blocks(job, blocks, number of blocks) yields the outcomes of each block as soon as it is finished.
 ReconstructBlocks: TypeAlias = Callable[[Job, Iterator[Block], int], Generator[list[SliceOutcome], None, None]]
 Callback: TypeAlias = Callable[[int, int], object]
 
@@ -31,29 +32,31 @@ class Report:
 def recon_volume(source: str | Path, out: str | Path, *, mask: Array | None = None, prior: Any = None,
                  device: str | None = None, warm_start: int = 1, jobs: int | None = None, scheduler: str | None = None,
                  send: bool = False, restart: bool = False, callback: Callback | None = None,
-                 **options: Any) -> Report:
+                 **options: Unpack[OptionKeywords]) -> Report:
     """Reconstruct the slices of a file one by one, on many processes or machines, into a file.
 
-    The slices are those over which `recon` loops, and each comes out as there, to the last bit, on any number of
+    The slices are those over which `recon` loops.  Each result equals that of `recon` to the last bit, on any number of
     processes.  A slice is read when its turn comes, written when it is done, and entered with its checksum in a
-    manifest beside the output.  If a run was interrupted, the same call checks the finished slices and does the rest.
+    manifest beside the output.  If a run was interrupted, the same call checks the finished slices and continues.
 
     source: name of a BART, npz, npy, fastMRI or ISMRMRD file, as in `files.kspace.load`.
     out: name of the output: HDF5 if it ends in .h5, with image and std (slice, y, x) and sens (slice, coil, y, x); else
         BART's files OUT, OUT_sens, OUT_std.  While slices are missing the names end in .partial.
-    mask: as in `recon`; None: that of the file, if it has one.
+    mask: as in `recon`; None: the mask in the file, if it has one.
     prior, device: as in `recon`.
-    options: method, samples, iterations, noise_std, maps, normalize, seed, as in `recon`.
+    method, samples, iterations, noise_std, maps, normalize, seed, rules: as in `recon`.
     warm_start: size of the blocks of consecutive slices in which each slice, except the first, starts from the
         sensitivities of the slice before, to save time.  The result depends on it, but not on the number of processes.
-    jobs: processes on this machine, which share its cores; None: one for each GPU that is used, or each core.
-    scheduler: address of a Dask scheduler, whose workers are used instead; "local": one with `jobs` workers here.
-    send: send the k-space to Dask's workers, where they cannot read the file.
-    restart: begin anew, and overwrite the output.
+    jobs: number of processes on this machine, which share its cores; None: one for each GPU if GPUs are used, else one
+        for each core.
+    scheduler: address of a Dask scheduler, whose workers are used instead; "local": start one with `jobs` workers on
+        this machine.
+    send: send the k-space to Dask's workers, for machines that cannot read the file.
+    restart: start again and overwrite the output.
     callback: called with the number of finished slices and of all slices, at the start and after each slice.
 
     Returns a Report.  A slice that cannot be reconstructed is NaN in the output; the same call tries it again.
-    Raises ValueError, TypeError, OSError or ImportError that says what is wrong.
+    Raises ValueError, TypeError, OSError or ImportError that names the reason.
     """
     if jobs is not None:
         check_positive("jobs", jobs)
@@ -94,19 +97,19 @@ def carry_out(plan: Plan, out: str | Path, reconstruct_blocks: ReconstructBlocks
 
 
 def _is_done(number: int, manifest: Manifest, plan: Plan, output: Output) -> bool:
-    """True if the slice in the output is that in the manifest; ValueError where its k-space has changed since."""
+    """Return True if a slice in the output agrees with the manifest.  Raises ValueError if its k-space has changed."""
     record = manifest.records.get(number)
     if record is None or "error" in record:
         return False
     if plan.volume.digest(number) != record["input"]:
-        raise ValueError(f"{plan.volume.name}: slice {number} is not what it was when it was reconstructed;"
+        raise ValueError(f"{plan.volume.name}: the k-space of slice {number} has changed since it was reconstructed;"
                          " --restart (restart=True) begins anew")
     return all(record.get(name) == found for name, found in output.digests(number).items())
 
 
 def on_workers(job: Job, blocks: Iterator[Block], count: int, *, jobs: int | None,
                scheduler: str | None) -> Generator[list[SliceOutcome], None, None]:
-    """Yield the outcomes of each of `count` blocks, from processes of this machine or the workers of a scheduler."""
+    """Yield the outcomes of each of `count` blocks from processes of this machine or the workers of a scheduler."""
     if not count:
         return
     if scheduler is None:

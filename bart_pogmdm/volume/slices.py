@@ -1,4 +1,4 @@
-"""The work of a worker: it reconstructs slices, each as `recon` of the whole volume would."""
+"""The work of a worker: it reconstructs slices with the same result as `recon` of the whole volume."""
 
 import hashlib
 import pickle
@@ -24,11 +24,11 @@ FACTS = ("noise_std", "scale", "residual_std", "rhat", "ess", "seconds")
 
 
 class RefusalError(ValueError):
-    """An error of a worker, or of the whole run, and not of one slice."""
+    """An error that concerns a worker or the whole run, and not one slice."""
 
 
 def library_versions() -> dict[str, str]:
-    """The versions of the packages that decide about the last bit of a result."""
+    """Return the versions of the packages that affect the last bit of a result."""
     return {"bart_pogmdm": __version__, **{name: version(name) for name in ("numpy", "scipy", "numba")}}
 
 
@@ -37,7 +37,7 @@ class Job:
     """The part of the work that is the same for all slices.
 
     source: name of the file, with k-space of `shape`.
-    prior: the object, pickled, because another machine may not have its file.
+    prior: the pickled prior, because another machine may not have its file.
     options, device: as in `recon`.
     versions: the library versions of the client.
     """
@@ -55,7 +55,7 @@ class SliceTask:
     """A slice to be reconstructed.
 
     place: its indices in the dimensions beyond COIL.  mask: (y, x), or None.
-    kspace: its k-space where that is sent; None where the worker reads it from the file.
+    kspace: its k-space if that is sent; None if the worker reads it from the file.
     """
 
     number: int
@@ -71,7 +71,7 @@ Block: TypeAlias = tuple[SliceTask, ...]
 class SliceOutcome:
     """The outcome for one slice.
 
-    digest: SHA-256 of its k-space and mask; None where it could not be read.
+    digest: SHA-256 of its k-space and mask; None if it could not be read.
     arrays: {name: array} as `recon` returns them; None after an error.
     facts: entries of its info.
     """
@@ -84,7 +84,7 @@ class SliceOutcome:
 
 
 def input_digest(kspace: Array, mask: Array | None) -> str:
-    """SHA-256 of the input of a slice."""
+    """Return the SHA-256 of k-space and mask of a slice."""
     sha = hashlib.sha256(kspace.tobytes(order="F"))
     if mask is not None:
         sha.update(np.asarray(mask, bool).tobytes())
@@ -108,29 +108,29 @@ def reconstruct_block(job: Job, block: Block, callback: Callable[[Any], object] 
 
 def _reconstruct_slice(job: Job, task: SliceTask, source: KspaceFile | None, neighbour: Array | None,
                        callback: Callable[[Any], object] | None) -> tuple[SliceOutcome, Array | None]:
-    """The outcome for a slice, and the coefficients of its sensitivities."""
+    """Reconstruct a slice, and return its outcome and the coefficients of its sensitivities."""
     identity = None
     try:
         kspace: Any = source.slice(task.place) if source else task.kspace
         identity = input_digest(kspace, task.mask)
         inputs = Inputs(kspace, task.mask, neighbour=neighbour, first=task.number)
-        result = reconstruct(inputs, _prior(job.prior), job.options, job.device, callback)
+        result, coefficients = reconstruct(inputs, _prior(job.prior), job.options, job.device, callback)
     except Exception as error:  # No error of a slice may stop the other slices.
         known = isinstance(error, (ValueError, TypeError, OSError, MemoryError)) and str(error)
         return SliceOutcome(task.number, identity, error=known or f"{type(error).__name__}: {error}"), None
     facts = {key: float(result.info[key]) for key in FACTS if key in result.info}
     arrays = {"image": result.image, "sens": result.sens, "std": result.std}
-    return SliceOutcome(task.number, identity, arrays, facts), result.neighbour
+    return SliceOutcome(task.number, identity, arrays, facts), coefficients
 
 
 @lru_cache(maxsize=1)
 def _prior(pickled: bytes) -> Any:
-    """The prior, the same object for all slices, because it keeps its spectra and tables."""
+    """Unpickle the prior; all slices get the same object, because it keeps its spectra and tables."""
     return pickle.loads(pickled)
 
 
 def _source(job: Job) -> KspaceFile:
-    """The file with the k-space; RefusalError where it is not the one that the client saw."""
+    """Open the file with the k-space.  Raises RefusalError if it cannot be read or its shape is not that of the job."""
     try:
         files = (path for path in (Path(job.source), *paths_of(job.source)) if path.is_file())
         status = tuple((path.stat().st_ino, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
@@ -144,5 +144,5 @@ def _source(job: Job) -> KspaceFile:
 
 @lru_cache(maxsize=1)
 def _open_once(name: str, status: tuple[tuple[int, int, int], ...]) -> KspaceFile:
-    """The open file.  It is opened again where its status has changed: a worker of Dask sees more than one run."""
+    """Open a file, and open it again only if its status has changed: a worker of Dask may serve several runs."""
     return open_kspace(name)

@@ -1,7 +1,7 @@
 """Slices on processes of this machine.
 
-Each worker is a plain process with its own pipe, and has one block at a time.  So it is known which slices a killed
-process had, nothing runs before its environment is set, and the main module of the caller is not imported again.
+Each worker is a plain process with its own pipe, and has one block at a time.  Thus the slices of a killed process are
+known, nothing runs before its environment is set, and the main module of the caller is not imported again.
 """
 
 import contextlib
@@ -17,15 +17,15 @@ from ..arrays.devices import choose
 from ..arrays.threads import NUM_THREADS
 from .slices import Block, Job, RefusalError, SliceOutcome, reconstruct_block
 
-# A block fails when its worker was killed this number of times; a run fails when so many workers did not start.
+# A block fails if its workers were killed this many times; a run fails if this many workers in a row did not start.
 ATTEMPTS = 3
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
 
 def environments(jobs: int | None, device: str | None) -> list[dict[str, str]]:
-    """The environment variables of each worker: its share of the cores and, on GPUs, its device.
+    """Return the environment variables of each worker: its share of the cores and, on GPUs, its device.
 
-    jobs: number of workers; None: one for each GPU or core.  Raises ValueError where there is no GPU.
+    jobs: number of workers; None: one for each GPU or core.  Raises ValueError if there is no GPU.
     """
     gpus = _gpus(device) if device in ("gpu", "auto") else []
     jobs = jobs or len(gpus) or NUM_THREADS
@@ -34,7 +34,7 @@ def environments(jobs: int | None, device: str | None) -> list[dict[str, str]]:
 
 
 def _gpus(device: str | None) -> list[str]:
-    """A value of CUDA_VISIBLE_DEVICES for each GPU; none where "auto" finds no GPU."""
+    """Return the value of CUDA_VISIBLE_DEVICES for each GPU; the list is empty if "auto" finds no GPU."""
     xp = choose(device, None)
     if not hasattr(xp, "cuda"):
         return []
@@ -62,25 +62,25 @@ class Worker:
             self.connection.send(message)
 
     def begin(self, block: Block, attempt: int) -> None:
-        """Give it a block to reconstruct."""
+        """Send the worker a block to reconstruct."""
         self.block, self.attempt = block, attempt
         self._send(block)
 
     def end(self) -> None:
-        """Kill it."""
+        """Kill the worker."""
         self.connection.close()
         self._process.kill()
         self._process.wait()
 
 
 def serve(descriptor: int) -> None:
-    """The work of the process: say that it has started, then send the outcomes of each block or a RefusalError."""
+    """Serve as a worker process: report the start, then send the outcomes of each block or a RefusalError."""
     for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, signal.SIG_IGN)  # The process that started this one decides.
+        signal.signal(signum, signal.SIG_IGN)  # The parent process handles the signals.
     connection = Connection(descriptor)
 
     def stop_if_alone(_: object) -> None:
-        if connection.poll():  # Nothing is sent while this process works, so this is the end of the pipe.
+        if connection.poll():  # The parent sends nothing during the work, so this is the end of the pipe.
             sys.exit()
 
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
@@ -97,7 +97,7 @@ def serve(descriptor: int) -> None:
 
 
 class _Crew:
-    """The workers of a run, and the blocks of those that were killed."""
+    """The workers of a run, and the blocks of killed workers."""
 
     def __init__(self, job: Job, environments: Sequence[dict[str, str]], executable: str) -> None:
         self._job, self._executable = job, executable
@@ -122,13 +122,15 @@ class _Crew:
         return len(self._idle) == len(self._workers)
 
     def ready(self) -> list[Worker]:
-        """Wait until workers have sent something; returns those."""
+        """Wait until workers have sent something, and return these workers."""
         connections = wait([worker.connection for worker in self._workers if worker.block])
         return [worker for worker in self._workers if worker.connection in connections]
 
     def receive(self, worker: Worker) -> list[SliceOutcome]:
-        """The outcomes of a block, or none where the worker has only started, or was killed but its block gets another
-        attempt.  Raises RefusalError where the whole run must end.
+        """Return the outcomes of the block of a worker.
+
+        The list is empty if the worker has only reported its start, or was killed and its block gets another attempt.
+        Raises RefusalError if the whole run must end.
         """
         try:
             outcomes = worker.connection.recv()
@@ -144,7 +146,7 @@ class _Crew:
         return outcomes
 
     def _replace(self, killed: Worker) -> list[SliceOutcome]:
-        """Start a worker in place of one that was killed; the outcomes of its block if that has failed for good."""
+        """Replace a killed worker; return the outcomes of its block if the block has failed for good, else none."""
         killed.end()
         fresh = Worker(self._job, killed.environment, self._executable)
         self._workers[self._workers.index(killed)] = fresh
@@ -167,9 +169,9 @@ class _Crew:
 
 def on_processes(job: Job, blocks: Iterator[Block], environments: Sequence[dict[str, str]],
                  executable: str = sys.executable) -> Generator[list[SliceOutcome], None, None]:
-    """Yield the outcomes of each block, as they come, from one worker for each environment.
+    """Yield the outcomes of each block as soon as it is finished, from one worker for each environment.
 
-    executable: the Python interpreter of the workers.  Raises RefusalError where the whole run must end.
+    executable: the Python interpreter of the workers.  Raises RefusalError if the whole run must end.
     """
     crew = _Crew(job, environments, executable)
     try:

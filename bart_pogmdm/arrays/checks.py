@@ -1,0 +1,19 @@
+"""Checks of the fields of option records."""
+
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def check_fields(record: Any, integers: dict[str, int], positive: Sequence[str] = ()) -> None:
+    """Raise ValueError unless fields are integers of at least some size, and others numbers above 0."""
+    for name, least in integers.items():
+        value = getattr(record, name)
+        if not (isinstance(value, (int, np.integer)) and value >= least):
+            raise ValueError(f"{name}: expected an integer >= {least}, got {value!r}")
+    for name in positive:
+        value = getattr(record, name)
+        if not (isinstance(value, numbers.Real) and 0 < float(value) < np.inf):
+            raise ValueError(f"{name}: expected a number > 0, got {value!r}")
