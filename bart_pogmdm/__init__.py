@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .files.cfl import write as write
     from .prior.pogmdm import PoGMDM as PoGMDM
     from .prior.prior_file import load_prior as load_prior
+    from .reconstruction.options import Rules as Rules
     from .reconstruction.recon import recon as recon
     from .reconstruction.result import Result as Result
     from .toolbox.bart_call import BartError as BartError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "recon": "reconstruction.recon", "Result": "reconstruction.result", "recon_volume": "volume.run",
     "Map": "algorithms.joint_map", "Gibbs": "algorithms.gibbs", "Diffusion": "algorithms.diffusion",
+    "Rules": "reconstruction.options",
     "load_prior": "prior.prior_file", "PoGMDM": "prior.pogmdm",
     "read": "files.cfl", "write": "files.cfl", "to_bart": "arrays.bart_dims", "from_bart": "arrays.bart_dims",
     "bart": "toolbox.bart_call", "BartError": "toolbox.bart_call",

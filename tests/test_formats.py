@@ -250,6 +250,7 @@ def run(*words):
     return main(["-i12", *words])
 
 
+@pytest.mark.slow
 def test_coils_in_the_command(folder):
     assert run("kspace", "plain", "sens") == 0
     plain, coil_images = read("plain"), read("plain") * read("sens")

@@ -21,6 +21,8 @@ from bart_pogmdm.physics.coil_model import CoilModel
 from bart_pogmdm.physics.sobolev_maps import SobolevMaps, SobolevRules
 from bart_pogmdm.prior.pogmdm import _spectra
 
+pytestmark = pytest.mark.slow
+
 METHODS = {"map": None, "gibbs": Gibbs(chains=2, burn_in=1, thin=1), "diffusion": Diffusion(num_levels=6)}
 
 
@@ -85,7 +87,6 @@ def test_same_seed_same_result_as_on_the_cpu(cupy, small, name, coils):
         assert (result.std is None) == (name == "map")
 
 
-@pytest.mark.slow
 def test_memory_is_about_the_estimate(small, monkeypatch):
     cupy = strict_cupy.install(monkeypatch)
     kspace, mask, _ = simulate((200, 180), coils=8)
@@ -100,7 +101,6 @@ def test_memory_is_about_the_estimate(small, monkeypatch):
         assert 0.7 < peak / estimate < 1.2
 
 
-@pytest.mark.slow
 def test_no_transfer_within_an_iteration(small, monkeypatch):
     """The number of transfers from and to the device does not grow with the number of iterations."""
     cupy = strict_cupy.install(monkeypatch)
@@ -188,7 +188,6 @@ def test_smaller_pieces_where_memory_is_short(cupy):
         CoilModel(narrow, sens).normal(image)
 
 
-@pytest.mark.slow
 def test_without_a_gpu(small, tmp_path):
     try:
         choose("gpu", None)

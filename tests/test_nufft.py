@@ -22,6 +22,7 @@ def operator(shape, rng, dtype=np.complex128, count=150):
     return Nufft(points, shape, dtype).weighted(rng.uniform(0.1, 1, count)), matrix
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_transform_is_the_direct_sum(shape, dtype, rng):

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 MOST_WORDS = 900
@@ -13,6 +14,7 @@ def test_a_newcomer_reads_it_in_a_few_minutes():
     assert len(README.read_text().split()) <= MOST_WORDS
 
 
+@pytest.mark.slow
 def test_python_blocks_run(bart):
     namespace = {}
     for block in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL):

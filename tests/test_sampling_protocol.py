@@ -109,6 +109,7 @@ def test_transforms_agree(pair, weighted, rng):
     assert along.shape == on_grid.shape == SHAPE and along.count == on_grid.count
 
 
+@pytest.mark.slow
 def test_eigenvalues_are_as_promised(pair):
     """No eigenvalue of F^H M F exceeds `norm`, and those of the Nufft are exact to `inexact`."""
     planes = np.eye(np.prod(SHAPE), dtype=complex).reshape(-1, *SHAPE)
