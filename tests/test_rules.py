@@ -23,6 +23,7 @@ from bart_pogmdm.prior.image_scale import ImageScale
 from bart_pogmdm.prior.rules import PriorRules
 from bart_pogmdm.prior.smooth_phase import SmoothPhase
 from bart_pogmdm.reconstruction.options import OptionKeywords, Options, Rules, options_of, prior_of
+from bart_pogmdm.volume.plan import make_plan
 
 RECORDS = (PriorRules, ImageScale, SmoothPhase, Likelihood, RingRules, Map, Gibbs, Diffusion, SensitivityPenalty,
            NoiseRules, ReadoutRules, SobolevRules, StartRules, Options)
@@ -178,3 +179,5 @@ def test_a_prior_without_a_name_reconstructs():
     kspace, mask, _ = simulate((24, 20), coils=2)
     info = recon(kspace, mask, prior=Quadratic(), iterations=2).info
     assert info["prior"] == "Quadratic" and info["prior_hash"] is None
+    with pytest.raises(TypeError, match="prior: a volume needs one with name and digest, which Quadratic has not"):
+        make_plan("scan.npz", prior=Quadratic())

@@ -147,15 +147,15 @@ def diffusion(problem: Problem, prior: ScorePrior, options: Diffusion, rngs: Rng
             image = correct(prior, image, sigma_next, options.snr, rngs)                            # 8-10
             gradient, power = model.gradient(image, problem.samples)
             image = image - step * problem.sampling.equalize(gradient)                              # 11
+        variance, residual_var = likelihood.variances(problem, power)
         if problem.sens_model and options.sens_update == "h1":                                      # 12
             sens, coefficients = h1_step(problem.sampling, problem.samples, image, sens, options.sens_step), None
         elif problem.sens_model:
-            variance = likelihood.of_sensitivities(*likelihood.variances(problem, power))
-            coefficients = problem.sens_model.update(image, coefficients, variance, options.sens_penalty.last,
+            sens_variance = likelihood.of_sensitivities(variance, residual_var)
+            coefficients = problem.sens_model.update(image, coefficients, sens_variance, options.sens_penalty.last,
                                                      options.sens_cg, problem.images)
             sens = problem.sens_model.maps.forward(coefficients)
-        residual_std = likelihood.variances(problem, power)[1] ** 0.5
-        yield State(image, sens, coefficients, problem.units).noted(sigma=sigma_next, residual_std=residual_std)
+        yield State(image, sens, coefficients, problem.units).noted(sigma=sigma_next, residual_std=residual_var**0.5)
 
 
 def predict(prior: ScorePrior, image: Array, sigma: float, sigma_next: float, rngs: Rngs) -> Array:

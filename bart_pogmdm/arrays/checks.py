@@ -1,4 +1,4 @@
-"""Checks of the fields of option records."""
+"""Checks of options."""
 
 import numbers
 from collections.abc import Sequence
@@ -7,11 +7,16 @@ from typing import Any
 import numpy as np
 
 
+def is_integer(value: Any, least: int) -> bool:
+    """Return True for an integer of Python or NumPy of at least some size."""
+    return isinstance(value, (int, np.integer)) and bool(value >= least)
+
+
 def check_fields(record: Any, integers: dict[str, int], positive: Sequence[str] = ()) -> None:
     """Raise ValueError unless fields are integers of at least some size, and others numbers above 0."""
     for name, least in integers.items():
         value = getattr(record, name)
-        if not (isinstance(value, (int, np.integer)) and value >= least):
+        if not is_integer(value, least):
             raise ValueError(f"{name}: expected an integer >= {least}, got {value!r}")
     for name in positive:
         value = getattr(record, name)

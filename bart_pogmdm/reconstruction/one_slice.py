@@ -61,18 +61,15 @@ def reconstruct_slice(problem: Problem, known_sens: Array | None, prior: Any, op
         std = spread * statistics.std
         facts |= {**dict(zip(("rhat", "ess"), statistics.convergence())),
                   "residual_std": units.to_user(residual_var.mean**0.5)}
-    factor, sens = _normalisation(units.scale, reference.sens, known_sens, options.normalize)
+    factor: Any = units.scale  # from images times the RSS of their sensitivities to reported images
+    if options.normalize:
+        sens = divide(reference.sens, weight)
+    else:
+        sens = reference.sens if known_sens is None else known_sens
+        factor = divide(factor, weight if known_sens is None else rss(known_sens))
     for sample in kept or ():
         sample[...] = (image + spread * (sample - image)) * factor
     return SliceResult(image * factor, sens, None if std is None else std * factor, facts, state.coefficients)
-
-
-def _normalisation(scale: float, sens: Array, known_sens: Array | None, normalize: bool) -> tuple[Any, Array]:
-    """Return the factor from images times the RSS of their sensitivities to reported images, and reported sens."""
-    if normalize:
-        return scale, divide(sens, rss(sens))
-    sens = sens if known_sens is None else known_sens
-    return divide(scale, rss(sens)), sens
 
 
 def _sets_together(state: State) -> State:

@@ -13,6 +13,7 @@ from ..algorithms.diffusion import Diffusion
 from ..algorithms.gibbs import Gibbs
 from ..algorithms.joint_map import Map
 from ..algorithms.method import Method
+from ..arrays.checks import is_integer
 from ..physics.noise_level import NoiseRules
 from ..physics.readout_factors import ReadoutRules
 from ..physics.sensitivity_start import StartRules
@@ -101,12 +102,12 @@ def options_of(**keywords: Unpack[OptionKeywords]) -> Options:
     method, samples = _method(others.pop("method", None), others.pop("samples", None))
     iterations = others.pop("iterations", getattr(method, "iterations", Options.iterations))
     options = Options(method, samples, iterations, **others)
-    if not _is_integer(options.iterations, 1):
+    if not is_integer(options.iterations, 1):
         raise ValueError(f"iterations: expected a positive integer, got {options.iterations!r}")
     if options.noise_std is not None and not (isinstance(options.noise_std, numbers.Real)
                                               and 0 <= options.noise_std < np.inf):
         raise ValueError(f"noise_std: expected a number >= 0, got {options.noise_std!r}")
-    if not _is_integer(options.seed, 0):
+    if not is_integer(options.seed, 0):
         raise ValueError(f"seed: expected an integer >= 0, got {options.seed!r}")
     if not isinstance(options.rules, Rules):
         raise TypeError(f"rules: expected Rules, got {type(options.rules).__name__}")
@@ -127,15 +128,11 @@ def _method(method: str | Method | None, samples: int | None) -> tuple[Method, i
         method = METHODS[method]()
     if isinstance(method, str) or not isinstance(method, tuple(METHODS.values())):
         raise ValueError(f"method: expected {', '.join(METHODS)} or one of Map, Gibbs, Diffusion, got {method!r}")
-    if samples is not None and not _is_integer(samples, 1):
+    if samples is not None and not is_integer(samples, 1):
         raise ValueError(f"samples: expected a positive integer, got {samples!r}")
     if samples is not None and method.default_samples is None:
         raise ValueError(f"samples: method {method.name} draws none")
     return method, method.default_samples if samples is None else int(samples)
-
-
-def _is_integer(value: object, least: int) -> bool:
-    return isinstance(value, (int, np.integer)) and bool(value >= least)
 
 
 def prior_of(prior: Any, method: Method) -> Any:

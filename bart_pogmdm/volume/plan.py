@@ -107,6 +107,8 @@ def make_plan(source: str | Path, *, mask: Array | None = None, prior: Any = Non
     """
     options = options_of(**keywords)
     prior = prior_of(prior, options.method)
+    if not (hasattr(prior, "name") and hasattr(prior, "digest")):  # by which a later run knows the same prior
+        raise TypeError(f"prior: a volume needs one with name and digest, which {type(prior).__name__} has not")
     check_positive("warm_start", warm_start)
     if options.keep_samples:
         raise ValueError("keep_samples: goes with recon; a volume has image, sens and std only")
