@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .algorithms.joint_map import Map as Map
     from .arrays.bart_dims import from_bart as from_bart
     from .arrays.bart_dims import to_bart as to_bart
+    from .arrays.doubts import ReconstructionWarning as ReconstructionWarning
     from .files.cfl import read as read
     from .files.cfl import write as write
     from .prior.pogmdm import PoGMDM as PoGMDM
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 # is quick.
 _PUBLIC = {
     "recon": "reconstruction.recon", "Result": "reconstruction.result", "recon_volume": "volume.run",
+    "ReconstructionWarning": "arrays.doubts",
     "Map": "algorithms.joint_map", "Gibbs": "algorithms.gibbs", "Diffusion": "algorithms.diffusion",
     "Rules": "reconstruction.options",
     "load_prior": "prior.prior_file", "PoGMDM": "prior.pogmdm",

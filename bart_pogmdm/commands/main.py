@@ -1,9 +1,12 @@
 """The entry of `bart pogmdm` and `bart-pogmdm`: it runs one command and turns its errors into one line."""
 
 import sys
+import warnings
 from collections.abc import Callable
 from importlib import import_module
+from typing import Any
 
+from ..arrays.doubts import ReconstructionWarning
 from . import COMMANDS
 from .shell import DEBUG, debug_level, forget_stdout
 
@@ -12,7 +15,15 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command that the first word names, or else `pogmdm`, and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
     name, words = (words[0], words[1:]) if words and words[0] in COMMANDS else ("pogmdm", words)
-    return exit_code(lambda: getattr(import_module(f".{name}", __package__), name)(words))
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", ReconstructionWarning)
+        warnings.showwarning = _show
+        return exit_code(lambda: getattr(import_module(f".{name}", __package__), name)(words))
+
+
+def _show(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning as one line `WARNING: …`."""
+    print(f"WARNING: {message}", file=sys.stderr)
 
 
 def exit_code(command: Callable[[], int]) -> int:
