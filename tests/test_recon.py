@@ -5,9 +5,10 @@ import pytest
 import strict_cupy
 from conftest import psnr, simulate
 
-from bart_pogmdm import Diffusion, Gibbs, Map, PoGMDM, recon
+from bart_pogmdm import Diffusion, Gibbs, Map, PoGMDM, ReconstructionWarning, recon
 from bart_pogmdm.arrays.bart_dims import to_bart
-from bart_pogmdm.evaluate.simulate import sensitivities
+from bart_pogmdm.evaluate.simulate import kspace as simulate_kspace
+from bart_pogmdm.evaluate.simulate import phantom, sensitivities
 from bart_pogmdm.physics.fourier import fft2c, ifft2c
 from bart_pogmdm.reconstruction.inputs import Inputs
 from bart_pogmdm.reconstruction.options import options_of
@@ -67,6 +68,7 @@ def test_precision_is_kept(small, dtype):
 
 @pytest.mark.parametrize("method", [None, Gibbs(chains=1, burn_in=0, thin=1), Diffusion(num_levels=3)])
 @pytest.mark.parametrize("noise_std", [None, np.float64(0.01)])
+@pytest.mark.filterwarnings("ignore:.*do not explain:bart_pogmdm.ReconstructionWarning")  # of so few levels
 def test_single_precision_stays_single(small, method, noise_std):
     """All States are in single precision: one scalar in double precision on the way would double the work."""
     seen = set()
@@ -81,10 +83,9 @@ def test_masks(small):
     for same in (None, mask.astype(int), mask.astype(np.float32), mask.astype(np.complex64), mask[None]):
         np.testing.assert_array_equal(recon(kspace, same, **QUICK).image, reference)
     line = (np.arange(36) % 3 == 0) | (np.abs(np.arange(36) - 18) < 4)
-    lines = recon(kspace * line, None if (kspace[:, :, line] == 0).any() else line, **QUICK)
-    assert np.isfinite(lines.image).all()
-    for same in (recon(kspace, line[None, :], **QUICK), recon(to_bart(kspace), line, **QUICK)):
-        np.testing.assert_array_equal(np.squeeze(same.image), recon(kspace, line, **QUICK).image)
+    full = simulate_kspace(phantom((40, 36)), 4, 0.01, 0)
+    for same in (recon(full, line[None, :], **QUICK), recon(to_bart(full), line, **QUICK)):
+        np.testing.assert_array_equal(np.squeeze(same.image), recon(full, line, **QUICK).image)
 
 
 def test_missing_centre(small):
@@ -96,16 +97,19 @@ def test_missing_centre(small):
         assert np.isfinite(result.image).all() and np.abs(result.image).max() < 3 * np.abs(small[2]).max()
 
 
+@pytest.mark.filterwarnings("ignore::bart_pogmdm.ReconstructionWarning")
 def test_one_line():
     line = np.zeros(36, bool)
     line[18] = True
     for coils in (slice(None), slice(1)):
-        assert np.isfinite(recon(simulate((40, 36), 4)[0][coils], line, **QUICK).image).all()
+        kspace = simulate_kspace(phantom((40, 36)), 4, 0.01, 0)[coils]
+        assert np.isfinite(recon(kspace, line, **QUICK).image).all()
 
 
 def test_input_is_left_alone(small):
     kspace, mask = small[0].copy(), np.ones((40, 36), bool)
-    recon(kspace, mask, **QUICK)
+    with pytest.warns(ReconstructionWarning, match="mask: many of its samples are zero"):
+        recon(kspace, mask, **QUICK)
     np.testing.assert_array_equal(kspace, small[0])
 
 
@@ -298,9 +302,9 @@ def test_a_start_may_have_any_scale(small):
         assert np.linalg.norm(np.abs(other.image) - np.abs(results[0].image)) < 1e-3 * np.linalg.norm(other.image)
 
 
-def test_no_centre_no_sensitivities():
+def test_samples_without_the_centre_are_doubtful():
     mask = np.zeros((64, 60), bool)
     mask[:, :4] = mask[:, -4:] = True
     full = simulate((64, 60), coils=3, noise_std=0.5)[0]
-    with pytest.raises(ValueError, match="kspace: expected samples near its centre"):
-        recon((full + 1e-3j) * mask, mask, iterations=2)
+    with pytest.warns(ReconstructionWarning):
+        recon(full * mask, mask, iterations=10)

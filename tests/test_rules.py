@@ -14,6 +14,7 @@ from conftest import simulate
 from bart_pogmdm import Diffusion, Gibbs, Map, recon
 from bart_pogmdm.algorithms.likelihood import Likelihood
 from bart_pogmdm.algorithms.schedules import SensitivityPenalty
+from bart_pogmdm.physics.kspace_centre import CentreRules
 from bart_pogmdm.physics.kspace_rings import RingRules
 from bart_pogmdm.physics.noise_level import NoiseRules
 from bart_pogmdm.physics.readout_factors import ReadoutRules
@@ -22,11 +23,12 @@ from bart_pogmdm.physics.sobolev_maps import SobolevRules
 from bart_pogmdm.prior.image_scale import ImageScale
 from bart_pogmdm.prior.rules import PriorRules
 from bart_pogmdm.prior.smooth_phase import SmoothPhase
+from bart_pogmdm.reconstruction.doubts import DoubtRules
 from bart_pogmdm.reconstruction.options import OptionKeywords, Options, Rules, options_of, prior_of
 from bart_pogmdm.volume.plan import make_plan
 
 RECORDS = (PriorRules, ImageScale, SmoothPhase, Likelihood, RingRules, Map, Gibbs, Diffusion, SensitivityPenalty,
-           NoiseRules, ReadoutRules, SobolevRules, StartRules, Options)
+           CentreRules, DoubtRules, NoiseRules, ReadoutRules, SobolevRules, StartRules, Options)
 # The one name that tests may patch: the stand-in for CuPy compiles the CUDA kernels as plain C++.
 PATCHED = {("strict_cupy.py", "bart_pogmdm.arrays.kernels.cuda._module")}
 

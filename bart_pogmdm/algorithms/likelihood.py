@@ -12,7 +12,7 @@ from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import at_least
 from ..arrays.modules import array_module
-from ..physics.coil_model import power_of_coils
+from ..physics.fourier import power_of_coils
 from ..physics.kspace_rings import RingRules, Rings
 from ..physics.sampling import Sampling
 from ..physics.sensitivities import SensitivityModel

@@ -12,7 +12,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.fft import fftn, ifftn
 from ..arrays.generators import complex_normal
 from ..arrays.modules import array_module, kernels_for, real_dtype
-from .fourier import ifft2c, resize
+from .fourier import PLANE, ifft2c, power_of_coils, resize
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +108,15 @@ class CartesianScan:
         xp = array_module(self.kspace)
         rows, columns = ((xp.arange(n) - n // 2) / n for n in self.mask.shape)
         return self.kspace[:, self.mask], xp.hypot(rows[:, None], columns)[self.mask]
+
+    def power(self) -> tuple[Array, Array]:
+        """Return the power of the samples, summed over the coils, and the mask, both (ny, nx)."""
+        return power_of_coils(self.kspace), self.mask
+
+    def moved(self, centre: Shape) -> CartesianScan:
+        """Return the scan with the frequency `centre`, in whole samples, in the place of zero frequency."""
+        xp, back = array_module(self.kspace), tuple(-d for d in centre)
+        return CartesianScan(xp.roll(self.kspace, back, PLANE), xp.roll(self.mask, back, PLANE))
 
     def low(self, grid: Shape, cut: Shape) -> CartesianScan:
         """Return the frequencies within a window of size `cut` about zero, on a smaller grid."""

@@ -13,7 +13,7 @@ from ..arrays.array_types import Array
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module, kernels_for
 from ..arrays.threads import share
-from .fourier import PLANE, fft2c, resize
+from .fourier import PLANE, fft2c, power_of_coils, resize
 from .image_set import ImageSet
 from .sampling import Sampling
 
@@ -24,11 +24,6 @@ def rss(images: Array) -> Array:
     """Return the root sum of squares over the coils, the first axis."""
     xp = array_module(images)
     return xp.sqrt((xp.abs(images) ** 2).sum(0))
-
-
-def power_of_coils(samples: Array) -> Array:
-    """Return |z|^2 summed over the coils, the first axis."""
-    return (samples.real**2 + samples.imag**2).sum(0)
 
 
 def coil_density(sampling: Sampling, sens: Array) -> Array:

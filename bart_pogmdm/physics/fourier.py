@@ -39,6 +39,11 @@ def resample(image: Array, shape: Shape) -> Array:
     return image if image.shape[-2:] == tuple(shape) else ifft2c(resize(fft2c(image), shape))
 
 
+def power_of_coils(samples: Array) -> Array:
+    """Return |z|^2 summed over the coils, the first axis."""
+    return (samples.real**2 + samples.imag**2).sum(0)
+
+
 def divide(array: Array | float, weight: Array) -> Array:
     """Return array / weight, and the array itself where the weight is 0."""
     return array / array_module(weight).where(weight != 0, weight, 1)

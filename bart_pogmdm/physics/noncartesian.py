@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..arrays.array_types import Array, Shape
+from ..arrays.modules import array_module
+from .fourier import power_of_coils
 from .nufft import Nufft
+from .sampling import is_acquired
 
 MARGIN = 0.5  # cycles per field of view by which samples may lie outside the grid, because gradient delays shift them
 
@@ -36,7 +39,7 @@ class NonCartesianScan:
         Raises ValueError if none is left.
         """
         scan = cls(samples, points, shape, readouts)
-        scan = scan.part((samples != 0).any(0) & _within(points, [n + 2 * MARGIN for n in shape]))
+        scan = scan.part(is_acquired(samples, 1) & _within(points, [n + 2 * MARGIN for n in shape]))
         if not scan.samples.size:
             raise ValueError(f"dims: no sample lies on a grid of {shape[0]} x {shape[1]}")
         return scan
@@ -49,6 +52,19 @@ class NonCartesianScan:
     def acquired(self) -> tuple[Array, Array]:
         """Return the samples (J, M) and their distance (M,) from zero frequency, in cycles per pixel."""
         return self.samples, self.sampled()[0].radius(self.shape)
+
+    def power(self) -> tuple[Array, Array]:
+        """Return the mean power of the samples nearest to each grid point, and where there are some, both (ny, nx)."""
+        xp = array_module(self.samples)
+        rows, columns = ((xp.rint(points).astype(int) + n // 2) % n for points, n in zip(self.points, self.shape))
+        cells, size = rows * self.shape[1] + columns, self.shape[0] * self.shape[1]
+        total, count = (xp.bincount(cells, weights, size).reshape(self.shape)
+                        for weights in (power_of_coils(self.samples), None))
+        return total / xp.maximum(count, 1), count > 0
+
+    def moved(self, centre: Shape) -> NonCartesianScan:
+        """Return the scan with the frequency `centre`, in whole samples, in the place of zero frequency."""
+        return replace(self, points=self.points - array_module(self.points).asarray(centre)[:, None])
 
     def low(self, grid: Shape, cut: Shape) -> NonCartesianScan:
         """Return the frequencies within a window of size `cut` about zero, on a smaller grid."""

@@ -13,8 +13,8 @@ import numpy as np
 from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
 from ..arrays.modules import array_module
-from .coil_model import CoilModel, power_of_coils
-from .fourier import resample
+from .coil_model import CoilModel
+from .fourier import power_of_coils, resample
 from .noncartesian import NonCartesianScan
 from .nufft import Nufft
 from .sensitivities import SensitivityModel

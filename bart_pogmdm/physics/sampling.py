@@ -7,6 +7,18 @@ from typing import Protocol
 import numpy as np
 
 from ..arrays.array_types import Array, Shape
+from ..arrays.modules import array_module
+
+
+def is_acquired(samples: Array, dims: int) -> Array:
+    """Return where samples (…, J, points) were acquired: in some coil they are not zero up to single precision.
+
+    dims: number of dimensions of the points of one slice.  Samples that are not finite count as acquired.
+    """
+    xp, coils, points = array_module(samples), -dims - 1, tuple(range(-dims, 0))
+    largest = xp.maximum(abs(samples.real).max(coils), abs(samples.imag).max(coils))
+    strongest = xp.where(xp.isfinite(largest), largest, 0).max(points, keepdims=True)
+    return ~(largest <= np.finfo(np.float32).eps * strongest)
 
 
 class Sampling(Protocol):
@@ -67,6 +79,15 @@ class Scan(Protocol):
 
     def acquired(self) -> tuple[Array, Array]:
         """Return the acquired samples (J, M) and their distance (M,) from zero frequency, in cycles per pixel."""
+
+    def power(self) -> tuple[Array, Array]:
+        """Return the mean power at each grid point, summed over the coils, zero frequency at n // 2, and where it is.
+
+        Both are (ny, nx).
+        """
+
+    def moved(self, centre: Shape) -> Scan:
+        """Return the scan with the frequency `centre`, in whole samples, in the place of zero frequency."""
 
     def low(self, grid: Shape, cut: Shape) -> Scan:
         """Return the frequencies within a window of size `cut` about zero, on a smaller grid."""

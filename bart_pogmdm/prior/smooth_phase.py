@@ -12,6 +12,7 @@ from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.checks import check_fields
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module, real_dtype
+from ..physics.fourier import PLANE
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +58,16 @@ class SmoothPhase:
         return Phase(turn, None if trusted else self.coherence(image, turn))
 
     def turn(self, image: Array) -> Array:
-        """exp(i phi) = y / |y| of the smoothed y = F^-1 exp(-|k| / cycles) F (|x|^2 x), (…, ny, nx); 1 where y = 0.
+        """exp(i phi) = y / |y| of the smoothed y = l F^-1 exp(-|k| / cycles) F (l* |x|^2 x); 1 where y = 0.
 
-        k is in cycles per field of view.  In space the kernel falls off so slowly that dark parts take the phase of
-        bright ones, and |x|^2 gives bright parts more weight.
+        l is the linear phase, so that the window lies about the centre of k-space, wherever that is.  k is in cycles
+        per field of view.  In space the kernel falls off so slowly that dark parts take the phase of bright ones, and
+        |x|^2 gives bright parts more weight.
         """
         xp, image = array_module(image), _of_maximum_1(image)
-        smoothed = _smooth(xp.abs(image) ** 2 * image, self.cycles)
+        weighted = xp.abs(image) ** 2 * image
+        linear = linear_phase(weighted)
+        smoothed = linear * _smooth(linear.conj() * weighted, self.cycles)
         magnitude = xp.abs(smoothed)
         return xp.where(magnitude > 0, smoothed, 1) / xp.where(magnitude > 0, magnitude, 1)
 
@@ -79,6 +83,18 @@ class SmoothPhase:
         agreeing, total = (_smooth(part.astype(image.dtype), self.coherence_cycles).real + least
                            for part in ((magnitude**2 * turn.conj() * image).real, power))
         return (agreeing / total.clip(least)).clip(0, 1)
+
+
+def linear_phase(image: Array) -> Array:
+    """exp(i (a y + b x)) for images (…, ny, nx), with the mean change a and b of the phase from pixel to pixel.
+
+    It is the centre of their k-space, to a fraction of a sample.  Brighter pixels have more weight.
+    """
+    xp = array_module(image)
+    down, right = image[..., :-1, :].conj() * image[..., 1:, :], image[..., :-1].conj() * image[..., 1:]
+    rows, columns = (xp.exp(1j * xp.angle(change.sum(PLANE))[..., None] * (xp.arange(n) - n // 2))
+                     for change, n in zip((down, right), image.shape[-2:]))
+    return (rows[..., None] * columns[..., None, :]).astype(image.dtype)
 
 
 def _of_maximum_1(image: Array) -> Array:

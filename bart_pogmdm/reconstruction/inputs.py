@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.bart_dims import COIL
+from ..arrays.binary_scale import exponent_of, scaled
 from ..arrays.modules import array_module, complex_dtype, move
 from ..physics.cartesian import CartesianScan
-from ..physics.noncartesian import NonCartesianScan, image_size
+from ..physics.kspace_centre import find_centre
+from ..physics.noncartesian import MARGIN, NonCartesianScan, image_size
 from ..physics.nufft import library
 from ..physics.readout_factors import align
 from ..physics.sampling import Scan
-from . import layout
+from . import doubts, layout
+from .frame import Frame
 from .options import Rules
+
+SPIKES = 3  # Samples of k-space that may outshine all others beyond the precision of numbers: fewer are no image.
+ScanAt: TypeAlias = Callable[[Shape], tuple[Scan, Frame]]
+ScanT = TypeVar("ScanT", CartesianScan, NonCartesianScan)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +54,7 @@ class Inputs:
         """Return the slices.  TypeError or ValueError that names the argument that is wrong."""
         if self.neighbour is not None and not (self.sens is None and self.start is None):
             raise ValueError("neighbour: goes with unknown sens and no start")
-        scan, sens_shape = self._scans(rules)
+        scan, sens_shape, about_all = self._cartesian(rules) if self.traj is None else self._noncartesian(rules)
         sens = None if self.sens is None else layout.slices(self._like(self.sens, sens_shape, "sens"))
         if sens is not None and not bool((sens != 0).any()):
             raise ValueError("sens: all values are zero")
@@ -55,7 +62,9 @@ class Inputs:
         start = None if self.start is None else layout.slices(self._like(self.start, image_shape, "start"))
         if start is not None and not bool((start != 0).any((-1, -2)).all()):
             raise ValueError("start: all values are zero" + (" in some slice" if start.ndim > 3 else ""))
-        return Slices(scan, sens_shape, sens, start)
+        exponent = 0 if sens is None else exponent_of(sens)
+        return Slices(sens_shape, about_all, scan, None if sens is None else scaled(sens, -exponent), 2.0**exponent,
+                      start)
 
     def _like(self, array: Any, shape: Shape, name: str) -> Array:
         """Return an argument as an array of a shape, in the precision of k-space; ValueError otherwise."""
@@ -68,17 +77,20 @@ class Inputs:
                              + (" with NaN or infinite ones" if array.dtype.kind in "fc" else ""))
         return array.astype(complex_dtype(self.kspace.dtype))
 
-    def _scans(self, rules: Rules) -> tuple[Callable[[Shape], Scan], Shape]:
-        """Return a function from the index of a slice to its Scan, and the shape of the sensitivities."""
-        return self._cartesian() if self.traj is None else self._noncartesian(rules)
-
-    def _cartesian(self) -> tuple[Callable[[Shape], Scan], Shape]:
+    def _cartesian(self, rules: Rules) -> tuple[ScanAt, Shape, list[str]]:
+        """Return a function from the index of a slice to its scan and frame, the shape of the sensitivities, doubts."""
         if self.dims is not None:
             raise ValueError("dims: goes with traj; without a trajectory k-space says the size")
         slices, masks = layout.slices(self.kspace), layout.mask_slices(self.mask, self.kspace)
-        return lambda index: _cartesian_scan(slices[index], masks[index]), self.kspace.shape
 
-    def _noncartesian(self, rules: Rules) -> tuple[Callable[[Shape], Scan], Shape]:
+        def scan(index: Shape) -> tuple[Scan, Frame]:
+            kspace, frame = _scaled(*_inside(slices[index], masks[index]))
+            return _centred(CartesianScan(kspace, masks[index]), frame, rules)
+
+        return scan, self.kspace.shape, doubts.of_axes(slices.shape[-3], slices.shape[-2:])
+
+    def _noncartesian(self, rules: Rules) -> tuple[ScanAt, Shape, list[str]]:
+        """Return the same for k-space along trajectories."""
         kspace = self.kspace
         if self.mask is not None:
             raise ValueError("mask: does not go with traj; leave out the samples, or set them to zero in all coils")
@@ -88,20 +100,24 @@ class Inputs:
         size = image_size((points[..., 0, :], points[..., 1, :])) if self.dims is None else _size(self.dims)
         shape = (*kspace.shape[:-2], *size) if kspace.ndim <= 3 else (*size, 1, *kspace.shape[COIL:])
 
-        def scan(index: Shape) -> Scan:
-            measured = NonCartesianScan.of(_checked(samples[index]), points[index], size, readouts)
-            return align(measured, rules.readouts, rules.sens, rules.start)
+        def scan(index: Shape) -> tuple[Scan, Frame]:
+            _check_spikes(samples[index])
+            measured, frame = _scaled(samples[index])
+            scan, frame = _centred(NonCartesianScan.of(measured, points[index], size, readouts), frame, rules)
+            return align(scan, rules.readouts, rules.sens, rules.start), frame
 
-        return scan, shape
+        return scan, shape, doubts.of_trajectory(points, readouts, size, MARGIN, rules.doubts)
 
 
 @dataclass(frozen=True, eq=False)
 class Slices:
     """The slices of a call: their scans, and the known sensitivities (…, J, y, x) and start images (…, 1, y, x)."""
 
-    scan: Callable[[Shape], Scan]
     sens_shape: Shape
+    doubts: list[str]
+    _scan: ScanAt
     _sens: Array | None
+    _sens_scale: float
     _start: Array | None
 
     @cached_property
@@ -109,8 +125,13 @@ class Slices:
         """Shape of the image, in the caller's layout."""
         return layout.image_shape(self.sens_shape)
 
+    def scan(self, index: Shape) -> tuple[Scan, Frame]:
+        """Return a slice as it was measured, in its frame."""
+        scan, frame = self._scan(index)
+        return scan, replace(frame, sens_scale=self._sens_scale)
+
     def sens(self, index: Shape) -> Array | None:
-        """Return the known sensitivities of a slice, (J, y, x) and C-contiguous, or None."""
+        """Return the known sensitivities of a slice in its frame, (J, y, x) and C-contiguous, or None."""
         return None if self._sens is None else array_module(self._sens).ascontiguousarray(self._sens[index])
 
     def start(self, index: Shape) -> Array | None:
@@ -126,21 +147,39 @@ def _size(dims: Any) -> Shape:
     return tuple(map(int, sizes))
 
 
-def _cartesian_scan(kspace: Array, mask: Array) -> CartesianScan:
-    """Return the slice as it was measured, zero outside the mask; ValueError where there is nothing to reconstruct."""
+def _inside(kspace: Array, mask: Array) -> tuple[Array, str]:
+    """Return k-space with zeros outside the mask, and the words that say so; ValueError for a mask without samples."""
+    _check_spikes(kspace)
     has_signal = bool((kspace != 0).any())
     if has_signal and not bool(mask.any()):
         raise ValueError("mask: expected at least one sample, got none")
-    kspace = array_module(kspace).where(mask, kspace, 0)
-    return CartesianScan(_checked(kspace, " inside the mask" if has_signal else ""), mask)
+    return array_module(kspace).where(mask, kspace, 0), " inside the mask" if has_signal else ""
 
 
-def _checked(samples: Array, where: str = "") -> Array:
-    """Return the samples of one slice in native byte order; ValueError where there is nothing to reconstruct."""
+def _scaled(samples: Array, where: str = "") -> tuple[Array, Frame]:
+    """Return the samples of one slice, the largest about 1; ValueError where there is nothing to reconstruct."""
     if not bool(array_module(samples).isfinite(samples).all()):
         raise ValueError("kspace: expected finite samples, got NaN or infinite ones")
     if not bool((samples != 0).any()):
         raise ValueError(f"kspace: all samples are zero{where}")
     if not bool((samples.imag != 0).any()):
         raise ValueError("kspace: expected complex samples, got real ones (all imaginary parts are zero)")
-    return samples.astype(complex_dtype(samples.dtype), order="C")  # rounding must not depend on the caller's layout
+    # Rounding must not depend on the caller's layout.
+    samples, exponent = samples.astype(complex_dtype(samples.dtype), order="C"), exponent_of(samples)
+    return scaled(samples, -exponent), Frame(2.0**exponent)
+
+
+def _check_spikes(samples: Array) -> None:
+    """Raise ValueError where a few samples (J, …) are so large that all others are lost in their rounding."""
+    magnitude = array_module(samples).maximum(abs(samples.real), abs(samples.imag)).max(0)
+    largest = float(magnitude.max())
+    others = magnitude[magnitude <= np.finfo(magnitude.dtype).eps * largest]
+    if 0 < magnitude.size - others.size <= SPIKES and bool((others != 0).any()):
+        raise ValueError(f"kspace: expected samples of one scale, got {magnitude.size - others.size} of magnitude"
+                         f" {largest:.3g} and all others below {float(others.max()):.3g}: spikes?")
+
+
+def _centred(scan: ScanT, frame: Frame, rules: Rules) -> tuple[ScanT, Frame]:
+    """Return the scan with the centre of k-space at zero frequency."""
+    centre = find_centre(scan, rules.centre)
+    return (scan.moved(centre), replace(frame, centre=centre)) if any(centre) else (scan, frame)

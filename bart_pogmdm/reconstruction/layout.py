@@ -14,6 +14,7 @@ import numpy as np
 from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import COIL, DIMS
 from ..arrays.modules import array_module
+from ..physics.sampling import is_acquired
 
 
 def slices(array: Array) -> Array:
@@ -60,13 +61,13 @@ def check_kspace(kspace: Any, is_cartesian: bool = True) -> None:
 
 
 def mask_slices(mask: Any, kspace: Array) -> Array:
-    """Return the mask as boolean view (…, y, x) that matches `slices(kspace)`; None: sampled where kspace is not zero.
+    """Return the mask as boolean view (…, y, x) that matches `slices(kspace)`; None: where samples were acquired.
 
     Accepts (y, x) or a line that broadcasts to it, for all slices, or BART's dims.  ValueError otherwise.
     """
     xp = array_module(kspace)
     if mask is None:
-        return (slices(kspace) != 0).any(-3)
+        return is_acquired(slices(kspace), 2)
     try:
         mask = xp.asarray(mask)
     except ValueError as error:

@@ -13,6 +13,7 @@ from ..arrays.array_types import Array
 from ..arrays.modules import array_module
 from ..physics.coil_model import rss
 from ..physics.fourier import divide
+from .frame import Frame
 from .options import Options
 
 
@@ -20,21 +21,24 @@ from .options import Options
 class SliceResult:
     """Image (y, x), sens (J, y, x), std (y, x) or None, in data units, and facts for `Result.info`.
 
+    residual_std: one of the facts.
     coefficients: of the last sensitivities, from which a similar slice may start; None if they have none.
     """
 
     image: Array
     sens: Array
     std: Array | None
+    residual_std: float
     facts: dict[str, float | None]
     coefficients: Array | None
 
 
-def reconstruct_slice(problem: Problem, known_sens: Array | None, prior: Any, options: Options, seed: tuple[int, ...],
-                      kept: list[Array] | None, report: Callable[[State], None]) -> SliceResult:
+def reconstruct_slice(problem: Problem, frame: Frame, known_sens: Array | None, prior: Any, options: Options,
+                      seed: tuple[int, ...], kept: list[Array] | None, report: Callable[[State], None]) -> SliceResult:
     """Solve the problem by the method of the options; the samples go to `kept`.
 
-    known_sens: the sensitivities as the caller gave them.  report: called with each State.
+    known_sens: the sensitivities as the caller gave them, in the frame.  report: called with each State.
+    Raises ValueError for a result that is not finite.
     """
     method, samples, state, reference = options.method, options.num_samples, None, None
     statistics, residual_var = PosteriorStatistics(method.chain_shape(samples)[1]), Welford()
@@ -53,23 +57,35 @@ def reconstruct_slice(problem: Problem, known_sens: Array | None, prior: Any, op
     if problem.images.adds_up:
         reference = _sets_together(reference)
     units, weight = reference.units, rss(reference.sens)
-    facts: dict[str, float | None] = {"scale": units.scale, "residual_std": units.to_user(reference.info.residual_std)}
+    convergence: dict[str, float | None] = {}
     if options.samples is None:
-        image, spread, std = reference.image * weight, 1.0, None
+        image, spread, std, residual_std = reference.image * weight, 1.0, None, reference.info.residual_std
     else:
         image, spread = statistics.mean, method.spread(prior, problem)
-        std = spread * statistics.std
-        facts |= {**dict(zip(("rhat", "ess"), statistics.convergence())),
-                  "residual_std": units.to_user(residual_var.mean**0.5)}
+        std, residual_std = spread * statistics.std, residual_var.mean**0.5
+        convergence = dict(zip(("rhat", "ess"), statistics.convergence()))
+    residual_std = float(units.to_user(residual_std))
+    facts = {"scale": units.scale, "residual_std": residual_std, **convergence}
     factor: Any = units.scale  # from images times the RSS of their sensitivities to reported images
     if options.normalize:
         sens = divide(reference.sens, weight)
+    elif known_sens is None:
+        sens, factor = reference.sens, divide(factor, weight)
     else:
-        sens = reference.sens if known_sens is None else known_sens
-        factor = divide(factor, weight if known_sens is None else rss(known_sens))
+        sens, factor = known_sens * frame.sens_scale, divide(factor, rss(known_sens)) / frame.sens_scale
     for sample in kept or ():
-        sample[...] = (image + spread * (sample - image)) * factor
-    return SliceResult(image * factor, sens, None if std is None else std * factor, facts, state.coefficients)
+        sample[...] = frame.out_of((image + spread * (sample - image)) * factor)
+    image, std = frame.out_of(image * factor), None if std is None else std * factor
+    _check_finite(image, sens, std)
+    return SliceResult(image, sens, std, residual_std, facts, state.coefficients)
+
+
+def _check_finite(*arrays: Array | None) -> None:
+    """Raise ValueError unless the arrays of a result are finite; None has no numbers."""
+    for array in arrays:
+        if array is not None and not bool(array_module(array).isfinite(array).all()):
+            raise ValueError("kspace: expected samples that give a finite image, got NaN or infinite numbers in the"
+                             f" result (in {array.dtype})")
 
 
 def _sets_together(state: State) -> State:

@@ -14,12 +14,14 @@ from ..algorithms.gibbs import Gibbs
 from ..algorithms.joint_map import Map
 from ..algorithms.method import Method
 from ..arrays.checks import is_integer
+from ..physics.kspace_centre import CentreRules
 from ..physics.noise_level import NoiseRules
 from ..physics.readout_factors import ReadoutRules
 from ..physics.sensitivity_start import StartRules
 from ..physics.sobolev_maps import SobolevRules
 from ..prior.image_scale import ImageScale
 from ..prior.prior_file import load_prior
+from .doubts import DoubtRules
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -33,13 +35,15 @@ MAPS_MISFIT = "maps: 2 goes with method map, unknown sens and normalize only"
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules before the method begins, one record for each idea.  A method holds its own."""
+    """The rules around the method, one record for each idea.  A method holds its own."""
 
+    centre: CentreRules = CentreRules()
     noise: NoiseRules = NoiseRules()
     readouts: ReadoutRules = ReadoutRules()
     sens: SobolevRules = SobolevRules()
     start: StartRules = StartRules()
     scale: ImageScale = ImageScale()
+    doubts: DoubtRules = DoubtRules()
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class Options:
     """Seed of all draws; each chain of each slice draws from its own child of it."""
 
     rules: Rules = Rules()
-    """Rules of noise, readouts, sensitivities, start and scale."""
+    """Rules of centre, noise, readouts, sensitivities, start, scale and doubts."""
 
     @property
     def num_samples(self) -> int:

@@ -12,9 +12,11 @@ import numpy as np
 from ..algorithms.state import State
 from ..arrays.array_types import Array, Shape
 from ..arrays.devices import choose
+from ..arrays.doubts import doubt
 from ..arrays.modules import array_module, move
 from ..physics.noise_level import estimate_noise
 from . import layout
+from .doubts import gathered, of_slice
 from .inputs import Inputs
 from .one_slice import reconstruct_slice
 from .options import MAPS_MISFIT, OptionKeywords, Options, Unpack, options_of, prior_of
@@ -61,16 +63,20 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
     normalize: report the image times the RSS of the sensitivities, and these with RSS 1; True.
     keep_samples: return the samples, too; they need their own memory.
     seed: each chain or sample of each slice draws from its own child of it; 0.
-    rules: rules of noise, readouts, sensitivities, start and scale (`options.Rules`).
+    rules: rules of centre, noise, readouts, sensitivities, start, scale and doubts (`options.Rules`).
 
     Returns a Result.  Its info holds method, iterations, samples, noise_std, scale and the final residual_std (one
     number for each slice), the median rhat and the effective sample size ess of chains, seconds, name and hash of the
-    prior, seed, and the estimated memory of the solver in bytes.  Raises ValueError or TypeError that names the
+    prior, seed, the estimated memory of the solver in bytes, and warnings: sentences about an image that may be wrong,
+    each of which is also raised as a ReconstructionWarning.  Raises ValueError or TypeError that names the
     argument, MemoryError for too many samples to keep, ImportError where a trajectory lacks finufft.
     """
     chosen = options_of(**options)
     inputs = Inputs(kspace, mask, traj, dims, sens, start)
-    return reconstruct(inputs, prior_of(prior, chosen.method), chosen, device, callback)[0]
+    result, _ = reconstruct(inputs, prior_of(prior, chosen.method), chosen, device, callback)
+    for sentence in result.info["warnings"]:
+        doubt(sentence)
+    return result
 
 
 def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None = None,
@@ -89,22 +95,25 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
         raise ValueError(MAPS_MISFIT)
     slices = inputs.slices(options.rules)
     outputs, coefficients = Outputs(slices, options, inputs.kspace.dtype, here), None
+    doubts: dict[Shape, list[str]] = {}
     total = options.method.num_iterations(options.num_samples) * int(np.prod(outputs.loop))
     report = _counted(callback, total)
     for number, index in enumerate(np.ndindex(outputs.loop), int(inputs.first)):
         with _explained(outputs, index):
-            scan, known_sens = slices.scan(index), slices.sens(index)
-            noise_std = float(estimate_noise(*scan.acquired(), options.rules.noise) if options.noise_std is None
-                              else options.noise_std)
-            problem = problem_of(scan, noise_std, known_sens, slices.start(index), inputs.neighbour, options)
-            found = reconstruct_slice(problem, known_sens, prior, options, (options.seed, number),
+            (scan, frame), known_sens = slices.scan(index), slices.sens(index)
+            noise_std = float(frame.scale * estimate_noise(*scan.acquired(), options.rules.noise)
+                              if options.noise_std is None else options.noise_std)
+            problem = problem_of(scan, frame, noise_std, known_sens, slices.start(index), inputs.neighbour, options)
+            found = reconstruct_slice(problem, frame, known_sens, prior, options, (options.seed, number),
                                       outputs.kept(index), report)
         outputs.put(index, noise_std, found)
+        doubts[index] = of_slice(scan, problem, found.residual_std, noise_std, options.rules.doubts)
         coefficients = found.coefficients
     info = {"method": options.method.name, "iterations": options.iterations, "samples": options.samples,
             **outputs.facts(), "seconds": time.perf_counter() - began,
             "prior": getattr(prior, "name", type(prior).__name__), "prior_hash": getattr(prior, "digest", None),
-            "seed": options.seed, "memory": outputs.memory()}
+            "seed": options.seed, "memory": outputs.memory(),
+            "warnings": [*slices.doubts, *gathered(doubts, outputs.loop)]}
     return Result(outputs.image, outputs.sens, outputs.std, info, along_batch(outputs.samples)), coefficients
 
 
@@ -123,9 +132,13 @@ def _counted(callback: Callback | None, total: int) -> Callable[[State], None]:
 
 @contextlib.contextmanager
 def _explained(outputs: Outputs, index: Shape) -> Iterator[None]:
-    """Errors of a slice name its position, and a GPU without memory leads to the CPU."""
+    """Errors of a slice name its position, and a GPU without memory leads to the CPU.
+
+    A result that is not finite is an error, so NumPy need not warn on the way.
+    """
     try:
-        yield
+        with np.errstate(all="ignore"):
+            yield
     except ValueError as error:
         position = ", ".join(str(i) for i, n in zip(index, outputs.loop) if n > 1)
         raise ValueError(f"{error}{f' in slice {position}' if position else ''}") from None

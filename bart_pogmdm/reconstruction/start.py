@@ -16,21 +16,24 @@ from ..physics.image_set import ImageAxis, ImageSet
 from ..physics.sampling import Sampling, Scan
 from ..physics.sensitivities import SensitivityModel
 from ..physics.sensitivity_start import StartRules, joint_inversion
+from .frame import Frame
 from .options import Options
 
 
-def problem_of(scan: Scan, noise_std: float, sens: Array | None, start: Array | None, neighbour: Array | None,
-               options: Options) -> Problem:
+def problem_of(scan: Scan, frame: Frame, noise_std: float, sens: Array | None, start: Array | None,
+               neighbour: Array | None, options: Options) -> Problem:
     """Return the Problem of one slice, in solver units.
 
-    sens: known sensitivities (J, ny, nx) of any scale; start: an image (ny, nx) to start from, in data units;
-    neighbour: coefficients of the sensitivities of a similar slice.  Raises ValueError for unusable samples.
+    scan: in the frame; noise_std: in data units; sens: known sensitivities (J, ny, nx) of any scale; start: an image
+    (ny, nx) to start from, in data units; neighbour: coefficients of the sensitivities of a similar slice.
+    Raises ValueError for unusable samples.
     """
     rules, (sampling, samples) = options.rules, scan.sampled()
     sens_model = SensitivityModel.of(scan, rules.sens) if sens is None and len(samples) > 1 else None
-    units = Units(rule=rules.scale).times(rules.scale.of(rss(sampling.adjoint(samples.copy()))))
-    samples, sens_model = units.to_solver(samples), sens_model and sens_model.in_units(units.scale)
-    image = None if start is None else units.to_solver(start)
+    unit = rules.scale.of(rss(sampling.adjoint(samples.copy())))
+    units = Units(frame.scale, rule=rules.scale).times(unit)
+    samples, sens_model = samples / unit, sens_model and sens_model.in_units(unit)
+    image = None if start is None else units.to_solver(frame.into(start))
     noise_std = units.to_solver(noise_std)
     variance = options.method.likelihood.at_start(noise_std)
     state = (_known(sampling, samples, sens, image, rules.start) if sens_model is None else

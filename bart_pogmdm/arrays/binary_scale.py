@@ -1,0 +1,18 @@
+"""Scaling by powers of two, which is exact: squares of numbers near 1 neither overflow nor vanish."""
+
+import numpy as np
+
+from .array_types import Array
+from .modules import array_module
+
+
+def exponent_of(array: Array) -> int:
+    """Return e with 2^(e - 1) <= m < 2^e for the largest magnitude m of the real and imaginary parts; 0 for m = 0."""
+    return int(np.frexp(max(float(abs(part).max()) for part in (array.real, array.imag)))[1])
+
+
+def scaled(array: Array, exponent: int) -> Array:
+    """Return the complex array times 2^exponent."""
+    xp, out = array_module(array), array_module(array).empty_like(array)
+    out.real, out.imag = xp.ldexp(array.real, exponent), xp.ldexp(array.imag, exponent)
+    return out

@@ -1,0 +1,74 @@
+"""The centre of k-space, which need not be where the grid or the trajectory has its zero frequency.
+
+An echo that is a few samples early or late turns the phase of the image linearly.  The sensitivities, which are found
+at low frequencies, and a prior of images with a smooth phase both need the centre.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arrays.array_types import Array, Shape
+from ..arrays.checks import check_fields
+from ..arrays.fft import fftn, ifftn
+from ..arrays.modules import array_module
+from .sampling import Scan
+
+
+@dataclass(frozen=True)
+class CentreRules:
+    """How the centre of k-space is found."""
+
+    width: float = 4.0
+    """Distance from the centre, in samples, at which the amplitude of k-space begins to fall: that of an object which
+    fills the field of view, seen through sensitivities whose phase turns by a few cycles."""
+
+    decay: float = 1.5
+    """Exponent of the fall of the amplitude beyond that distance, which is about that of images with edges."""
+
+    unseen: float = 0.03
+    """Part of that shape, where it is not sampled, that counts as sampled and empty: without it, few lines would fit a
+    centre far beside them."""
+
+    strongest: int = 16
+    """Larger amplitudes count as that of this many samples, so that no single sample, as a spike, is the centre."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, {"strongest": 1}, ["width", "decay", "unseen"])
+
+
+def find_centre(scan: Scan, rules: CentreRules) -> Shape:
+    """Return the centre of k-space, in whole samples from zero frequency, (rows, columns).
+
+    The amplitude a is fitted by a multiple of t(k) = (1 + |k|^2 / width^2)^(-decay / 2) about each point d.  The fit is
+    best where (sum_k a(k) t(k - d))^2 / (sum_k t(k - d)^2 + unseen sum t^2) is largest, with sums over the sampled
+    frequencies but the last.  Frequencies wrap around at the border of the grid.
+    """
+    power, sampled = scan.power()
+    xp = array_module(power)
+    amplitude = xp.sqrt(power)
+    ascending = xp.sort(amplitude[sampled])
+    amplitude = xp.minimum(amplitude, ascending[-min(rules.strongest, len(ascending))])
+    # Noise and fine detail are everywhere: they say where samples are, and not where the centre is.
+    amplitude = xp.where(sampled, xp.maximum(amplitude - xp.median(ascending), 0), 0)
+    rows, columns = ((xp.arange(n) - n // 2) / rules.width for n in power.shape)
+    template = xp.fft.ifftshift((1 + rows[:, None] ** 2 + columns**2) ** (-rules.decay / 2))
+    seen = _correlation(sampled, template**2) + rules.unseen * (template**2).sum()
+    fit = _correlation(amplitude, template) ** 2 / seen
+    best = np.unravel_index(int(fit.argmax()), fit.shape)
+    return tuple(int(i) - n // 2 for i, n in zip(best, fit.shape))
+
+
+def _correlation(array: Array, template: Array) -> Array:
+    """Return sum_k array(k) template(k - d) for each d, with frequencies that wrap around."""
+    spectrum, of_template = fftn(array.astype(complex)), fftn(template.astype(complex))
+    return ifftn(spectrum * of_template.conj()).real * array.size**0.5
+
+
+def phase_ramp(centre: Shape, shape: Shape, like: Array) -> Array:
+    """Return exp(2 pi i d r / n), by which an image of `shape` is multiplied to move the centre of k-space to d."""
+    xp = array_module(like)
+    rows, columns = (xp.exp(2j * np.pi * d * (xp.arange(n) - n // 2) / n) for d, n in zip(centre, shape))
+    return (rows[:, None] * columns).astype(like.dtype)

@@ -1,0 +1,237 @@
+"""Images that may be wrong come with a warning, and no others do."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+from command_line import pogmdm
+from conftest import psnr, simulate
+from trajectories import measured
+
+from bart_pogmdm import Diffusion, ReconstructionWarning, recon, to_bart, write
+from bart_pogmdm.evaluate import masks
+from bart_pogmdm.evaluate.simulate import kspace as simulate_kspace
+from bart_pogmdm.evaluate.simulate import phantom, sensitivities
+from bart_pogmdm.physics.cartesian import CartesianSampling
+from bart_pogmdm.physics.folding import folding
+from bart_pogmdm.physics.fourier import fft2c, ifft2c
+
+SHAPE = (48, 48)
+QUICK = {"iterations": 10}
+
+
+def full(coils=4, noise_std=0.005):
+    return simulate_kspace(phantom(SHAPE), coils, noise_std, 0)
+
+
+def lattice(step, lines=0, shape=SHAPE):
+    """Every `step`-th column, and some neighbouring ones at the centre."""
+    line = np.arange(shape[1]) % step == (shape[1] // 2) % step
+    first = shape[1] // 2 - lines // 2
+    line[first:first + lines] = True
+    return np.broadcast_to(line, shape)
+
+
+def radial(**keywords):
+    """K-space (coil, spokes, samples) of 40 x 40 pixels, and its trajectory."""
+    kspace, traj, _ = measured(**keywords)
+    return kspace.transpose(0, 2, 1), traj
+
+
+def doubts(*inputs, **options):
+    """The warnings of a reconstruction, which are the same in its info and through `warnings`."""
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        info = recon(*inputs, **QUICK | options).info
+    assert info["warnings"] == [str(warning.message) for warning in seen]
+    assert all(warning.category is ReconstructionWarning for warning in seen)
+    assert all(warning.filename == __file__ for warning in seen)
+    return info["warnings"]
+
+
+GOOD = ["cartesian3", "horizontal4", "gaussian4", "radial16", "spiral3"]
+
+
+@pytest.mark.parametrize("mask", GOOD)
+@pytest.mark.parametrize("noise_std", [0, 0.005, 0.05])
+@pytest.mark.parametrize("coils", [1, 4])
+def test_good_data_raise_no_doubt(mask, noise_std, coils):
+    pattern = masks.named(mask, SHAPE, 0)
+    assert doubts(full(coils, noise_std) * pattern, pattern) == []
+
+
+@pytest.mark.parametrize("step, lines", [(2, 4), (3, 6), (4, 8)])
+def test_a_lattice_with_calibration_lines_raises_no_doubt(step, lines):
+    pattern = lattice(step, lines)
+    assert doubts(full(8) * pattern, pattern) == []
+
+
+@pytest.mark.parametrize("method", ["gibbs", Diffusion(num_levels=20, num_corrector=1)], ids=["gibbs", "diffusion"])
+def test_posteriors_of_good_data_raise_no_doubt(method):
+    pattern = masks.named("gaussian3", SHAPE, 0)
+    assert doubts(full() * pattern, pattern, method=method, samples=2, iterations=20) == []
+
+
+@pytest.mark.parametrize("name", ["brain16ch_mchiew_96.npz", "brain8ch_sigpy_poisson8x.npz"])
+def test_scans_raise_no_doubt(shared, name):
+    assert doubts(np.load(shared(f"data/dev/{name}"))["kspace"]) == []
+
+
+@pytest.mark.parametrize("step, lines", [(2, 0), (3, 0), (4, 0), (2, 2), (5, 1)])
+def test_a_lattice_without_calibration_lines_is_doubtful(step, lines):
+    pattern = lattice(step, lines)
+    assert any(sentence.startswith("mask: the image may be folded") for sentence in doubts(full() * pattern, pattern))
+
+
+@pytest.mark.parametrize("pattern", [np.add.outer(np.arange(48), 2 * np.arange(48)) % 4 == 0,
+                                     np.multiply.outer(np.arange(48) % 2, np.arange(48) % 2)], ids=["caipi", "2x2"])
+def test_lattices_of_points_are_doubtful(pattern):
+    assert any("folded" in sentence for sentence in doubts(full() * pattern, pattern))
+
+
+def test_lines_of_a_lattice_along_a_trajectory_are_doubtful():
+    rows, columns = np.meshgrid(np.arange(-24, 24, 2), np.arange(-24, 24), indexing="ij")
+    kspace = full()[:, rows + 24, columns + 24]
+    assert any("folded" in sentence for sentence in doubts(kspace, traj=np.stack([rows, columns], -1), dims=SHAPE))
+
+
+def test_known_sensitivities_unfold_a_lattice():
+    pattern = lattice(2)
+    sens = sensitivities(SHAPE, 8).astype(np.complex64)
+    assert doubts(full(8) * pattern, pattern, sens=sens) == []
+
+
+def test_one_coil_never_unfolds_a_lattice():
+    pattern = lattice(2, 4)
+    assert any("one coil" in sentence for sentence in doubts(full(1) * pattern, pattern))
+
+
+def test_folding_is_the_height_of_the_highest_copy():
+    def of(mask):
+        return folding(CartesianSampling.centred(np.asarray(mask, bool), np.float32).density)
+    assert of(np.ones((24, 24))) < 0.3
+    assert of(lattice(3, shape=(24, 24))) == pytest.approx(1)
+    assert of(lattice(2, 2, (24, 24))) == pytest.approx(11 / 13, rel=1e-3)  # 12 even columns and an odd one
+    assert of(np.zeros((24, 24))) == 1
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.7])
+def test_a_trajectory_of_another_scale_is_doubtful(factor):
+    kspace, traj = radial(spokes=32, coils=6)
+    assert any("do not explain" in sentence for sentence in doubts(kspace, traj=factor * traj, dims=(40, 40)))
+
+
+@pytest.mark.parametrize("factor", [1 / 0.256, 2 * np.pi / 0.256], ids=["1/m", "rad/m"])
+def test_a_trajectory_of_another_unit_is_refused(factor):
+    kspace, traj = radial()
+    with pytest.raises(ValueError, match=r"dims: expected a grid .*, got 40 x 40, and .* in 1/m"):
+        recon(kspace, traj=factor * traj, dims=(40, 40), **QUICK)
+
+
+def test_samples_far_apart_are_doubtful():
+    kspace, traj = radial()
+    assert any("do not resolve the field of view" in sentence for sentence in doubts(kspace, traj=2 * traj))
+
+
+def test_a_part_outside_the_grid_is_doubtful():
+    kspace, traj = radial()
+    assert any(sentence.startswith("dims: a part of traj") for sentence in doubts(kspace, traj=traj, dims=(28, 28)))
+    assert doubts(kspace, traj=traj, dims=(38, 40)) == []
+
+
+def test_a_transposed_mask_is_doubtful():
+    pattern = masks.named("cartesian3", SHAPE, 0)
+    assert any(sentence.startswith("mask: many") for sentence in doubts(full() * pattern, pattern.T))
+
+
+def test_rounding_where_nothing_was_sampled_counts_as_zero():
+    pattern = masks.named("cartesian3", SHAPE, 0)
+    kspace = full() * pattern
+    rounded = fft2c(ifft2c(kspace)).astype(np.complex64)
+    assert (rounded[:, ~pattern] != 0).any()
+    assert np.allclose(recon(rounded, **QUICK).image, recon(kspace, pattern, **QUICK).image, atol=1e-4)
+
+
+def test_noise_where_nothing_was_sampled_is_doubtful(rng):
+    kspace = full() * masks.named("cartesian3", SHAPE, 0)
+    kspace = kspace + (1e-5 * abs(kspace).max() * rng.standard_normal(kspace.shape)).astype(np.complex64)
+    assert any("do not explain" in sentence for sentence in doubts(kspace))
+
+
+def test_images_in_the_place_of_kspace_are_doubtful():
+    assert any("do not explain" in sentence for sentence in doubts(ifft2c(full()).astype(np.complex64)))
+
+
+def test_wrong_sensitivities_are_doubtful():
+    sens = sensitivities(SHAPE, 4).astype(np.complex64)
+    assert any("do not explain" in sentence for sentence in doubts(full(), sens=sens[[2, 3, 1, 0]]))
+
+
+@pytest.mark.parametrize("swap", [lambda k: k[None], lambda k: np.moveaxis(k, 0, -1), lambda k: to_bart(k).T],
+                         ids=["(1, coil, y, x)", "(y, x, coil)", "(coil, 1, x, y)"])
+def test_swapped_axes_are_doubtful(swap):
+    kspace = full() * masks.named("gaussian3", SHAPE, 0)
+    assert any("more coils than the image" in sentence for sentence in doubts(swap(kspace), iterations=1))
+
+
+def test_slices_share_a_sentence():
+    pattern = lattice(2)
+    stack = np.stack([to_bart(full() * (pattern if i % 2 else True)) for i in range(4)], -1)
+    folded, = (sentence for sentence in doubts(stack) if "folded" in sentence)
+    assert folded.endswith("sensitivities (slice 1; 3)")
+
+
+def test_a_command_prints_one_line(tmp_path):
+    pattern = lattice(2)
+    write({tmp_path / "ksp": to_bart(full() * pattern), tmp_path / "pat": pattern})
+    done = pogmdm("-i", 5, "-p", "pat", "ksp", "img", cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout == ""
+    assert done.stderr.startswith("WARNING: mask: the image may be folded") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("exponent", [-38, -30, -20, 10, 25, 37])
+def test_data_of_any_scale_give_the_same_image(exponent):
+    kspace, mask, _ = simulate((40, 36), coils=4)
+    expected = recon(kspace, mask, **QUICK)
+    scaled = (kspace.astype(complex) * 10.0**exponent / abs(kspace).max()).astype(np.complex64)
+    found = recon(scaled, mask, **QUICK)
+    assert psnr(found.image.astype(complex) / 10.0**exponent, expected.image) > 50
+    assert found.info["noise_std"] / 10.0**exponent == pytest.approx(
+        expected.info["noise_std"] / abs(kspace).max(), rel=1e-2)
+
+
+@pytest.mark.parametrize("exponent", [-30, 25])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_known_sensitivities_may_have_any_scale(exponent, normalize):
+    kspace, sens = full() * masks.named("gaussian3", SHAPE, 0), sensitivities(SHAPE, 4)
+    options = QUICK | {"normalize": normalize}
+    expected = recon(kspace, sens=sens.astype(np.complex64), **options)
+    found = recon(kspace, sens=(sens * 10.0**exponent).astype(np.complex64), **options)
+    assert np.allclose(found.image.astype(complex) * found.sens, expected.image * expected.sens, atol=1e-4)
+    if not normalize:
+        np.testing.assert_array_equal(found.sens, (sens * 10.0**exponent).astype(np.complex64))
+
+
+@pytest.mark.parametrize("value", [1e20, 1e30, 1e38])
+def test_spikes_that_hide_all_else_are_refused(value):
+    kspace = np.stack([to_bart(full()), to_bart(full())], -1)
+    kspace[11, 13, 0, 2, 1] = value
+    with pytest.raises(ValueError, match=r"kspace: expected samples of one scale, got 1 of magnitude .*in slice 1"):
+        recon(kspace, **QUICK)
+
+
+def test_a_result_that_is_not_finite_is_an_error():
+    class Broken:
+        def score(self, image, sigma):
+            return image * np.nan
+
+        def curvature(self, shape, sigma, xp):
+            return xp.ones(shape, np.float32)
+
+    with pytest.raises(ValueError, match=r"kspace: .* finite image"):
+        recon(full(), prior=Broken(), **QUICK)
+
+
+def test_warnings_go_into_json():
+    json.dumps(recon(full(), **QUICK).info["warnings"])

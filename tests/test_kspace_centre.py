@@ -1,0 +1,139 @@
+"""The centre of k-space is found wherever it is, and the image does not depend on it."""
+
+import numpy as np
+import pytest
+from conftest import psnr
+from trajectories import measured
+
+from bart_pogmdm import Diffusion, recon
+from bart_pogmdm.evaluate import masks
+from bart_pogmdm.evaluate.simulate import kspace as simulate_kspace
+from bart_pogmdm.evaluate.simulate import phantom, sensitivities
+from bart_pogmdm.physics.cartesian import CartesianScan
+from bart_pogmdm.physics.fourier import fft2c, ifft2c
+from bart_pogmdm.physics.kspace_centre import CentreRules, find_centre, phase_ramp
+from bart_pogmdm.physics.noncartesian import NonCartesianScan
+from bart_pogmdm.prior.smooth_phase import SmoothPhase, linear_phase
+
+SHAPE = (64, 60)
+LOSS = 0.5  # dB
+
+
+def scan(mask="cartesian3", coils=6, noise_std=0.005):
+    """K-space of the phantom, its mask, and the true magnitude."""
+    pattern = masks.named(mask, SHAPE, 0)
+    return simulate_kspace(phantom(SHAPE), coils, noise_std, 0), pattern, abs(phantom(SHAPE))
+
+
+def moved(kspace, cycles):
+    """K-space of an image whose phase turns by (rows, columns) cycles, also parts of one, over the field of view."""
+    return fft2c(ifft2c(kspace) * phase_ramp(cycles, kspace.shape[1:], kspace))
+
+
+def rolled(kspace, mask, by):
+    return np.roll(kspace, by, (-2, -1)), np.roll(mask, by, (-2, -1))
+
+
+@pytest.mark.parametrize("shape", [(8, 10), (9, 7)])
+def test_a_phase_ramp_moves_kspace(rng, shape):
+    image = rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
+    ramp = phase_ramp((3, -2), shape, image)
+    assert np.allclose(fft2c(image * ramp), np.roll(fft2c(image), (3, -2), (0, 1)))
+    assert np.allclose(abs(ramp), 1)
+
+
+@pytest.mark.parametrize("coils", [1, 6])
+@pytest.mark.parametrize("mask", ["cartesian4", "gaussian6", "radial20"])
+@pytest.mark.parametrize("by", [(0, 0), (4, 0), (0, 5), (-6, 3), (32, 30)])
+def test_the_centre_is_found_on_the_grid(coils, mask, by):
+    kspace, pattern, _ = scan(mask, coils)
+    there = find_centre(CartesianScan(*rolled(kspace * pattern, pattern, by)), CentreRules())
+    assert all(abs((found - true + n // 2) % n - n // 2) <= 1 for found, true, n in zip(there, by, SHAPE))
+
+
+def test_the_centre_is_found_along_trajectories():
+    kspace, traj, _ = measured()
+    points, samples = traj[:2].reshape(2, -1), kspace.reshape(len(kspace), -1)
+    along = NonCartesianScan.of(samples, points, (40, 40))
+    assert find_centre(along, CentreRules()) == (0, 0)
+    assert find_centre(along.moved((5, -3)), CentreRules()) == (-5, 3)
+
+
+@pytest.mark.parametrize("value", [1e2, 1e6])
+def test_a_spike_is_not_the_centre(value):
+    kspace, pattern, _ = scan()
+    kspace[2, 50, 44] = value
+    assert find_centre(CartesianScan(kspace, pattern | True), CentreRules()) == (0, 0)
+
+
+def test_kspace_moved_with_its_mask_gives_the_same_image_with_the_phase_ramp():
+    kspace, pattern, _ = scan()
+    here = recon(kspace * pattern, pattern, iterations=5)
+    there = recon(*rolled(kspace * pattern, pattern, (7, -4)), iterations=5)
+    assert np.allclose(there.image, here.image * phase_ramp((7, -4), SHAPE, here.image), atol=1e-6)
+    assert np.allclose(there.sens, here.sens, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["map", "gibbs", Diffusion(num_levels=6, num_corrector=1)], ids=str)
+@pytest.mark.parametrize("coils", [1, 4])
+@pytest.mark.filterwarnings("ignore:.*do not explain:bart_pogmdm.ReconstructionWarning")  # of so few levels
+def test_samples_and_known_sensitivities_do_not_depend_on_the_centre(method, coils):
+    kspace, pattern, _ = scan(coils=coils)
+    options = {"method": method, "sens": sensitivities(SHAPE, coils).astype(np.complex64)}
+    if method != "map":
+        options |= {"samples": 2, "keep_samples": True}
+    if method == "gibbs":
+        options |= {"iterations": 4}
+    here = recon(kspace * pattern, pattern, **options)
+    there = recon(*rolled(kspace * pattern, pattern, (-5, 3)), **options)
+    ramp = phase_ramp((-5, 3), SHAPE, here.image)
+    assert np.allclose(there.image, here.image * ramp, atol=1e-5)
+    if method != "map":
+        assert np.allclose(there.std, here.std, atol=1e-5)
+        assert np.allclose(there.samples, here.samples * ramp, atol=1e-5)
+
+
+def test_a_start_image_has_the_phase_of_the_data():
+    kspace, pattern, _ = scan()
+    first = recon(kspace * pattern, pattern, iterations=12).image
+    ramp = phase_ramp((6, 0), SHAPE, first)
+    here = recon(kspace * pattern, pattern, start=first, iterations=5)
+    there = recon(*rolled(kspace * pattern, pattern, (6, 0)), start=first * ramp, iterations=5)
+    assert np.allclose(there.image, here.image * ramp, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("coils", [1, 6])
+@pytest.mark.parametrize("mask", ["cartesian3", "gaussian6"])
+@pytest.mark.parametrize("cycles", [(0.5, 0), (0.5, 0.5), (5, 0), (-8.5, 0), (0, 3), (-6, -2.5)])
+def test_a_phase_ramp_costs_no_quality(coils, mask, cycles):
+    kspace, pattern, truth = scan(mask, coils)
+    centred, off = (psnr(recon(samples * pattern, pattern).image, truth) for samples in (kspace, moved(kspace, cycles)))
+    assert off > centred - LOSS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("coils", [1, 4])
+@pytest.mark.parametrize("centre", [(0.5, 0), (6, 0), (-3, 4.5)])
+def test_a_trajectory_that_misses_the_centre_costs_no_quality(coils, centre):
+    kspace, traj, truth = measured(coils=coils)
+    off = traj + np.array([*centre, 0])[:, None, None]
+    kspace = kspace.transpose(0, 2, 1)
+    centred, found = (psnr(recon(kspace, traj=points, dims=(40, 40)).image, truth) for points in (traj, off))
+    assert found > centred - LOSS
+
+
+def test_the_linear_phase_is_that_of_a_ramp():
+    image = abs(phantom(SHAPE)).astype(complex)
+    ramp = phase_ramp((2.5, -7.25), SHAPE, image)
+    assert np.allclose(linear_phase(image * ramp), ramp)
+    stack = np.stack([image, image * ramp])
+    assert np.allclose(linear_phase(stack), np.stack([np.ones_like(ramp), ramp]))
+
+
+def test_the_smooth_phase_follows_a_ramp():
+    image, ramp = phantom(SHAPE), phase_ramp((9, -4.5), SHAPE, phantom(SHAPE))
+    phase = SmoothPhase()
+    assert np.allclose(phase.turn(image * ramp), phase.turn(image) * ramp)
+    assert np.allclose(phase.coherence(image * ramp, phase.turn(image) * ramp),
+                       phase.coherence(image, phase.turn(image)))
