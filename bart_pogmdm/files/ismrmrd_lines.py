@@ -75,9 +75,9 @@ def place_lines(path: Path, encoding: Encoding, numbers: Array, heads: Array) ->
         raise ValueError(f"{path}: acquisition {numbers[np.argmin(kept)]} has no samples, or no channels")
     places = _places(heads)
     _check_directions(path, places, is_reversed)
-    if not center.any():  # Not given.
-        center = np.where(is_reversed, samples - 1 - samples // 2, samples // 2)
     first = np.where(is_reversed, post - (samples - 1 - center), pre - center)
+    if not center.any() and not _fits(first, kept, encoding.matrix[0]):  # Some exporters leave 0: the middle is meant.
+        first = np.where(is_reversed, post, pre) - samples // 2
     width, size, first = _readout(path, encoding, first, kept, is_reversed)
     height, columns, rows = encoding.matrix[1], width // 2 + first, _rows(encoding, heads)
     outside = (columns < 0) | (columns + kept > width) | (rows < 0) | (rows >= height)
@@ -124,8 +124,9 @@ def _readout(path: Path, encoding: Encoding, first: Array, kept: Array, is_rever
     if _fits(first - is_reversed, kept, nx):  # Some converters count the centre of reversed lines from their end.
         return nx, size, first - is_reversed
     # If the lines are twice as long, the header leaves out their oversampling, from the matrix or from all sizes.
+    # At least half of a readout is always measured.
     factor = round(needed / nx)
-    if abs(needed - factor * nx) > READOUT_SLACK or not _fits(first, kept, factor * nx):
+    if needed > 2 * kept.min() or abs(needed - factor * nx) > READOUT_SLACK or not _fits(first, kept, factor * nx):
         return nx, size, first
     return factor * nx, nx if abs(ratio - factor) < SAME_RATIO * factor else size, first
 

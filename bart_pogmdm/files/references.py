@@ -8,6 +8,7 @@ import numpy as np
 
 from ..arrays.array_types import Array
 from ..arrays.bart_dims import from_bart
+from ..arrays.rounding import as_mask
 from ..physics.coil_model import rss
 from ..physics.fourier import ifft2c
 from .fastmri import central_slices
@@ -56,7 +57,7 @@ def read_masks(path: str | Path, data: str) -> Iterator[tuple[str, Array]]:
     """Read (name, mask) of all masks for a data set in an npz file: the arrays named <data>__<name>."""
     with np.load(path) as file:
         for key in sorted(key for key in file if key.split("__")[0] == data):
-            yield "-".join(key.split("__")[1:]), file[key]
+            yield "-".join(key.split("__")[1:]), as_mask(file[key], f"{path}: {key}")
 
 
 def _read_npz(path: Path) -> Iterator[ReferenceScan | ReferenceImage]:

@@ -133,7 +133,7 @@ def points(traj: Any, kspace: Array) -> Array:
         raise ValueError("traj: expected a trajectory in a plane, got a 3-D one (3-D is not supported)")
     loop = axes.shape[3:]
     axes = xp.moveaxis(axes[:2].reshape(2, -1, *loop), (0, 1), (-2, -1))
-    _check_units(float(abs(axes).max()), [float(abs(axis).max()) for axis in (axes[..., 0, :], axes[..., 1, :])])
+    _check_units(axes)
     loop = (1, *kspace.shape[COIL + 1:]) if kspace.ndim > COIL else ()
     return xp.broadcast_to(axes, (*loop, *axes.shape[-2:]))
 
@@ -157,9 +157,10 @@ def _components_first(traj: Array, kspace: Array) -> Array:
     return traj.reshape(*padded[:COIL], *padded[COIL + 1:kspace.ndim])
 
 
-def _check_units(highest: float, extent: list[float]) -> None:
-    """Raise ValueError for a trajectory that is not in cycles per field of view, or has no extent."""
-    if min(extent) == 0:
+def _check_units(axes: Array) -> None:
+    """Raise ValueError for a trajectory (…, 2, samples) that is not in cycles per field of view, or has no extent."""
+    highest = float(abs(axes).max())
+    if is_rounding(axes[..., 0, :], axes) or is_rounding(axes[..., 1, :], axes):
         raise ValueError("traj: expected points in a plane, got a line (one component is zero everywhere)")
     for limit, unit, factor in ((0.5, "cycles per sample", "the image size"),
                                 (np.pi, "radians per sample", "the image size / (2 pi)")):
