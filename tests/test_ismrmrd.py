@@ -92,7 +92,7 @@ def test_every_flag_has_its_effect(raw, rng, kspace, number):
 
 def test_a_line_that_is_left_out_is_so_with_any_other_flag(raw, kspace):
     """Whatever the other flags are; a calibration line that is a line of the image as well is one."""
-    extra = [line(9 * kspace[:, :, 0], 3, flag, other) for flag in LEFT_OUT for other in (20, 21, 22, 57)]
+    extra = [line(9 * kspace[:, :, 0], 3, flag, other) for flag in LEFT_OUT for other in (20, 21, 22, 40, 53, 57)]
     np.testing.assert_array_equal(found_in(raw(MATRIX, [*extra, *lines(kspace)])), kspace)
     np.testing.assert_array_equal(found_in(raw(MATRIX, lines(kspace, None, 20, 21))), kspace)
 
