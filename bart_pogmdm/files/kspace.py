@@ -9,7 +9,8 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import BEYOND, index_of
 from .cfl import locate
 from .fastmri import FastmriFile
-from .ismrmrd import open_ismrmrd
+from .file_kind import kind_of
+from .ismrmrd import groups_with_data, open_ismrmrd
 from .mapped import ArrayLayout, MappedArray, MappedKspace
 from .npz import open_npy, open_npz
 from .reading import reading
@@ -31,12 +32,12 @@ class KspaceFile(Protocol):
 
 
 def load(name: str | Path) -> tuple[Array, Array | None]:
-    """Read (kspace, pattern) from a file: npz, npy or h5 by its ending, and otherwise an array of BART.
+    """Read (kspace, pattern) from a file: npz, npy or HDF5 (fastMRI, ISMRMRD) by its content, or an array of BART.
 
     kspace is complex64 with 16 dimensions in BART's order.  The pattern is None if the file has none; then samples
     that are not zero count as measured.  An npz file holds `kspace` and optionally `mask`.  Arrays of two or three
     dimensions are (y, x) or (coil, y, x), others in BART's order.
-    Raises FileNotFoundError, ImportError (ISMRMRD), or ValueError for a file without k-space.
+    Raises FileNotFoundError, or ValueError for a file without k-space.
     """
     file = open_kspace(name)
     kspace = np.empty(file.shape, np.complex64, order="F")
@@ -47,14 +48,10 @@ def load(name: str | Path) -> tuple[Array, Array | None]:
 
 def open_kspace(name: str | Path) -> KspaceFile:
     """Open a file that `load` can read, to read it slice by slice.  Raises the same errors as `load`."""
-    path = Path(name)
-    if path.suffix == ".npz":
-        return open_npz(path)
-    if path.suffix == ".npy":
-        return open_npy(path)
-    if path.suffix == ".h5":
-        return _open_hdf5(path)
-    return _open_bart(name)
+    kind = kind_of(name)
+    if kind == "bart":
+        return _open_bart(name)
+    return {"npz": open_npz, "npy": open_npy, "hdf5": _open_hdf5}[kind](Path(name))
 
 
 def _open_bart(name: str | Path) -> KspaceFile:
@@ -68,9 +65,8 @@ def _open_hdf5(path: Path) -> KspaceFile:
     """Open a fastMRI or ISMRMRD file; its datasets show which of the two it is."""
     import h5py
     with reading(path), h5py.File(path) as file:
-        names = [name for name in ("kspace", "dataset/xml", "dataset/data") if name in file]
-    if names == ["kspace"]:
-        return FastmriFile.of(path)
-    if names == ["dataset/xml", "dataset/data"]:
-        return open_ismrmrd(path)
-    raise ValueError(f"{path}: expected `kspace` (fastMRI) or `dataset` (ISMRMRD) in the file, got neither")
+        is_fastmri, is_ismrmrd = "kspace" in file, bool(groups_with_data(file))
+    if is_fastmri == is_ismrmrd:
+        raise ValueError(f"{path}: expected `kspace` (fastMRI) or a group with `xml` and `data` (ISMRMRD) in the file,"
+                         f" got {'both' if is_fastmri else 'neither'}")
+    return FastmriFile.of(path) if is_fastmri else open_ismrmrd(path)

@@ -8,10 +8,12 @@ import numpy as np
 
 from ..arrays.array_types import Array
 from ..arrays.bart_dims import from_bart
+from ..arrays.rounding import as_mask
 from ..physics.coil_model import rss
 from ..physics.fourier import ifft2c
-from .cfl import read
 from .fastmri import central_slices
+from .file_kind import kind_of
+from .kspace import load
 
 FASTMRI_WIDTHS = (368, 372)   # As in the paper, only volumes of one of these widths are used.
 LARGEST_EMPTY_PART = 0.05     # k-space counts as fully sampled if at most this part of it is zero in all coils.
@@ -36,17 +38,18 @@ class ReferenceImage:
 
 
 def read_references(path: Path) -> Iterator[ReferenceScan | ReferenceImage]:
-    """Read the scans or images of an npz file (`kspace` or `images`), a fastMRI file (.h5), or an array of BART.
+    """Read the scans or images of an npz file (`kspace` or `images`), a fastMRI file, an npy file or an array of BART.
 
     The reference is the array `reference` of an npz file, or else the root sum of squares of the k-space, which must
     then be fully sampled.  Raises ValueError for a file without data or without reference.
     """
-    if path.suffix == ".npz":
+    kind = kind_of(path)
+    if kind == "npz":
         yield from _read_npz(path)
-    elif path.suffix == ".h5":
+    elif kind == "hdf5":
         yield from _read_fastmri(path)
     else:
-        kspace = from_bart(read(path))
+        kspace = from_bart(load(path)[0])
         yield ReferenceScan(path.stem, kspace, _normalized(_root_sum_of_squares(path, kspace)))
 
 
@@ -54,7 +57,7 @@ def read_masks(path: str | Path, data: str) -> Iterator[tuple[str, Array]]:
     """Read (name, mask) of all masks for a data set in an npz file: the arrays named <data>__<name>."""
     with np.load(path) as file:
         for key in sorted(key for key in file if key.split("__")[0] == data):
-            yield "-".join(key.split("__")[1:]), file[key]
+            yield "-".join(key.split("__")[1:]), as_mask(file[key], f"{path}: {key}")
 
 
 def _read_npz(path: Path) -> Iterator[ReferenceScan | ReferenceImage]:

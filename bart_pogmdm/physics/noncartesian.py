@@ -8,9 +8,9 @@ import numpy as np
 
 from ..arrays.array_types import Array, Shape
 from ..arrays.modules import array_module
+from ..arrays.rounding import is_acquired
 from .fourier import power_of_coils
 from .nufft import Nufft
-from .sampling import is_acquired
 
 MARGIN = 0.5  # cycles per field of view by which samples may lie outside the grid, because gradient delays shift them
 

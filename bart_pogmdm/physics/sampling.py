@@ -7,18 +7,6 @@ from typing import Protocol
 import numpy as np
 
 from ..arrays.array_types import Array, Shape
-from ..arrays.modules import array_module
-
-
-def is_acquired(samples: Array, dims: int) -> Array:
-    """Return where samples (…, J, points) were acquired: in some coil they are not zero up to single precision.
-
-    dims: number of dimensions of the points of one slice.  Samples that are not finite count as acquired.
-    """
-    xp, coils, points = array_module(samples), -dims - 1, tuple(range(-dims, 0))
-    largest = xp.maximum(abs(samples.real).max(coils), abs(samples.imag).max(coils))
-    strongest = xp.where(xp.isfinite(largest), largest, 0).max(points, keepdims=True)
-    return ~(largest <= np.finfo(np.float32).eps * strongest)
 
 
 class Sampling(Protocol):
