@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files.atomic import write_file
+from ..files.atomic import write_bytes
 from ..plot.comparison_picture import ERROR_GAIN, draw_comparison
 from .competitors import COMPETITORS
 from .metrics import object_of
@@ -27,22 +27,18 @@ def write_report(rows: Sequence[Row], folder: Path) -> str:
     """
     table = _table(rows)
     text = _markdown(table)
-    _save(folder / "results.csv", _csv(rows).encode())
-    _save(folder / "table.md", text.encode())
+    write_bytes(folder / "results.csv", _csv(rows).encode())
+    write_bytes(folder / "table.md", text.encode())
     (folder / "figures").mkdir(exist_ok=True)
     parts = [f"<h1>Comparison</h1>{_html(table)}"]
     for (data, mask), group in _cases(rows):
         shown = [row for row in group if row.psnr]
         if shown:
             picture = _picture(shown)
-            _save(folder / "figures" / f"{data}__{mask}.png", picture)
+            write_bytes(folder / "figures" / f"{data}__{mask}.png", picture)
             parts.append(_section(data, mask, picture))
-    _save(folder / "index.html", _page(parts).encode())
+    write_bytes(folder / "index.html", _page(parts).encode())
     return text
-
-
-def _save(path: Path, content: bytes) -> None:
-    write_file(path, lambda file: file.write(content))
 
 
 def _cases(rows: Iterable[Row]) -> list[tuple[tuple[str, str], list[Row]]]:
