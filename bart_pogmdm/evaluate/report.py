@@ -27,9 +27,9 @@ def write_report(rows: Sequence[Row], folder: Path) -> str:
     """
     table = _table(rows)
     text = _markdown(table)
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
     write_bytes(folder / "results.csv", _csv(rows).encode())
     write_bytes(folder / "table.md", text.encode())
-    (folder / "figures").mkdir(exist_ok=True)
     parts = [f"<h1>Comparison</h1>{_html(table)}"]
     for (data, mask), group in _cases(rows):
         shown = [row for row in group if row.psnr]
@@ -62,7 +62,7 @@ def _table(rows: Sequence[Row]) -> _Table:
     header = ["data", "mask", *(COMPETITORS[name].label.split(",")[0] if name.startswith("pics") else name
                                 for name in names)]
     lines = []
-    failures: dict[tuple[str, str], list[str]] = {}
+    remarks: dict[str, list[str]] = {}
     for (data, mask), group in _cases(rows):
         found = {row.method: row for row in group}
         best = max((row.psnr for row in group if row.psnr), default=None)
@@ -71,13 +71,15 @@ def _table(rows: Sequence[Row]) -> _Table:
             row = found.get(name)
             if row and row.psnr:
                 line.append((f"{row.psnr:.2f} / {row.ssim:.3f}", row.psnr == best))
+                remark = f"{name} warns: {row.warnings}" if row.warnings else ""
             else:
                 line.append(("-", False))
-                if row:
-                    failures.setdefault((name, row.note), []).append(f"{data} {mask}")
+                remark = f"{name} did not run: {row.note}" if row else ""
+            if remark:
+                remarks.setdefault(remark, []).append(f"{data} {mask}")
         lines.append(line)
     notes = ["PSNR in dB and SSIM inside the object, after one least-squares scale."]
-    notes += [f"{name} did not run: {note} ({', '.join(places)})" for (name, note), places in failures.items()]
+    notes += [f"{remark} ({', '.join(places)})" for remark, places in remarks.items()]
     return _Table(header, lines, notes)
 
 

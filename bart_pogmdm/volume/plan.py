@@ -16,7 +16,8 @@ from ..arrays.array_types import Array, Shape
 from ..files.kspace import KspaceFile, open_kspace
 from ..reconstruction import layout
 from ..reconstruction.options import OptionKeywords, Options, Unpack, options_of, prior_of
-from .slices import Block, FileStatus, Job, SliceTask, file_status, input_digest, library_versions
+from ..version import library_versions
+from .slices import Block, FileStatus, Job, SliceTask, file_status, input_digest
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,7 +18,7 @@ from ..files.kspace import KspaceFile, open_kspace
 from ..reconstruction.inputs import Inputs
 from ..reconstruction.options import Options
 from ..reconstruction.recon import reconstruct
-from ..version import __version__
+from ..version import library_versions
 
 FileStatus: TypeAlias = tuple[tuple[int, int, int], ...]  # Inode, size and time of change of each file.
 # Entries of the info of a result that go into the manifest.
@@ -28,11 +27,6 @@ FACTS = ("noise_std", "scale", "residual_std", "rhat", "ess", "seconds")
 
 class RefusalError(ValueError):
     """An error that concerns a worker or the whole run, and not one slice."""
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of the packages that affect the last bit of a result."""
-    return {"bart_pogmdm": __version__, **{name: version(name) for name in ("numpy", "scipy", "numba")}}
 
 
 @dataclass(frozen=True)
