@@ -106,8 +106,8 @@ def _check_place(target: Target, path: Path) -> None:
     while target.makes_folders and not folder.exists():
         folder = folder.parent
     if not folder.is_dir():
-        raise FileNotFoundError(f"output {target.name}: the folder {path.parent} does not exist" if not folder.exists()
-                                else f"output {target.name}: {folder} is not a folder")
+        fault = "is a file" if folder.exists() else "does not exist"
+        raise FileNotFoundError(f"output {target.name}: the folder {path.parent} {fault}")
     try:
         os.unlink(write_temporary(folder / real.name, lambda file: None))
     except OSError as error:
