@@ -144,7 +144,7 @@ def dask_campaign(folder, wanted, kills, seed):
     """Kill the scheduler or a worker of a cluster that others started; a lost worker costs nothing."""
     rng = random.Random(seed)
     for number in range(kills):
-        victim, out, address = rng.choice(["scheduler", "worker"]), f"cluster{number}.h5", folder / f"{number}.json"
+        victim, out, address = ("scheduler", "worker")[number % 2], f"cluster{number}.h5", folder / f"{number}.json"
         words = ["--scheduler-file", str(address), "--no-dashboard"]
         call = [sys.executable, "-m", "distributed.cli.dask_"]
         cluster = [subprocess.Popen([*call[:-1], f"{call[-1]}{kind}", *words, *more], stderr=subprocess.DEVNULL,
