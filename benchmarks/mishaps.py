@@ -13,11 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
-from kills import COILS, ITERATIONS, MASK, SIZE, SLICES, centre, check, command, finish, lines, make_volume
+from kills import COILS, ITERATIONS, MASK, SIZE, centre, check, command, finish, lines, make_volume
 
 import bart_pogmdm
 from bart_pogmdm import recon_volume
@@ -58,12 +59,11 @@ def failing_folders(folder):
     print("    volume on a local Dask cluster: exit code 0")
     mount("-t", "tmpfs", "-o", "ro", "none", "/dev/shm")
     for name, words in COMMANDS.items():
-        (folder / "disk").mkdir()
         done = run(folder, words, HOME=str(home))
         assert done.returncode == 0, done.stderr
         print(f"    {name}: exit code 0, {len(left(folder / 'disk'))} files")
-        shutil.rmtree(folder / "disk")
-    (folder / "disk").mkdir()
+        for path in (folder / "disk").iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     process = command(folder, "dask2.h5", "--scheduler", "local", "--jobs", "2")
     error = process.communicate()[1]  # Its processes need semaphores, which are files in /dev/shm.
     print(f"    volume on a local Dask cluster without /dev/shm: exit code {process.returncode} {error.strip()}")
@@ -108,7 +108,7 @@ def full_during_the_run(folder, wanted):
     assert process.returncode == 1 and error.startswith(f"ERROR: {out}") and error.count("\n") == 1, error
     (folder / "disk/filler").unlink()
     finish(folder, out, ["--jobs", "2"])
-    check(folder, out, wanted)
+    check(folder / "disk", "volume.h5", wanted)
     subprocess.run(["umount", str(folder / "disk")], check=True)
     print("    the same command again: whole, once, and the same bytes")
 
@@ -124,7 +124,8 @@ def changed_input(folder):
         process.communicate()
         shutil.copy(folder / "volume.h5", folder / "kept.h5")
         with h5py.File(folder / "volume.h5", "r+") as file:
-            file[what][...] = file[what][::-1] if what == "kspace" else file[what][...] | (np.arange(SIZE) % 2 == 0)
+            found = file[what][()]
+            file[what][...] = found[::-1] if what == "kspace" else found | (np.arange(SIZE) % 2 == 0)
         process = command(folder, out, "--jobs", "2")
         error = process.communicate()[1]
         print(f"    {what} changed: exit code {process.returncode} {error.strip()}")
@@ -143,14 +144,13 @@ def main(data):
                                        * masks.named(MASK, (SIZE, SIZE), 0))})
         recon_volume(folder / "volume.h5", folder / "wanted.h5", iterations=ITERATIONS, jobs=2)
         wanted = (folder / "wanted.h5").read_bytes()
-        print(f"{SLICES} slices\nread-only home and package, no /dev/shm")
-        failing_folders(folder)
-        print("disk full from the beginning")
-        full_from_the_beginning(folder)
-        print("disk full during the run")
-        full_during_the_run(folder, wanted)
-        print("input changed between two runs")
-        changed_input(folder)
+        (folder / "disk").mkdir()
+        for part, title in ((failing_folders, "read-only home and package, no /dev/shm"),
+                            (full_from_the_beginning, "disk full from the beginning"),
+                            (partial(full_during_the_run, wanted=wanted), "disk full during the run"),
+                            (changed_input, "input changed between two runs")):
+            print(title, flush=True)
+            part(folder)
 
 
 if __name__ == "__main__":
