@@ -372,7 +372,7 @@ def test_bad_images_are_named_and_left_out(tmp_path, rng):
     (["--steps", "0"], "--steps: expected at least 1, got 0"),
     (["--phase", "2"], "--phase: expected a number from 0 to 1"),
     (["--out", "new.txt"], "--out: expected a name that ends in .npz"),
-    (["--out", "nowhere/new.npz"], "--out: the folder nowhere does not exist"),
+    (["--out", "nowhere/new.npz"], "output nowhere/new.npz: the folder nowhere does not exist"),
     (["--device", "tpu"], "--device: expected cpu or cuda, got tpu"),
     (["--resume"], "--resume: new.ckpt does not exist"),
     (["--patch", "90"], "images: no usable image"),
@@ -416,3 +416,15 @@ def test_trained_prior_reconstructs(prior):
     trained = Twin(initial_prior()).prior("start")
     result = recon(kspace, mask, prior=trained, iterations=3)
     assert np.isfinite(result.image).all() and result.info["prior"] == "start"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_full_disk_is_an_error_of_the_file(monkeypatch):
+    """Torch hides the error of a file that it writes itself."""
+    def fill_device(path, fill):
+        with open(path, "wb", buffering=0) as file:
+            fill(file)
+
+    monkeypatch.setattr("bart_pogmdm.train.loop.write_file", fill_device)
+    with pytest.raises(OSError, match="No space left on device"):
+        TrainingRun(Config(steps=3, batch=2, patch=66)).save("/dev/full")

@@ -1,5 +1,6 @@
 """The training loop: denoising score matching with projected AdaBelief steps."""
 
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -55,7 +56,7 @@ class TrainingRun:
         state = {"config": asdict(self.config), "recipe": asdict(self.recipe), "step": self.step, "rows": self.rows,
                  "twin": self.twin.state_dict(), "average": self.average.state_dict(),
                  "optimizer": self.optimizer.state_dict()}
-        write_file(path, lambda file: torch.save(state, file))
+        write_file(path, lambda file: file.write(_saved(state)))
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint; one without a recipe is of the default recipe.
@@ -124,6 +125,13 @@ def train_prior(config: Config, series: Sequence[Series], validation: Sequence[S
         if callback:
             callback(run.step, loss, psnr)
     return run.average.prior(), dict(zip(levels, run.rows[-1][2:]))
+
+
+def _saved(state: dict[str, Any]) -> bytes:
+    """Return a state as torch saves it; written by torch itself, a full disk would be a RuntimeError."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
