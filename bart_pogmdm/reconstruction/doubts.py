@@ -37,7 +37,8 @@ class DoubtRules:
     """Part of the points of a trajectory that may lie outside the grid."""
 
     spacing: float = 1.2
-    """Distance of neighbouring samples of a readout, in cycles per field of view, that still resolves the field."""
+    """Distance of neighbouring samples of a readout, in cycles per field of view, that still resolves the field.  A
+    tenth of the samples must be as near as that."""
 
     def __post_init__(self) -> None:
         check_fields(self, {"calibration": 2}, ["residual", "unexplained", "folding", "zeros", "lost", "spacing"])
@@ -69,7 +70,8 @@ def of_trajectory(points: Array, readouts: Array, size: Shape, margin: float, ru
         doubts.append("dims: a part of traj lies outside the grid and is left out")
     in_order = xp.argsort(readouts, kind="stable")
     step, same = xp.diff(points[..., in_order], axis=-1), xp.diff(readouts[in_order]) == 0
-    if bool(same.any()) and float(xp.median(xp.hypot(step[..., 0, :], step[..., 1, :])[..., same])) > rules.spacing:
+    if bool(same.any()) and float(xp.quantile(xp.hypot(step[..., 0, :], step[..., 1, :])[..., same], 0.1)) \
+            > rules.spacing:
         doubts.append("traj: neighbouring samples of a readout do not resolve the field of view: is traj in cycles per"
                       " field of view?")
     return doubts

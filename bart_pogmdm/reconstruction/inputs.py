@@ -135,8 +135,8 @@ class Slices:
         return None if self._sens is None else array_module(self._sens).ascontiguousarray(self._sens[index])
 
     def start(self, index: Shape) -> Array | None:
-        """Return the start image of a slice, (y, x), or None."""
-        return None if self._start is None else self._start[index][0]
+        """Return the start image of a slice, (y, x) and C-contiguous, or None."""
+        return None if self._start is None else array_module(self._start).ascontiguousarray(self._start[index][0])
 
 
 def _size(dims: Any) -> Shape:

@@ -36,7 +36,7 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
     sensitivities.  The result is the maximum of this posterior, or its mean and standard deviation.  No calibration
     scan is needed.  With a trajectory M F is the Fourier transform at its points, by finufft (cufinufft on a GPU).
 
-    kspace: complex, zero frequency at n // 2; (y, x) for one coil, (coil, y, x), or with four and more
+    kspace: complex, zero frequency at n // 2, its centre wherever it is; (y, x) for one coil, (coil, y, x), or with four and more
         dimensions BART's (READ, PHS1, PHS2, COIL, …), where the dimensions after COIL are looped over.
     mask: boolean or 0/1, (y, x) or a line that broadcasts to it, or in BART's dimensions; None: sampled where
         k-space is not zero.

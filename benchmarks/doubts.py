@@ -1,0 +1,139 @@
+"""Doubts: false alarms on good data, and faults that go unnoticed.
+
+usage: doubts.py DATA_FOLDER    (shared/data, with dev/, raw/ and train/; needs finufft and BART)
+
+Good data are all scans with the masks of dev/masks.npz or of several kinds, coils simulated on images of dev/ and
+train/, the radial scan of a phantom, a raw file, and the package's own phantom at several noise levels.  Each fault is
+made of good data: the mask, the trajectory or the order of the axes is wrong.  A fault counts as noticed if there is a
+warning or an error.
+"""
+
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from bart_pogmdm import bart, recon
+from bart_pogmdm.evaluate import masks, simulate
+from bart_pogmdm.files.kspace import load
+from bart_pogmdm.physics.fourier import fft2c, ifft2c
+from bart_pogmdm.physics.nufft import Nufft
+
+KINDS = ("cartesian4", "horizontal4", "cartesian8", "gaussian8", "radial24", "spiral4")
+DELAYS = "-0.614225:-0.651670:-0.000881"
+COILS = 12  # at most, to save time
+NOISES = (0, 1e-4, 0.005, 0.02, 0.1)
+
+
+def notices(kspace, mask=None, **options):
+    """Return the warnings of a reconstruction, or its error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return recon(kspace, mask, **options).info["warnings"]
+        except ValueError as error:
+            return [f"error: {error}"]
+
+
+def scans(folder) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (name, full k-space (coil, y, x)) of all scans, images with simulated coils, and phantoms."""
+    for path in sorted((folder / "dev").glob("*.npz")):
+        with np.load(path) as data:
+            if "kspace" in data and not path.stem.startswith(("radial", "brain8ch_sigpy")):
+                yield path.stem, data["kspace"][:COILS]
+            elif "sens" in data:
+                yield path.stem, fft2c(data["image"] * data["sens"][:COILS]).astype(np.complex64)
+            elif path.stem.startswith("c"):
+                for key in data:
+                    for number in (0, len(data[key]) // 2, len(data[key]) - 1):
+                        image = data[key][number] / abs(data[key][number]).max()
+                        for coils in (1, 8):
+                            yield f"{path.stem} {key} {number}, {coils} coils", simulate.kspace(image, coils, 0.005, 0)
+    with h5py.File(folder / "train" / "validation.h5") as file:
+        for key in file:
+            yield f"validation {key}, 6 coils", simulate.kspace(file[key][len(file[key]) // 2], 6, 0.01, 0)
+    for noise_std in NOISES:
+        for coils in (1, 6):
+            yield f"phantom, noise {noise_std}, {coils} coils", simulate.kspace(
+                simulate.phantom((96, 96)), coils, noise_std, 0)
+
+
+def good_cases(folder):
+    """Yield (name, arguments of recon, its options)."""
+    with np.load(folder / "dev" / "masks.npz") as data:
+        known = dict(data)
+    for name, kspace in scans(folder):
+        own = [(key, mask) for key, mask in known.items() if key.startswith(name + "__")]
+        for kind, mask in own or [(kind, masks.named(kind, kspace.shape[1:], 0)) for kind in KINDS]:
+            yield f"{name} {kind.removeprefix(name)}", (kspace * mask, mask), {}
+        if "images" not in name:
+            yield f"{name} full", (kspace,), {"iterations": 20}
+    yield "brain8ch_sigpy_poisson8x", (np.load(folder / "dev" / "brain8ch_sigpy_poisson8x.npz")["kspace"],), {}
+    radial = np.load(folder / "dev" / "radial69_phantom_16ch.npz")["kspace"].transpose(2, 1, 0)[None]
+    traj = bart(1, f"traj -x 384 -y 69 -t 1 -m 1 -D -q {DELAYS}").real / 2
+    for step in (1, 3):
+        yield f"radial69, every {step}", (radial[:, :, ::step, :COILS],), {"traj": traj[:, :, ::step]}
+    kspace, mask = load(folder / "raw" / "nih_skyra_14ch_R3_noise_phantom.h5")
+    yield "nih_skyra", (kspace, mask), {}
+
+
+def faults(folder):
+    """Yield (name, arguments of recon, its options) of data that are wrong."""
+    head = simulate.kspace(simulate.phantom((96, 96)), 6, 0.005, 0)
+    brain = np.load(folder / "dev" / "brain16ch_mchiew_96.npz")["kspace"][:COILS]
+    rng = np.random.default_rng(0)
+    for name, kspace in (("phantom", head), ("brain16ch_mchiew_96", brain)):
+        kspace = kspace / abs(ifft2c(kspace)).max()
+        lines = masks.named("cartesian4", (96, 96), 0)
+        yield f"{name}, mask transposed", (kspace * lines, lines.T), {}
+        yield f"{name}, mask of all samples", (kspace * lines, np.ones((96, 96), bool)), {}
+        yield f"{name}, noise in the gaps", (
+            kspace * lines + 1e-4 * rng.standard_normal(kspace.shape).astype(np.complex64),), {}
+        yield f"{name}, image instead of k-space", (ifft2c(kspace).astype(np.complex64),), {}
+        yield f"{name}, rows in another order", (kspace[:, rng.permutation(96)],), {}
+        for step in (2, 3, 4):
+            lattice = np.broadcast_to(np.arange(96) % step == 48 % step, (96, 96))
+            yield f"{name}, every line number {step}", (kspace * lattice, lattice), {}
+            yield f"{name}, every line number {step}, one coil", (kspace[:1] * lattice, lattice), {}
+        yield f"{name}, (y, x, coil)", (np.moveaxis(kspace, 0, -1),), {"iterations": 2}
+        yield f"{name}, (1, coil, y, x)", (kspace[None],), {"iterations": 2}
+        yield f"{name}, sensitivities of other coils", (kspace * lines, lines), {
+            "sens": simulate.sensitivities((96, 96), len(kspace)).astype(np.complex64)[::-1]}
+        radius, angle = np.linspace(-48, 48, 192, endpoint=False), np.arange(48) * np.pi * (3 - 5**0.5)
+        traj = np.stack([np.outer(np.sin(angle), radius), np.outer(np.cos(angle), radius)], -1)
+        samples = Nufft(traj.reshape(-1, 2).T.copy(), (96, 96), np.complex64).forward(ifft2c(kspace))
+        samples = samples + 0.003 * (rng.standard_normal(samples.shape) + 1j * rng.standard_normal(samples.shape))
+        samples = samples.reshape(-1, 48, 192).astype(np.complex64)
+        for factor in (0.5, 0.8, 2, 4, 24.5):
+            yield f"{name}, trajectory times {factor}", (samples,), {"traj": factor * traj, "dims": (96, 96)}
+        yield f"{name}, trajectory of other angles", (samples,), {"dims": (96, 96), "traj": np.stack(
+            [np.outer(part(np.arange(48) * np.pi / 48), radius) for part in (np.sin, np.cos)], -1)}
+        yield f"{name}, spokes without a trajectory", (samples,), {}
+        yield f"{name}, right trajectory", (samples,), {"traj": traj, "dims": (96, 96)}
+
+
+def main(folder):
+    alarms, unnoticed, good, bad = [], [], 0, 0
+    for name, arguments, options in good_cases(folder):
+        good += 1
+        if found := notices(*arguments, **options):
+            alarms.append(name)
+            print(f"false alarm: {name}: {'; '.join(found)}", flush=True)
+    for name, arguments, options in faults(folder):
+        found = notices(*arguments, **options)
+        if name.endswith("right trajectory"):
+            print(f"false alarm: {name}" if found else f"no alarm: {name}")
+            continue
+        bad += 1
+        if not found:
+            unnoticed.append(name)
+        sentences = "; ".join(sentence[:60] for sentence in found)
+        print(f"{'noticed' if found else 'UNNOTICED'}: {name}: {sentences}", flush=True)
+    print(f"{len(alarms)} false alarms in {good} good cases; {len(unnoticed)} of {bad} faults unnoticed")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
