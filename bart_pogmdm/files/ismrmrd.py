@@ -1,6 +1,5 @@
 """ISMRMRD raw data of Cartesian 2-D scans: readout lines are sorted into k-space slice by slice."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +11,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import BATCH, BEYOND, COIL, DIMS, SLICE, TE, TIME, TIME2, index_of
 from ..physics.coil_compression import mix, whitening
 from ..physics.fourier import fft2c, ifft2c
-from .reading import reading
+from .hdf5 import read_hdf5
 
 # K-space is sorted by these counters of ISMRMRD, each into a dimension of BART.
 COUNTERS = {"slice": SLICE, "contrast": TE, "phase": TIME, "repetition": TIME2, "set": BATCH}
@@ -123,14 +122,12 @@ def open_ismrmrd(path: Path) -> IsmrmrdFile:
 
 def _read_headers(path: Path) -> tuple[Any, Array]:
     """Return the first encoding of the XML header, and the headers of all acquisitions as a structured array."""
-    import h5py
     try:
         import ismrmrd
     except ImportError:
         raise ImportError(f"{path}: needs the package ismrmrd (pip install 'bart_pogmdm[ismrmrd]')") from None
-    with reading(path), h5py.File(path) as file:
-        return (ismrmrd.xsd.CreateFromDocument(file["dataset/xml"][0]).encoding[0],
-                file["dataset/data"].fields("head")[()])
+    return read_hdf5(path, lambda file: (ismrmrd.xsd.CreateFromDocument(file["dataset/xml"][0]).encoding[0],
+                                         file["dataset/data"].fields("head")[()]))
 
 
 def _check_cartesian(path: Path, encoding: Any) -> None:
@@ -179,13 +176,14 @@ def _place_lines(path: Path, encoding: Any, all_heads: Array, numbers: Array) ->
 def _prewhitening(path: Path, heads: Array) -> Array | None:
     """Return the matrix that decorrelates the noise of the coils, from the noise scans; None if there are none."""
     numbers = np.flatnonzero(_has(heads, "NOISE_MEASUREMENT"))
-    return whitening(np.concatenate(list(_samples(path, numbers, heads[numbers])), 1)) if len(numbers) else None
+    return whitening(np.concatenate(_samples(path, numbers, heads[numbers]), 1)) if len(numbers) else None
 
 
-def _samples(path: Path, numbers: Array, heads: Array) -> Iterator[Array]:
-    """Read the samples (channels, samples) of acquisitions one by one."""
-    import h5py
-    with reading(path), h5py.File(path) as file:
+def _samples(path: Path, numbers: Array, heads: Array) -> list[Array]:
+    """Read the samples (channels, samples) of acquisitions."""
+    def read(file: Any) -> list[Array]:
         data = file["dataset/data"].fields("data")
-        for number, head in zip(numbers, heads):
-            yield data[int(number)].view(np.complex64).reshape(head["active_channels"], head["number_of_samples"])
+        return [data[int(number)].view(np.complex64).reshape(head["active_channels"], head["number_of_samples"])
+                for number, head in zip(numbers, heads)]
+
+    return read_hdf5(path, read)

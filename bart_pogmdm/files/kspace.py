@@ -1,5 +1,6 @@
 """k-space from a file of any supported kind, whole or slice by slice, always in BART's order."""
 
+import math
 from pathlib import Path
 from typing import Protocol
 
@@ -7,12 +8,16 @@ import numpy as np
 
 from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import BEYOND, index_of
-from .cfl import locate
+from .cfl import SAMPLE_BYTES, locate
 from .fastmri import FastmriFile
+from .hdf5 import read_hdf5
 from .ismrmrd import open_ismrmrd
 from .mapped import ArrayLayout, MappedArray, MappedKspace
 from .npz import open_npy, open_npz
-from .reading import reading
+from .reading import check_bytes, reading
+
+# An HDF5 file may hold k-space of this many times its size: undersampled scans store the acquired lines only.
+LARGEST_FACTOR = 16
 
 
 class KspaceFile(Protocol):
@@ -53,7 +58,10 @@ def open_kspace(name: str | Path) -> KspaceFile:
     if path.suffix == ".npy":
         return open_npy(path)
     if path.suffix == ".h5":
-        return _open_hdf5(path)
+        file = _open_hdf5(path)
+        with reading(path):
+            check_bytes(SAMPLE_BYTES * math.prod(file.shape), path, LARGEST_FACTOR)
+        return file
     return _open_bart(name)
 
 
@@ -66,9 +74,7 @@ def _open_bart(name: str | Path) -> KspaceFile:
 
 def _open_hdf5(path: Path) -> KspaceFile:
     """Open a fastMRI or ISMRMRD file; its datasets show which of the two it is."""
-    import h5py
-    with reading(path), h5py.File(path) as file:
-        names = [name for name in ("kspace", "dataset/xml", "dataset/data") if name in file]
+    names = read_hdf5(path, lambda file: [name for name in ("kspace", "dataset/xml", "dataset/data") if name in file])
     if names == ["kspace"]:
         return FastmriFile.of(path)
     if names == ["dataset/xml", "dataset/data"]:

@@ -36,8 +36,8 @@ def load_series(paths: Sequence[str | Path], patch: int,
     for path in find_image_files(paths):
         try:
             stacks = list(read_images(path, acquisition))
-        except (ValueError, OSError, KeyError, EOFError) as error:
-            skipped[str(path)] = str(error) or type(error).__name__
+        except (ValueError, OSError) as error:
+            skipped[str(path)] = str(error).removeprefix(f"{path}: ")
             continue
         for stack in stacks:
             if images := _usable(stack, patch, skipped):
