@@ -9,6 +9,7 @@ from pathlib import Path
 # of a few megabytes can state, and unpack to, more than any machine holds.
 SMALL_BYTES = 1 << 30
 LARGEST_EXPANSION = 4
+MOST_LETTERS = 300  # Of the reason that a library gives.
 KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 
@@ -28,7 +29,7 @@ def reading(path: Path) -> Iterator[None]:
         if isinstance(error, ValueError) and str(error).startswith(f"{path}: "):
             raise  # It names the file and says what is wrong.
         kind, reason = path.suffix[1:], " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{path}: not a readable {f'{kind} ' if kind else ''}file ({reason})") from None
+        raise ValueError(f"{path}: not a readable {f'{kind} ' if kind else ''}file ({reason[:MOST_LETTERS]})") from None
 
 
 def check_file(path: Path) -> None:
