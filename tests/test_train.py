@@ -260,7 +260,7 @@ def checkpoint(tmp_path_factory):
 
 @pytest.mark.parametrize("change, message", [
     (lambda state: state["average"].update(gains=torch.full((20,), float("nan"))), "average.gains holds NaN"),
-    (lambda state: state["twin"].update(lowpass=torch.ones(3)), r"twin.lowpass: expected torch.float32 \(9,\), got .*3"),
+    (lambda state: state["twin"].update(lowpass=torch.ones(3)), r"twin.lowpass: expected .* \(9,\), got .*3"),
     (lambda state: state["twin"].pop("weights"), "twin: expected lowpass, directional, gains, weights, means, got"),
     (lambda state: state["optimizer"]["state"].pop(2), "optimizer: expected 0, 1, 2, 3, got 0, 1, 3"),
     (lambda state: state["optimizer"]["state"][1].update(steps="many"), "optimizer.1.steps: expected an integer"),
@@ -290,7 +290,7 @@ def test_training_that_diverges_stops_and_exports_nothing(folder, monkeypatch, c
 
     monkeypatch.setattr(AdaBelief, "update", spoil)
     for steps, message in (("6", "training diverged: the loss of step 2 is nan"),
-                           ("1", "training diverged: step 1 denoises with PSNR nan dB")):
+                           ("1", "training diverged: step 1 has PSNR nan dB")):
         assert main(["train", "--images", "images.h5", "--out", "new.npz", *OPTIONS, "--steps", steps]) == 1
         assert message in capsys.readouterr().err and not list(folder.glob("new*"))
 
@@ -302,7 +302,7 @@ def test_a_prior_that_could_not_be_loaded_is_not_exported(folder, monkeypatch, c
     (folder / "new.npz").write_text("precious")
     assert main(["train", "--images", "images.h5", "--out", "new.npz", *OPTIONS, "--steps", "1"]) == 1
     err = capsys.readouterr().err.splitlines()[-1]
-    assert err.startswith("ERROR: train: the trained prior is not usable") and "gains must not be negative" in err
+    assert err.startswith("ERROR: train: the prior is not usable") and "gains must not be negative" in err
     assert (folder / "new.npz").read_text() == "precious"
 
 
@@ -424,7 +424,7 @@ def test_bad_images_are_named_and_left_out(tmp_path, rng):
     np.testing.assert_allclose(series[0].images[1], series[0].images[0])
     padded, spike, signed = integers.copy(), good.copy(), good - 0.01
     padded[:3], spike[3, 4] = -32768, 1e300
-    for array, reason in ((padded, "values down to -32768"), (spike, "dark except for a spike"), (good * np.inf, "inf")):
+    for array, reason in ((padded, "values down to -32768"), (spike, "dark except for"), (good * np.inf, "infinite")):
         np.save(tmp_path / "bad.npy", array)
         with pytest.raises(ValueError, match=f"no usable image in .*{reason}"):
             images.load_series([tmp_path / "bad.npy"], 66)

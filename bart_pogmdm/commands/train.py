@@ -116,7 +116,7 @@ def _export(prior: PoGMDM, out: Path) -> None:
             load_prior(trial)
         except ValueError as error:
             reason = str(error).replace(str(trial), str(out))
-            raise ValueError(f"train: the trained prior is not usable, so that nothing was exported ({reason})") from None
+            raise ValueError(f"train: the prior is not usable, so that nothing was exported ({reason})") from None
     prior.save(out)
 
 

@@ -101,8 +101,7 @@ def _magnitude(image: Array, patch: int) -> Array:
         raise ValueError("constant")
     if not is_complex:
         if image.min() < -MOST_NEGATIVE * image.max():
-            raise ValueError(f"values down to {image.min():g}, but the magnitude of an image is not negative (set padding"
-                             " to 0)")
+            raise ValueError(f"values down to {image.min():g}, but a magnitude is not negative (set padding to 0)")
         magnitude = np.maximum(image, 0)
     magnitude /= largest
     if magnitude.mean() < LEAST_MEAN:

@@ -105,7 +105,7 @@ class TrainingRun:
         loss.backward()
         loss = sum_over_processes(loss, [getattr(self.twin, name) for name in LEARNED])
         if not loss.isfinite():
-            raise ValueError(f"training diverged: the loss of step {self.step + 1} is {loss.item()}; nothing was exported")
+            raise ValueError(f"training diverged: the loss of step {self.step + 1} is {loss.item()}")
         left = (config.steps - self.step) / (rules.annealed * config.steps)
         self.optimizer.update(0.5 - 0.5 * np.cos(np.pi * min(left, 1)))
         project_parameters(self.twin)
@@ -140,7 +140,7 @@ def train_prior(config: Config, series: Sequence[Series], validation: Sequence[S
         if run.step % interval == 0 or run.step == config.steps:
             psnr = validate(run.average.prior(), held_out, levels)
             if not all(map(np.isfinite, psnr.values())):
-                raise ValueError(f"training diverged: step {run.step} denoises with {sentence(psnr)}; nothing was exported")
+                raise ValueError(f"training diverged: step {run.step} has {sentence(psnr)}")
             loss, losses = float(np.mean(losses)), []
             run.rows.append([run.step, loss, *psnr.values()])
             if is_main:

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from ..arrays.array_types import Array
-from ..arrays.kernels.cpu import jit
+from ..arrays.kernels.compiled import jit
 
 # The loops over components end at a kernel of this value, relative to the nearest component.
 NEGLIGIBLE = 1e-25
