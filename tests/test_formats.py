@@ -1,6 +1,7 @@
 """k-space files of other makers read back to the right array, orientation and scale; coils are combined."""
 
 import contextlib
+import shutil
 
 import h5py
 import numpy as np
@@ -14,7 +15,7 @@ from bart_pogmdm.arrays.bart_dims import COIL, pad_dims, to_bart
 from bart_pogmdm.commands.main import main
 from bart_pogmdm.files.cfl import read, write
 from bart_pogmdm.files.kspace import load, open_kspace
-from bart_pogmdm.physics.coil_compression import compression, mix, separate, whitening
+from bart_pogmdm.physics.coil_compression import by_coil, compression, mix, separate, whitening
 from bart_pogmdm.physics.fourier import fft2c, ifft2c
 
 ismrmrd = pytest.importorskip("ismrmrd", reason="ismrmrd is not installed")
@@ -47,6 +48,7 @@ def test_fastmri(tmp_path, rng):
     with h5py.File(tmp_path / "multi.h5", "w") as file:
         file["kspace"] = volume
         file["mask"] = (np.arange(10) < 4).astype(np.float32)
+    check_fastmri_masks(tmp_path / "masks.h5", volume)
     found, pattern = load(tmp_path / "multi.h5")
     assert found.shape == pad_dims((12, 10, 1, 3) + 9 * (1,) + (2,)) and pattern.shape == (1, 10)
     for number, kspace in enumerate(volume):
@@ -54,6 +56,44 @@ def test_fastmri(tmp_path, rng):
     with h5py.File(tmp_path / "single.h5", "w") as file:
         file["kspace"] = volume[:, 0]
     np.testing.assert_array_equal(load(tmp_path / "single.h5")[0].ravel("F"), found[:, :, :, :1].ravel("F"))
+
+
+def check_fastmri_masks(path, volume):
+    """Columns or samples, with rounding errors; an array that fits neither is refused."""
+    columns, samples = np.arange(10) < 4, np.add.outer(np.arange(12), np.arange(10)) % 3 == 0
+    for mask, expected in ((columns, columns), (columns[None], columns), (columns[None, None, :, None], columns),
+                           (samples, samples), (samples * (0.9999999 + 1e-8j) + 1e-9, samples),
+                           (samples[:, :1], samples[:, :1])):
+        with h5py.File(path, "w") as file:
+            file["kspace"], file["mask"] = volume, mask
+        found = load(path)[1]
+        assert found.dtype == bool
+        np.testing.assert_array_equal(np.broadcast_to(found, (12, 10)), np.broadcast_to(expected, (12, 10)))
+    for mask, message in ((columns[:9], r"expected a mask \(x,\) or \(y, x\)"), (samples.T, "got \\(10, 12\\)"),
+                          (0.5 * columns, "masks.h5: mask: expected boolean or 0/1 values")):
+        with h5py.File(path, "w") as file:
+            file["kspace"], file["mask"] = volume, mask
+        with pytest.raises(ValueError, match=message):
+            load(path)
+
+
+def test_the_content_decides_the_kind_and_bart_keeps_its_names(tmp_path, kspace):
+    expected = to_bart(kspace).reshape(pad_dims((12, 10, 1, 3)))
+    write({tmp_path / "a": to_bart(kspace)})
+    np.savez(tmp_path / "a.npz", kspace=2 * kspace)
+    np.save(tmp_path / "b.npy", 3 * kspace)
+    with h5py.File(tmp_path / "a.bin", "w", userblock_size=1024) as file:
+        file["kspace"] = 4 * kspace[None]
+    for source, copy in (("a.npz", "a.NPZ"), ("a.npz", "x.h5"), ("a.npz", "plain"), ("b.npy", "b.NPY"),
+                         ("a.bin", "a.mrd"), ("b.npy", "a")):
+        shutil.copy(tmp_path / source, tmp_path / copy)
+    factors = {"a": 1, "a.cfl": 1, "a.hdr": 1, "a.npz": 2, "a.NPZ": 2, "x.h5": 2, "plain": 2, "b.npy": 3, "b.NPY": 3,
+               "a.bin": 4, "a.mrd": 4}
+    for name, factor in factors.items():
+        np.testing.assert_allclose(load(tmp_path / name)[0], factor * expected, rtol=1e-6)
+    (tmp_path / "other.dat").write_bytes(b"something else" * 100)
+    with pytest.raises(ValueError, match=r"other.dat: expected HDF5, npz, npy or BART's files, got another kind"):
+        load(tmp_path / "other.dat")
 
 
 def test_a_slice_is_that_of_the_whole(tmp_path, rng):
@@ -81,7 +121,7 @@ def test_a_slice_is_that_of_the_whole(tmp_path, rng):
 
 
 def write_raw(path, kspace, *, rows=None, oversampling=2, noise=None, averages=1, slices=1, encoding="cartesian",
-              missing=0, flag=None):
+              missing=0):
     """k-space (J, ny, nx) as raw data, line by line, the readout oversampled."""
     count, ny, nx = kspace.shape
     image = ifft2c(kspace)
@@ -92,7 +132,7 @@ def write_raw(path, kspace, *, rows=None, oversampling=2, noise=None, averages=1
     header = ismrmrd.xsd.ismrmrdHeader(
         experimentalConditions=ismrmrd.xsd.experimentalConditionsType(H1resonanceFrequency_Hz=123000000),
         encoding=[ismrmrd.xsd.encodingType(
-            encodedSpace=space(oversampling * nx, ny), reconSpace=space(nx, ny),
+            encodedSpace=space(oversampling * nx, ny, oversampling), reconSpace=space(nx, ny),
             trajectory=ismrmrd.xsd.trajectoryType(encoding),
             encodingLimits=ismrmrd.xsd.encodingLimitsType(kspace_encoding_step_1=ismrmrd.xsd.limitType(
                 minimum=0, maximum=ny - 1, center=ny // 2)))])
@@ -108,15 +148,13 @@ def write_raw(path, kspace, *, rows=None, oversampling=2, noise=None, averages=1
                 line = ismrmrd.Acquisition.from_array(np.ascontiguousarray((number + 1) * lines[:, row, missing:]))
                 line.center_sample = oversampling * nx // 2 - missing
                 line.idx.kspace_encode_step_1, line.idx.slice = row, number
-                if flag:
-                    line.set_flag(flag)
                 dataset.append_acquisition(line)
     dataset.close()
 
 
-def space(nx, ny):
-    return ismrmrd.xsd.encodingSpaceType(matrixSize=ismrmrd.xsd.matrixSizeType(x=nx, y=ny, z=1),
-                                         fieldOfView_mm=ismrmrd.xsd.fieldOfViewMm(x=200.0, y=200.0, z=5.0))
+def space(nx, ny, oversampling=1):
+    fov = ismrmrd.xsd.fieldOfViewMm(x=200.0 * oversampling, y=200.0, z=5.0)
+    return ismrmrd.xsd.encodingSpaceType(matrixSize=ismrmrd.xsd.matrixSizeType(x=nx, y=ny, z=1), fieldOfView_mm=fov)
 
 
 def test_ismrmrd(tmp_path, kspace):
@@ -151,9 +189,6 @@ def test_ismrmrd_of_other_kinds_is_refused(tmp_path, kspace):
     write_raw(tmp_path / "empty.h5", kspace, rows=[], noise=kspace[:, 0])
     with pytest.raises(ValueError, match="no line of an image among 1 acquisitions"):
         load(tmp_path / "empty.h5")
-    write_raw(tmp_path / "reverse.h5", kspace, flag=ismrmrd.ACQ_IS_REVERSE)
-    with pytest.raises(ValueError, match="expected lines of one direction"):
-        load(tmp_path / "reverse.h5")
 
 
 @pytest.mark.parametrize("name, content, message", [
@@ -228,12 +263,14 @@ def test_whitening(rng):
 def test_compression(rng):
     sources, mixing = random_complex(rng, (2, 50)), random_complex(rng, (5, 2))
     kspace = to_bart((mixing @ sources).reshape(5, 10, 5))
-    matrix = compression(kspace, 2)
+    matrix = compression(by_coil(kspace), 2)
     np.testing.assert_allclose(matrix @ matrix.conj().T, np.eye(2), atol=1e-9)
     np.testing.assert_allclose(separate(matrix, mix(matrix, kspace)), kspace, atol=1e-4)
+    large = compression(by_coil((1e30 * kspace).astype(np.complex64)), 2)  # the square is beyond single precision
+    np.testing.assert_allclose(large.conj().T @ large, matrix.conj().T @ matrix, atol=1e-6)
     for count in (0, 6):
         with pytest.raises(ValueError, match=f"virtual coils: expected 1 to 5, got {count}"):
-            compression(kspace, count)
+            compression(by_coil(kspace), count)
 
 
 @pytest.fixture
@@ -262,6 +299,18 @@ def test_coils_in_the_command(folder):
         assert np.allclose(np.linalg.norm(sens, axis=COIL), 1, atol=1e-3)
     assert run("-N", "--whiten", "noise", "kspace", "image", "maps") == 0
     assert np.linalg.norm(read("image") * read("maps") - coil_images) < 0.1 * np.linalg.norm(coil_images)
+
+
+def test_virtual_coils_are_those_of_the_sampled_places(tmp_path, monkeypatch, rng):
+    """What lies outside the pattern does not change them, however large."""
+    kspace, mask, _ = simulate((40, 36), coils=6)
+    outside = 1e3 * random_complex(rng, kspace.shape) * ~mask
+    write({tmp_path / "kspace": to_bart(kspace * mask), tmp_path / "mask": mask[:, :, None, None],
+           tmp_path / "more": to_bart(kspace * mask + outside)})
+    monkeypatch.chdir(tmp_path)
+    for name in ("kspace", "more"):
+        assert main(["-i2", "--cc", "2", "-p", "mask", name, f"{name}-image"]) == 0
+    np.testing.assert_array_equal(read("more-image"), read("kspace-image"))
 
 
 def test_other_files_in_the_command(folder):

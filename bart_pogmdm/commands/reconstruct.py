@@ -15,7 +15,7 @@ from ..files.cfl import check_outputs, read, write
 from ..files.kspace import load
 from ..physics.coil_compression import by_coil, compression, mix, whitening
 from ..reconstruction.coil_combination import of_all_coils
-from ..reconstruction.layout import check_kspace
+from ..reconstruction.layout import check_kspace, sampled
 from ..reconstruction.options import Options
 from ..reconstruction.recon import recon
 from . import standard_streams
@@ -44,7 +44,8 @@ def reconstruct_files(args: Namespace, command: str, interruption: Interruption)
             for name in (args.mask, args.traj, args.start, args.noise_scan))
     pattern = known_pattern if pattern is None else pattern
     check_kspace(kspace, is_cartesian=traj is None)
-    combination = _combination(kspace, noise_scan, args.virtual_coils)
+    measured = by_coil(kspace) if args.virtual_coils is None or traj is not None else sampled(kspace, pattern)
+    combination = _combination(measured, noise_scan, args.virtual_coils)
     if combination is not None:
         kspace = mix(combination, kspace)
     options = given(args, "iterations", "samples", "prior", "noise_std", "maps", "normalize", "seed")
@@ -97,18 +98,19 @@ def _dims(text: str | None) -> tuple[int, ...] | None:
     return tuple(map(int, sizes))
 
 
-def _combination(kspace: Array, noise_scan: Array | None, virtual_coils: int | None) -> Array | None:
+def _combination(samples: Array, noise_scan: Array | None, virtual_coils: int | None) -> Array | None:
     """Return the matrix (out, coil) that prewhitens and compresses coils, or None if neither is asked for.
 
+    samples: the measured samples of each coil, (coil, n).
     Raises ValueError for noise of another number of coils.
     """
     matrix = None
     if noise_scan is not None:
-        if noise_scan.shape[COIL] != kspace.shape[COIL]:
-            raise ValueError(f"--whiten: expected noise of {kspace.shape[COIL]} coils,"
+        if noise_scan.shape[COIL] != len(samples):
+            raise ValueError(f"--whiten: expected noise of {len(samples)} coils,"
                              f" got {noise_scan.shape[COIL]}")
         matrix = whitening(by_coil(noise_scan))
     if virtual_coils is not None:
-        virtual = compression(kspace if matrix is None else mix(matrix, kspace), virtual_coils)
+        virtual = compression(samples if matrix is None else matrix @ samples, virtual_coils)
         matrix = virtual if matrix is None else virtual @ matrix
     return matrix

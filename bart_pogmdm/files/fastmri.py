@@ -8,6 +8,7 @@ import numpy as np
 
 from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import BEYOND, SLICE, pad_dims, to_bart
+from ..arrays.rounding import as_mask
 from .hdf5 import read_hdf5
 
 CENTRAL_SLICES = 11  # As in the paper, at most this many slices at the centre of a volume are used.
@@ -15,7 +16,7 @@ CENTRAL_SLICES = 11  # As in the paper, at most this many slices at the centre o
 
 @dataclass(frozen=True)
 class FastmriFile:
-    """k-space (slice, coil, y, x) or (slice, y, x), and the pattern (1, x) of sampled columns if the file has one."""
+    """k-space (slice, coil, y, x) or (slice, y, x), and the pattern that broadcasts to (y, x) if the file has one."""
 
     path: Path
     shape: Shape
@@ -30,12 +31,20 @@ class FastmriFile:
             raise ValueError(f"{path}: expected complex k-space (slice, coil, y, x), got {dtype} {shape}")
         slices, coils, ny, nx = (shape[0], 1, *shape[1:]) if len(shape) == 3 else shape
         dims = pad_dims((ny, nx, 1, coils) + (1,) * (SLICE - BEYOND) + (slices,))
-        return cls(path, dims, None if mask is None else mask.reshape(1, -1) != 0)
+        return cls(path, dims, None if mask is None else _pattern(path, mask, (ny, nx)))
 
     def slice(self, place: Shape) -> Array:
         """Read k-space (READ, PHS1, PHS2, COIL), complex64, at a place in the dimensions beyond COIL."""
         kspace: Array = read_hdf5(self.path, lambda file: file["kspace"][place[SLICE - BEYOND]])
         return to_bart(kspace).astype(np.complex64)
+
+
+def _pattern(path: Path, mask: Array, shape: Shape) -> Array:
+    """Return a mask of columns (x,) or (1, x), or of samples (y, x), as booleans of two dimensions."""
+    pattern = np.atleast_2d(mask if mask.ndim <= 2 else mask.squeeze())
+    if pattern.shape not in (shape, (1, shape[1]), (shape[0], 1)):
+        raise ValueError(f"{path}: expected a mask (x,) or (y, x) for k-space {shape}, got {mask.shape}")
+    return as_mask(pattern, f"{path}: mask")
 
 
 def central_slices(volume: Sized) -> range:

@@ -1,5 +1,9 @@
-"""ISMRMRD raw data of Cartesian 2-D scans: readout lines are sorted into k-space slice by slice."""
+"""ISMRMRD raw data of Cartesian 2-D scans: readout lines are sorted into k-space slice by slice.
 
+Which line belongs where is decided in `ismrmrd_flags`, `ismrmrd_header`, `ismrmrd_selection` and `ismrmrd_lines`.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,55 +12,39 @@ from typing import Any
 import numpy as np
 
 from ..arrays.array_types import Array, Shape
-from ..arrays.bart_dims import BATCH, BEYOND, COIL, DIMS, SLICE, TE, TIME, TIME2, index_of
+from ..arrays.bart_dims import BEYOND, COIL, index_of
+from ..arrays.doubts import doubt
 from ..physics.coil_compression import mix, whitening
 from ..physics.fourier import fft2c, ifft2c
 from .hdf5 import read_hdf5
+from .ismrmrd_header import read_header
+from .ismrmrd_lines import Lines, place_lines
+from .ismrmrd_selection import COUNTERS, image_lines, noise_lines
 
-# K-space is sorted by these counters of ISMRMRD, each into a dimension of BART.
-COUNTERS = {"slice": SLICE, "contrast": TE, "phase": TIME, "repetition": TIME2, "set": BATCH}
-# Acquisitions with one of these flags do not belong to the image.
-NO_IMAGE = ("NOISE_MEASUREMENT", "PHASECORR_DATA", "NAVIGATION_DATA", "DUMMYSCAN_DATA", "RTFEEDBACK_DATA",
-            "HPFEEDBACK_DATA", "SURFACECOILCORRECTIONSCAN_DATA")
-
-
-@dataclass(frozen=True)
-class Lines:
-    """The acquired lines of the image.
-
-    numbers: numbers of the acquisitions in the file.
-    heads: headers of the acquisitions.
-    columns: position of the first sample that is kept, in the readout with its oversampling.
-    rows: position in the phase encoding.
-    """
-
-    numbers: Array
-    heads: Array
-    columns: Array
-    rows: Array
-
-    def columns_of(self, line: int, count: int) -> slice:
-        """Return the columns of the readout that the `count` samples of a line fill."""
-        return slice(self.columns[line], self.columns[line] + count)
-
-    def at(self, place: Shape) -> Array:
-        """Return the indices of the lines at a place in the dimensions beyond COIL."""
-        return np.flatnonzero(np.all([self.heads["idx"][name] == place[axis - BEYOND]
-                                      for name, axis in COUNTERS.items()], 0))
+STANDARD_GROUP = "dataset"
+# Whole numbers in the header of an acquisition, and the counters among them.
+NUMBERS = ("flags", "number_of_samples", "active_channels", "channel_mask", "discard_pre", "discard_post",
+           "center_sample", "encoding_space_ref")
+ALL_COUNTERS = (*COUNTERS, "kspace_encode_step_1", "kspace_encode_step_2", "average", "segment", "user")
+SHAPES: dict[str, Shape] = {"channel_mask": (16,), "user": (8,)}
 
 
 @dataclass(frozen=True)
 class IsmrmrdFile:
     """k-space of an ISMRMRD file, averaged, prewhitened if there is a noise scan, and without readout oversampling.
 
-    READ is the readout and PHS1 the phase encoding; `width` is the size of the readout with its oversampling.
+    READ is the readout and PHS1 the phase encoding.  group: name of the group in the file.
     """
 
     path: Path
-    shape: Shape
-    width: int
+    group: str
     lines: Lines
     prewhitening: Array | None
+
+    @property
+    def shape(self) -> Shape:
+        """The 16 sizes in BART's order."""
+        return (self.lines.size, self.lines.height, 1, int(self.lines.heads["active_channels"][0]), *self.lines.beyond)
 
     @cached_property
     def pattern(self) -> Array:
@@ -73,117 +61,110 @@ class IsmrmrdFile:
         kspace /= np.maximum(counts, 1)[:, :, None, None]
         if self.prewhitening is not None:
             kspace = mix(self.prewhitening, kspace)
-        size = self.shape[0]
-        if size < self.width:  # The oversampling is removed by cropping the readout in image space.
-            start = self.width // 2 - size // 2
+        size, width = self.lines.size, self.lines.width
+        if size < width:  # The oversampling is removed by cropping the readout in image space.
+            start = width // 2 - size // 2
             kspace = fft2c(ifft2c(kspace, axes=(0,))[start:start + size], axes=(0,))
         return kspace * self._without_oversampling(counts > 0)[:, :, None, None]
 
     def _sum(self, place: Shape) -> Array:
         """Sum all lines at a place: k-space (READ with its oversampling, PHS1, 1, COIL)."""
-        kspace = np.zeros((self.width, self.shape[1], 1, self.shape[COIL]), np.complex64, order="F")
-        lines = self.lines.at(place)
-        for line, data in zip(lines, _samples(self.path, self.lines.numbers[lines], self.lines.heads[lines])):
-            head = self.lines.heads[line]
-            data = data[:, head["discard_pre"]:data.shape[1] - head["discard_post"]]
-            kspace[self.lines.columns_of(line, data.shape[1]), self.lines.rows[line], 0] += data.T
+        lines, kspace = self.lines, np.zeros((self.lines.width, self.lines.height, 1, self.shape[COIL]), np.complex64,
+                                             order="F")
+        found = lines.at(place)
+        for line, data in zip(found, _samples(self.path, self.group, lines.numbers[found], lines.heads[found])):
+            kspace[lines.columns_of(line), lines.rows[line], 0] += lines.in_kspace(line, data).T
         return kspace
 
     def _counts(self, place: Shape) -> Array:
         """Count how often each sample (READ with its oversampling, PHS1) was acquired."""
-        counts = np.zeros((self.width, self.shape[1]), np.float32)
+        counts = np.zeros((self.lines.width, self.lines.height), np.float32)
         for line in self.lines.at(place):
-            head = self.lines.heads[line]
-            kept = int(head["number_of_samples"]) - int(head["discard_pre"]) - int(head["discard_post"])
-            counts[self.lines.columns_of(line, kept), self.lines.rows[line]] += 1
+            counts[self.lines.columns_of(line), self.lines.rows[line]] += 1
         return counts
 
     def _without_oversampling(self, pattern: Array) -> Array:
         """Return a pattern at the sample positions that remain when the oversampling has been removed."""
-        full, size = self.width, self.shape[0]
+        full, size = self.lines.width, self.lines.size
         return pattern[full // 2 + np.round((np.arange(size) - size // 2) * full / size).astype(int)]
 
 
+def groups_with_data(file: Any) -> list[str]:
+    """Return the names of the groups of an open HDF5 file that hold raw data, the standard's name first."""
+    found = [name for name in file if f"{name}/xml" in file and f"{name}/data" in file]
+    return sorted(found, key=lambda name: name != STANDARD_GROUP)
+
+
 def open_ismrmrd(path: Path) -> IsmrmrdFile:
-    """Open a file of a Cartesian 2-D scan.
+    """Open a file of a Cartesian 2-D scan.  Raises ValueError for a damaged file or another kind of scan."""
+    group, texts, heads = _read(path)
+    encoding, numbers = image_lines(path, read_header(path, texts), heads)
+    lines = place_lines(path, encoding, numbers, heads[numbers])
+    return IsmrmrdFile(path, group, lines, _prewhitening(path, group, heads, int(lines.heads["active_channels"][0])))
 
-    Raises ImportError without the package ismrmrd, and ValueError for a damaged file or another kind of scan.
+
+def _read(path: Path) -> tuple[str, list[bytes], Array]:
+    """Return the name of the group, the XML headers, and the headers of all acquisitions as a structured array."""
+    def read(file: Any) -> tuple[list[str], list[bytes], Array]:
+        groups = groups_with_data(file)
+        texts = np.ravel(file[groups[0]]["xml"][()])
+        return (groups, [text if isinstance(text, bytes) else str(text).encode() for text in texts],
+                file[groups[0]]["data"].fields("head")[()])
+
+    groups, texts, heads = read_hdf5(path, read)
+    if len(groups) > 1 and groups[0] != STANDARD_GROUP:
+        raise ValueError(f"{path}: expected one group with raw data, or one named {STANDARD_GROUP},"
+                         f" got {', '.join(groups)}")
+    return groups[0], texts, _checked(path, heads)
+
+
+def _checked(path: Path, heads: Array) -> Array:
+    """Return the headers of the acquisitions.  Raises ValueError unless they have the standard's fields."""
+    kind = heads.dtype
+    bad = _missing(kind, NUMBERS) + (_missing(kind["idx"], ALL_COUNTERS) if "idx" in (kind.names or ()) else ["idx"])
+    if heads.ndim != 1 or bad:
+        raise ValueError(f"{path}: expected acquisitions as in the standard, but these fields are missing or of another"
+                         f" type: {', '.join(bad) or 'head'}")
+    return heads
+
+
+def _missing(kind: np.dtype, names: Iterable[str]) -> list[str]:
+    """Return those names that are not fields with whole numbers, or arrays of them, in a structured type."""
+    return [name for name in names if name not in (kind.names or ()) or kind[name].base.kind not in "iu"
+            or kind[name].shape != SHAPES.get(name, ())]
+
+
+def _prewhitening(path: Path, group: str, heads: Array, channels: int) -> Array | None:
+    """Return the matrix that decorrelates the noise of the coils; None if there is no noise scan, or no usable one.
+
+    The dwell time of the noise scan does not matter: it scales the covariance, and the matrix has determinant 1.
     """
-    encoding, heads = _read_headers(path)
-    _check_cartesian(path, encoding)
-    lines = _place_lines(path, encoding, heads, _image_lines(path, heads))
-    matrix = encoding.encodedSpace.matrixSize
-    width = min(matrix.x, encoding.reconSpace.matrixSize.x)
-    sizes = {axis: 1 + int(lines.heads["idx"][name].max()) for name, axis in COUNTERS.items()}
-    shape = (width, matrix.y, 1, int(lines.heads["active_channels"][0]),
-             *(sizes.get(axis, 1) for axis in range(BEYOND, len(DIMS))))
-    return IsmrmrdFile(path, shape, matrix.x, lines, _prewhitening(path, heads))
-
-
-def _read_headers(path: Path) -> tuple[Any, Array]:
-    """Return the first encoding of the XML header, and the headers of all acquisitions as a structured array."""
+    found = noise_lines(heads)
+    numbers = found[heads["active_channels"][found] == channels]
+    if not len(found):
+        return None
     try:
-        import ismrmrd
-    except ImportError:
-        raise ImportError(f"{path}: needs the package ismrmrd (pip install 'bart_pogmdm[ismrmrd]')") from None
-    return read_hdf5(path, lambda file: (ismrmrd.xsd.CreateFromDocument(file["dataset/xml"][0]).encoding[0],
-                                         file["dataset/data"].fields("head")[()]))
+        if not len(numbers):
+            raise ValueError(f"it has {heads['active_channels'][found[0]]} channels, and the image {channels}")
+        return whitening(np.concatenate(_samples(path, group, numbers, heads[numbers]), 1))
+    except ValueError as error:
+        doubt(f"{path}: the coils are not prewhitened, because the noise scan cannot be used: "
+              + str(error).removeprefix(f"{path}: ").removeprefix("noise: "))
+        return None
 
 
-def _check_cartesian(path: Path, encoding: Any) -> None:
-    partitions = encoding.encodedSpace.matrixSize.z
-    trajectory = getattr(encoding.trajectory, "value", encoding.trajectory)
-    if trajectory != "cartesian" or partitions > 1:
-        raise ValueError(f"{path}: expected a Cartesian 2-D acquisition, got {trajectory}, {partitions} partitions")
-
-
-def _image_lines(path: Path, heads: Array) -> Array:
-    """Return the numbers of the image's acquisitions.  Raises ValueError if there are none or some are reversed."""
-    numbers = np.flatnonzero(~_has(heads, *NO_IMAGE))
-    if not len(numbers):
-        raise ValueError(f"{path}: no line of an image among {len(heads)} acquisitions")
-    if _has(heads, "REVERSE")[numbers].any():
-        raise ValueError(f"{path}: expected lines of one direction, got some in reverse (EPI needs a correction)")
-    return numbers
-
-
-def _has(heads: Array, *names: str) -> Array:
-    """Return a mask of the acquisitions that have any of the flags ACQ_IS_<name>."""
-    import ismrmrd
-    bits = sum(1 << (getattr(ismrmrd, f"ACQ_IS_{name}") - 1) for name in names)
-    return heads["flags"] & np.uint64(bits) != 0
-
-
-def _place_lines(path: Path, encoding: Any, all_heads: Array, numbers: Array) -> Lines:
-    """Place the lines in the encoded matrix so that the centre of k-space is at n // 2 in both directions.
-
-    Raises ValueError if a line does not fit in the matrix.
-    """
-    heads, matrix = all_heads[numbers], encoding.encodedSpace.matrixSize
-    limits = encoding.encodingLimits.kspace_encoding_step_1
-    rows = heads["idx"]["kspace_encode_step_1"].astype(int) + matrix.y // 2
-    rows -= limits.center if limits else matrix.y // 2
-    pre, post, samples = (heads[name].astype(int) for name in ("discard_pre", "discard_post", "number_of_samples"))
-    columns, kept = matrix.x // 2 - heads["center_sample"].astype(int) + pre, samples - pre - post
-    outside = (columns < 0) | (columns + kept > matrix.x) | (rows < 0) | (rows >= matrix.y)
-    if outside.any():
-        bad = np.argmax(outside)
-        raise ValueError(f"{path}: a line of {kept[bad]} samples at row {rows[bad]} lies outside the encoded"
-                         f" matrix of {matrix.x} x {matrix.y}")
-    return Lines(numbers, heads, columns, rows)
-
-
-def _prewhitening(path: Path, heads: Array) -> Array | None:
-    """Return the matrix that decorrelates the noise of the coils, from the noise scans; None if there are none."""
-    numbers = np.flatnonzero(_has(heads, "NOISE_MEASUREMENT"))
-    return whitening(np.concatenate(_samples(path, numbers, heads[numbers]), 1)) if len(numbers) else None
-
-
-def _samples(path: Path, numbers: Array, heads: Array) -> list[Array]:
-    """Read the samples (channels, samples) of acquisitions."""
+def _samples(path: Path, group: str, numbers: Array, heads: Array) -> list[Array]:
+    """Read the samples (channels, samples) of acquisitions.  Raises ValueError if they are damaged."""
     def read(file: Any) -> list[Array]:
-        data = file["dataset/data"].fields("data")
-        return [data[int(number)].view(np.complex64).reshape(head["active_channels"], head["number_of_samples"])
-                for number, head in zip(numbers, heads)]
+        data = file[group]["data"].fields("data")
+        return [np.asarray(data[int(number)], np.float32) for number in numbers]
 
-    return read_hdf5(path, read)
+    found = read_hdf5(path, read)
+    for number, head, samples in zip(numbers, heads, found):
+        channels, count = int(head["active_channels"]), int(head["number_of_samples"])
+        if samples.size != 2 * channels * count:
+            raise ValueError(f"{path}: acquisition {number} holds {samples.size} numbers,"
+                             f" expected 2 x {channels} x {count}")
+        if not np.isfinite(samples).all():
+            raise ValueError(f"{path}: acquisition {number} holds NaN or infinite samples")
+    return [samples.view(np.complex64).reshape(int(head["active_channels"]), -1) for samples, head in zip(found, heads)]

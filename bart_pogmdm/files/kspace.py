@@ -10,8 +10,9 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import BEYOND, index_of
 from .cfl import SAMPLE_BYTES, locate
 from .fastmri import FastmriFile
+from .file_kind import kind_of
 from .hdf5 import read_hdf5
-from .ismrmrd import open_ismrmrd
+from .ismrmrd import groups_with_data, open_ismrmrd
 from .mapped import ArrayLayout, MappedArray, MappedKspace
 from .npz import open_npy, open_npz
 from .reading import check_bytes, reading
@@ -36,12 +37,12 @@ class KspaceFile(Protocol):
 
 
 def load(name: str | Path) -> tuple[Array, Array | None]:
-    """Read (kspace, pattern) from a file: npz, npy or h5 by its ending, and otherwise an array of BART.
+    """Read (kspace, pattern) from a file: npz, npy or HDF5 (fastMRI, ISMRMRD) by its content, or an array of BART.
 
     kspace is complex64 with 16 dimensions in BART's order.  The pattern is None if the file has none; then samples
     that are not zero count as measured.  An npz file holds `kspace` and optionally `mask`.  Arrays of two or three
     dimensions are (y, x) or (coil, y, x), others in BART's order.
-    Raises FileNotFoundError, ImportError (ISMRMRD), or ValueError for a file without k-space.
+    Raises FileNotFoundError, or ValueError for a file without k-space.
     """
     file = open_kspace(name)
     kspace = np.empty(file.shape, np.complex64, order="F")
@@ -52,17 +53,10 @@ def load(name: str | Path) -> tuple[Array, Array | None]:
 
 def open_kspace(name: str | Path) -> KspaceFile:
     """Open a file that `load` can read, to read it slice by slice.  Raises the same errors as `load`."""
-    path = Path(name)
-    if path.suffix == ".npz":
-        return open_npz(path)
-    if path.suffix == ".npy":
-        return open_npy(path)
-    if path.suffix == ".h5":
-        file = _open_hdf5(path)
-        with reading(path):
-            check_bytes(SAMPLE_BYTES * math.prod(file.shape), path, LARGEST_FACTOR)
-        return file
-    return _open_bart(name)
+    kind = kind_of(name)
+    if kind == "bart":
+        return _open_bart(name)
+    return {"npz": open_npz, "npy": open_npy, "hdf5": _open_hdf5}[kind](Path(name))
 
 
 def _open_bart(name: str | Path) -> KspaceFile:
@@ -74,9 +68,11 @@ def _open_bart(name: str | Path) -> KspaceFile:
 
 def _open_hdf5(path: Path) -> KspaceFile:
     """Open a fastMRI or ISMRMRD file; its datasets show which of the two it is."""
-    names = read_hdf5(path, lambda file: [name for name in ("kspace", "dataset/xml", "dataset/data") if name in file])
-    if names == ["kspace"]:
-        return FastmriFile.of(path)
-    if names == ["dataset/xml", "dataset/data"]:
-        return open_ismrmrd(path)
-    raise ValueError(f"{path}: expected `kspace` (fastMRI) or `dataset` (ISMRMRD) in the file, got neither")
+    is_fastmri, is_ismrmrd = read_hdf5(path, lambda file: ("kspace" in file, bool(groups_with_data(file))))
+    if is_fastmri == is_ismrmrd:
+        raise ValueError(f"{path}: expected `kspace` (fastMRI) or a group with `xml` and `data` (ISMRMRD) in the file,"
+                         f" got {'both' if is_fastmri else 'neither'}")
+    found: KspaceFile = FastmriFile.of(path) if is_fastmri else open_ismrmrd(path)
+    with reading(path):
+        check_bytes(SAMPLE_BYTES * math.prod(found.shape), path, LARGEST_FACTOR)
+    return found

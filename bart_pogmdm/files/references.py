@@ -10,11 +10,13 @@ import numpy as np
 
 from ..arrays.array_types import Array
 from ..arrays.bart_dims import from_bart
+from ..arrays.rounding import as_mask
 from ..physics.coil_model import rss
 from ..physics.fourier import ifft2c
-from .cfl import read
 from .fastmri import central_slices
+from .file_kind import kind_of
 from .hdf5 import read_hdf5
+from .kspace import load
 from .npz import read_npz
 
 FASTMRI_WIDTHS = (368, 372)   # As in the paper, only volumes of one of these widths are used.
@@ -40,17 +42,18 @@ class ReferenceImage:
 
 
 def read_references(path: Path) -> Iterator[ReferenceScan | ReferenceImage]:
-    """Read the scans or images of an npz file (`kspace` or `images`), a fastMRI file (.h5), or an array of BART.
+    """Read the scans or images of an npz file (`kspace` or `images`), a fastMRI file, an npy file or an array of BART.
 
     The reference is the array `reference` of an npz file, or else the root sum of squares of the k-space, which must
     then be fully sampled.  Raises ValueError for a file without data or without reference.
     """
-    if path.suffix == ".npz":
+    kind = kind_of(path)
+    if kind == "npz":
         yield from _read_npz(path)
-    elif path.suffix == ".h5":
+    elif kind == "hdf5":
         yield from _read_fastmri(path)
     else:
-        yield _scan(path, path.stem, from_bart(read(path)))
+        yield _scan(path, path.stem, from_bart(load(path)[0]))
 
 
 def read_masks(path: str | Path, data: str) -> Iterator[tuple[str, Array]]:
@@ -58,7 +61,7 @@ def read_masks(path: str | Path, data: str) -> Iterator[tuple[str, Array]]:
     for key, mask in sorted(read_npz(Path(path), lambda key: key.split("__")[0] == data).items()):
         if mask.ndim != 2 or mask.dtype.kind not in "biuf":
             raise ValueError(f"{path}: expected a mask (y, x) in {key}, got {mask.dtype} {mask.shape}")
-        yield "-".join(key.split("__")[1:]), mask
+        yield "-".join(key.split("__")[1:]), as_mask(mask, f"{path}: {key}")
 
 
 def _read_npz(path: Path) -> Iterator[ReferenceScan | ReferenceImage]:

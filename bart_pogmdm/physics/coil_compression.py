@@ -24,12 +24,12 @@ def whitening(noise: Array) -> Array:
     return np.exp(np.log(np.diag(root).real).mean()) * np.linalg.inv(root)
 
 
-def compression(kspace: Array, count: int) -> Array:
-    """Return V (count, J) with orthonormal rows: the virtual coils of most energy, of k-space in BART's order.
+def compression(samples: Array, count: int) -> Array:
+    """Return V (count, J) with orthonormal rows: the virtual coils of most energy in the samples (J, n) of k-space.
 
     M. Buehrer et al., Magn. Reson. Med. 57, 2007, doi 10.1002/mrm.21237.  Raises ValueError for a bad count.
     """
-    samples = by_coil(kspace)
+    samples = np.asarray(samples, complex)
     if not 1 <= count <= len(samples):
         raise ValueError(f"virtual coils: expected 1 to {len(samples)}, got {count}")
     return np.linalg.eigh(samples @ samples.conj().T)[1][:, ::-1][:, :count].conj().T

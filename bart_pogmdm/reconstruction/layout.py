@@ -14,6 +14,7 @@ import numpy as np
 from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import COIL, DIMS
 from ..arrays.modules import array_module
+from ..arrays.rounding import as_mask, is_rounding
 
 
 def slices(array: Array) -> Array:
@@ -71,10 +72,7 @@ def mask_slices(mask: Any, kspace: Array) -> Array:
         mask = xp.asarray(mask)
     except ValueError as error:
         raise ValueError(f"mask: expected an array ({error})") from None
-    given = mask.shape
-    if mask.dtype.kind not in "biufc" or not bool(((mask == 0) | (mask == 1)).all()):
-        raise ValueError("mask: expected boolean or 0/1 values"
-                         + (f", got {mask.dtype}" if mask.dtype.kind not in "biufc" else ", got others"))
+    given, mask = mask.shape, as_mask(mask, "mask")
     shape = image_shape(kspace.shape)
     if kspace.ndim > 3 and mask.ndim > 2:
         mask = mask.reshape(given + (1,) * (kspace.ndim - mask.ndim))
@@ -84,10 +82,17 @@ def mask_slices(mask: Any, kspace: Array) -> Array:
     elif mask.ndim == 3 and given[0] == 1:
         mask = mask[0]
     try:
-        mask = xp.broadcast_to(mask != 0, shape)
+        mask = xp.broadcast_to(mask, shape)
     except ValueError:
         raise ValueError(f"mask: expected a shape that broadcasts to the image's {shape}, got {given}") from None
     return slices(mask)[..., 0, :, :]
+
+
+def sampled(kspace: Array, mask: Any) -> Array:
+    """Return the samples of each coil, (J, n), of k-space in BART's order; those outside the mask are zero."""
+    xp = array_module(kspace)
+    measured = xp.where(mask_slices(mask, kspace)[..., None, :, :], slices(kspace), 0)
+    return xp.moveaxis(measured, -3, 0).reshape(kspace.shape[COIL], -1)
 
 
 def sample_slices(kspace: Array) -> Array:
@@ -121,14 +126,14 @@ def points(traj: Any, kspace: Array) -> Array:
         raise TypeError(f"traj: expected numbers, got {traj.dtype}")
     if not bool(xp.isfinite(traj).all()):
         raise ValueError("traj: expected finite numbers, got NaN or infinite ones")
-    if traj.dtype.kind == "c" and bool((traj.imag != 0).any()):
+    if traj.dtype.kind == "c" and not is_rounding(traj.imag, traj):
         raise ValueError("traj: expected real numbers, got imaginary parts")
     axes = _components_first(traj.real, kspace).astype(float)
-    if axes.shape[0] == 3 and bool((axes[2] != 0).any()):
+    if axes.shape[0] == 3 and not is_rounding(axes[2], axes):
         raise ValueError("traj: expected a trajectory in a plane, got a 3-D one (3-D is not supported)")
     loop = axes.shape[3:]
     axes = xp.moveaxis(axes[:2].reshape(2, -1, *loop), (0, 1), (-2, -1))
-    _check_units(float(abs(axes).max()), [float(abs(axis).max()) for axis in (axes[..., 0, :], axes[..., 1, :])])
+    _check_units(axes)
     loop = (1, *kspace.shape[COIL + 1:]) if kspace.ndim > COIL else ()
     return xp.broadcast_to(axes, (*loop, *axes.shape[-2:]))
 
@@ -152,9 +157,10 @@ def _components_first(traj: Array, kspace: Array) -> Array:
     return traj.reshape(*padded[:COIL], *padded[COIL + 1:kspace.ndim])
 
 
-def _check_units(highest: float, extent: list[float]) -> None:
-    """Raise ValueError for a trajectory that is not in cycles per field of view, or has no extent."""
-    if min(extent) == 0:
+def _check_units(axes: Array) -> None:
+    """Raise ValueError for a trajectory (…, 2, samples) that is not in cycles per field of view, or has no extent."""
+    highest = float(abs(axes).max())
+    if is_rounding(axes[..., 0, :], axes) or is_rounding(axes[..., 1, :], axes):
         raise ValueError("traj: expected points in a plane, got a line (one component is zero everywhere)")
     for limit, unit, factor in ((0.5, "cycles per sample", "the image size"),
                                 (np.pi, "radians per sample", "the image size / (2 pi)")):

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..arrays import bart_dims
 from ..arrays.array_types import Array, Shape
+from ..arrays.rounding import as_mask
 from ..files.kspace import KspaceFile, open_kspace
 from ..reconstruction import layout
 from ..reconstruction.options import OptionKeywords, Options, Unpack, options_of, prior_of
@@ -42,7 +43,8 @@ class VolumeInput:
         layout.check_kspace(like)
         mask = source.pattern if mask is None else mask
         masks = None if mask is None else layout.mask_slices(mask, like)[0]
-        identity = None if mask is None else hashlib.sha256(np.packbits(np.asarray(mask) != 0).tobytes()).hexdigest()
+        bits = None if mask is None else np.packbits(as_mask(np.asarray(mask), "mask"))
+        identity = None if bits is None else hashlib.sha256(bits.tobytes()).hexdigest()
         return cls(name, source, source.shape, list(np.ndindex(source.shape[bart_dims.BEYOND:])), masks, identity)
 
     def task(self, number: int, send: bool) -> SliceTask:

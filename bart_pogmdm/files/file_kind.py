@@ -1,0 +1,44 @@
+"""The kind of a file: the content decides, and the name only where there is no content."""
+
+from pathlib import Path
+
+from .cfl import paths_of
+
+# First bytes of each kind; those of HDF5 may also lie at a power of two from 512 on.
+SIGNATURES = {"hdf5": (b"\x89HDF\r\n\x1a\n",), "npz": (b"PK\x03\x04", b"PK\x05\x06"), "npy": (b"\x93NUMPY",)}
+ENDINGS = {".h5": "hdf5", ".hdf5": "hdf5", ".mrd": "hdf5", ".npz": "npz", ".npy": "npy"}
+BART_ENDINGS = (".hdr", ".cfl", ".ra")
+FIRST_OFFSET = 512  # of an HDF5 file that begins with other data, in bytes
+
+
+def kind_of(name: str | Path) -> str:
+    """Return hdf5, npz, npy or bart.  Raises ValueError for an existing file of another kind.
+
+    BART's names have no ending, or one of BART_ENDINGS.
+    """
+    path = Path(name)
+    ending = ENDINGS.get(path.suffix.lower(), "")
+    if path.suffix in BART_ENDINGS or not (ending or path.is_file()):
+        return "bart"
+    if not ending and paths_of(name)[0].exists():  # BART's array x and another file x may lie side by side.
+        return "bart"
+    kind = (_by_content(path) if path.is_file() else "") or ending
+    if not kind:
+        raise ValueError(f"{path}: expected HDF5, npz, npy or BART's files, got another kind of file")
+    return kind
+
+
+def _by_content(path: Path) -> str:
+    """Return the kind that a file has by its first bytes, or an empty text."""
+    with open(path, "rb") as file:
+        head = file.read(max(len(signature) for signatures in SIGNATURES.values() for signature in signatures))
+        for kind, signatures in SIGNATURES.items():
+            if head.startswith(signatures):
+                return kind
+        size, offset = path.stat().st_size, FIRST_OFFSET
+        while offset < size:
+            file.seek(offset)
+            if file.read(len(head)).startswith(SIGNATURES["hdf5"]):
+                return "hdf5"
+            offset *= 2
+    return ""
