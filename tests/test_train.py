@@ -447,7 +447,7 @@ def test_bad_images_are_named_and_left_out(tmp_path, rng):
     (["--steps", "0"], "--steps: expected at least 1, got 0"),
     (["--phase", "2"], "--phase: expected a number from 0 to 1"),
     (["--out", "new.txt"], "--out: expected a name that ends in .npz"),
-    (["--out", "nowhere/new.npz"], "--out: the folder nowhere does not exist"),
+    (["--out", "nowhere/new.npz"], "output nowhere/new.npz: the folder nowhere does not exist"),
     (["--device", "tpu"], "--device: expected cpu or cuda, got tpu"),
     (["--resume"], "--resume: new.ckpt does not exist"),
     (["--patch", "90"], "images: no usable image"),

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..arrays.doubts import doubt
 from ..evaluate import masks, report
 from ..evaluate.cases import cases, load_scans
 from ..evaluate.comparison import run_comparison
 from ..evaluate.competitors import COMPETITORS, Competitor
-from ..evaluate.rows import Parameter, Row, best_of, tune
+from ..evaluate.rows import COLUMNS, Parameter, Row, best_of, tune
+from ..files.outputs import Target, check_outputs
 from .option_table import OPTIONS
 from .parser import Parser, given
 
@@ -54,6 +56,17 @@ def _weights(words: Sequence[str], methods: Sequence[str], networks: Sequence[st
     return {name: weights[name] for name in methods if name in weights}
 
 
+def _target(folder: Path) -> Target:
+    """Return the folder of a comparison as output; results.csv, written first, tells an earlier comparison."""
+    results = folder / "results.csv"
+
+    def is_own(_: Path) -> bool:
+        return results.is_file() and results.read_bytes().startswith(",".join(COLUMNS[:4]).encode())
+
+    return Target(str(folder), beside=dict.fromkeys((results, folder / "table.md", folder / "index.html"), is_own),
+                  makes_folders=True)
+
+
 def compare(argv: list[str], competitors: Mapping[str, Competitor] = COMPETITORS) -> int:
     """Compare methods as the arguments say.  Raises ValueError, OSError or ImportError with one sentence."""
     args = _parser(competitors).parse_args(argv)
@@ -69,6 +82,8 @@ def compare(argv: list[str], competitors: Mapping[str, Competitor] = COMPETITORS
     swept = {name: method.sweep for name, method in chosen.items()} | weights
     parameters = {name: (method.default,) for name, method in chosen.items()} | weights
     folder, simulation = Path(args.out), given(args, "coils", "noise_std")
+    check_outputs([_target(folder)], [*args.data, *(args.tune or ()), *(str(path) for path, in weights.values()),
+                                      *(word for word in args.masks if word.endswith(".npz"))])
 
     def rows_of(data: Sequence[str], tried: Mapping[str, Sequence[Parameter]], images: str) -> list[Row]:
         all_cases = cases(load_scans(data, **simulation), args.masks, args.seeds)
@@ -78,8 +93,8 @@ def compare(argv: list[str], competitors: Mapping[str, Competitor] = COMPETITORS
             raise ValueError("compare: interrupted; the same command goes on") from None
 
     if args.tune:
-        best = tune(rows_of(args.tune, swept, "tuning"))
-        parameters |= {name: (value,) for name, value in best.items() if len(swept[name]) > 1}
+        tuned = tune(rows_of(args.tune, swept, "tuning"))
+        parameters |= {name: (value,) for name, value in tuned.items() if len(swept[name]) > 1}
         for name, (parameter,) in parameters.items():
             label = competitors[name].label
             print(f"{label}: {parameter}" if parameter is not None else label)
@@ -88,6 +103,9 @@ def compare(argv: list[str], competitors: Mapping[str, Competitor] = COMPETITORS
     rows = rows_of(args.data, parameters, "images")
     if not rows:
         raise ValueError("--masks: none for these data")
-    print(report.write_report(best_of(rows), folder))
+    best = best_of(rows)
+    print(report.write_report(best, folder))
     print(f"{folder / 'index.html'}")
+    if doubtful := sum(bool(row.warnings) for row in best):
+        doubt(f"{doubtful} of {len(best)} reconstructions may be wrong; the notes below the table say why")
     return 0

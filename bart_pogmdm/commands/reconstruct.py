@@ -11,8 +11,9 @@ from ..algorithms.state import State
 from ..arrays.array_types import Array
 from ..arrays.bart_dims import COIL
 from ..files import streams
-from ..files.cfl import check_outputs, read, write
+from ..files.cfl import locate, read, write
 from ..files.kspace import load
+from ..files.outputs import bart_target, check_outputs
 from ..physics.coil_compression import by_coil, compression, mix, whitening
 from ..reconstruction.coil_combination import of_all_coils
 from ..reconstruction.layout import check_kspace, sampled
@@ -21,6 +22,7 @@ from ..reconstruction.recon import recon
 from . import standard_streams
 from .bart_help import POSITIONAL, USAGE
 from .interruption import Interruption
+from .option_table import POGMDM
 from .parser import given
 from .shell import DEBUG, INFO, debug_level, wants_gpu
 
@@ -36,7 +38,7 @@ def reconstruct_files(args: Namespace, command: str, interruption: Interruption)
     sources = [name for name in (source, args.mask, args.traj, args.start, args.noise_scan) if name]
     stream = standard_streams.receive(sources, targets + kept, interruption)
     method = _method(args)
-    check_outputs(*([name for name in names if name != streams.STREAM] for names in (targets + kept, sources)))
+    _check_names(args)
     with interruption.at_once():
         kspace, known_pattern = (stream.array, None) if stream and source == streams.STREAM else load(source)
         pattern, traj, start, noise_scan = (
@@ -44,6 +46,7 @@ def reconstruct_files(args: Namespace, command: str, interruption: Interruption)
             for name in (args.mask, args.traj, args.start, args.noise_scan))
     pattern = known_pattern if pattern is None else pattern
     check_kspace(kspace, is_cartesian=traj is None)
+    _check_order(targets[0], kspace)
     measured = by_coil(kspace) if args.virtual_coils is None or traj is not None else sampled(kspace, pattern)
     combination = _combination(measured, noise_scan, args.virtual_coils)
     if combination is not None:
@@ -70,6 +73,27 @@ def reconstruct_files(args: Namespace, command: str, interruption: Interruption)
     if streamed is not None:  # The stream is sent before the files, so that nothing is written if no process reads it.
         standard_streams.send(streamed, command, stream, interruption)
     write(outputs, command)
+
+
+def _check_names(args: Namespace) -> None:
+    """Raise ValueError or OSError if an output would overwrite another file or cannot be written."""
+    options = {option.dest: option for option in POGMDM if option.kind == "<file>" and getattr(args, option.dest)}
+    source, *targets = args.files
+    targets += [getattr(args, name) for name, option in options.items() if option.is_output]
+    sources = [source, *(getattr(args, name) for name, option in options.items() if not option.is_output)]
+    check_outputs([bart_target(name) for name in targets if name != streams.STREAM],
+                  [name for name in sources if name != streams.STREAM])
+
+
+def _check_order(target: str, kspace: Array) -> None:
+    """Raise ValueError if the image would replace sensitivities: `pics` takes them before its output."""
+    try:
+        coils = locate(target).shape[COIL]
+    except (OSError, ValueError):  # There is no such array yet.
+        return
+    if coils == kspace.shape[COIL] > 1:
+        raise ValueError(f"output {target}: it exists and holds {coils} coils, like sensitivities of this k-space;"
+                         f" expected the order {USAGE} kspace image sens (if it is not needed, remove it)")
 
 
 def _method(args: Namespace) -> Diffusion | str | None:

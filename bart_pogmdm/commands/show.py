@@ -1,10 +1,11 @@
 """`bart-pogmdm show`: shows a prior as a picture and as text."""
 
-import io
 from pathlib import Path
 
-from ..files.atomic import write_file
+from ..files.atomic import write_bytes
+from ..files.outputs import check_outputs, picture_target
 from ..plot.prior_picture import draw_prior
+from ..plot.reconstruction_picture import png
 from ..prior.description import describe
 from ..prior.prior_file import load_prior
 from .parser import Parser
@@ -17,13 +18,10 @@ def show(argv: list[str]) -> int:
     parser.add_argument("prior", nargs="?", metavar="prior.npz", help="Prior (default: the one of the package)")
     parser.take("-o", metavar="FILE.png", help="Picture (default: the name of the prior with .png, here)")
     args = parser.parse_args(argv)
+    out = picture_target(args.out, Path(args.prior or "prior.npz").with_suffix(".png").name)
+    check_outputs([out], [args.prior] if args.prior else [])
     prior = load_prior(args.prior)
-    out = Path(args.out or Path(args.prior or "prior.npz").with_suffix(".png").name)
-    if not out.parent.is_dir():
-        raise ValueError(f"--out: the folder {out.parent} does not exist")
-    buffer = io.BytesIO()
-    draw_prior(prior).savefig(buffer, format="png", dpi=100)
-    write_file(out, lambda file: file.write(buffer.getvalue()))
+    write_bytes(out.name, png(draw_prior(prior)))
     print(describe(prior))
-    print(f"picture: {out}")
+    print(f"picture: {out.name}")
     return 0

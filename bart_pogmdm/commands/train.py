@@ -17,6 +17,7 @@ from ..train.recipe import DEFAULT_RECIPE, Config, Recipe
 from .option_table import OPTIONS
 from .parser import Parser, given
 
+LOG_START = b"step,loss,"  # The first line of a log begins with these names of columns.
 LEAST_VALUES = {"steps": 1, "batch": 2, "patch": 65, "seed": 0}  # A patch of 65 pixels holds a filter.
 
 
@@ -37,7 +38,7 @@ def train(argv: list[str], recipe: Recipe = DEFAULT_RECIPE) -> int:
     args = _parser(recipe).parse_args(argv)
     _check(args)
     out = Path(args.out)
-    checkpoint = _checkpoint(out, bool(args.resume))
+    checkpoint = _check_files(out, args)
     try:
         from ..train import images, loop
     except ModuleNotFoundError as error:
@@ -89,20 +90,22 @@ def _check(args: Namespace) -> None:
         raise ValueError(f"--phase: expected a number from 0 to 1, got {args.phase}")
 
 
-def _checkpoint(out: Path, resume: bool) -> Path:
+def _check_files(out: Path, args: Namespace) -> Path:
     """Return the checkpoint beside an output.
 
-    Raises ValueError for an output that cannot be written, with `resume` if the checkpoint does not exist, and without
-    if it exists.
+    Raises ValueError or OSError if a file cannot be written or would overwrite another one, and unless the checkpoint
+    exists just when a run is to be resumed.
     """
     if out.suffix != ".npz":
         raise ValueError(f"--out: expected a name that ends in .npz, got {out}")
-    if not out.parent.is_dir():
-        raise ValueError(f"--out: the folder {out.parent} does not exist")
+    from ..files.images import find_image_files
+    from ..files.outputs import Target, check_outputs
     checkpoint = out.with_suffix(".ckpt")
-    if not resume and checkpoint.exists():
+    check_outputs([Target(str(out), (out, checkpoint), beside={out.with_suffix(".csv"): _is_log})],
+                  find_image_files([*args.images, *(args.validation or ())]))
+    if not args.resume and checkpoint.exists():
         raise ValueError(f"--out: {checkpoint} is from an earlier run; give --resume to go on with it, or remove it")
-    if resume and not checkpoint.exists():
+    if args.resume and not checkpoint.exists():
         raise ValueError(f"--resume: {checkpoint} does not exist")
     return checkpoint
 
@@ -118,6 +121,11 @@ def _export(prior: PoGMDM, out: Path) -> None:
             reason = str(error).replace(str(trial), str(out))
             raise ValueError(f"train: the prior is not usable, so that nothing was exported ({reason})") from None
     prior.save(out)
+
+
+def _is_log(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(len(LOG_START)) == LOG_START
 
 
 def _revision() -> str:

@@ -1,12 +1,12 @@
 """`bart-pogmdm view`: draws reconstructions as a picture, the same as `Result.plot`."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from ..arrays.array_types import Array
 from ..arrays.bart_dims import COIL
-from ..files.atomic import write_file
+from ..files.atomic import write_bytes
 from ..files.cfl import paths_of, read
+from ..files.outputs import check_outputs, picture_target
 from ..plot.reconstruction_picture import draw_reconstruction, png
 from .parser import Parser
 
@@ -50,15 +50,8 @@ def _parser() -> Parser:
 def view(argv: list[str]) -> int:
     """Draw the files that the arguments name.  Raises ValueError, OSError or ImportError with one sentence."""
     args = _parser().parse_args(argv)
-    out = Path(args.out or f"{paths_of(args.results[0])[0].stem}.png")
-    if out.suffix != ".png":
-        raise ValueError(f"--out: expected a name that ends in .png, got {out}")
-    if not out.parent.is_dir():
-        raise ValueError(f"--out: the folder {out.parent} does not exist")
-    inputs = {path.resolve() for name in args.results for path in paths_of(name)}
-    if out.resolve() in inputs:
-        raise ValueError(f"--out: {out} would overwrite an input")
-    content = png(draw_reconstruction(**roles({name: read(name) for name in args.results})))
-    write_file(out, lambda file: file.write(content))
-    print(f"picture: {out}")
+    out = picture_target(args.out, f"{paths_of(args.results[0])[0].stem}.png")
+    check_outputs([out], args.results)
+    write_bytes(out.name, png(draw_reconstruction(**roles({name: read(name) for name in args.results}))))
+    print(f"picture: {out.name}")
     return 0

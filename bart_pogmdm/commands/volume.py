@@ -33,7 +33,11 @@ def volume(argv: list[str]) -> int:
     del args.input, args.output
     options = given(args)
     from ..files.cfl import read
+    from ..files.outputs import check_outputs
+    from ..volume.output import target_of
     from ..volume.run import recon_volume
+    check_outputs([target_of(out, sampled=True, restart=True)],
+                  [source, *(options[name] for name in ("mask", "prior") if name in options)])
     if "mask" in options:
         options["mask"] = read(options["mask"])
     if "scheduler" in options:

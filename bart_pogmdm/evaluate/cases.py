@@ -42,12 +42,14 @@ def cases(data: Iterable[tuple[str, Array, Array]], words: Sequence[str], seeds:
 
     A word is one of those of `masks.named`, for which a mask is made with each of the seeds 0 to `seeds` - 1, or the
     name of an npz file with masks as arrays named <data>__<mask>__<seed>.
+    Raises ValueError if two cases have the same name, because one would take the place of the other in the report.
     """
+    seen: set[tuple[str, str]] = set()
     for name, kspace, reference in data:
         for word in words:
-            if word.endswith(".npz"):
-                for mask_name, mask in read_masks(word, name):
-                    yield Case(name, kspace, reference, mask_name, mask)
-            else:
-                for seed in range(seeds):
-                    yield Case(name, kspace, reference, f"{word}-{seed}", masks.named(word, reference.shape, seed))
+            for mask_name, mask in read_masks(word, name) if word.endswith(".npz") else (
+                    (f"{word}-{seed}", masks.named(word, reference.shape, seed)) for seed in range(seeds)):
+                if (name, mask_name) in seen:
+                    raise ValueError(f"data: two data sets have the name {name} and a mask {mask_name}; rename a file")
+                seen.add((name, mask_name))
+                yield Case(name, kspace, reference, mask_name, mask)

@@ -1,11 +1,15 @@
 """Runs every method on every case and stores the results, so that an interrupted comparison can continue."""
 
+import contextlib
 import hashlib
 import json
 import re
 import time
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +17,22 @@ import numpy as np
 from tqdm import tqdm
 
 from ..arrays.array_types import Array
+from ..arrays.doubts import ReconstructionWarning
 from ..files.atomic import write_file
+from ..files.npz import read_npz
+from ..files.reading import reading
 from ..physics.coil_model import rss
 from ..physics.fourier import ifft2c
 from ..toolbox.bart_call import BartError, BartMissingError
+from ..toolbox.find_bart import version as bart_version
+from ..version import library_versions
 from . import metrics
 from .cases import Case
 from .competitors import COMPETITORS, Competitor
 from .rows import Parameter, Row
+
+PACKAGE = Path(__file__).parents[1]
+KEY_DIGITS = 12  # Digits of the key in the name of a file, which holds the whole key.
 
 
 def evaluate(case: Case, competitor: Competitor, parameter: Parameter) -> tuple[Row, dict[str, Array]]:
@@ -32,7 +44,9 @@ def evaluate(case: Case, competitor: Competitor, parameter: Parameter) -> tuple[
     row = Row(case.name, case.mask_name, competitor.name, parameter)
     began = time.perf_counter()
     try:
-        estimate = competitor.run(case.kspace, case.mask, parameter)
+        with warnings.catch_warnings():  # They are kept in the row.
+            warnings.simplefilter("ignore", ReconstructionWarning)
+            estimate = competitor.run(case.kspace, case.mask, parameter)
     except BartError as error:
         return replace(row, note=_reason(error.stderr)), {}
     except BartMissingError:
@@ -41,7 +55,8 @@ def evaluate(case: Case, competitor: Competitor, parameter: Parameter) -> tuple[
     image, std, sens, reference = estimate.image, estimate.std, estimate.sens, case.reference
     row = replace(row, psnr=metrics.psnr(image, reference), ssim=metrics.ssim(image, reference),
                   nmse=metrics.nmse(image, reference), psnr_field=metrics.psnr_of_field(image, reference),
-                  psnr_spline=metrics.psnr(metrics.fit_intensity(image, reference), reference), seconds=seconds)
+                  psnr_spline=metrics.psnr(metrics.fit_intensity(image, reference), reference), seconds=seconds,
+                  warnings=" ".join(estimate.warnings))
     scale = metrics.fit_scale(image, reference)
     images = {"image": scale * np.abs(image)}
     if std is not None:
@@ -66,38 +81,68 @@ def run_comparison(cases: Iterable[Case], parameters: Mapping[str, Sequence[Para
     """Return the rows of all cases and methods; results of an earlier run in `folder` are not computed again.
 
     parameters: {method: parameters to try}.  Each result is one npz file, whose name states the data, the mask, the
-    method and the parameter.  A method that did not run leaves no file, so that the next run tries it again.
+    method and the parameter, with a digest of all that the result depends on.  A method that did not run leaves no
+    file, so that the next run tries it again.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = []
+    rows, programs = [], program_versions()
     for case in tqdm(cases):
-        digest = hashlib.sha256((case.kspace * case.mask).tobytes()).hexdigest()[:8]
         for name, choices in parameters.items():
             for parameter in choices:
-                path = folder / (f"{case.name}__{case.mask_name}__{digest}__{name}"
-                                 f"__{_word(competitors[name], parameter)}.npz")
-                rows.append(_stored(path) if path.exists() else _computed(path, case, competitors[name], parameter))
+                key = _key(case, competitors[name], parameter, programs)
+                word = Path(parameter).stem if isinstance(parameter, str) else parameter
+                path = folder / f"{case.name}__{case.mask_name}__{name}__{word}__{key[:KEY_DIGITS]}.npz"
+                row = _stored(path, key)
+                rows.append(_computed(path, key, case, competitors[name], parameter) if row is None else row)
     return rows
 
 
-def _stored(path: Path) -> Row:
-    with np.load(path, allow_pickle=False) as file:
-        return Row.from_cells(json.loads(str(file["row"])), str(path))
+def program_versions() -> dict[str, str]:
+    """Return the versions of the programs, and the digest of this package's code, on which results depend."""
+    code, versions = hashlib.sha256(), library_versions()
+    for path in sorted(path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".cu", ".npz")):
+        code.update(path.read_bytes())
+    with contextlib.suppress(PackageNotFoundError):  # Only networks need it.
+        versions["torch"] = version("torch")
+    return {**versions, "code": code.hexdigest(), "bart": bart_version() or "none"}
 
 
-def _computed(path: Path, case: Case, competitor: Competitor, parameter: Parameter) -> Row:
+def _key(case: Case, competitor: Competitor, parameter: Parameter, programs: Mapping[str, str]) -> str:
+    """Return a digest of everything on which the scores and images of a method depend.
+
+    The options of a method are in the text of its function, a partial one; a file of weights counts by its content.
+    """
+    if competitor.needs_weights:
+        parameter = hashlib.sha256(Path(str(parameter)).read_bytes()).hexdigest()
+    digest = hashlib.sha256(json.dumps([competitor.name, _options(competitor.run), parameter, dict(programs)]).encode())
+    for array in (case.kspace, case.mask, case.reference):
+        digest.update(f"{array.shape} {array.dtype}".encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _options(function: Any) -> str:
+    """Return the name of a function, with the arguments that are bound to it."""
+    bound = (function.func, *function.args, *sorted(function.keywords.items())) if isinstance(function, partial) else (
+        function,)
+    return " ".join(getattr(value, "__qualname__", repr(value)) for value in bound)
+
+
+def _stored(path: Path, key: str) -> Row | None:
+    """Return the row of an earlier run; None if there is none of this key, or if its file is damaged."""
+    try:
+        content = read_npz(path)  # Every array is read, so that a damaged one is noticed here.
+        with reading(path):
+            row = Row.from_cells(json.loads(str(content["row"])), str(path))
+    except (FileNotFoundError, ValueError):
+        return None
+    return row if content.get("key") == key else None
+
+
+def _computed(path: Path, key: str, case: Case, competitor: Competitor, parameter: Parameter) -> Row:
     """Return the row of `evaluate`; store it with its images and the reference if the method ran."""
     row, images = evaluate(case, competitor, parameter)
     if not images:
         return row
-    content: dict[str, Any] = {"row": json.dumps(row.cells()), **images, "reference": case.reference}
+    content: dict[str, Any] = {"key": key, "row": json.dumps(row.cells()), **images, "reference": case.reference}
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, lambda file: np.savez(file, **content))
     return replace(row, file=str(path))
-
-
-def _word(competitor: Competitor, parameter: Parameter) -> str:
-    """Return the part of a file name for a parameter; for a file of weights it contains a hash of its content."""
-    if not competitor.needs_weights:
-        return str(parameter)
-    path = Path(str(parameter))
-    return f"{path.stem}-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"

@@ -4,7 +4,7 @@ A default is a middle value of its sweep, in the unit of its program; `compare -
 """
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,11 +44,15 @@ class Effort:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A reconstruction: image (ny, nx), and std (ny, nx) and sens (J, ny, nx) if the method has them."""
+    """A reconstruction: image (ny, nx), and std (ny, nx) and sens (J, ny, nx) if the method has them.
+
+    warnings: sentences of this package's own methods about doubts.
+    """
 
     image: Array
     std: Array | None = None
     sens: Array | None = None
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -126,13 +130,13 @@ def _pics(iterations: int, options: tuple[str, ...], kspace: Array, mask: Array,
 
 def _pogmdm(options: dict[str, Any], kspace: Array, mask: Array, parameter: None) -> Estimate:
     result = recon(kspace * mask, mask, **options)
-    return Estimate(result.image, result.std, result.sens)
+    return Estimate(result.image, result.std, result.sens, result.info.get("warnings", ()))
 
 
 def _score_network(num_levels: int, samples: int, kspace: Array, mask: Array, weights: str) -> Estimate:
     result = recon(kspace * mask, mask, method=Diffusion(num_levels=num_levels), samples=samples,
                    prior=networks.TorchDenoiser(weights))
-    return Estimate(result.image, result.std, result.sens)
+    return Estimate(result.image, result.std, result.sens, result.info.get("warnings", ()))
 
 
 def _bart_sample(samples: int, kspace: Array, mask: Array, weights: str) -> Estimate:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files.atomic import write_file
+from ..files.atomic import write_bytes
 from ..plot.comparison_picture import ERROR_GAIN, draw_comparison
 from .competitors import COMPETITORS
 from .metrics import object_of
@@ -27,22 +27,18 @@ def write_report(rows: Sequence[Row], folder: Path) -> str:
     """
     table = _table(rows)
     text = _markdown(table)
-    _save(folder / "results.csv", _csv(rows).encode())
-    _save(folder / "table.md", text.encode())
-    (folder / "figures").mkdir(exist_ok=True)
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    write_bytes(folder / "results.csv", _csv(rows).encode())
+    write_bytes(folder / "table.md", text.encode())
     parts = [f"<h1>Comparison</h1>{_html(table)}"]
     for (data, mask), group in _cases(rows):
         shown = [row for row in group if row.psnr]
         if shown:
             picture = _picture(shown)
-            _save(folder / "figures" / f"{data}__{mask}.png", picture)
+            write_bytes(folder / "figures" / f"{data}__{mask}.png", picture)
             parts.append(_section(data, mask, picture))
-    _save(folder / "index.html", _page(parts).encode())
+    write_bytes(folder / "index.html", _page(parts).encode())
     return text
-
-
-def _save(path: Path, content: bytes) -> None:
-    write_file(path, lambda file: file.write(content))
 
 
 def _cases(rows: Iterable[Row]) -> list[tuple[tuple[str, str], list[Row]]]:
@@ -66,7 +62,7 @@ def _table(rows: Sequence[Row]) -> _Table:
     header = ["data", "mask", *(COMPETITORS[name].label.split(",")[0] if name.startswith("pics") else name
                                 for name in names)]
     lines = []
-    failures: dict[tuple[str, str], list[str]] = {}
+    remarks: dict[str, list[str]] = {}
     for (data, mask), group in _cases(rows):
         found = {row.method: row for row in group}
         best = max((row.psnr for row in group if row.psnr), default=None)
@@ -75,13 +71,15 @@ def _table(rows: Sequence[Row]) -> _Table:
             row = found.get(name)
             if row and row.psnr:
                 line.append((f"{row.psnr:.2f} / {row.ssim:.3f}", row.psnr == best))
+                remark = f"{name} warns: {row.warnings}" if row.warnings else ""
             else:
                 line.append(("-", False))
-                if row:
-                    failures.setdefault((name, row.note), []).append(f"{data} {mask}")
+                remark = f"{name} did not run: {row.note}" if row else ""
+            if remark:
+                remarks.setdefault(remark, []).append(f"{data} {mask}")
         lines.append(line)
     notes = ["PSNR in dB and SSIM inside the object, after one least-squares scale."]
-    notes += [f"{name} did not run: {note} ({', '.join(places)})" for (name, note), places in failures.items()]
+    notes += [f"{remark} ({', '.join(places)})" for remark, places in remarks.items()]
     return _Table(header, lines, notes)
 
 

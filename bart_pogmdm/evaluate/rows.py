@@ -17,7 +17,8 @@ class Row:
 
     psnr (inside the object), psnr_field (whole field of view) and psnr_spline (after a fit of the intensities): dB.
     coverage and rank_correlation: of the standard deviation.  null_space: of the sensitivities of several coils.
-    seconds: wall-clock time.  note: the reason, for a method that did not run.  file: the npz of the images, if any.
+    seconds: wall-clock time.  note: the reason, for a method that did not run.  warnings: what it says about doubts.
+    file: the npz of the images, if any.
     """
 
     data: str
@@ -34,6 +35,7 @@ class Row:
     null_space: float | None = None
     seconds: float | None = None
     note: str = ""
+    warnings: str = ""
     file: str = ""
 
     def cells(self) -> dict[str, Any]:
@@ -45,7 +47,7 @@ class Row:
     def from_cells(cls, cells: Mapping[str, Any], file: str) -> Row:
         """Make a row from its cells and the name of its file."""
         values: dict[str, Any] = {name: None if value == "" else value for name, value in cells.items()}
-        values["note"] = cells["note"]
+        values |= {name: cells[name] for name in ("note", "warnings")}
         return cls(**values, file=file)
 
 

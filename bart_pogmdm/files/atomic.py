@@ -1,4 +1,8 @@
-"""Atomic writing: a file appears under its name only once it is complete and on the disk."""
+"""Atomic writing: a file appears under its name only once it is complete and on the disk.
+
+A name that is a symbolic link stays one, and the file behind it is replaced, as `cp` and BART do.  A file that replaces
+another keeps its permissions.
+"""
 
 import contextlib
 import os
@@ -15,15 +19,25 @@ def write_file(path: str | Path, fill: Fill) -> None:
 
     Raises OSError that names the file.
     """
-    path = Path(path)
+    real = behind_links(path)
     with naming(path):
-        os.replace(write_temporary(path, fill), path)
+        os.replace(write_temporary(real, fill), real)
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a file with this content, as `write_file`."""
+    write_file(path, lambda file: file.write(content))
+
+
+def behind_links(path: str | Path) -> Path:
+    """Return the absolute name of a file behind all symbolic links; the file need not exist."""
+    return Path(os.path.realpath(path))
 
 
 def write_temporary(path: Path, fill: Fill) -> str:
-    """Write a hidden temporary file in the folder of `path` by `fill(file)`, and return its name.
+    """Write a hidden temporary file in the folder of `path`, no link, by `fill(file)`, and return its name.
 
-    The caller renames it or removes it.  If `fill` fails, this function removes it.
+    It has the permissions for `path`.  The caller renames it or removes it.  If `fill` fails, this function removes it.
     """
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -31,11 +45,27 @@ def write_temporary(path: Path, fill: Fill) -> str:
             fill(file)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+            adopt_permissions(file.fileno(), path)
     except BaseException:
         os.unlink(temporary)
         raise
     return temporary
+
+
+def adopt_permissions(descriptor: int, path: Path) -> None:
+    """Give an open file the mode and, where possible, owner and group of the file `path` that it will replace.
+
+    If there is no such file, the mode is that of a new file.
+    """
+    try:
+        old = path.stat()
+    except FileNotFoundError:
+        os.fchmod(descriptor, 0o666 & ~_umask())
+        return
+    for owner, group in ((old.st_uid, -1), (-1, old.st_gid)):
+        with contextlib.suppress(OSError):  # Only root may give a file away, and not every file system knows owners.
+            os.fchown(descriptor, owner, group)
+    os.fchmod(descriptor, old.st_mode & 0o777)
 
 
 @contextlib.contextmanager

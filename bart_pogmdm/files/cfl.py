@@ -1,7 +1,7 @@
 """BART's arrays on the disk: pairs of .hdr and .cfl files, and .ra files."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar
 
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import pad_dims
-from .atomic import naming, write_temporary
+from .atomic import behind_links, naming, write_temporary
 from .header import HEADER_LIMIT, dims_of, header_text
 from .ra import ra_header, read_ra_dims
 from .reading import check_file
@@ -91,7 +91,8 @@ def write(outputs: Mapping[Name, ArrayLike], command: str | None = None) -> None
         for name, array in outputs.items():
             with naming(name):
                 for path, content in _contents(name, array, command):
-                    pending.append((_write_temporary_parts(path, content), path, name))
+                    real = behind_links(path)
+                    pending.append((_write_temporary_parts(real, content), real, name))
         while pending:
             temporary, path, name = pending[-1]
             with naming(name):
@@ -100,24 +101,6 @@ def write(outputs: Mapping[Name, ArrayLike], command: str | None = None) -> None
     finally:
         for temporary, _, _ in pending:
             os.unlink(temporary)
-
-
-def check_outputs(outputs: Iterable[str], inputs: Iterable[str]) -> None:
-    """Raise OSError if an output cannot be written, and ValueError if it would overwrite an input or another output."""
-    taken = {path.resolve() for name in inputs for path in paths_of(name)}
-    for name in outputs:
-        for path in paths_of(name):
-            if path.resolve() in taken:
-                raise ValueError(f"output {name} would overwrite another file of this call")
-            taken.add(path.resolve())
-            if not path.parent.is_dir():
-                raise FileNotFoundError(f"output {name}: the folder {path.parent} does not exist")
-            if path.is_dir():
-                raise IsADirectoryError(f"output {name}: {path} is a folder")
-            try:
-                os.unlink(write_temporary(path, lambda file: None))
-            except OSError as error:
-                raise OSError(error.errno, f"output {name}: cannot write there ({error.strerror})") from None
 
 
 def column_major_bytes(array: ArrayLike, shape: Shape) -> bytes:

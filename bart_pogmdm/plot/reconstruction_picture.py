@@ -12,6 +12,7 @@ import numpy as np
 
 from ..arrays.array_types import Array
 from ..arrays.modules import move
+from ..files.outputs import PICTURE_SOURCE
 from ..reconstruction import layout
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def draw_reconstruction(image: Array | None = None, sens: Array | None = None, s
 def png(picture: Figure) -> bytes:
     """Return a Figure as PNG, without date and version, so that the same data give the same bytes."""
     buffer = io.BytesIO()
-    picture.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    picture.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None, "Source": PICTURE_SOURCE})
     return buffer.getvalue()
 
 

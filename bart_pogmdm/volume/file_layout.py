@@ -11,6 +11,7 @@ from ..arrays import bart_dims
 from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import COIL
 from ..files.cfl import header_text, paths_of
+from ..files.outputs import OTHER_ENDINGS
 from ..reconstruction import layout
 
 
@@ -21,6 +22,17 @@ class Extent:
     path: Path
     offset: int
     size: int
+
+
+def array_files(name: str | Path, sampled: bool) -> dict[str, Path]:
+    """Return {name of an array: its file}, as `FileLayout` describes them.  Raises ValueError for another ending."""
+    keys = ("image", "sens", "std") if sampled else ("image", "sens")
+    if Path(name).suffix == ".h5":
+        return dict.fromkeys(keys, Path(name))
+    if Path(name).suffix.lower() in {".ra", *OTHER_ENDINGS}:
+        raise ValueError(f"output {name}: expected a name that ends in .h5, or that of BART's cfl")
+    first = paths_of(name)[-1]
+    return {key: first if key == "image" else first.with_name(f"{first.stem}_{key}.cfl") for key in keys}
 
 
 class FileLayout:
@@ -34,14 +46,9 @@ class FileLayout:
     """
 
     def __init__(self, name: str | Path, shape: Shape, sampled: bool) -> None:
-        self.shape, self.is_hdf5 = shape, Path(name).suffix == ".h5"
-        self.keys = ("image", "sens", "std") if sampled else ("image", "sens")
+        self.shape, self.is_hdf5, self.paths = shape, Path(name).suffix == ".h5", array_files(name, sampled)
+        self.keys = tuple(self.paths)
         self._loop, self._plane = shape[bart_dims.BEYOND:], tuple(shape[axis] for axis in layout.plane_axes(shape))
-        stem = Path(name) if self.is_hdf5 else paths_of(name)[-1]
-        if stem.suffix not in (".h5", ".cfl"):
-            raise ValueError(f"output {name}: expected a name that ends in .h5, or that of BART's cfl")
-        self.paths = {key: stem if self.is_hdf5 or key == "image" else stem.with_name(f"{stem.stem}_{key}.cfl")
-                      for key in self.keys}
         self.files = tuple(dict.fromkeys(self.paths.values()))
         self._first_slices: dict[str, Extent] = {}
         self._frames: dict[Path, list[tuple[int, bytes]]] = {}

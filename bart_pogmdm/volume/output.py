@@ -5,15 +5,16 @@ They are named OUT.partial until all slices are written.  Their bytes do not dep
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 from ..arrays.array_types import Array, Shape
-from ..files.atomic import naming
-from .file_layout import FileLayout
+from ..files.atomic import adopt_permissions, behind_links, naming, write_bytes
+from ..files.outputs import Target
+from .file_layout import FileLayout, array_files
 
-SUFFIX = ".partial"
+PARTIAL, TEMPLATE = ".partial", ".layout"  # Endings of a file in which slices are missing, and of one that is made.
 
 
 class Output:
@@ -34,37 +35,33 @@ class Output:
         self._open.close()
 
     @property
+    def keys(self) -> tuple[str, ...]:
+        """The names of the arrays."""
+        return self._layout.keys
+
+    @property
     def manifest(self) -> Path:
         """The name of the manifest, beside the first file."""
-        first = self._layout.files[0]
-        return first.with_name(first.name + ".manifest")
-
-    def check(self, inputs: Iterable[Path]) -> None:
-        """Raise ValueError if the output would overwrite an input, and OSError if it cannot be written."""
-        taken = {path.resolve() for path in inputs}
-        for path in self._layout.files:
-            if path.resolve() in taken:
-                raise ValueError(f"output {self.name} would overwrite the input")
-            if not path.parent.is_dir():
-                raise FileNotFoundError(f"output {self.name}: the folder {path.parent} does not exist")
-            if path.is_dir():
-                raise IsADirectoryError(f"output {self.name}: {path} is a folder")
+        return _manifest(self._layout.files[0])
 
     def prepare(self, anew: bool) -> None:
         """Open files of the right size; existing files of either name are kept unless `anew` is set."""
-        with naming(self.name):
+        with naming(self.name), ExitStack() as templates:
             for path in self._layout.files:
-                template, present = path.with_name(path.name + ".layout"), _present(path)
+                template = _beside(path, TEMPLATE)
+                templates.callback(template.unlink, missing_ok=True)
                 try:
                     self._layout.create(path, template)
-                    if anew or not present.exists() or present.stat().st_size != template.stat().st_size:
-                        _reserve(template)
-                        os.replace(template, _partial(path))
-                        _sync_folder(path)
                 except RuntimeError as error:  # HDF5 raises it if it cannot write.
                     raise OSError(str(error)) from None
-                finally:
-                    template.unlink(missing_ok=True)
+                if anew or not _fits(_present(path), template):
+                    _reserve(template, behind_links(path))
+                else:
+                    template.unlink()
+            for path in self._layout.files:  # Only now, because no file has changed if there is no space for all.
+                if _beside(path, TEMPLATE).exists():
+                    os.replace(_beside(path, TEMPLATE), _beside(path, PARTIAL))
+                    _sync_folder(path)
                 self._descriptors[path] = descriptor = os.open(_present(path), os.O_RDWR)
                 self._open.callback(os.close, descriptor)
 
@@ -78,14 +75,15 @@ class Output:
     def is_finished(self) -> bool:
         """True if every file has its final name, and no part between slices is damaged."""
         headers = all(path.exists() and path.read_bytes() == text for path, text in self._layout.headers())
-        return headers and not self._damage() and not any(_partial(path).exists() for path in self._layout.files)
+        is_partial = any(_beside(path, PARTIAL).exists() for path in self._layout.files)
+        return headers and not is_partial and not self._damage()
 
     def reopen(self) -> None:
         """Give the files their partial names again and repair the parts between slices, before slices are written."""
         with naming(self.name):
             for path in self._layout.files:
-                if not _partial(path).exists():
-                    os.replace(path, _partial(path))
+                if not _beside(path, PARTIAL).exists():
+                    os.replace(behind_links(path), _beside(path, PARTIAL))
                     _sync_folder(path)
             for descriptor, offset, content in self._damage():
                 _write(descriptor, content, offset)
@@ -118,33 +116,58 @@ class Output:
 
     def finish(self) -> None:
         """Give every file its final name."""
+        for path, content in self._layout.headers():
+            write_bytes(path, content)
         with naming(self.name):
-            for path, content in self._layout.headers():
-                with open(_partial(path), "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(_partial(path), path)
             for path in self._layout.files:
-                if _partial(path).exists():
+                if _beside(path, PARTIAL).exists():
                     os.fsync(self._descriptors[path])
-                    os.replace(_partial(path), path)
+                    os.replace(_beside(path, PARTIAL), behind_links(path))
                 _sync_folder(path)
 
 
-def _partial(path: Path) -> Path:
-    return path.with_name(path.name + SUFFIX)
+def target_of(name: str | Path, sampled: bool, restart: bool) -> Target:
+    """Return a volume as output for `check_outputs`.
+
+    The arrays besides the image and the temporary files belong to an earlier run if there is a manifest; `restart` says
+    that they may be overwritten anyway.
+    """
+    files = tuple(dict.fromkeys(array_files(name, sampled).values()))
+    manifest = _manifest(files[0])
+    named = (files[0],) if files[0].suffix == ".h5" else (files[0], files[0].with_suffix(".hdr"))
+    others = [other for path in files[1:] for other in (path, path.with_suffix(".hdr"))]
+    others += [_beside(path, suffix) for path in files for suffix in (PARTIAL, TEMPLATE)]
+    return Target(str(name), (*named, manifest), {path: lambda _: restart or manifest.exists() for path in others})
+
+
+def _manifest(path: Path) -> Path:
+    return path.with_name(path.name + ".manifest")
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    """Return the name of a temporary file in the folder of a file behind all links."""
+    real = behind_links(path)
+    return real.with_name(real.name + suffix)
 
 
 def _present(path: Path) -> Path:
     """Return the partial name of a file if a file has it, and otherwise the final name."""
-    return _partial(path) if _partial(path).exists() else path
+    partial = _beside(path, PARTIAL)
+    return partial if partial.exists() else path
 
 
-def _reserve(path: Path) -> None:
-    """Reserve the space of a file on the disk, so that a lack of space is noticed before the first slice."""
-    with open(path, "r+b") as file:
-        os.posix_fallocate(file.fileno(), 0, max(1, path.stat().st_size))
+def _fits(path: Path, template: Path) -> bool:
+    return path.exists() and path.stat().st_size == template.stat().st_size
+
+
+def _reserve(template: Path, final: Path) -> None:
+    """Reserve the space of a file on the disk, so that a lack of space is noticed before the first slice.
+
+    It gets the permissions of the file that it will replace.
+    """
+    with open(template, "r+b") as file:
+        adopt_permissions(file.fileno(), final)
+        os.posix_fallocate(file.fileno(), 0, max(1, template.stat().st_size))
         os.fsync(file.fileno())
 
 
@@ -157,8 +180,8 @@ def _write(descriptor: int, content: bytes, offset: int) -> None:
 
 
 def _sync_folder(path: Path) -> None:
-    """Write the names in the folder of `path` to the disk, so that they survive a power cut."""
-    descriptor = os.open(path.parent, os.O_RDONLY)
+    """Write the names in the folder of a file to the disk, so that they survive a power cut."""
+    descriptor = os.open(behind_links(path).parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -17,19 +17,22 @@ from ..arrays.rounding import as_mask
 from ..files.kspace import KspaceFile, open_kspace
 from ..reconstruction import layout
 from ..reconstruction.options import OptionKeywords, Options, Unpack, options_of, prior_of
-from .slices import Block, Job, SliceTask, input_digest, library_versions
+from ..version import library_versions
+from .slices import Block, FileStatus, Job, SliceTask, file_status, input_digest
 
 
 @dataclass(frozen=True)
 class VolumeInput:
     """The slices of a file.
 
-    source: the open file.  places: the indices of each slice, in the order of the slices in `recon`.
+    source: the open file.  status: its status when it was opened.
+    places: the indices of each slice, in the order of the slices in `recon`.
     masks: (…, y, x), or None.  mask_digest: SHA-256 of the given mask.
     """
 
     name: str | Path
     source: KspaceFile
+    status: FileStatus
     shape: Shape
     places: list[tuple[int, ...]]
     masks: Array | None
@@ -38,14 +41,15 @@ class VolumeInput:
     @classmethod
     def of(cls, name: str | Path, mask: Array | None) -> VolumeInput:
         """Open a file; the mask is as in `recon`, or None for the mask in the file."""
-        source = open_kspace(name)
+        status, source = file_status(name), open_kspace(name)
         like = np.broadcast_to(np.complex64(0), source.shape)
         layout.check_kspace(like)
         mask = source.pattern if mask is None else mask
         masks = None if mask is None else layout.mask_slices(mask, like)[0]
         bits = None if mask is None else np.packbits(as_mask(np.asarray(mask), "mask"))
         identity = None if bits is None else hashlib.sha256(bits.tobytes()).hexdigest()
-        return cls(name, source, source.shape, list(np.ndindex(source.shape[bart_dims.BEYOND:])), masks, identity)
+        places = list(np.ndindex(source.shape[bart_dims.BEYOND:]))
+        return cls(name, source, status, source.shape, places, masks, identity)
 
     def task(self, number: int, send: bool) -> SliceTask:
         """Return the task of a slice, with its k-space if `send` is set."""
@@ -55,6 +59,12 @@ class VolumeInput:
     def digest(self, number: int) -> str:
         """Return the SHA-256 of k-space and mask of a slice."""
         return input_digest(self.source.slice(self.places[number]), self._mask(number))
+
+    def check_unchanged(self) -> None:
+        """Raise ValueError if the file has been replaced or written since it was opened."""
+        if file_status(self.name) != self.status:
+            raise ValueError(f"{self.name}: the file has changed during the run; the same command compares it with the"
+                             " slices that are finished")
 
     def _mask(self, number: int) -> Array | None:
         return None if self.masks is None else np.array(self.masks[self.places[number]])

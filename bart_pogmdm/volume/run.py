@@ -1,18 +1,19 @@
 """Reconstruction of a volume: workers reconstruct the missing slices, and this process writes them to the output."""
 
 import contextlib
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from ..arrays.array_types import Array
-from ..files.cfl import paths_of
-from ..reconstruction.options import OptionKeywords, Unpack
+from ..arrays.doubts import doubt
+from ..files.outputs import check_outputs
+from ..reconstruction.options import OptionKeywords, Unpack, options_of
 from . import workers
 from .manifest import Manifest
-from .output import Output
+from .output import Output, target_of
 from .plan import Plan, check_positive, make_plan
 from .slices import Block, Job, SliceOutcome
 
@@ -23,10 +24,14 @@ Callback: TypeAlias = Callable[[int, int], object]
 
 @dataclass(frozen=True)
 class Report:
-    """The result of `recon_volume`: the number of slices, and {number: error} of the slices that failed."""
+    """The result of `recon_volume`: the number of slices, {number: error} of the slices that failed, and warnings.
+
+    warnings: {number: sentences} of the slices that may be wrong, see `ReconstructionWarning`.
+    """
 
     slices: int
     failed: dict[int, str]
+    warnings: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 def recon_volume(source: str | Path, out: str | Path, *, mask: Array | None = None, prior: Any = None,
@@ -56,12 +61,16 @@ def recon_volume(source: str | Path, out: str | Path, *, mask: Array | None = No
     callback: called with the number of finished slices and of all slices, at the start and after each slice.
 
     Returns a Report.  A slice that cannot be reconstructed is NaN in the output; the same call tries it again.
+    Doubts about slices, also of earlier runs, are raised as ReconstructionWarning, each with its slices.
     Raises ValueError, TypeError, OSError or ImportError that names the reason.
     """
     if jobs is not None:
         check_positive("jobs", jobs)
     if send and scheduler is None:
         raise ValueError("send: goes with scheduler; the processes of this machine see the file")
+    is_sampled = options_of(**options).samples is not None
+    check_outputs([target_of(out, is_sampled, restart)],
+                  [source, *([prior] if isinstance(prior, (str, Path)) else [])])
     plan = make_plan(source, mask=mask, prior=prior, device=device, warm_start=warm_start, **options)
     return carry_out(plan, out, partial(on_workers, jobs=jobs, scheduler=scheduler), send=send, restart=restart,
                      callback=callback)
@@ -73,8 +82,7 @@ def carry_out(plan: Plan, out: str | Path, reconstruct_blocks: ReconstructBlocks
     count = len(plan.volume.places)
     report = callback or (lambda done, count: None)
     output = Output(out, plan.volume.shape, plan.is_sampled)
-    output.check({Path(plan.volume.name), *paths_of(plan.volume.name)})
-    with Manifest(output.manifest, plan.header, restart) as manifest, output:
+    with Manifest(output.manifest, plan.header, output.keys, restart) as manifest, output:
         output.prepare(anew=manifest.is_new)
         manifest.begin()
         missing = {number for number in range(count) if not _is_done(number, manifest, plan, output)}
@@ -88,12 +96,31 @@ def carry_out(plan: Plan, out: str | Path, reconstruct_blocks: ReconstructBlocks
                 for outcome in (outcome for block in results for outcome in block if outcome.number in missing):
                     record = {"slice": outcome.number, "input": outcome.digest,
                               **output.write(outcome.number, outcome.arrays)}
-                    manifest.add(record | (outcome.facts if outcome.error is None else {"error": outcome.error}))
+                    manifest.add(record | _findings(outcome))
                     done += 1
                     report(done, count)
+            plan.volume.check_unchanged()
             output.finish()
-        failed = {number: record["error"] for number, record in sorted(manifest.records.items()) if "error" in record}
-    return Report(count, failed)
+        found = [(number, manifest.records[number]) for number in range(count) if number in manifest.records]
+    failed = {number: record["error"] for number, record in found if "error" in record}
+    doubts = {number: tuple(record["warnings"]) for number, record in found if "warnings" in record}
+    for sentence in dict.fromkeys(sentence for sentences in doubts.values() for sentence in sentences):
+        doubt(f"{sentence} (slices {_ranges([number for number in doubts if sentence in doubts[number]])})")
+    return Report(count, failed, doubts)
+
+
+def _findings(outcome: SliceOutcome) -> dict[str, Any]:
+    """Return the entries of the manifest that say how the reconstruction of a slice went."""
+    if outcome.error is not None:
+        return {"error": outcome.error}
+    return outcome.facts | ({"warnings": list(outcome.warnings)} if outcome.warnings else {})
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Return ascending numbers as text, such as 0, 3-5."""
+    starts = [n for n in numbers if n - 1 not in numbers]
+    ends = [n for n in numbers if n + 1 not in numbers]
+    return ", ".join(str(start) if start == end else f"{start}-{end}" for start, end in zip(starts, ends))
 
 
 def _is_done(number: int, manifest: Manifest, plan: Plan, output: Output) -> bool:

@@ -2,34 +2,31 @@
 
 import hashlib
 import pickle
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..arrays.array_types import Array, Shape
+from ..arrays.doubts import ReconstructionWarning
 from ..files.cfl import paths_of
 from ..files.kspace import KspaceFile, open_kspace
 from ..reconstruction.inputs import Inputs
 from ..reconstruction.options import Options
 from ..reconstruction.recon import reconstruct
-from ..version import __version__
+from ..version import library_versions
 
+FileStatus: TypeAlias = tuple[tuple[int, int, int], ...]  # Inode, size and time of change of each file.
 # Entries of the info of a result that go into the manifest.
 FACTS = ("noise_std", "scale", "residual_std", "rhat", "ess", "seconds")
 
 
 class RefusalError(ValueError):
     """An error that concerns a worker or the whole run, and not one slice."""
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of the packages that affect the last bit of a result."""
-    return {"bart_pogmdm": __version__, **{name: version(name) for name in ("numpy", "scipy", "numba")}}
 
 
 @dataclass(frozen=True)
@@ -73,13 +70,14 @@ class SliceOutcome:
 
     digest: SHA-256 of its k-space and mask; None if it could not be read.
     arrays: {name: array} as `recon` returns them; None after an error.
-    facts: entries of its info.
+    facts: entries of its info.  warnings: sentences of doubt about it.
     """
 
     number: int
     digest: str | None = None
     arrays: dict[str, Array | None] | None = None
     facts: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
     error: str | None = None
 
 
@@ -114,13 +112,15 @@ def _reconstruct_slice(job: Job, task: SliceTask, source: KspaceFile | None, nei
         kspace: Any = source.slice(task.place) if source else task.kspace
         identity = input_digest(kspace, task.mask)
         inputs = Inputs(kspace, task.mask, neighbour=neighbour, first=task.number)
-        result, coefficients = reconstruct(inputs, _prior(job.prior), job.options, job.device, callback)
+        with warnings.catch_warnings():  # They travel in the outcome.
+            warnings.simplefilter("ignore", ReconstructionWarning)
+            result, coefficients = reconstruct(inputs, _prior(job.prior), job.options, job.device, callback)
     except Exception as error:  # No error of a slice may stop the other slices.
         known = isinstance(error, (ValueError, TypeError, OSError, MemoryError)) and str(error)
         return SliceOutcome(task.number, identity, error=known or f"{type(error).__name__}: {error}"), None
     facts = {key: float(result.info[key]) for key in FACTS if key in result.info}
     arrays = {"image": result.image, "sens": result.sens, "std": result.std}
-    return SliceOutcome(task.number, identity, arrays, facts), coefficients
+    return SliceOutcome(task.number, identity, arrays, facts, tuple(result.info.get("warnings", ()))), coefficients
 
 
 @lru_cache(maxsize=1)
@@ -129,12 +129,16 @@ def _prior(pickled: bytes) -> Any:
     return pickle.loads(pickled)
 
 
+def file_status(name: str | Path) -> FileStatus:
+    """Return what changes if one of the files behind the name of an input is replaced or written."""
+    files = (path for path in (Path(name), *paths_of(name)) if path.is_file())
+    return tuple((path.stat().st_ino, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+
+
 def _source(job: Job) -> KspaceFile:
     """Open the file with the k-space.  Raises RefusalError if it cannot be read or its shape is not that of the job."""
     try:
-        files = (path for path in (Path(job.source), *paths_of(job.source)) if path.is_file())
-        status = tuple((path.stat().st_ino, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
-        source = _open_once(job.source, status)
+        source = _open_once(job.source, file_status(job.source))
     except (OSError, ValueError, ImportError) as error:
         raise RefusalError(f"worker: cannot read the input ({error})") from None
     if source.shape != job.shape:
@@ -143,6 +147,6 @@ def _source(job: Job) -> KspaceFile:
 
 
 @lru_cache(maxsize=1)
-def _open_once(name: str, status: tuple[tuple[int, int, int], ...]) -> KspaceFile:
+def _open_once(name: str, status: FileStatus) -> KspaceFile:
     """Open a file, and open it again only if its status has changed: a worker of Dask may serve several runs."""
     return open_kspace(name)
