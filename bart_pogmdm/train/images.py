@@ -91,7 +91,7 @@ def _magnitude(image: Array, patch: int) -> Array:
     if min(image.shape) < patch:
         raise ValueError(f"{image.shape[0]} x {image.shape[1]} is smaller than the patch of {patch}")
     is_complex = image.dtype.kind == "c"
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         image = image.astype(complex if is_complex else float)
         magnitude = np.abs(image)
     largest = magnitude.max()
