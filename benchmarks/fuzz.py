@@ -286,6 +286,8 @@ def main(files=10000, seed=0, keep="faults"):
             (work / chosen).write_bytes(content)
             outcome, text = watch(reader, work, names, rng.random() < PART)
             counts[reader, outcome] += 1
+            if number % 1000 == 999:
+                print(f"{number + 1} files, {time.perf_counter() - began:.0f} s", flush=True)
             if outcome == "fault":
                 Path(keep).mkdir(exist_ok=True)
                 (Path(keep) / f"{seed}-{number}-{chosen}").write_bytes(content)

@@ -5,6 +5,7 @@ interrupted at any moment, which it could not be inside libhdf5.
 """
 
 import contextlib
+import faulthandler
 import gc
 import os
 import pickle
@@ -90,6 +91,7 @@ def _serve(call: Callable[[], Any], pipe: BinaryIO, seconds: int, memory: int) -
     """Send the outcome of a call within limits, and end this process, which is a copy of the other one."""
     try:
         gc.disable()  # Nothing of the other process may be finalized here.
+        faulthandler.disable()  # A crash is an error of the other process, in one sentence.
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGXCPU):
             signal.signal(signum, signal.SIG_DFL)
         _limit(resource.RLIMIT_CORE, 0)
