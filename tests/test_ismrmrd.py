@@ -92,7 +92,7 @@ def test_every_flag_has_its_effect(raw, rng, kspace, number):
 
 def test_a_line_that_is_left_out_is_so_with_any_other_flag(raw, kspace):
     """Whatever the other flags are; a calibration line that is a line of the image as well is one."""
-    extra = [line(9 * kspace[:, :, 0], 3, flag, other) for flag in LEFT_OUT for other in (20, 21, 22, 57)]
+    extra = [line(9 * kspace[:, :, 0], 3, flag, other) for flag in LEFT_OUT for other in (20, 21, 22, 40, 53, 57)]
     np.testing.assert_array_equal(found_in(raw(MATRIX, [*extra, *lines(kspace)])), kspace)
     np.testing.assert_array_equal(found_in(raw(MATRIX, lines(kspace, None, 20, 21))), kspace)
 
@@ -241,6 +241,24 @@ def test_a_centre_that_is_not_given_is_in_the_middle(raw, kspace):
     np.testing.assert_array_equal(found_in(path), kspace * (np.arange(NY) >= 3))
 
 
+def test_a_centre_that_is_not_in_the_middle_leaves_out_what_is_beyond(raw, kspace):
+    """A line or sample in silence, more of them with a warning."""
+    for center, columns, samples in ((NX // 2 - 1, slice(1, NX), slice(NX - 1)),
+                                     (NX // 2 + 1, slice(NX - 1), slice(1, NX))):
+        found, expected = found_in(raw(MATRIX, lines(kspace, center_sample=center))), np.zeros_like(kspace)
+        expected[:, columns] = kspace[:, samples]
+        np.testing.assert_array_equal(found, expected)
+        back = lines(kspace[:, ::-1], None, 22, center_sample=NX - 1 - center)
+        if center > NX // 2:  # One sample less counts as a centre from the other end.
+            np.testing.assert_array_equal(found_in(raw(MATRIX, back)), expected)
+    found = found_in(raw(encoding((NX, NY), limits=(0, NY - 1, NY // 2 - 1)), lines(kspace)))
+    np.testing.assert_array_equal(found[:, :, 1:], kspace[:, :, :-1])
+    wide = np.tile(kspace, (1, 1, 2))
+    path = raw(encoding((NX, 2 * NY), limits=(0, 2 * NY - 1, NY + 3)), lines(wide))
+    with pytest.warns(ReconstructionWarning, match="lines were left out, up to 3 positions beyond the 24 of the enc"):
+        np.testing.assert_array_equal(np.moveaxis(load(path)[0].squeeze(), 2, 0)[:, :, :-3], wide[:, :, 3:])
+
+
 def test_two_partitions_in_the_header_may_be_a_2d_scan(raw, kspace):
     """Programs for Pulseq write z = 2; what counts is which partitions the lines have."""
     np.testing.assert_array_equal(found_in(raw(encoding((NX, NY, 2)), lines(kspace))), kspace)
@@ -309,8 +327,8 @@ def test_the_name_of_the_group_is_free(raw, tmp_path, kspace):
     (encoding((NX, NY), ("1e300", 200), None, (200, 200)), "leaves an image of"),
     (encoding((60000, 60000), (200, 200), (2, 2), (200, 200)), "12 lines are too few for 1 images of 60000 x 60000"),
     (encoding((NX, NY), limits=(0, 0, 70000)), "kspace_encoding_step_1/center, got 70000"),
-    (encoding((NX, 6)), "a line of 10 samples at row 6 lies outside the encoded matrix of 10 x 6"),
-    (encoding((7, NY)), "lies outside the encoded matrix of 7 x 12")])
+    (encoding((NX, 6)), "lines lie outside the encoded matrix, 6 positions beyond its 6"),
+    (encoding((7, NY)), "samples of a line lie outside the encoded matrix, 2 positions beyond its 7")])
 def test_absurd_headers_are_one_sentence(raw, kspace, encodings, message):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ReconstructionWarning)
@@ -322,8 +340,8 @@ def test_absurd_headers_are_one_sentence(raw, kspace, encodings, message):
     (lambda k: line(k[:2, :, 5], 5), "the same channels, got lines of 2 and 3 channels"),
     (lambda k: line(k[:, :, 5], 5, channel_mask=11), "the same channels, got several channel masks"),
     (lambda k: line(k[:, :, 5], 5, discard_pre=6, discard_post=5), "acquisition 12 has no samples"),
-    (lambda k: line(k[:, :, 5], 5, center_sample=60000), "lies outside the encoded matrix"),
-    (lambda k: line(k[:, :, 5], 60000), "lies outside the encoded matrix")])
+    (lambda k: line(k[:, :, 5], 5, center_sample=60000), "samples of a line lie outside"),
+    (lambda k: line(k[:, :, 5], 60000), "lines lie outside the encoded matrix")])
 def test_damaged_lines_are_one_sentence(raw, kspace, bad, message):
     assert message in sentence_of(raw(MATRIX, [*lines(kspace, channel_mask=7), bad(kspace)]))
 

@@ -20,6 +20,8 @@ READOUT_SLACK = 2
 LEAST_FILLED = 0.75
 # A header is damaged if k-space has so many times the samples of the lines, and more than this number.
 KSPACE_EXPANSION, SMALL_KSPACE = 32, 1 << 24
+# Where the centre is not in the middle, lines and samples may lie beyond the matrix by this part of it.
+LARGEST_BEYOND = 1 / 8
 # Fields of view are rounded; ratios of them that differ by this part are the same.
 SAME_RATIO = 0.05
 
@@ -30,8 +32,9 @@ class Lines:
 
     numbers: numbers of the acquisitions in the file.  heads: their headers.
     width, size: size of the readout with its oversampling and without.  height: size of the phase encoding.
-    columns: position of the first kept sample in the readout with its oversampling, in the direction of k-space.
-    kept: number of kept samples.  rows: position in the phase encoding.  is_reversed: if the readout ran backwards.
+    skipped, kept: number of samples that are left out at the start of a line and that are kept, in the direction of
+    k-space.  columns: position of the first kept sample in the readout with its oversampling.
+     rows: position in the phase encoding.  is_reversed: if the readout ran backwards.
     places: index in each dimension beyond COIL, (lines, 12).
     """
 
@@ -40,8 +43,9 @@ class Lines:
     width: int
     size: int
     height: int
-    columns: Array
+    skipped: Array
     kept: Array
+    columns: Array
     rows: Array
     is_reversed: Array
     places: Array
@@ -61,13 +65,15 @@ class Lines:
 
     def in_kspace(self, line: int, data: Array) -> Array:
         """Return the samples (channels, samples) of a line that are kept, in the direction of k-space."""
-        head = self.heads[line]
-        kept = data[:, int(head["discard_pre"]):data.shape[1] - int(head["discard_post"])]
-        return kept[:, ::-1] if self.is_reversed[line] else kept
+        ahead = data[:, ::-1] if self.is_reversed[line] else data
+        return ahead[:, self.skipped[line]:self.skipped[line] + self.kept[line]]
 
 
 def place_lines(path: Path, encoding: Encoding, numbers: Array, heads: Array) -> Lines:
     """Place the lines.  Raises ValueError if they do not fit in the matrix, or mix two directions of the readout."""
+    rows, height = _rows(encoding, heads), encoding.matrix[1]
+    is_inside = _inside(path, rows, np.ones_like(rows), height, "lines") > 0
+    numbers, heads, rows = numbers[is_inside], heads[is_inside], rows[is_inside]
     samples, pre, post, center = (heads[name].astype(int) for name in ("number_of_samples", "discard_pre",
                                                                        "discard_post", "center_sample"))
     kept, is_reversed = samples - pre - post, has(heads["flags"], Effect.REVERSED)
@@ -75,19 +81,31 @@ def place_lines(path: Path, encoding: Encoding, numbers: Array, heads: Array) ->
         raise ValueError(f"{path}: acquisition {numbers[np.argmin(kept)]} has no samples, or no channels")
     places = _places(heads)
     _check_directions(path, places, is_reversed)
-    first = np.where(is_reversed, post - (samples - 1 - center), pre - center)
-    if not center.any() and not _fits(first, kept, encoding.matrix[0]):  # Some exporters leave 0: the middle is meant.
-        first = np.where(is_reversed, post, pre) - samples // 2
-    width, size, first = _readout(path, encoding, first, kept, is_reversed)
-    height, columns, rows = encoding.matrix[1], width // 2 + first, _rows(encoding, heads)
-    outside = (columns < 0) | (columns + kept > width) | (rows < 0) | (rows >= height)
-    if outside.any():
-        bad = np.argmax(outside)
-        raise ValueError(f"{path}: a line of {kept[bad]} samples at row {rows[bad]} lies outside the encoded"
-                         f" matrix of {width} x {height}")
-    lines = Lines(numbers, heads, width, size, height, columns, kept, rows, is_reversed, places)
+    skipped, center = np.where(is_reversed, post, pre), np.where(is_reversed, samples - 1 - center, center)
+    if not heads["center_sample"].any() and not _fits(skipped - center, kept, encoding.matrix[0]):
+        center = samples // 2  # Some exporters leave 0, and mean the middle.
+    width, size, first = _readout(path, encoding, skipped - center, kept, is_reversed)
+    columns = width // 2 + first
+    kept = _inside(path, columns, kept, width, "samples of a line")
+    skipped += np.maximum(-columns, 0)
+    lines = Lines(numbers, heads, width, size, height, skipped, kept, np.maximum(columns, 0), rows, is_reversed, places)
     _check_size(path, lines)
     return lines
+
+
+def _inside(path: Path, first: Array, counts: Array, size: int, name: str) -> Array:
+    """Return how many of `counts` positions from the first one on lie in a matrix of a size.
+
+    Raises ValueError if too many lie beyond it, and a warning if it is more than one line or sample.
+    """
+    beyond = int(max(-first.min(), (first + counts).max() - size))
+    inside = np.maximum(np.minimum(first + counts, size) - np.maximum(first, 0), 0)
+    if beyond > LARGEST_BEYOND * size or not inside.any():
+        raise ValueError(f"{path}: {name} lie outside the encoded matrix, {beyond} positions beyond its {size}")
+    if beyond > 1:
+        doubt(f"{path}: {name} were left out, up to {beyond} positions beyond the {size} of the encoded matrix, because"
+              " the centre of k-space is not in their middle")
+    return inside
 
 
 def _places(heads: Array) -> Array:

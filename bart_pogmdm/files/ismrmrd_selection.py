@@ -31,7 +31,6 @@ def image_lines(path: Path, header: Header, heads: Array) -> tuple[Encoding, Arr
     Raises ValueError if there are none, if it is not clear which they are, or if they are not those of a Cartesian 2-D
     acquisition with the same coils.
     """
-    _check_flags(path, heads["flags"])
     is_line = ~has(heads["flags"], Effect.NOISE, Effect.LEFT_OUT)
     only_calibrates = is_line & has(heads["flags"], Effect.CALIBRATION) & ~has(heads["flags"], Effect.IMAGE)
     is_image = is_line & ~only_calibrates
@@ -43,6 +42,7 @@ def image_lines(path: Path, header: Header, heads: Array) -> tuple[Encoding, Arr
     numbers = np.flatnonzero(is_image)
     if not len(numbers):
         raise ValueError(_no_line(path, heads["flags"]))
+    _check_flags(path, heads["flags"][numbers])
     _check_kind(path, encoding, heads[numbers])
     _check_channels(path, heads[numbers])
     _check_diffusion(path, header.diffusion_counter, heads[numbers])
