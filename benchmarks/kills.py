@@ -4,10 +4,13 @@ usage: kills.py DATA [KILLS] [SEED]    DATA: complex_t2_images.npz, or another n
 
 A volume of 12 slices and 8 simulated coils is reconstructed by two processes, and by two workers of Dask.  Repeatedly a
 worker, the client or the whole process group is killed with SIGKILL, and the same command is run again.  At the end the
-bytes are compared with those of one undisturbed process.  As root, a second part runs scheduler, workers and client in
-network namespaces of their own, and restarts the scheduler during the run.
+bytes are compared with those of one undisturbed process.  Then scheduler and workers of a Dask cluster, `compare` and
+`train` are killed in the same way.  As root, a last part runs scheduler, workers and client in network namespaces of
+their own, and restarts the scheduler during the run.
 """
 
+import contextlib
+import csv
 import json
 import os
 import random
@@ -21,7 +24,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from bart_pogmdm import recon_volume
+from bart_pogmdm import load_prior, recon_volume
 from bart_pogmdm.evaluate import masks, simulate
 
 SLICES, COILS, NOISE, ITERATIONS = 12, 8, 0.005, 6
@@ -137,6 +140,111 @@ def campaign(folder, wanted, kills, seed):
     print(f"{done} kills")
 
 
+def dask_campaign(folder, wanted, kills, seed):
+    """Kill the scheduler or a worker of a cluster that others started; a lost worker costs nothing."""
+    rng = random.Random(seed)
+    for number in range(kills):
+        victim, out, address = ("scheduler", "worker")[number % 2], f"cluster{number}.h5", folder / f"{number}.json"
+        words = ["--scheduler-file", str(address), "--no-dashboard"]
+        call = [sys.executable, "-m", "distributed.cli.dask_"]
+        cluster = [subprocess.Popen([*call[:-1], f"{call[-1]}{kind}", *words, *more], stderr=subprocess.DEVNULL,
+                                    start_new_session=True)
+                   for kind, more in (("scheduler", ["--port", "0", "--host", "127.0.0.1"]),
+                                      ("worker", ["--nworkers", "2", "--nthreads", "1"]))]
+        try:
+            while not address.exists():
+                time.sleep(0.05)
+            url, manifest = json.loads(address.read_text())["address"], folder / f"{out}.manifest"
+            process, least = command(folder, out, "--scheduler", url), rng.randrange(1, SLICES - 1)
+            while len(lines(manifest)) <= least and process.poll() is None:
+                time.sleep(0.01)
+            time.sleep(rng.uniform(0, 0.5))
+            killed = cluster[0].pid if victim == "scheduler" else rng.choice(workers(cluster[1].pid))
+            os.kill(killed, signal.SIGKILL)
+            error = process.communicate(timeout=LONGEST)[1]
+            print(f"{number + 1:3} {victim} after {least} slices: exit code {process.returncode} {error.strip()}")
+            assert not process.returncode or (victim == "scheduler" and error.startswith("ERROR: scheduler: ")
+                                              and error.count("\n") == 1), error
+        finally:
+            for process in cluster:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        finish(folder, out, ["--jobs", "2"])
+        check(folder, out, wanted)
+    print(f"{kills} kills of a cluster")
+
+
+def interrupted(call, folder, kills, longest, rng, is_whole):
+    """Kill a command at random moments of its first `longest` seconds; after each kill `is_whole()` must be true."""
+    for number in range(kills):
+        process = subprocess.Popen(call(), cwd=folder, stderr=subprocess.PIPE, text=True)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            error = process.communicate(timeout=rng.uniform(1, longest))[1]
+            assert process.returncode == 0, error
+            return number
+        process.kill()
+        process.communicate()
+        is_whole()
+    run = subprocess.run(call(), cwd=folder, capture_output=True, text=True, check=False, timeout=LONGEST)
+    assert run.returncode == 0, run.stderr
+    return kills
+
+
+def load_all(*paths):
+    """Read npz files, which fails if one is not complete."""
+    for path in paths:
+        with np.load(path) as file:
+            dict(file)
+
+
+def compare_campaign(folder, data, kills, seed):
+    """Kill `compare`: every stored image is complete, and the scores are those of an undisturbed run."""
+    def call(out):
+        return [sys.executable, "-m", "bart_pogmdm", "compare", str(data), "--masks", "cartesian4", "gaussian8",
+                "--methods", "zero-filled", "joint-tv", "pogmdm", "--coils", "4", "--out", out]
+
+    def scores(out):
+        with open(folder / out / "results.csv") as file:
+            return [row | {"seconds": ""} for row in csv.DictReader(file)]
+
+    began = time.perf_counter()
+    subprocess.run(call("undisturbed"), cwd=folder, capture_output=True, check=True)
+    longest = time.perf_counter() - began
+    out = folder / "compared"
+    done = interrupted(lambda: call(out.name), folder, kills, 0.8 * longest, random.Random(seed),
+                       lambda: load_all(*out.glob("images/[!.]*")))
+    assert scores(out.name) == scores("undisturbed")
+    hidden = len(list(out.glob("images/.*")))
+    print(f"compare ({longest:.0f} s): {done} kills, the same scores; {hidden} hidden files left")
+
+
+TRAIN = """
+import sys
+from bart_pogmdm.commands.train import train
+from bart_pogmdm.train.recipe import Recipe, ValidationRules
+train(sys.argv[1:], Recipe(validation=ValidationRules(interval=2)))
+"""
+
+
+def train_campaign(folder, images, kills, seed):
+    """Kill `train`: checkpoint and log are complete, and the prior is that of an undisturbed run."""
+    def call(out):
+        resume = ["--resume"] if (folder / out).with_suffix(".ckpt").exists() else []
+        return [sys.executable, "-c", TRAIN, "--images", images, "--out", out, "--steps", "60", "--batch", "2",
+                "--patch", "65", *resume]
+
+    np.save(folder / images, abs(np.load(folder / "pictures.npz")["images"]))
+    began = time.perf_counter()
+    subprocess.run(call("undisturbed.npz"), cwd=folder, capture_output=True, check=True)
+    longest = time.perf_counter() - began
+    done = interrupted(lambda: call("trained.npz"), folder, kills, 0.6 * longest, random.Random(seed),
+                       lambda: load_all(*folder.glob("trained.npz")))
+    assert load_prior(folder / "trained.npz").digest == load_prior(folder / "undisturbed.npz").digest
+    assert (folder / "trained.csv").read_bytes() == (folder / "undisturbed.csv").read_bytes()
+    hidden = len(list(folder.glob(".trained*")))
+    print(f"train ({longest:.0f} s): {done} kills, the same prior; {hidden} hidden files left")
+
+
 def namespaces(folder, wanted):
     """Run scheduler, two workers and the client at four addresses of a bridge."""
     def ip(*words):
@@ -208,6 +316,10 @@ def main(data, kills=20, seed=0):
         print(f"{SLICES} slices of {COILS} x {SIZE} x {SIZE}, one process: {time.perf_counter() - began:.0f} s")
         wanted = (folder / "wanted.h5").read_bytes()
         campaign(folder, wanted, int(kills), int(seed))
+        dask_campaign(folder, wanted, int(kills) // 4, int(seed))
+        np.savez(folder / "pictures.npz", images=[centre(image) for image in file["images"]])
+        compare_campaign(folder, folder / "pictures.npz", int(kills) // 4, int(seed))
+        train_campaign(folder, "images.npy", int(kills) // 4, int(seed))
         if os.geteuid() == 0:
             print("network namespaces")
             namespaces(folder, wanted)

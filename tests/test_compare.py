@@ -4,6 +4,8 @@ import base64
 import csv
 import re
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,12 +15,13 @@ from skimage.metrics import structural_similarity
 
 from bart_pogmdm import recon
 from bart_pogmdm.arrays.bart_dims import to_bart
+from bart_pogmdm.arrays.doubts import ReconstructionWarning, doubt
 from bart_pogmdm.commands.compare import compare
 from bart_pogmdm.commands.main import main
 from bart_pogmdm.evaluate import masks, metrics, simulate
 from bart_pogmdm.evaluate.cases import Case, load_scans
 from bart_pogmdm.evaluate.charbonnier_tv import CharbonnierTV
-from bart_pogmdm.evaluate.comparison import evaluate
+from bart_pogmdm.evaluate.comparison import evaluate, key_of, options_text, program_versions, run_comparison
 from bart_pogmdm.evaluate.competitors import COMPETITORS, Effort, competitors
 from bart_pogmdm.evaluate.rows import Row, best_of, tune
 from bart_pogmdm.files.cfl import write
@@ -253,3 +256,77 @@ def test_bad_input_is_named(folder, full, words, message, capsys):
         run(*words, "--out", "out") == 1
     err = capsys.readouterr().err
     assert err.splitlines()[-1].startswith("ERROR: ") and message in err
+
+
+def test_what_the_numbers_depend_on_is_computed_again(folder, full):
+    """k-space, mask, reference, options of the method, and versions; a damaged file, too."""
+    calls, some = [], np.arange(40) % 3 > 0
+
+    def counted(option, kspace, mask, parameter):
+        calls.append(option)
+        return COMPETITORS["zero-filled"].run(kspace, mask, None)
+
+    def scan(kspace=full[0], reference=full[1], mask=some, option=1):
+        method = replace(COMPETITORS["joint-tv"], run=partial(counted, option))
+        case = Case("scan", kspace, reference, "some", np.broadcast_to(mask, reference.shape))
+        return run_comparison([case], {"joint-tv": (5,)}, folder / "images", {"joint-tv": method})
+
+    other = full[1].copy()
+    other[20, 20] *= 1.5
+    first, again = scan(), scan()
+    assert first == again and len(calls) == 1
+    assert scan(reference=other) != first and len(calls) == 2
+    changes = ({"kspace": 2 * full[0]}, {"mask": np.arange(40) % 2 == 0}, {"option": 2})
+    for count, change in enumerate(changes, 3):
+        assert scan(**change) == scan(**change) and len(calls) == count
+    path = Path(first[0].file)
+    content = bytearray(path.read_bytes())
+    for damaged in (b"", content[:500], content[:-2000] + bytes(2000), b"\x00" * 50):
+        path.write_bytes(damaged)
+        assert replace(scan()[0], seconds=None) == replace(first[0], seconds=None)
+    assert len(calls) == 9
+
+
+def test_a_key_names_the_options_and_versions(full):
+    case = Case("scan", *full, "all", np.ones(full[1].shape, bool))
+    few, many = (competitors(Effort(tv_iterations=n)) for n in (5, 10))
+    programs = program_versions()
+    assert programs == program_versions() and {"bart_pogmdm", "numpy", "bart", "code"} <= programs.keys()
+    keys = [key_of(case, few["joint-tv"], 5, programs), key_of(case, many["joint-tv"], 5, programs),
+            key_of(case, few["joint-tv"], 10, programs), key_of(case, few["pogmdm"], None, programs),
+            key_of(case, few["pogmdm-mean"], None, programs),
+            key_of(case, few["joint-tv"], 5, programs | {"bart": "v2"})]
+    assert len(set(keys)) == len(keys)
+    for name in ("pogmdm", "pics-tv", "joint-tv"):  # The address of a function in memory does not count.
+        assert key_of(case, competitors(Effort())[name], 1, programs) == key_of(case, competitors(Effort())[name], 1,
+                                                                                programs)
+        assert " at 0x" not in options_text(competitors(Effort())[name].run)
+    assert options_text(COMPETITORS["fastmri-unet"].run) == "_network unet"
+
+
+def test_data_of_one_name_are_refused(folder, full, capsys):
+    (folder / "other").mkdir()
+    np.savez("other/scan.npz", kspace=full[0], reference=full[1])
+    assert run("scan.npz", "other/scan.npz", "--masks", "cartesian2", "--methods", "zero-filled", "--out", "out") == 1
+    assert "two data sets have the name scan and a mask cartesian2-0; rename a file" in capsys.readouterr().err
+
+
+def test_a_refused_comparison_leaves_no_folder(folder, capsys):
+    assert run("nowhere.npz", "--methods", "zero-filled", "--out", "deep/out") == 1
+    assert not (folder / "deep").exists()
+
+
+def test_warnings_are_in_rows_and_report(folder, capsys):
+    """Those of an earlier run, too; they are not printed one by one."""
+    def doubting(kspace, mask, parameter):
+        doubt("This is loud.")
+        return replace(COMPETITORS["zero-filled"].run(kspace, mask, None), warnings=["The axes look swapped."])
+
+    methods = COMPETITORS | {"pogmdm": replace(COMPETITORS["pogmdm"], run=doubting)}
+    for _ in range(2):
+        with pytest.warns(ReconstructionWarning, match="^1 of 2 reconstructions may be wrong"):
+            assert compare(["scan.npz", "--masks", "cartesian2", "--methods", "zero-filled", "pogmdm", "--out", "out"],
+                           methods) == 0
+        assert "- pogmdm warns: The axes look swapped. (scan cartesian2-0)" in capsys.readouterr().out
+    with open("out/results.csv") as file:
+        assert [row["warnings"] for row in csv.DictReader(file)] == ["", "The axes look swapped."]

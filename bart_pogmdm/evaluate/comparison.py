@@ -88,7 +88,7 @@ def run_comparison(cases: Iterable[Case], parameters: Mapping[str, Sequence[Para
     for case in tqdm(cases):
         for name, choices in parameters.items():
             for parameter in choices:
-                key = _key(case, competitors[name], parameter, programs)
+                key = key_of(case, competitors[name], parameter, programs)
                 word = Path(parameter).stem if isinstance(parameter, str) else parameter
                 path = folder / f"{case.name}__{case.mask_name}__{name}__{word}__{key[:KEY_DIGITS]}.npz"
                 row = _stored(path, key)
@@ -106,20 +106,21 @@ def program_versions() -> dict[str, str]:
     return {**versions, "code": code.hexdigest(), "bart": bart_version() or "none"}
 
 
-def _key(case: Case, competitor: Competitor, parameter: Parameter, programs: Mapping[str, str]) -> str:
+def key_of(case: Case, competitor: Competitor, parameter: Parameter, programs: Mapping[str, str]) -> str:
     """Return a digest of everything on which the scores and images of a method depend.
 
     The options of a method are in the text of its function, a partial one; a file of weights counts by its content.
     """
     if competitor.needs_weights:
         parameter = hashlib.sha256(Path(str(parameter)).read_bytes()).hexdigest()
-    digest = hashlib.sha256(json.dumps([competitor.name, _options(competitor.run), parameter, dict(programs)]).encode())
+    words = [competitor.name, options_text(competitor.run), parameter, dict(programs)]
+    digest = hashlib.sha256(json.dumps(words).encode())
     for array in (case.kspace, case.mask, case.reference):
         digest.update(f"{array.shape} {array.dtype}".encode() + np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 
-def _options(function: Any) -> str:
+def options_text(function: Any) -> str:
     """Return the name of a function, with the arguments that are bound to it."""
     bound = (function.func, *function.args, *sorted(function.keywords.items())) if isinstance(function, partial) else (
         function,)

@@ -36,7 +36,7 @@ def find_image_files(paths: Iterable[str | Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in map(Path, paths):
-        header = path.with_name(path.name + ".hdr")
+        header = Path(f"{path}.hdr")
         if path.is_dir():
             found += [Path(folder, name) for folder, _, names in sorted(os.walk(path)) for name in sorted(names)
                       if name.endswith(IMAGE_ENDINGS) and not name.endswith(".cfl")]  # The .hdr stands for the pair.

@@ -11,7 +11,7 @@ from .atomic import behind_links, write_temporary
 from .cfl import paths_of
 
 # Endings of other formats, which BART's files cannot have: an image named x.png is not meant to be x.png.cfl.
-OTHER_ENDINGS = frozenset((".h5", ".hdf5", ".mrd", ".npz", ".npy", ".mat", ".dat", ".nii", ".gz", ".dcm", ".png",
+OTHER_ENDINGS = frozenset((".h5", ".hdf5", ".mrd", ".npz", ".npy", ".mat", ".nii", ".gz", ".dcm", ".png",
                            ".jpg", ".jpeg", ".tif", ".tiff", ".csv", ".ckpt", ".coo", ".mem", ".shm"))
 PICTURE_SOURCE = "bart_pogmdm"  # By this text an earlier picture is recognised.
 PICTURE_HEAD = 256              # Bytes of a PNG file, in which this text stands.
@@ -106,8 +106,8 @@ def _check_place(target: Target, path: Path) -> None:
     while target.makes_folders and not folder.exists():
         folder = folder.parent
     if not folder.is_dir():
-        raise FileNotFoundError(f"output {target.name}: the folder {path.parent} does not exist" if not folder.exists()
-                                else f"output {target.name}: {folder} is not a folder")
+        fault = "is a file" if folder.exists() else "does not exist"
+        raise FileNotFoundError(f"output {target.name}: the folder {path.parent} {fault}")
     try:
         os.unlink(write_temporary(folder / real.name, lambda file: None))
     except OSError as error:
