@@ -21,6 +21,8 @@ from .reading import most_bytes, reading
 # Seconds on the processor for a file: a few, and more for each byte.  Waiting for a slow disk does not count.
 LEAST_SECONDS = 5
 BYTES_PER_SECOND = 2 << 20
+ENDS = {int(signal.SIGXCPU): "damaged: reading it came to no end",
+        int(signal.SIGKILL): "the process that read it was killed; not enough memory?"}
 Outcome = TypeVar("Outcome")
 
 
@@ -82,8 +84,7 @@ def _in_child(call: Callable[[], Any], seconds: int, memory: int) -> tuple[bool,
             with contextlib.suppress(ChildProcessError):
                 status = os.waitpid(child, 0)[1]
     if outcome is None:
-        came_to_no_end = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU
-        return False, "damaged: reading it came to no end" if came_to_no_end else "damaged: reading it crashed"
+        return False, ENDS.get(os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, "damaged: reading it crashed")
     return bool(outcome[0]), outcome[1]
 
 
@@ -93,7 +94,8 @@ def _serve(call: Callable[[], Any], pipe: BinaryIO, seconds: int, memory: int) -
         gc.disable()  # Nothing of the other process may be finalized here.
         faulthandler.disable()  # A crash is an error of the other process, in one sentence.
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGXCPU):
-            signal.signal(signum, signal.SIG_DFL)
+            if signal.getsignal(signum) is not signal.SIG_IGN:  # Workers of a volume ignore what ends their parent.
+                signal.signal(signum, signal.SIG_DFL)
         _limit(resource.RLIMIT_CORE, 0)
         _limit(resource.RLIMIT_CPU, seconds)
         with contextlib.suppress(FileNotFoundError), open("/proc/self/statm", encoding="ascii") as statm:
