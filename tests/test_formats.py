@@ -242,7 +242,7 @@ def test_a_header_that_promises_too_much_allocates_nothing(tmp_path):
     header = b"{'descr': '<c8', 'fortran_order': False, 'shape': (100000, 100000, 100), }"
     start = np.lib.format.magic(1, 0) + (len(header) + 1).to_bytes(2, "little") + header + b"\n"
     (tmp_path / "a.npy").write_bytes(start + bytes(64))
-    with pytest.raises(ValueError, match="its header does not fit its size"):
+    with pytest.raises(ValueError, match="does not fit the file"):
         load(tmp_path / "a.npy")
 
 

@@ -34,6 +34,11 @@ def test_save_and_load(prior, tmp_path, rng):
     ({"means": np.zeros(124, "f4")}, "agree in their number of components"),
     ({"means": np.linspace(0, 1, 125, dtype="f4")}, "means must be equispaced"),
     ({"base_std": np.float32(0)}, "base_std must be positive"),
+    ({"base_std": np.float32(-1)}, "base_std must be positive"),
+    ({"base_std": np.float32(1e-30)}, "nor base_std and means fall below"),
+    ({"gains": np.full(20, 1e30, "f4")}, "gains, means and base_std must not exceed 1e"),
+    ({"provenance": 5000 * "["}, "provenance: expected a JSON object"),
+    ({"weights": np.full((20, 301), 1 / 301, "f4"), "means": np.linspace(-1, 1, 301, dtype="f4")}, "2 to 256, got 301"),
 ])
 def test_foreign_priors_are_refused(prior, tmp_path, change, message):
     prior.save(tmp_path / "prior.npz")
@@ -57,8 +62,22 @@ def test_damaged_priors_are_refused(prior, tmp_path):
     (tmp_path / "text.npz").write_text("hello")
     (tmp_path / "empty.npz").write_bytes(b"")
     for name in ("cut.npz", "flipped.npz", "text.npz", "empty.npz", "array.npy", "pickle.npz"):
-        with pytest.raises(ValueError, match=r"not a readable npz|not a PoGMDM"):
+        with pytest.raises(ValueError, match=r"not a readable np[yz]|not a PoGMDM"):
             load_prior(tmp_path / name)
+
+
+def test_a_prior_reads_no_more_than_its_own_arrays(prior, tmp_path):
+    """Megabytes that unpack to gigabytes are neither read, as an unknown array, nor unpacked, as a known one."""
+    prior.save(tmp_path / "prior.npz")
+    with np.load(tmp_path / "prior.npz") as file:
+        content = dict(file)
+    large = np.zeros(1 << 26, np.uint8)
+    pickled = np.array([{"a": 1}], dtype=object)
+    np.savez_compressed(tmp_path / "more.npz", **content, large=large, pickled=pickled)
+    assert load_prior(tmp_path / "more.npz").digest == prior.digest
+    np.savez_compressed(tmp_path / "large.npz", **content | {"means": large})
+    with pytest.raises(ValueError, match=r"prior .*large.npz: not a readable npz file \(it states 671\d* bytes"):
+        load_prior(tmp_path / "large.npz")
 
 
 def test_rules_that_the_file_cannot_hold_are_refused(prior, tmp_path):

@@ -266,6 +266,24 @@ def test_a_neighbour_that_does_not_fit_is_named(prior, arguments, message):
         reconstruct(Inputs(kspace, neighbour=np.ones((2, 3, 3), complex), **arguments), prior, options_of(iterations=1))
 
 
+class OwnError(ValueError):
+    """An error of a caller, which is not ours to reword."""
+
+
+@pytest.mark.parametrize("error", [OwnError("a", 2), StopIteration("enough"), MemoryError("mine"), KeyboardInterrupt(),
+                                   GeneratorExit(), UnicodeDecodeError("utf8", b"x", 0, 1, "?")], ids=repr)
+def test_an_error_of_the_callback_comes_back_as_it_is(small, error):
+    kspace, mask = small[:2]
+    stack = np.stack([to_bart(kspace)] * 2, -1)
+
+    def stop(state):
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        recon(stack, mask, iterations=2, callback=stop)
+    assert caught.value is error
+
+
 def test_bad_slice_is_named(small):
     stack = np.stack([to_bart(small[0]), 0 * to_bart(small[0])], -1)
     with pytest.raises(ValueError, match="all samples are zero in slice 1"):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import simulate
 
-from bart_pogmdm import load_prior
+from bart_pogmdm import PoGMDM, load_prior
 from bart_pogmdm.commands.main import main
 from bart_pogmdm.commands.train import train
 from bart_pogmdm.files.cfl import write
@@ -225,7 +225,7 @@ def test_training_learns_and_resumes_to_the_same_result(folder):
     with pytest.raises(ValueError, match=r"resume: .* another configuration \(seed 0 there, 1 here\)"):
         train_prior(Config(steps=30, batch=4, patch=66, seed=1), series, series, folder / "killed.ckpt", resume=True)
     (folder / "killed.ckpt").write_bytes(b"nonsense")
-    with pytest.raises(ValueError, match="no readable checkpoint"):
+    with pytest.raises(ValueError, match=r"resume: .*killed.ckpt: not a readable ckpt file"):
         run("killed", resume=True)
 
 
@@ -245,6 +245,65 @@ def test_another_recipe_is_not_resumed(folder):
     TrainingRun(config).load(path)
     with pytest.raises(ValueError, match="another recipe"):
         TrainingRun(config, recipe=other).load(path)
+
+
+CHECKPOINT = Config(steps=2, batch=2, patch=66)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """The checkpoint of a finished run of two steps."""
+    path, rng = tmp_path_factory.mktemp("run") / "run.ckpt", np.random.default_rng(0)
+    train_prior(CHECKPOINT, *2 * [[images.Series((rng.random((66, 66), np.float32),), "noise", "CC0")]], path)
+    return path
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda state: state["average"].update(gains=torch.full((20,), float("nan"))), "average.gains holds NaN"),
+    (lambda state: state["twin"].update(lowpass=torch.ones(3)), r"twin.lowpass: expected .* \(9,\), got .*3"),
+    (lambda state: state["twin"].pop("weights"), "twin: expected lowpass, directional, gains, weights, means, got"),
+    (lambda state: state["optimizer"]["state"].pop(2), "optimizer: expected 0, 1, 2, 3, got 0, 1, 3"),
+    (lambda state: state["optimizer"]["state"][1].update(steps="many"), "optimizer.1.steps: expected an integer"),
+    (lambda state: state["optimizer"].pop("param_groups"), "optimizer: expected the parameters and step sizes"),
+    (lambda state: state.update(rows=[[1, None]]), "rows: expected a log of finite numbers up to step 2"),
+    (lambda state: state.update(step=-1), "step: expected an integer >= 0"),
+    (lambda state: state.pop("twin"), "expected a checkpoint with config, step, rows, twin"),
+    (lambda state: state.update(config=3), "expected a checkpoint with config"),
+])
+def test_damaged_checkpoints_are_refused(checkpoint, tmp_path, change, message):
+    path = tmp_path / "run.ckpt"
+    TrainingRun(CHECKPOINT).load(checkpoint)
+    state = torch.load(checkpoint, weights_only=True)
+    change(state)
+    torch.save(state, path)
+    with pytest.raises(ValueError, match=rf"resume: .*run\.ckpt.*{message}"):
+        TrainingRun(CHECKPOINT).load(path)
+
+
+def test_training_that_diverges_stops_and_exports_nothing(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    step = AdaBelief.update
+
+    def spoil(self, factor):
+        step(self, factor)
+        self.param_groups[2]["params"][0].data.fill_(float("nan"))
+
+    monkeypatch.setattr(AdaBelief, "update", spoil)
+    for steps, message in (("6", "training diverged: the loss of step 2 is nan"),
+                           ("1", "training diverged: step 1 has PSNR nan dB")):
+        assert main(["train", "--images", "images.h5", "--out", "new.npz", *OPTIONS, "--steps", steps]) == 1
+        assert message in capsys.readouterr().err and not list(folder.glob("new*"))
+
+
+def test_a_prior_that_could_not_be_loaded_is_not_exported(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("bart_pogmdm.commands.train.replace", lambda prior, **_: PoGMDM(
+        prior.lowpass, prior.directional, 0 * prior.gains, prior.weights, prior.means, prior.base_std))
+    (folder / "new.npz").write_text("precious")
+    assert main(["train", "--images", "images.h5", "--out", "new.npz", *OPTIONS, "--steps", "1"]) == 1
+    err = capsys.readouterr().err.splitlines()[-1]
+    assert err.startswith("ERROR: train: the prior is not usable") and "gains must not be negative" in err
+    assert (folder / "new.npz").read_text() == "precious"
 
 
 def test_constraints_hold_after_every_step(folder):
@@ -357,6 +416,22 @@ def test_bad_images_are_named_and_left_out(tmp_path, rng):
     assert len(series) == 1 and len(series[0].images) == 1 and len(skipped) == 4
     reasons = " ".join(skipped.values())
     assert "NaN" in reasons and "constant" in reasons and "40 x 70 is smaller than the patch of 66" in reasons
+    integers = (1000 * good).astype(np.int16)
+    np.save(tmp_path / "scale.npy", np.stack([good * 1e300, good * 1e-300, integers]))
+    series, skipped = images.load_series([tmp_path / "scale.npy"], 66)
+    assert not skipped and all(image.max() == 1 for image in series[0].images)
+    np.testing.assert_allclose(series[0].images[0], good / good.max(), rtol=1e-6)
+    np.testing.assert_allclose(series[0].images[1], series[0].images[0])
+    padded, spike, signed = integers.copy(), good.copy(), good - 0.01
+    padded[:3], spike[3, 4] = -32768, 1e300
+    for array, reason in ((padded, "values down to -32768"), (spike, "dark except for"), (good * np.inf, "infinite")):
+        np.save(tmp_path / "bad.npy", array)
+        with pytest.raises(ValueError, match=f"no usable image in .*{reason}"):
+            images.load_series([tmp_path / "bad.npy"], 66)
+    np.save(tmp_path / "bad.npy", signed)
+    assert images.load_series([tmp_path / "bad.npy"], 66)[0][0].images[0].min() == 0
+    np.save(tmp_path / "bad.npy", np.stack([good * 1e300 * (1 + 1j)]))
+    assert images.load_series([tmp_path / "bad.npy"], 66)[0][0].images[0].max() == 1
     with pytest.raises(ValueError, match=r"images: no usable image in .*smaller than the patch"):
         images.load_series([tmp_path / "small.npy"], 66)
     (tmp_path / "empty").mkdir()

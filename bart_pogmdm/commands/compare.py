@@ -87,7 +87,10 @@ def compare(argv: list[str], competitors: Mapping[str, Competitor] = COMPETITORS
 
     def rows_of(data: Sequence[str], tried: Mapping[str, Sequence[Parameter]], images: str) -> list[Row]:
         all_cases = cases(load_scans(data, **simulation), args.masks, args.seeds)
-        return run_comparison(all_cases, tried, folder / images, competitors)
+        try:
+            return run_comparison(all_cases, tried, folder / images, competitors)
+        except KeyboardInterrupt:
+            raise ValueError("compare: interrupted; the same command goes on") from None
 
     if args.tune:
         tuned = tune(rows_of(args.tune, swept, "tuning"))

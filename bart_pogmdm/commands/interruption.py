@@ -29,7 +29,8 @@ class Interruption:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Let a signal interrupt the block at once, because the block may wait for a pipe."""
+        """Let a signal interrupt the block at once, because the block may wait for a pipe, a disk or a child."""
+        self.check()
         self._is_at_once = True
         try:
             yield

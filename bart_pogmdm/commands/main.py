@@ -1,6 +1,9 @@
 """The entry of `bart pogmdm` and `bart-pogmdm`: it runs one command and turns its errors into one line."""
 
+import contextlib
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from importlib import import_module
@@ -8,13 +11,16 @@ from typing import Any
 
 from ..arrays.doubts import ReconstructionWarning
 from . import COMMANDS
-from .shell import DEBUG, debug_level, forget_stdout
+from .shell import DEBUG, debug_level, forget_stdout, open_standard_streams
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command that the first word names, or else `pogmdm`, and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
     name, words = (words[0], words[1:]) if words and words[0] in COMMANDS else ("pogmdm", words)
+    open_standard_streams()
+    if name != "pogmdm" and threading.current_thread() is threading.main_thread():  # `pogmdm` has its own handler.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     with warnings.catch_warnings():
         warnings.simplefilter("always", ReconstructionWarning)
         warnings.showwarning = _show
@@ -29,15 +35,30 @@ def _show(message: Warning | str, *_: Any, **__: Any) -> None:
 def exit_code(command: Callable[[], int]) -> int:
     """Run a command and return its exit code; print any error as one line `ERROR: …` and return 1."""
     try:
-        return command()
+        code = _finished(command)
+        sys.stdout.flush()  # At exit nobody would catch an error.
+        return code
     except BrokenPipeError:  # This happens in `pogmdm -h | head`.
         forget_stdout()
         return 1
     except (Exception, KeyboardInterrupt) as error:
         if debug_level() > DEBUG:
             raise
-        print(f"ERROR: {_sentence(error)}", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            print(f"ERROR: {_sentence(error)}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            forget_stdout()
         return 1
+
+
+def _finished(command: Callable[[], int]) -> int:
+    """Run a command and return its exit code; argparse ends it when it has printed the help."""
+    try:
+        return command()
+    except SystemExit as end:
+        return int(end.code or 0)
 
 
 def _sentence(error: BaseException) -> str:

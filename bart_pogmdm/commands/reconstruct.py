@@ -39,10 +39,11 @@ def reconstruct_files(args: Namespace, command: str, interruption: Interruption)
     stream = standard_streams.receive(sources, targets + kept, interruption)
     method = _method(args)
     _check_names(args)
-    kspace, known_pattern = (stream.array, None) if stream and source == streams.STREAM else load(source)
-    pattern, traj, start, noise_scan = (
-        None if name is None else stream.array if stream and name == streams.STREAM else read(name)
-        for name in (args.mask, args.traj, args.start, args.noise_scan))
+    with interruption.at_once():
+        kspace, known_pattern = (stream.array, None) if stream and source == streams.STREAM else load(source)
+        pattern, traj, start, noise_scan = (
+            None if name is None else stream.array if stream and name == streams.STREAM else read(name)
+            for name in (args.mask, args.traj, args.start, args.noise_scan))
     pattern = known_pattern if pattern is None else pattern
     check_kspace(kspace, is_cartesian=traj is None)
     _check_order(targets[0], kspace)

@@ -1,7 +1,9 @@
 """The shell around a command: BART's environment variables, and a standard output that may be closed."""
 
+import contextlib
 import os
 import sys
+from typing import BinaryIO
 
 INFO, DEBUG = 2, 3  # BART's debug levels: a progress bar is shown from INFO on, facts about the result from DEBUG on.
 
@@ -22,6 +24,27 @@ def wants_gpu() -> bool:
     return text.isdecimal() and int(text) > 0
 
 
+def open_standard_streams() -> None:
+    """Put /dev/null in the place of each standard stream that is closed.
+
+    A file that is opened later must not get its number, because libraries write messages to it.  Writing to number 1
+    fails, so that an array is not lost in silence; printing does not.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY), True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
+
+
+def stdout_bytes() -> BinaryIO:
+    """Return standard output for bytes."""
+    return open(1, "wb", closefd=False)
+
+
 def forget_stdout() -> None:
     """Redirect standard output to /dev/null, so that flushing its buffer at exit cannot fail."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with contextlib.suppress(OSError):  # It has no number in a notebook.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,7 +7,7 @@ from ..arrays.array_types import Array
 from ..files import streams
 from ..toolbox.find_bart import version
 from .interruption import Interruption
-from .shell import forget_stdout
+from .shell import forget_stdout, stdout_bytes
 
 
 def receive(sources: Sequence[str], targets: Sequence[str], interruption: Interruption) -> streams.Stream | None:
@@ -32,8 +32,10 @@ def send(array: Array, command: str, received: streams.Stream | None, interrupti
     """
     try:
         messages = not (version() or "v1").startswith("v0.") if received is None else received.messages
-        with interruption.at_once():
-            streams.write_stream(sys.stdout.buffer, array, command, messages)
+        with interruption.at_once(), stdout_bytes() as pipe:
+            streams.write_stream(pipe, array, command, messages)
     except BrokenPipeError:
         forget_stdout()
         raise ValueError("'-': the command that reads the output has ended; nothing was written") from None
+    except OSError as error:
+        raise ValueError(f"'-': cannot write to standard output ({error.strerror}); nothing was written") from None

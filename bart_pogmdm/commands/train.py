@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Mapping
@@ -10,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ..prior.pogmdm import PoGMDM
+from ..prior.prior_file import load_prior
 from ..train.recipe import DEFAULT_RECIPE, Config, Recipe
 from .option_table import OPTIONS
 from .parser import Parser, given
@@ -70,7 +73,7 @@ def train(argv: list[str], recipe: Recipe = DEFAULT_RECIPE) -> int:
                                for one in series]}
         if recipe != DEFAULT_RECIPE:
             provenance["recipe"] = asdict(recipe)
-        replace(prior, name=args.name or out.stem, provenance=provenance).save(out)
+        _export(replace(prior, name=args.name or out.stem, provenance=provenance), out)
         print(f"{out}: {sentence(psnr)}", file=sys.stderr)
     leave_processes()
     return 0
@@ -105,6 +108,19 @@ def _check_files(out: Path, args: Namespace) -> Path:
     if args.resume and not checkpoint.exists():
         raise ValueError(f"--resume: {checkpoint} does not exist")
     return checkpoint
+
+
+def _export(prior: PoGMDM, out: Path) -> None:
+    """Write a prior.  Raises ValueError, and writes nothing, if the file could not be loaded again."""
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder, out.name)
+        prior.save(trial)
+        try:
+            load_prior(trial)
+        except ValueError as error:
+            reason = str(error).replace(str(trial), str(out))
+            raise ValueError(f"train: the prior is not usable, so that nothing was exported ({reason})") from None
+    prior.save(out)
 
 
 def _is_log(path: Path) -> bool:

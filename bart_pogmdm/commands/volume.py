@@ -1,7 +1,6 @@
 """`bart-pogmdm volume`: reconstructs many slices on many processes or machines."""
 
 import logging
-import signal
 import sys
 import time
 from types import TracebackType
@@ -41,7 +40,6 @@ def volume(argv: list[str]) -> int:
                   [source, *(options[name] for name in ("mask", "prior") if name in options)])
     if "mask" in options:
         options["mask"] = read(options["mask"])
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if "scheduler" in options:
         logging.disable()  # Dask logs at length; our errors hold its important messages in one sentence.
     with _Progress() as progress:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from ..arrays.array_types import Array
 from ..arrays.doubts import ReconstructionWarning
 from ..files.atomic import write_file
+from ..files.npz import read_npz
 from ..files.reading import reading
 from ..physics.coil_model import rss
 from ..physics.fourier import ifft2c
@@ -129,8 +130,8 @@ def options_text(function: Any) -> str:
 def _stored(path: Path, key: str) -> Row | None:
     """Return the row of an earlier run; None if there is none of this key, or if its file is damaged."""
     try:
-        with reading(path), open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            content = dict(file)  # Every array is read, so that a damaged one is noticed here.
+        content = read_npz(path)  # Every array is read, so that a damaged one is noticed here.
+        with reading(path):
             row = Row.from_cells(json.loads(str(content["row"])), str(path))
     except (FileNotFoundError, ValueError):
         return None

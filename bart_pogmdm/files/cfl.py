@@ -13,6 +13,7 @@ from ..arrays.bart_dims import pad_dims
 from .atomic import behind_links, naming, write_temporary
 from .header import HEADER_LIMIT, dims_of, header_text
 from .ra import ra_header, read_ra_dims
+from .reading import check_file
 
 SAMPLE_BYTES = 8  # BART stores complex64.
 Name = TypeVar("Name", bound=str | Path)
@@ -122,11 +123,9 @@ def _write_temporary_parts(path: Path, parts: list[bytes]) -> str:
 
 
 def _open(path: Path) -> BinaryIO:
-    """Open a file for reading.  Raises FileNotFoundError that names it."""
-    try:
-        return open(path, "rb")
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such file") from None
+    """Open a file for reading.  Raises FileNotFoundError, or ValueError for a pipe or folder, that names it."""
+    check_file(path)
+    return open(path, "rb")
 
 
 def _read_hdr(path: Path) -> Shape:

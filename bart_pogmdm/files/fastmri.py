@@ -9,7 +9,7 @@ import numpy as np
 from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import BEYOND, SLICE, pad_dims, to_bart
 from ..arrays.rounding import as_mask
-from .reading import reading
+from .hdf5 import read_hdf5
 
 CENTRAL_SLICES = 11  # As in the paper, at most this many slices at the centre of a volume are used.
 
@@ -25,10 +25,8 @@ class FastmriFile:
     @classmethod
     def of(cls, path: Path) -> "FastmriFile":
         """Open a file.  Raises FileNotFoundError, or ValueError if it is damaged or holds no k-space."""
-        import h5py
-        with reading(path), h5py.File(path) as file:
-            kspace, mask = file["kspace"], file["mask"][()] if "mask" in file else None
-            shape, dtype = kspace.shape, kspace.dtype
+        shape, dtype, mask = read_hdf5(path, lambda file: (
+            file["kspace"].shape, file["kspace"].dtype, file["mask"][()] if "mask" in file else None))
         if len(shape) not in (3, 4) or dtype.kind != "c":
             raise ValueError(f"{path}: expected complex k-space (slice, coil, y, x), got {dtype} {shape}")
         slices, coils, ny, nx = (shape[0], 1, *shape[1:]) if len(shape) == 3 else shape
@@ -37,9 +35,8 @@ class FastmriFile:
 
     def slice(self, place: Shape) -> Array:
         """Read k-space (READ, PHS1, PHS2, COIL), complex64, at a place in the dimensions beyond COIL."""
-        import h5py
-        with reading(self.path), h5py.File(self.path) as file:
-            return to_bart(file["kspace"][place[SLICE - BEYOND]]).astype(np.complex64)
+        kspace: Array = read_hdf5(self.path, lambda file: file["kspace"][place[SLICE - BEYOND]])
+        return to_bart(kspace).astype(np.complex64)
 
 
 def _pattern(path: Path, mask: Array, shape: Shape) -> Array:

@@ -11,6 +11,8 @@ import numpy as np
 from ..arrays.array_types import Array
 from .cfl import read
 from .fastmri import central_slices
+from .hdf5 import read_hdf5
+from .npz import map_npy, read_npz
 
 IMAGE_ENDINGS = (".h5", ".hdf5", ".npy", ".npz", ".cfl", ".hdr", ".ra")
 ACQUISITIONS = {"CORPD": "CORPD_FBK", "CORPDFS": "CORPDFS_FBK"}  # fastMRI's names of the knee acquisitions.
@@ -49,45 +51,46 @@ def read_images(path: Path, acquisition: str | None = None) -> Iterator[ImageSta
     """Read every numeric array of two or more dimensions in a file; the last two axes (BART: the first two) are y, x.
 
     HDF5 files may be nested.  Of a fastMRI volume only the central slices of `reconstruction_rss` are read.
-    Raises ValueError for a fastMRI volume of another acquisition than the given one, and ValueError, OSError, KeyError
-    or EOFError for a damaged file.
+    Raises ValueError for a fastMRI volume of another acquisition than the given one and for a damaged file, and OSError
+    for one that cannot be opened.
     """
     if path.suffix in (".h5", ".hdf5"):
-        yield from _read_hdf5(path, acquisition)
+        yield from read_hdf5(path, lambda file: _stacks(path, file, acquisition))
     elif path.suffix == ".npy":
-        yield from _stack(str(path), np.load(path, allow_pickle=False))
+        yield from _stack(str(path), map_npy(path).array)
     elif path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as file:
-            for key in file.files:
-                yield from _stack(f"{path}:{key}", file[key])
+        for key, array in read_npz(path).items():
+            yield from _stack(f"{path}:{key}", array)
     else:
         yield from _stack(str(path), np.moveaxis(read(path), (0, 1), (-2, -1)))
 
 
-def _stack(name: str, array: Array, source: str = "", licence: str = NO_LICENCE) -> Iterator[ImageStack]:
-    """Yield an array as a stack of images; yield nothing if it holds no images."""
-    if array.dtype.kind in "fciu" and array.ndim >= 2:
-        yield ImageStack(name, array.reshape(-1, *array.shape[-2:]), source or name, licence)
+def _stack(name: str, array: Array, source: str = "", licence: str = NO_LICENCE) -> list[ImageStack]:
+    """Return an array as a stack of images, or nothing if it holds no images."""
+    if array.dtype.kind not in "fciu" or array.ndim < 2 or not array.size:
+        return []
+    return [ImageStack(name, array.reshape(-1, *array.shape[-2:]), source or name, licence)]
 
 
-def _read_hdf5(path: Path, acquisition: str | None) -> Iterator[ImageStack]:
+def _stacks(path: Path, file: Any, acquisition: str | None) -> list[ImageStack]:
+    """Read the images of an open HDF5 file."""
     import h5py
-    with h5py.File(path) as file:
-        if "reconstruction_rss" in file:
-            yield from _read_fastmri(path, file, acquisition)
-            return
-        names: list[str] = []
-        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-        for name in sorted(names):
-            dataset = file[name]
-            yield from _stack(f"{path}:{name}", dataset[()], str(dataset.attrs.get("source", "")),
-                              str(dataset.attrs.get("licence", NO_LICENCE)))
+    if "reconstruction_rss" in file:
+        return _fastmri_stack(path, file, acquisition)
+    names: list[str] = []
+    file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    stacks = []
+    for name in sorted(names):
+        if (dataset := file[name]).dtype.kind in "fciu":
+            stacks += _stack(f"{path}:{name}", dataset[()], str(dataset.attrs.get("source", "")),
+                             str(dataset.attrs.get("licence", NO_LICENCE)))
+    return stacks
 
 
-def _read_fastmri(path: Path, file: Any, acquisition: str | None) -> Iterator[ImageStack]:
+def _fastmri_stack(path: Path, file: Any, acquisition: str | None) -> list[ImageStack]:
     found = file.attrs.get("acquisition", "")
     if acquisition and found != ACQUISITIONS.get(acquisition, acquisition):
-        raise ValueError(f"acquisition {found}")
+        raise ValueError(f"{path}: acquisition {found}")
     volume = file["reconstruction_rss"]
     used = central_slices(volume)
-    yield from _stack(str(path), volume[used.start:used.stop], f"fastMRI {path.name}", "fastMRI")
+    return _stack(str(path), volume[used.start:used.stop], f"fastMRI {path.name}", "fastMRI")

@@ -16,14 +16,12 @@ from ..arrays.bart_dims import BEYOND, COIL, index_of
 from ..arrays.doubts import doubt
 from ..physics.coil_compression import mix, whitening
 from ..physics.fourier import fft2c, ifft2c
+from .hdf5 import read_hdf5
 from .ismrmrd_header import read_header
 from .ismrmrd_lines import Lines, place_lines
 from .ismrmrd_selection import COUNTERS, image_lines, noise_lines
-from .reading import reading
 
 STANDARD_GROUP = "dataset"
-# Bytes of the headers of all acquisitions: no more than these, or so many times the bytes of the file.
-SMALL_HEADS, HEADS_EXPANSION = 1 << 28, 4
 # Whole numbers in the header of an acquisition, and the counters among them.
 NUMBERS = ("flags", "number_of_samples", "active_channels", "channel_mask", "discard_pre", "discard_post",
            "center_sample", "encoding_space_ref")
@@ -107,14 +105,13 @@ def open_ismrmrd(path: Path) -> IsmrmrdFile:
 
 def _read(path: Path) -> tuple[str, list[bytes], Array]:
     """Return the name of the group, the XML headers, and the headers of all acquisitions as a structured array."""
-    import h5py
-    with reading(path), h5py.File(path) as file:
+    def read(file: Any) -> tuple[list[str], list[bytes], Array]:
         groups = groups_with_data(file)
-        group, data = file[groups[0]], file[groups[0]]["data"]
-        if data.size * data.dtype["head"].itemsize > max(SMALL_HEADS, HEADS_EXPANSION * path.stat().st_size):
-            raise ValueError(f"it states {data.size} acquisitions")
-        texts = [text if isinstance(text, bytes) else str(text).encode() for text in np.ravel(group["xml"][()])]
-        heads = data.fields("head")[()]
+        texts = np.ravel(file[groups[0]]["xml"][()])
+        return (groups, [text if isinstance(text, bytes) else str(text).encode() for text in texts],
+                file[groups[0]]["data"].fields("head")[()])
+
+    groups, texts, heads = read_hdf5(path, read)
     if len(groups) > 1 and groups[0] != STANDARD_GROUP:
         raise ValueError(f"{path}: expected one group with raw data, or one named {STANDARD_GROUP},"
                          f" got {', '.join(groups)}")
@@ -158,10 +155,11 @@ def _prewhitening(path: Path, group: str, heads: Array, channels: int) -> Array 
 
 def _samples(path: Path, group: str, numbers: Array, heads: Array) -> list[Array]:
     """Read the samples (channels, samples) of acquisitions.  Raises ValueError if they are damaged."""
-    import h5py
-    with reading(path), h5py.File(path) as file:
+    def read(file: Any) -> list[Array]:
         data = file[group]["data"].fields("data")
-        found = [np.asarray(data[int(number)], np.float32) for number in numbers]
+        return [np.asarray(data[int(number)], np.float32) for number in numbers]
+
+    found = read_hdf5(path, read)
     for number, head, samples in zip(numbers, heads, found):
         channels, count = int(head["active_channels"]), int(head["number_of_samples"])
         if samples.size != 2 * channels * count:

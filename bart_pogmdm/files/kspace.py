@@ -1,5 +1,6 @@
 """k-space from a file of any supported kind, whole or slice by slice, always in BART's order."""
 
+import math
 from pathlib import Path
 from typing import Protocol
 
@@ -7,13 +8,17 @@ import numpy as np
 
 from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import BEYOND, index_of
-from .cfl import locate
+from .cfl import SAMPLE_BYTES, locate
 from .fastmri import FastmriFile
 from .file_kind import kind_of
+from .hdf5 import read_hdf5
 from .ismrmrd import groups_with_data, open_ismrmrd
 from .mapped import ArrayLayout, MappedArray, MappedKspace
 from .npz import open_npy, open_npz
-from .reading import reading
+from .reading import check_bytes, reading
+
+# An HDF5 file may hold k-space of this many times its size: undersampled scans store the acquired lines only.
+LARGEST_FACTOR = 16
 
 
 class KspaceFile(Protocol):
@@ -63,10 +68,11 @@ def _open_bart(name: str | Path) -> KspaceFile:
 
 def _open_hdf5(path: Path) -> KspaceFile:
     """Open a fastMRI or ISMRMRD file; its datasets show which of the two it is."""
-    import h5py
-    with reading(path), h5py.File(path) as file:
-        is_fastmri, is_ismrmrd = "kspace" in file, bool(groups_with_data(file))
+    is_fastmri, is_ismrmrd = read_hdf5(path, lambda file: ("kspace" in file, bool(groups_with_data(file))))
     if is_fastmri == is_ismrmrd:
         raise ValueError(f"{path}: expected `kspace` (fastMRI) or a group with `xml` and `data` (ISMRMRD) in the file,"
                          f" got {'both' if is_fastmri else 'neither'}")
-    return FastmriFile.of(path) if is_fastmri else open_ismrmrd(path)
+    found: KspaceFile = FastmriFile.of(path) if is_fastmri else open_ismrmrd(path)
+    with reading(path):
+        check_bytes(SAMPLE_BYTES * math.prod(found.shape), path, LARGEST_FACTOR)
+    return found

@@ -1,5 +1,6 @@
 """k-space that lies uncompressed in a file and is read slice by slice through a memory map."""
 
+import math
 import mmap
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,11 @@ class ArrayLayout:
     shape: Shape
     column_major: bool
 
+    @property
+    def end(self) -> int:
+        """The byte after the last sample."""
+        return self.offset + math.prod(self.shape) * self.dtype.itemsize
+
 
 @dataclass(frozen=True)
 class MappedArray:
@@ -30,8 +36,11 @@ class MappedArray:
 
     @classmethod
     def of(cls, file: BinaryIO, layout: ArrayLayout) -> "MappedArray":
-        """Map an open file into memory; it may be closed afterwards."""
-        return cls(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), layout)
+        """Map an open file into memory; it may be closed afterwards.  Raises ValueError if the array does not fit."""
+        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        if min(layout.shape, default=1) < 0 or layout.end > len(mapping):
+            raise ValueError(f"an array {layout.dtype} {layout.shape} does not fit the file")
+        return cls(mapping, layout)
 
     @property
     def array(self) -> Array:

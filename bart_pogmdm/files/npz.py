@@ -1,19 +1,20 @@
-"""k-space in NumPy's npz and npy files, mapped into memory; nothing is allocated before the sizes have been checked."""
+"""NumPy's npz and npy files: k-space is mapped into memory; nothing is taken before the sizes have been checked."""
 
 import io
-import math
 import shutil
 import tempfile
+import warnings
 import zipfile
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 
 from ..arrays.array_types import Array
 from ..arrays.bart_dims import to_bart
 from .mapped import ArrayLayout, MappedArray, MappedKspace
-from .reading import reading
+from .reading import check_bytes, reading
 
 NPY_HEADER_LIMIT = 1 << 16    # Bytes; the header of an npy file is shorter.
 COPY_BYTES = 1 << 20          # A compressed member is unpacked in pieces of this size.
@@ -27,8 +28,10 @@ def open_npz(path: Path) -> MappedKspace:
     Raises FileNotFoundError, or ValueError if the file is damaged or holds no k-space.
     """
     with reading(path), zipfile.ZipFile(path) as archive:
-        members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
-        found = {key: _map_member(path, archive, members[key]) for key in ("kspace", "mask") if key in members}
+        members = {_name_of(member): member for member in archive.infolist()}
+        used = {key: members[key] for key in ("kspace", "mask") if key in members}
+        _check_members(used.values(), path)
+        found = {key: _map_member(path, archive, member) for key, member in used.items()}
     if "kspace" not in found:
         raise ValueError(f"{path}: expected an array kspace, got {', '.join(members) or 'none'}")
     return MappedKspace.checked(path, found["kspace"], _pattern(found["mask"].array) if "mask" in found else None)
@@ -36,10 +39,47 @@ def open_npz(path: Path) -> MappedKspace:
 
 def open_npy(path: Path) -> MappedKspace:
     """Open the array of an npy file.  Raises FileNotFoundError, or ValueError if it is damaged or no k-space."""
+    return MappedKspace.checked(path, map_npy(path), None)
+
+
+def map_npy(path: Path) -> MappedArray:
+    """Map the array of an npy file into memory.  Raises FileNotFoundError, or ValueError if it is damaged."""
     with reading(path), open(path, "rb") as file:
-        layout = _npy_layout(file.read(NPY_HEADER_LIMIT), path.stat().st_size)
-        stored = MappedArray.of(file, layout)
-    return MappedKspace.checked(path, stored, None)
+        return MappedArray.of(file, _npy_layout(file.read(NPY_HEADER_LIMIT)))
+
+
+def read_npz(path: Path, is_wanted: Callable[[str], bool] = lambda name: True, most: int | None = None
+             ) -> dict[str, Array]:
+    """Read the wanted arrays of an npz file, read-only; `most` is their largest size in bytes.
+
+    Raises FileNotFoundError, or ValueError if the file is damaged, holds Python objects, or states too much.
+    """
+    with reading(path), zipfile.ZipFile(path) as archive:
+        members = {_name_of(member): member for member in archive.infolist() if is_wanted(_name_of(member))}
+        _check_members(members.values(), path, most)
+        return {name: _read_member(archive, member) for name, member in members.items()}
+
+
+def _name_of(member: zipfile.ZipInfo) -> str:
+    """Return the name of the array in a member of an npz file."""
+    return member.filename.removesuffix(".npy")
+
+
+def _check_members(members: Collection[zipfile.ZipInfo], path: Path, most: int | None = None) -> None:
+    """Raise ValueError if members take too many bytes, or are compressed in a way that NumPy does not write."""
+    if not {member.compress_type for member in members} <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise ValueError("its compression is not that of NumPy")
+    stated = sum(member.file_size for member in members)
+    if most is not None and stated > most:
+        raise ValueError(f"it states {stated} bytes, expected at most {most}")
+    check_bytes(stated, path)
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
+    content = archive.read(member)
+    layout = _npy_layout(content[:NPY_HEADER_LIMIT])
+    order: Literal["F", "C"] = "F" if layout.column_major else "C"
+    return np.ndarray(layout.shape, layout.dtype, content, layout.offset, order=order)
 
 
 def _pattern(mask: Array) -> Array:
@@ -55,7 +95,7 @@ def _map_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -
     """
     with archive.open(member) as content:
         head = content.read(NPY_HEADER_LIMIT)
-        layout = _npy_layout(head, member.file_size)
+        layout = _npy_layout(head)
         if member.compress_type != zipfile.ZIP_STORED:
             with tempfile.TemporaryFile() as unpacked:
                 unpacked.write(head)
@@ -78,11 +118,10 @@ def _start_of_member(file: BinaryIO, member: zipfile.ZipInfo) -> int:
     return member.header_offset + LOCAL_HEADER_BYTES + name_bytes + extra_bytes
 
 
-def _npy_layout(head: bytes, size: int) -> ArrayLayout:
-    """Return the layout of the array in an npy file of `size` bytes that begins with `head`.
+def _npy_layout(head: bytes) -> ArrayLayout:
+    """Return the layout of the array in an npy file that begins with `head`.
 
-    Raises ValueError for an unknown version of the format, for Python objects, and if the header states more samples
-    than the file can hold.
+    Raises ValueError for an unknown version of the format and for Python objects.
     """
     stream = io.BytesIO(head)
     version = np.lib.format.read_magic(stream)
@@ -90,7 +129,9 @@ def _npy_layout(head: bytes, size: int) -> ArrayLayout:
                    (2, 0): np.lib.format.read_array_header_2_0}.get(version)
     if read_header is None:
         raise ValueError(f"version {version} of the format is not known")
-    shape, column_major, dtype = read_header(stream)
-    if dtype.hasobject or stream.tell() + math.prod(shape) * dtype.itemsize > size:
-        raise ValueError("its header does not fit its size")
+    with warnings.catch_warnings():  # Python warns of odd syntax in a damaged header.
+        warnings.simplefilter("ignore")
+        shape, column_major, dtype = read_header(stream)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects")
     return ArrayLayout(dtype, stream.tell(), shape, column_major)

@@ -5,6 +5,7 @@ the pipe (`binary`) or lie in a file that both ends map.  One group for each sli
 in a binary stream, the size of the samples (`raw`), which come next.  The message `---` ends each group.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ STREAM_MAGIC = b"# Header\n"     # The first line; the length of the header foll
 LENGTH_BYTES = 4
 HEADER_SIZES = range(256, 1000)  # Bytes; BART pads a shorter header with dots.
 MESSAGE_BYTES = 24
+LARGEST_INDEX = 1 << 60          # Of a sample that an address can reach.
 CHUNK_BYTES = 1 << 20            # The pipe is read in pieces of this size, so that a wrong length allocates little.
 
 
@@ -72,7 +74,9 @@ def read_slices(file: BinaryIO, shape: Shape, binary: bool) -> Iterator[StreamSl
     Raises ValueError unless each slice comes once and with its samples.
     """
     axes = _streamed_axes(file, shape, binary)
-    count, seen = int(np.prod([shape[axis] for axis in axes], dtype=object)), set[int]()
+    count, seen = math.prod(shape[axis] for axis in axes), set[int]()
+    if math.prod(shape) > LARGEST_INDEX:
+        raise ValueError(f"'-': the stream's header states {math.prod(shape):g} samples")
     while len(seen) < count:
         index, samples_came = None, not binary
         for keyword, number in _group(file):

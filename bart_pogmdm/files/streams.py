@@ -5,8 +5,10 @@ a file of samples.  In both forms the reader removes that file.
 """
 
 import contextlib
+import math
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from .header import HEADER_LIMIT, dims_of, header_text
 from .stream_messages import (
     LABEL,
     STREAM_MAGIC,
+    StreamSlice,
     header_of_messages,
     read_exactly,
     read_header,
@@ -120,7 +123,10 @@ def _samples_file(path: str) -> Iterator[BinaryIO]:
     if not re.fullmatch(r"bart-[A-Za-z0-9]{6}", os.path.basename(path)):
         raise ValueError(f"'-': expected a file bart-XXXXXX of samples, got {path!r}")
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # A named pipe would wait for a writer.
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise ValueError(f"'-': expected a file of samples, got {path}, which is none")
         os.unlink(path)
     except OSError as error:
         raise OSError(error.errno, f"'-': cannot take the samples from {path} ({error.strerror})") from None
@@ -129,16 +135,19 @@ def _samples_file(path: str) -> Iterator[BinaryIO]:
 
 
 def _read_binary(file: BinaryIO, shape: Shape) -> Array:
-    """Read the slices whose samples come through the pipe, each after its messages."""
-    array: Array | None = None
+    """Read the slices whose samples come through the pipe, each after its messages.
+
+    The array is made when all have come, because a header can state any size.
+    """
+    samples: list[tuple[StreamSlice, Array]] = []
     for part in read_slices(file, shape, binary=True):
-        count = int(np.prod([n for axis, n in enumerate(shape) if axis not in part.axes], dtype=object))
+        count = math.prod(n for axis, n in enumerate(shape) if axis not in part.axes)
         if part.size != SAMPLE_BYTES * count:
             raise ValueError(f"'-': a slice of the stream has {part.size} bytes, which do not fit its dimensions")
-        samples = np.frombuffer(read_exactly(file, part.size, "a slice"), "<c8")
-        if array is None:  # Memory is not allocated before samples have come: the header alone may be wrong.
-            array = np.empty(shape, np.complex64, order="F")
+        samples.append((part, np.frombuffer(read_exactly(file, part.size, "a slice"), "<c8")))
+    array = np.empty(shape, np.complex64, order="F")
+    while samples:  # The memory of each slice is given back at once.
+        part, values = samples.pop()
         view = array[part.place(shape)]
-        view[...] = samples.reshape(view.shape, order="F")
-    assert array is not None, "a stream has at least one slice"
+        view[...] = values.reshape(view.shape, order="F")
     return array

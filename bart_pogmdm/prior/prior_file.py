@@ -2,17 +2,21 @@
 
 import json
 import os
-import zipfile
-import zlib
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..arrays.array_types import Array
+from ..files.npz import read_npz
 from .pogmdm import SCHEMA, SHAPES, PoGMDM
 
 DEFAULT_PRIOR = Path(__file__).with_name("data") / "prior.npz"
+MEMBERS = {"schema", "name", "provenance", *SHAPES}  # Other arrays of the file are not read.
+MOST_COMPONENTS = 256    # Their numbers are stored in a byte when samples are drawn.
+LARGEST = 1e6            # Of a parameter; squares of much larger or smaller ones leave the range of single precision.
+LARGEST_BYTES = 1 << 24  # Of all arrays, hundreds of times those of the package's own.
 
 
 def load_prior(path: str | os.PathLike[str] | None = None) -> PoGMDM:
@@ -35,23 +39,18 @@ def _default() -> PoGMDM:
 
 def _load(path: Path) -> PoGMDM:
     try:
-        if not zipfile.is_zipfile(path) and path.exists():
-            raise ValueError("no zip archive")
-        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
-            content = {key: file[key] for key in file.files}
-    except FileNotFoundError:
-        raise FileNotFoundError(f"prior {path}: no such file") from None
-    except (ValueError, KeyError, EOFError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"prior {path}: not a readable npz file ({error})") from None
+        content = read_npz(path, MEMBERS.__contains__, LARGEST_BYTES)
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(f"prior {error}") from None
     if fault := _format_fault(content) or _value_fault(content):
         raise ValueError(f"prior {path}: {fault}")
-    return PoGMDM(**{key: content[key] for key in SHAPES}, name=str(content["name"]),
-                  provenance=json.loads(str(content["provenance"])))
+    parameters: dict[str, Any] = {key: content[key] for key in SHAPES}
+    return PoGMDM(**parameters, name=str(content["name"]), provenance=json.loads(str(content["provenance"])))
 
 
 def _format_fault(content: dict[str, Array]) -> str | None:
     """Return what is wrong with the names, types and shapes in a prior file, or None."""
-    if missing := {"schema", "name", "provenance", *SHAPES} - set(content):
+    if missing := MEMBERS - set(content):
         return f"not a PoGMDM prior (missing {', '.join(sorted(missing))})"
     if content["schema"].shape != () or content["schema"] != SCHEMA:
         return f"expected schema {SCHEMA}, got {content['schema']}"
@@ -66,13 +65,15 @@ def _format_fault(content: dict[str, Array]) -> str | None:
         if content[key].shape != () or content[key].dtype.kind != "U":
             return f"{key}: expected a string, got {content[key].dtype} {content[key].shape}"
     try:
-        if not isinstance(json.loads(str(content["provenance"])), dict):
+        text, _ = (str(content[key]) for key in ("provenance", "name"))
+        if not isinstance(json.loads(text), dict):
             return "provenance: expected a JSON object"
-    except ValueError as error:
-        return f"provenance: expected a JSON object ({error})"
+    except (ValueError, RecursionError) as error:
+        return f"provenance: expected a JSON object, and name text ({error})"
     weights, means = content["weights"], content["means"]
-    if weights.shape[1] != means.size or means.size < 2:
-        return f"weights and means must agree in their number of components, got {weights.shape[1]} and {means.size}"
+    if weights.shape[1] != means.size or not 2 <= means.size <= MOST_COMPONENTS:
+        return (f"weights and means must agree in their number of components, 2 to {MOST_COMPONENTS},"
+                f" got {weights.shape[1]} and {means.size}")
     return None
 
 
@@ -88,5 +89,8 @@ def _value_fault(content: dict[str, Array]) -> str | None:
         "means must be equispaced, ascending and symmetric":
             means[-1] > 0 and np.allclose(means, np.linspace(-means[-1], means[-1], means.size), atol=1e-4 * means[-1]),
         "base_std must be positive": content["base_std"] > 0,
+        f"gains, means and base_std must not exceed {LARGEST:g}, nor base_std and means fall below {1 / LARGEST:g}":
+            max(content["gains"].max(), means[-1], content["base_std"]) <= LARGEST
+            and min(means[-1], content["base_std"]) >= 1 / LARGEST,
     }
     return next((message for message, holds in checks.items() if not holds), None)

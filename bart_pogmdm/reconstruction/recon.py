@@ -97,9 +97,9 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
     outputs, coefficients = Outputs(slices, options, inputs.kspace.dtype, here), None
     doubts: dict[Shape, list[str]] = {}
     total = options.method.num_iterations(options.num_samples) * int(np.prod(outputs.loop))
-    report = _counted(callback, total)
+    report = _Report(callback, total)
     for number, index in enumerate(np.ndindex(outputs.loop), int(inputs.first)):
-        with _explained(outputs, index):
+        with _explained(outputs, index, report):
             (scan, frame), known_sens = slices.scan(index), slices.sens(index)
             noise_std = float(frame.scale * estimate_noise(*scan.acquired(), options.rules.noise)
                               if options.noise_std is None else options.noise_std)
@@ -117,22 +117,28 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
     return Result(outputs.image, outputs.sens, outputs.std, info, along_batch(outputs.samples)), coefficients
 
 
-def _counted(callback: Callback | None, total: int) -> Callable[[State], None]:
-    """Return a function that calls the callback with each State, numbered out of a total."""
-    iteration = 0
+class _Report:
+    """Calls the callback with each State, numbered out of a total; `error` is what the callback raised, if anything."""
 
-    def report(state: State) -> None:
-        nonlocal iteration
-        iteration += 1
-        if callback:
-            callback(state.noted(iteration=iteration, iterations=total, residual_std=float(state.info.residual_std)))
+    def __init__(self, callback: Callback | None, total: int) -> None:
+        self._callback, self._total, self._iteration = callback, total, 0
+        self.error: BaseException | None = None
 
-    return report
+    def __call__(self, state: State) -> None:
+        self._iteration += 1
+        if self._callback:
+            noted = state.noted(iteration=self._iteration, iterations=self._total,
+                                residual_std=float(state.info.residual_std))
+            try:
+                self._callback(noted)
+            except BaseException as error:
+                self.error = error
+                raise
 
 
 @contextlib.contextmanager
-def _explained(outputs: Outputs, index: Shape) -> Iterator[None]:
-    """Errors of a slice name its position, and a GPU without memory leads to the CPU.
+def _explained(outputs: Outputs, index: Shape, report: _Report) -> Iterator[None]:
+    """Errors of a slice name its position, and a GPU without memory leads to the CPU; the callback keeps its own.
 
     A result that is not finite is an error, so NumPy need not warn on the way.
     """
@@ -140,12 +146,14 @@ def _explained(outputs: Outputs, index: Shape) -> Iterator[None]:
         with np.errstate(all="ignore"):
             yield
     except ValueError as error:
+        if error is report.error:
+            raise
         position = ", ".join(str(i) for i, n in zip(index, outputs.loop) if n > 1)
         raise ValueError(f"{error}{f' in slice {position}' if position else ''}") from None
     except MemoryError as error:
         xp = array_module(outputs.image)
         # Our own MemoryErrors already say what to do.
-        if xp is np or not isinstance(error, xp.cuda.memory.OutOfMemoryError):
+        if error is report.error or xp is np or not isinstance(error, xp.cuda.memory.OutOfMemoryError):
             raise
         raise MemoryError(f"kspace: the GPU's memory does not hold what a slice needs, about"
                           f" {outputs.memory(chains=1) / 2**20:.3g} MiB: use the CPU") from error

@@ -21,16 +21,21 @@ class AdaBelief(torch.optim.Optimizer):
         self.rules = rules
 
     @torch.no_grad()
+    def initial_states(self) -> dict[int, dict[str, Any]]:
+        """Return {number of a parameter: its state before the first step}, as in `state_dict`."""
+        pairs = [(parameter, _axes(group)) for group in self.param_groups for parameter in group["params"]]
+        return {number: _initial_state(*pair) for number, pair in enumerate(pairs)}
+
+    @torch.no_grad()
     def update(self, factor: float = 1.0) -> None:
         """Take one step; `factor` scales all step sizes."""
         first, second = self.rules.mean_decay, self.rules.variance_decay
         for group in self.param_groups:
-            axes = tuple(range(-group["shared"], 0))
+            axes = _axes(group)
             for parameter in group["params"]:
                 gradient, state = parameter.grad, self.state[parameter]
                 if not state:
-                    state.update(steps=0, mean=torch.zeros_like(parameter), belief=torch.zeros_like(
-                        parameter.mean(axes, keepdim=True) if axes else parameter))
+                    state.update(_initial_state(parameter, axes))
                 state["steps"] += 1
                 state["mean"].lerp_(gradient, 1 - first)
                 deviation = (gradient - state["mean"]) ** 2
@@ -38,3 +43,13 @@ class AdaBelief(torch.optim.Optimizer):
                 mean = state["mean"] / (1 - first ** state["steps"])
                 belief = state["belief"] / (1 - second ** state["steps"])
                 parameter -= factor * group["lr"] * mean / (belief.sqrt() + self.rules.epsilon)
+
+
+def _axes(group: dict[str, Any]) -> tuple[int, ...]:
+    """Return the axes over which the parameters of a group share their second moment."""
+    return tuple(range(-group["shared"], 0))
+
+
+def _initial_state(parameter: torch.Tensor, axes: tuple[int, ...]) -> dict[str, Any]:
+    belief = parameter.mean(axes, keepdim=True) if axes else parameter
+    return {"steps": 0, "mean": torch.zeros_like(parameter), "belief": torch.zeros_like(belief)}

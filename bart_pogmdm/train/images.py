@@ -9,6 +9,9 @@ import numpy as np
 from ..arrays.array_types import Array
 from ..files.images import ImageStack, find_image_files, read_images
 
+# Interpolation makes some values of a magnitude image negative, up to this part of the maximum; they are taken as 0.
+MOST_NEGATIVE = 0.05
+LEAST_MEAN = 0.001  # Of a usable image, relative to its maximum: few patches of a darker one hold anything.
 SHOWN_REASONS = 3  # If no image is usable, the error message gives at most this many of the reasons.
 
 
@@ -28,7 +31,8 @@ def load_series(paths: Sequence[str | Path], patch: int,
     paths: files or folders with HDF5 (nested or not; of fastMRI volumes the central slices of `reconstruction_rss`, and
         only those of the given acquisition), npy, npz, cfl or ra.  The last two axes are the image (in BART's files the
         first two).
-    patch: images smaller than this, constant images and images with NaN or infinite values are left out.
+    patch: images smaller than this, constant or dark images, real images with negative values, and images with NaN or
+        infinite values are left out.
     Raises FileNotFoundError, or ValueError if no image is usable.
     """
     series: list[Series] = []
@@ -36,8 +40,8 @@ def load_series(paths: Sequence[str | Path], patch: int,
     for path in find_image_files(paths):
         try:
             stacks = list(read_images(path, acquisition))
-        except (ValueError, OSError, KeyError, EOFError) as error:
-            skipped[str(path)] = str(error) or type(error).__name__
+        except (ValueError, OSError) as error:
+            skipped[str(path)] = str(error).removeprefix(f"{path}: ")
             continue
         for stack in stacks:
             if images := _usable(stack, patch, skipped):
@@ -72,18 +76,34 @@ def _usable(stack: ImageStack, patch: int, skipped: dict[str, str]) -> tuple[Arr
     """Return the magnitudes of the usable images of a stack, and note the other images in `skipped`."""
     images = []
     for i, image in enumerate(stack.images):
-        if fault := _fault(image, patch):
-            skipped[f"{stack.name}[{i}]"] = fault
-        else:
-            magnitude = np.abs(image).astype(np.float32)
-            images.append(magnitude / magnitude.max())
+        try:
+            images.append(_magnitude(image, patch))
+        except ValueError as error:
+            skipped[f"{stack.name}[{i}]"] = str(error)
     return tuple(images)
 
 
-def _fault(image: Array, patch: int) -> str | None:
-    """Return the reason why an image is left out, or None."""
+def _magnitude(image: Array, patch: int) -> Array:
+    """Return the magnitude of an image, float32 of maximum 1.  Raises ValueError with the reason if it is not usable.
+
+    It is computed in double precision, in which the magnitude of the least integer of a type is no overflow.
+    """
     if min(image.shape) < patch:
-        return f"{image.shape[0]} x {image.shape[1]} is smaller than the patch of {patch}"
-    if not np.isfinite(image).all():
-        return "NaN or infinite values"
-    return "constant" if np.ptp(np.abs(image)) == 0 else None
+        raise ValueError(f"{image.shape[0]} x {image.shape[1]} is smaller than the patch of {patch}")
+    is_complex = image.dtype.kind == "c"
+    with np.errstate(over="ignore", invalid="ignore"):
+        image = image.astype(complex if is_complex else float)
+        magnitude = np.abs(image)
+    largest = magnitude.max()
+    if not np.isfinite(largest):
+        raise ValueError("NaN or infinite values")
+    if np.ptp(magnitude) == 0:
+        raise ValueError("constant")
+    if not is_complex:
+        if image.min() < -MOST_NEGATIVE * image.max():
+            raise ValueError(f"values down to {image.min():g}, but a magnitude is not negative (set padding to 0)")
+        magnitude = np.maximum(image, 0)
+    magnitude /= largest
+    if magnitude.mean() < LEAST_MEAN:
+        raise ValueError(f"its mean is {magnitude.mean():.2g} of its maximum: dark except for a spike")
+    return magnitude.astype(np.float32)

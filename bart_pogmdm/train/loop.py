@@ -12,6 +12,7 @@ import torch
 from ..files.atomic import write_file
 from ..prior.pogmdm import PoGMDM
 from .adabelief import AdaBelief
+from .checkpoint import check_like, read_checkpoint
 from .constraints import project_parameters
 from .images import Series
 from .initial_prior import initial_prior
@@ -19,7 +20,7 @@ from .patches import Batch, draw_batch
 from .processes import rank_and_count, sum_over_processes
 from .recipe import DEFAULT_RECIPE, Config, Recipe
 from .twin import LEARNED, Twin
-from .validation import validate, validation_images
+from .validation import sentence, validate, validation_images
 
 Callback: TypeAlias = Callable[[int, float, dict[float, float] | None], object]
 
@@ -64,26 +65,48 @@ class TrainingRun:
         Raises ValueError for a damaged checkpoint or one of another configuration or recipe.
         """
         try:
-            state = torch.load(path, weights_only=True, map_location="cpu")
-            config, recipe = state["config"], state.get("recipe", asdict(DEFAULT_RECIPE))
-        except Exception as error:
-            raise ValueError(f"resume: {path} is no readable checkpoint ({error})") from None
-        for name, there, here in (("configuration", config, self.config), ("recipe", recipe, self.recipe)):
+            state = read_checkpoint(path)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"resume: {error}") from None
+        recipe = state.get("recipe", asdict(DEFAULT_RECIPE))
+        for name, there, here in (("configuration", state["config"], self.config), ("recipe", recipe, self.recipe)):
             if listed := ", ".join(_differences(there, asdict(here))):
                 raise ValueError(f"resume: {path} is of another {name} ({listed})")
+        try:
+            self._check(state)
+        except ValueError as error:
+            raise ValueError(f"resume: {path} is damaged ({error})") from None
         self.step, self.rows = state["step"], state["rows"]
         self.twin.load_state_dict(state["twin"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
 
+    def _check(self, state: Mapping[str, Any]) -> None:
+        """Raise ValueError unless the parts of a checkpoint have the form and the size of those of this run."""
+        check_like(state["step"], 0, "step")
+        for name, twin in (("twin", self.twin), ("average", self.average)):
+            check_like(state[name], twin.state_dict(), name)
+        mine, found = self.optimizer.state_dict(), state["optimizer"]
+        if not isinstance(found, Mapping) or found.get("param_groups") != mine["param_groups"]:
+            raise ValueError("optimizer: expected the parameters and step sizes of this run")
+        check_like(found.get("state"), self.optimizer.initial_states() if state["step"] else {}, "optimizer")
+        length = 2 + len(self.recipe.validation.levels)
+        rows = state["rows"]
+        if not (isinstance(rows, list) and all(isinstance(row, list) and len(row) == length for row in rows)
+                and all(isinstance(value, (int, float)) and np.isfinite(value) for row in rows for value in row)
+                and (rows[-1][0] if rows else 0) == state["step"]):
+            raise ValueError(f"rows: expected a log of finite numbers up to step {state['step']}")
+
     def advance(self, series: Sequence[Series]) -> float:
-        """Take one step, and return the mean loss."""
+        """Take one step, and return the mean loss.  Raises ValueError if it is not finite."""
         config, rules = self.config, self.recipe.optimiser
         batch = draw_batch(series, config, self.step, *rank_and_count(), self.recipe.patches).to(self.device)
         loss = loss_of(self.twin, batch, self.recipe) / (config.batch // 2)
         self.optimizer.zero_grad()
         loss.backward()
         loss = sum_over_processes(loss, [getattr(self.twin, name) for name in LEARNED])
+        if not loss.isfinite():
+            raise ValueError(f"training diverged: the loss of step {self.step + 1} is {loss.item()}")
         left = (config.steps - self.step) / (rules.annealed * config.steps)
         self.optimizer.update(0.5 - 0.5 * np.cos(np.pi * min(left, 1)))
         project_parameters(self.twin)
@@ -117,6 +140,8 @@ def train_prior(config: Config, series: Sequence[Series], validation: Sequence[S
         loss, psnr = losses[-1], None
         if run.step % interval == 0 or run.step == config.steps:
             psnr = validate(run.average.prior(), held_out, levels)
+            if not all(map(np.isfinite, psnr.values())):
+                raise ValueError(f"training diverged: step {run.step} has {sentence(psnr)}")
             loss, losses = float(np.mean(losses)), []
             run.rows.append([run.step, loss, *psnr.values()])
             if is_main:

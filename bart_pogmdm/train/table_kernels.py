@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from ..arrays.array_types import Array
-from ..arrays.kernels.cpu import jit
+from ..arrays.kernels.compiled import jit
 
 # The loops over components end at a kernel of this value, relative to the nearest component.
 NEGLIGIBLE = 1e-25
@@ -101,7 +101,7 @@ def activate(values: Array, table: Array, radius: float, factor: float) -> None:
         for i in range(values.shape[1]):
             u = values[k, i]
             position = min(abs(u) * per_step, np.float32(last))
-            node = min(np.int32(position), last - 1)
+            node = max(0, min(np.int32(position), last - 1))  # a NaN has no place in the table
             m = table[k, node] + (position - np.float32(node)) * (table[k, node + 1] - table[k, node])
             values[k, i] = (math.copysign(m, u) - u) * factor
 
@@ -122,7 +122,7 @@ def activate_adjoint(values: Array, gradients: Array, table: Array, radius: floa
             position = abs(u) * per_step
             slope = per_step if position < np.float32(last) else np.float32(0)
             position = min(position, np.float32(last))
-            node = min(np.int32(position), last - 1)
+            node = max(0, min(np.int32(position), last - 1))  # a NaN has no place in the table
             part = position - np.float32(node)
             rise = table[k, node + 1] - table[k, node]
             total += gradient * (math.copysign(table[k, node] + part * rise, u) - u)

@@ -4,17 +4,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from ..array_types import Array
-
-
-def jit(function: Any) -> Any:
-    """Compile a function without Python's lock, and keep the machine code on disk."""
-    try:
-        return njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # there is no folder to cache in, so each process compiles anew
-        return njit(nogil=True)(function)
+from .compiled import jit
 
 
 @jit

@@ -1,0 +1,222 @@
+"""Hostile and damaged files, pipes, signals and closed streams: one line, soon, in little memory, and nothing lost."""
+
+import contextlib
+import importlib
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import numba
+import numpy as np
+import pytest
+from command_line import SCAN_FILES, names, pogmdm, write_scan
+from numba.core.caching import IndexDataCacheFile
+from properties import random_complex
+
+from bart_pogmdm.arrays.bart_dims import to_bart
+from bart_pogmdm.arrays.kernels.compiled import jit
+from bart_pogmdm.files import hdf5, reading, streams
+from bart_pogmdm.files.cfl import write
+from bart_pogmdm.files.hdf5 import read_hdf5
+from bart_pogmdm.files.kspace import load
+from bart_pogmdm.files.npz import read_npz
+from bart_pogmdm.files.references import read_references
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_scan(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def endless(tmp_path):
+    """A small HDF5 file in whose heap an object of no size follows itself, so that libhdf5 reads it for ever."""
+    path = tmp_path / "endless.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("kspace", data=np.ones((1, 2, 8, 8), np.complex64))
+        file.create_dataset("mask", (1,), h5py.vlen_dtype(np.float32))[0] = np.ones(3, np.float32)
+    content = bytearray(path.read_bytes())
+    heap = content.index(b"GCOL")
+    free = heap + 16 + 16 + 16  # The heap's head, and the only object with its head, of 12 bytes in 16.
+    assert content[free:free + 2] == b"\0\0"
+    content[free + 8:free + 16] = bytes(8)
+    path.write_bytes(content)
+    return path
+
+
+def test_a_file_without_an_end_is_an_error(endless, monkeypatch):
+    assert hdf5.LEAST_SECONDS < 10
+    monkeypatch.setattr(hdf5, "LEAST_SECONDS", 1)
+    with pytest.raises(ValueError, match=r"endless.h5: not a readable h5 file \(damaged: reading it came to no end\)"):
+        load(endless)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("words", [["endless.h5", "out"], ["volume", "endless.h5", "out.h5"]])
+def test_the_first_signal_ends_a_read_without_an_end(folder, endless, words, signum):
+    before = names(folder)
+    process = subprocess.Popen([sys.executable, "-m", "bart_pogmdm", *words], cwd=folder, stderr=subprocess.PIPE,
+                               text=True)
+    while not reader_of(process.pid) and process.poll() is None:
+        time.sleep(0.02)
+    reader = reader_of(process.pid)[0]
+    time.sleep(0.2)
+    process.send_signal(signum)
+    began = time.monotonic()
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 1 and error.count("\n") == 1 and "interrupted" in error
+    assert time.monotonic() - began < 3 and names(folder) == before and not os.path.exists(f"/proc/{reader}")
+
+
+def reader_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return file.read().split()
+
+
+def test_a_reader_that_crashes_or_takes_all_memory_is_an_error(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["x"] = np.arange(5)
+    np.testing.assert_array_equal(read_hdf5(path, lambda file: file["x"][1:]), np.arange(1, 5))
+    for read, message in ((lambda file: os.kill(os.getpid(), signal.SIGSEGV), "reading it crashed"),
+                          (lambda file: np.ones(1 << 28), "it needs more than 1024 MiB of memory"),
+                          (lambda file: file["y"], "'y'"), (lambda file: 1 / 0, "division by zero")):
+        with pytest.raises(ValueError, match=f"a.h5: not a readable h5 file .*{message}"):
+            read_hdf5(path, read)
+
+
+def test_hdf5_that_leads_to_other_files_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    kspace = np.ones((1, 2, 8, 8), np.complex64)
+    (tmp_path / "secret").write_bytes(kspace.tobytes())
+    with h5py.File("other.h5", "w") as file:
+        file["kspace"] = kspace
+    with h5py.File("link.h5", "w") as file:
+        file["kspace"] = h5py.ExternalLink("other.h5", "kspace")
+    with h5py.File("beside.h5", "w") as file:
+        file["kspace"], file["a/b"] = kspace, h5py.ExternalLink("other.h5", "kspace")
+    with h5py.File("external.h5", "w") as file:
+        file.create_dataset("kspace", kspace.shape, "c8", external=[("secret", 0, kspace.nbytes)])
+    with h5py.File("virtual.h5", "w") as file:
+        virtual = h5py.VirtualLayout(kspace.shape, "c8")
+        virtual[...] = h5py.VirtualSource("other.h5", "kspace", kspace.shape)
+        file.create_virtual_dataset("kspace", virtual)
+    with h5py.File("soft.h5", "w") as file:
+        file["here"], file["kspace"] = kspace, h5py.SoftLink("/here")
+    for name in ("link.h5", "beside.h5", "external.h5", "virtual.h5"):
+        with pytest.raises(ValueError, match=f"{name}: not a readable h5 file .* lies in another file"):
+            load(name)
+    assert load("soft.h5")[0].size == kspace.size
+
+
+def test_archives_that_unpack_to_gigabytes_are_refused_before(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "k.npz", kspace=np.zeros((2, 1024, 1024), np.complex64))
+    assert load(tmp_path / "k.npz")[0].size == 1 << 21
+    monkeypatch.setattr(reading, "SMALL_BYTES", 1 << 20)
+    for read in (load, lambda path: list(read_references(path)), read_npz):
+        with pytest.raises(ValueError, match=r"k.npz: not a readable npz file \(it states 16 MiB, but at most 1 MiB"):
+            read(tmp_path / "k.npz")
+    monkeypatch.undo()
+    with h5py.File(tmp_path / "k.h5", "w") as file:
+        file.create_dataset("kspace", (1 << 20, 4, 64, 64), "c8", chunks=(1, 1, 64, 64))
+    with pytest.raises(ValueError, match=r"k.h5: not a readable h5 file \(it states 1.311e\+05 MiB, but at most 1024"):
+        load(tmp_path / "k.h5")
+
+
+def test_a_header_of_a_stream_takes_no_memory(rng):
+    """The array of a stream is made once all samples have come."""
+    pipe = io.BytesIO()
+    streams.write_stream(pipe, random_complex(rng, (4, 3), np.complex64), "pogmdm", messages=True)
+    shape = b"# Dimensions\n" + b" ".join([b"4", b"3", *14 * [b"1"]])
+    for claim, message in ((b"4 3 90000000 1", "which do not fit"), (b"4 3 9999999999 9999999999", "header states")):
+        claim = shape.replace(b"4 3 1 1", claim)
+        sent = pipe.getvalue().replace(shape, claim).replace((len(claim) - len(shape)) * b"." + b"\n", b"\n", 1)
+        with pytest.raises(ValueError, match=message):
+            streams.read_stream(io.BytesIO(sent))
+
+
+@pytest.mark.parametrize("words", [["f.npz", "out"], ["f.h5", "out"], ["f", "out"], ["-p", "f", "ksp", "out"],
+                                   ["--prior", "f.npz", "ksp", "out"], ["volume", "f.npz", "out.h5"], ["view", "f"]])
+def test_a_named_pipe_is_not_waited_for(folder, words):
+    for name in ("f.npz", "f.h5", "f.hdr"):
+        os.mkfifo(folder / name)
+    before = names(folder)
+    run = pogmdm(*words, cwd=folder)
+    assert run.returncode == 1 and "expected a file, got a pipe" in run.stderr and run.stderr.count("\n") == 1
+    assert names(folder) == before
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_closed_streams_do_no_harm(folder, closed):
+    def shell(words):
+        return subprocess.run(["bash", "-c", f"{sys.executable} -m bart_pogmdm {words} {closed}"], cwd=folder,
+                              capture_output=True, text=True, check=False)
+
+    run = shell("-i1 ksp out sens")
+    assert run.returncode == 0 and not run.stdout and not run.stderr
+    assert names(folder) == sorted([*SCAN_FILES, "out.cfl", "out.hdr", "sens.cfl", "sens.hdr"])
+    assert (folder / "out.cfl").stat().st_size == 8 * 40 * 36
+    assert shell("-h").returncode == 0
+    run = shell("nowhere out2")
+    assert run.returncode == 1 and (run.stderr == "ERROR: nowhere.hdr: no such file\n" or "2>&-" in closed)
+    if ">&-" in closed.split():
+        run = shell("-i1 ksp -")
+        assert run.returncode == 1
+        assert "2>&-" in closed or run.stderr.startswith("ERROR: '-': cannot write to standard output")
+
+
+def test_a_full_output_is_one_line(folder):
+    for words in ("-h", "-i1 ksp -"):
+        run = subprocess.run(["bash", "-c", f"{sys.executable} -m bart_pogmdm {words} > /dev/full"], cwd=folder,
+                             capture_output=True, text=True, check=False)
+        assert run.returncode == 1 and "No space left on device" in run.stderr and run.stderr.count("\n") == 1
+
+
+def test_a_damaged_or_full_cache_of_machine_code_changes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "loops.py").write_text("def double(x):\n    return 2 * x\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    function = importlib.import_module("loops").double
+
+    def files():
+        return sorted(path for path in (tmp_path / "cache").rglob("*") if path.is_file())
+
+    def loaded():
+        """Whether the machine code came from the disk; it works in any case."""
+        compiled = jit(function)
+        assert compiled(4) == 8
+        return bool(compiled.stats.cache_hits)
+
+    assert not loaded() and [path.suffix for path in files()] == [".nbc", ".nbi"] and loaded()
+    for path in files():
+        content = path.read_bytes()
+        for damaged in (content[:-1], b"", content[:400] + bytes([content[400 % len(content)] ^ 1]) + content[401:]):
+            path.write_bytes(damaged)
+            assert not loaded() and loaded()  # It is written anew.
+    monkeypatch.setattr(IndexDataCacheFile, "_open_for_write", full)
+    shutil.rmtree(tmp_path / "cache")
+    assert not loaded() and not files()
+    (tmp_path / "cache").rename(tmp_path / "moved")
+    (tmp_path / "cache").write_text("no folder")
+    assert not loaded()
+
+
+@contextlib.contextmanager
+def full(self, path):
+    yield io.BytesIO()
+    raise OSError(28, "No space left on device")
+
+
+def test_sizes_in_cfl_do_not_wait_for_memory(tmp_path):
+    write({tmp_path / "k": to_bart(np.ones((2, 4, 4), np.complex64))})
+    (tmp_path / "k.hdr").write_text("# Dimensions\n" + 15 * "99999999 " + "1\n")
+    with pytest.raises(ValueError, match="complex samples, got 256"):
+        load(tmp_path / "k")
