@@ -129,6 +129,13 @@ def test_a_trajectory_of_another_unit_is_refused(factor):
         recon(kspace, traj=factor * traj, dims=(40, 40), **QUICK)
 
 
+def test_a_point_far_off_is_refused():
+    kspace, traj = radial()
+    traj[:2, 3, 4] = 824
+    with pytest.raises(ValueError, match=r"dims: expected at most 100 pixels for each sample, got a grid of 1648 x"):
+        recon(kspace, traj=traj, **QUICK)
+
+
 def test_samples_far_apart_are_doubtful():
     kspace, traj = radial()
     assert any("do not resolve the field of view" in sentence for sentence in doubts(kspace, traj=2 * traj))

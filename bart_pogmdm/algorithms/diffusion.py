@@ -98,6 +98,11 @@ class Diffusion:
         levels = exponential(self.sigma_min, self.sigma_max, self.num_levels)
         return levels if self.come_closer is None else [self.come_closer, *(s for s in levels if s < self.come_closer)]
 
+    @property
+    def image_noise(self) -> float:
+        """Noise that is left in a draw, that of the last level."""
+        return self.sigma_min
+
     def with_iterations(self, iterations: int) -> Diffusion:
         """Return the method as it is: it does not look for the maximum."""
         return self

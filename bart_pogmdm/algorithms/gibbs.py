@@ -53,6 +53,7 @@ class Gibbs:
     """Options of the maximum."""
 
     name: ClassVar[str] = "gibbs"
+    image_noise: ClassVar[float] = 0.0
     prior_members: ClassVar[tuple[str, ...]] = ("score", "curvature", "exponent", "drawn_score")
     default_samples: ClassVar[int] = 10
 

@@ -51,6 +51,7 @@ class Map:
     """Penalty on the sensitivities in each iteration."""
 
     name: ClassVar[str] = "map"
+    image_noise: ClassVar[float] = 0.0
     prior_members: ClassVar[tuple[str, ...]] = ("score", "curvature")
     default_samples: ClassVar[None] = None
 

@@ -33,6 +33,10 @@ class Method(Protocol):
         """Names of the members that a prior must have."""
 
     @property
+    def image_noise(self) -> float:
+        """Noise that the method leaves in the image, of maximum about 1."""
+
+    @property
     def likelihood(self) -> Likelihood:
         """How far the samples are trusted."""
 

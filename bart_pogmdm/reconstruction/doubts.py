@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -33,15 +34,18 @@ class DoubtRules:
     zeros: float = 0.2
     """Part of the samples of a mask that may be zero in all coils, as those beyond an elliptic acquisition."""
 
+    pixels: int = 100
+    """Pixels for each sample of a coil, above which a point or the unit of a trajectory must be wrong."""
+
     lost: float = 0.1
     """Part of the points of a trajectory that may lie outside the grid."""
 
     spacing: float = 1.2
-    """Distance of neighbouring samples of a readout, in cycles per field of view, that still resolves the field.  A
-    tenth of the samples must be as near as that."""
+    """Distance of neighbouring samples of a readout, in cycles per field of view, that still resolves the field; a
+    tenth of the samples must be as near."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {"calibration": 2}, ["residual", "unexplained", "folding", "zeros", "lost", "spacing"])
+        check_fields(self, {"calibration": 2, "pixels": 1}, ["residual", "unexplained", "folding", "zeros", "lost", "spacing"])
 
 
 def of_axes(coils: int, plane: Shape) -> list[str]:
@@ -53,10 +57,15 @@ def of_axes(coils: int, plane: Shape) -> list[str]:
 
 
 def of_trajectory(points: Array, readouts: Array, size: Shape, margin: float, rules: DoubtRules) -> list[str]:
-    """Return doubts about points (…, 2, M) on a grid of some size.  ValueError if most of them lie outside the grid.
+    """Return doubts about points (…, 2, M) on a grid of some size.
 
-    readouts: number of the readout of each sample, (M,).
+    readouts: number of the readout of each sample, (M,).  ValueError if most points lie outside the grid, or if it is
+    far too large for them.
     """
+    if size[0] * size[1] > rules.pixels * points.shape[-1]:
+        raise ValueError(f"dims: expected at most {rules.pixels} pixels for each sample, got a grid of {size[0]} x"
+                         f" {size[1]} for {points.shape[-1]} samples, with traj up to {float(abs(points).max()):.3g}"
+                         " cycles per field of view: is it in 1/m or radians?")
     xp, doubts = array_module(points), []
     inside = xp.ones(points[..., 0, :].shape, bool)
     for axis, n in enumerate(size):
@@ -77,8 +86,12 @@ def of_trajectory(points: Array, readouts: Array, size: Shape, margin: float, ru
     return doubts
 
 
-def of_slice(scan: Scan, problem: Problem, residual_std: float, noise_std: float, rules: DoubtRules) -> list[str]:
-    """Return doubts about the image of a slice; residual_std and noise_std are in data units."""
+def of_slice(scan: Scan, problem: Problem, residual_std: float, noise_std: float, image_noise: float,
+             rules: DoubtRules) -> list[str]:
+    """Return doubts about the image of a slice.
+
+    residual_std and noise_std are in data units, the noise that the method leaves in the image in solver units.
+    """
     doubts, (power, sampled) = [], scan.power()
     if float((power[sampled] == 0).mean()) > rules.zeros:
         doubts.append("mask: many of its samples are zero in all coils: is it transposed or moved, or does it have"
@@ -89,8 +102,9 @@ def of_slice(scan: Scan, problem: Problem, residual_std: float, noise_std: float
     elif problem.sens_model and _folds(scan.low(*2 * [(rules.calibration,) * 2]), rules):
         doubts.append("mask: the image may be folded, because a regular pattern does not tell sensitivities from copies"
                       " of the image: some neighbouring lines at the centre of k-space do, or known sensitivities")
-    unexplained = max(residual_std**2 - noise_std**2, 0.0) ** 0.5
-    if residual_std > rules.residual * noise_std and unexplained > rules.unexplained * _mean_amplitude(problem):
+    expected = math.hypot(noise_std, problem.units.to_user(image_noise / problem.coils**0.5))
+    unexplained = max(residual_std**2 - expected**2, 0.0) ** 0.5
+    if residual_std > rules.residual * expected and unexplained > rules.unexplained * _mean_amplitude(problem):
         doubts.append("kspace: image and sensitivities do not explain the samples, the residual is far above the"
                       " noise: check mask, traj, sens and iterations; an object larger than the field of view needs"
                       " maps 2")

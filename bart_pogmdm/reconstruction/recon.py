@@ -36,8 +36,8 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
     sensitivities.  The result is the maximum of this posterior, or its mean and standard deviation.  No calibration
     scan is needed.  With a trajectory M F is the Fourier transform at its points, by finufft (cufinufft on a GPU).
 
-    kspace: complex, zero frequency at n // 2, its centre wherever it is; (y, x) for one coil, (coil, y, x), or with four and more
-        dimensions BART's (READ, PHS1, PHS2, COIL, …), where the dimensions after COIL are looped over.
+    kspace: complex, zero frequency at n // 2, its centre wherever it is; (y, x) for one coil, (coil, y, x), or with
+        four and more dimensions BART's (READ, PHS1, PHS2, COIL, …), where the dimensions after COIL are looped over.
     mask: boolean or 0/1, (y, x) or a line that broadcasts to it, or in BART's dimensions; None: sampled where
         k-space is not zero.
     traj: trajectory in cycles per field of view, as `bart traj` writes it: (3, samples, spokes, …) for kspace
@@ -79,6 +79,7 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
     return result
 
 
+@np.errstate(all="ignore")  # A result that is not finite is an error, so NumPy need not warn on the way.
 def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None = None,
                 callback: Callback | None = None) -> tuple[Result, Array | None]:
     """Reconstruct all slices of the inputs, otherwise as `recon`.
@@ -107,7 +108,8 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
             found = reconstruct_slice(problem, frame, known_sens, prior, options, (options.seed, number),
                                       outputs.kept(index), report)
         outputs.put(index, noise_std, found)
-        doubts[index] = of_slice(scan, problem, found.residual_std, noise_std, options.rules.doubts)
+        doubts[index] = of_slice(scan, problem, found.residual_std, noise_std, options.method.image_noise,
+                                 options.rules.doubts)
         coefficients = found.coefficients
     info = {"method": options.method.name, "iterations": options.iterations, "samples": options.samples,
             **outputs.facts(), "seconds": time.perf_counter() - began,
@@ -138,13 +140,9 @@ class _Report:
 
 @contextlib.contextmanager
 def _explained(outputs: Outputs, index: Shape, report: _Report) -> Iterator[None]:
-    """Errors of a slice name its position, and a GPU without memory leads to the CPU; the callback keeps its own.
-
-    A result that is not finite is an error, so NumPy need not warn on the way.
-    """
+    """Errors of a slice name its position, and a GPU without memory leads to the CPU; the callback keeps its own."""
     try:
-        with np.errstate(all="ignore"):
-            yield
+        yield
     except ValueError as error:
         if error is report.error:
             raise
