@@ -45,7 +45,8 @@ class DoubtRules:
     tenth of the samples must be as near."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {"calibration": 2, "pixels": 1}, ["residual", "unexplained", "folding", "zeros", "lost", "spacing"])
+        check_fields(self, {"calibration": 2, "pixels": 1},
+                     ["residual", "unexplained", "folding", "zeros", "lost", "spacing"])
 
 
 def of_axes(coils: int, plane: Shape) -> list[str]:
