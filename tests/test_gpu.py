@@ -72,6 +72,7 @@ def test_operators(cupy, rng):
     assert relative(dst1(x), dst1(move(x, np))) < 1e-12
 
 
+@pytest.mark.filterwarnings("ignore:.*do not explain:bart_pogmdm.ReconstructionWarning")
 @pytest.mark.parametrize("coils", [1, 4])
 @pytest.mark.parametrize("name", METHODS)
 def test_same_seed_same_result_as_on_the_cpu(cupy, small, name, coils):
@@ -87,6 +88,7 @@ def test_same_seed_same_result_as_on_the_cpu(cupy, small, name, coils):
         assert (result.std is None) == (name == "map")
 
 
+@pytest.mark.filterwarnings("ignore:.*do not explain:bart_pogmdm.ReconstructionWarning")
 def test_memory_is_about_the_estimate(small, monkeypatch):
     cupy = strict_cupy.install(monkeypatch)
     kspace, mask, _ = simulate((200, 180), coils=8)
@@ -101,6 +103,7 @@ def test_memory_is_about_the_estimate(small, monkeypatch):
         assert 0.7 < peak / estimate < 1.2
 
 
+@pytest.mark.filterwarnings("ignore:.*do not explain:bart_pogmdm.ReconstructionWarning")
 def test_no_transfer_within_an_iteration(small, monkeypatch):
     """The number of transfers from and to the device does not grow with the number of iterations."""
     cupy = strict_cupy.install(monkeypatch)
@@ -147,6 +150,7 @@ def test_no_memory_says_what_to_do(small, monkeypatch):
         recon(cupy.asarray(small[0]), cupy.asarray(small[1]), samples=2, iterations=1)
 
 
+@pytest.mark.filterwarnings("ignore:.*do not explain:bart_pogmdm.ReconstructionWarning")
 def test_result_is_the_same_where_memory_is_short(small, monkeypatch):
     kspace, mask, _ = small
     options = {"method": Diffusion(num_levels=3), "samples": 4}

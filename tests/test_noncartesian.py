@@ -46,7 +46,7 @@ def test_cartesian_trajectory_gives_the_cartesian_result(finufft, coils):
     assert error(result.image, expected.image) < 1e-3
     assert error(result.sens, expected.sens) < 1e-3
     along, on_grid = (estimate_noise(*scan.acquired(), NoiseRules()) for scan in (
-        NonCartesianScan.of(kspace[:, mask], grid_points(mask), mask.shape), CartesianScan(kspace, mask)))
+        NonCartesianScan(kspace[:, mask], grid_points(mask), mask.shape), CartesianScan(kspace, mask)))
     assert np.isclose(along, on_grid, rtol=1e-6)
 
 

@@ -25,6 +25,7 @@ def factors(kspace, traj):
     return readout_factors(scan_of(kspace, traj), ReadoutRules(), SobolevRules(), StartRules())
 
 
+@pytest.mark.filterwarnings("ignore:.*do not explain:bart_pogmdm.ReconstructionWarning")
 @pytest.mark.slow
 def test_readouts_of_another_amplitude_and_phase_are_aligned(scan):
     kspace, traj, reference = scan

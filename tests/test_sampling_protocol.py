@@ -66,7 +66,7 @@ def example(kind):
     return {CartesianSampling: lambda: CartesianSampling.centred(mask, float),
             Nufft: lambda: Nufft(grid_points(mask), SHAPE, np.complex128),
             CartesianScan: lambda: CartesianScan(kspace, mask),
-            NonCartesianScan: lambda: NonCartesianScan.of(kspace[:, mask], grid_points(mask), SHAPE)}[kind]()
+            NonCartesianScan: lambda: NonCartesianScan(kspace[:, mask], grid_points(mask), SHAPE)}[kind]()
 
 
 @pytest.mark.parametrize("kind, protocol", [(CartesianSampling, Sampling), (Nufft, Sampling),
@@ -153,7 +153,7 @@ def test_noise_has_the_variance_of_the_weights(pair, rng):
 def test_scans_agree(pair, rng):
     kspace = pair.mask * random_complex(rng, (6, *SHAPE))
     on_grid = CartesianScan(kspace, pair.mask)
-    along = NonCartesianScan.of(kspace[:, pair.mask], grid_points(pair.mask), SHAPE)
+    along = NonCartesianScan(kspace[:, pair.mask], grid_points(pair.mask), SHAPE)
     assert along.shape == on_grid.shape == SHAPE
     for found, expected in zip(along.acquired(), on_grid.acquired()):
         np.testing.assert_allclose(found, expected, atol=1e-14)

@@ -40,5 +40,5 @@ def measured(spokes=24, coils=4, noise_std=0.005, shape=(40, 40)):
 
 def scan_of(kspace, traj):
     """The slice as it was measured, of k-space (coil, spokes, samples)."""
-    return NonCartesianScan.of(layout.sample_slices(kspace), layout.points(traj, kspace), (40, 40),
-                               layout.readouts(kspace))
+    return NonCartesianScan(layout.sample_slices(kspace), layout.points(traj, kspace), (40, 40),
+                            layout.readouts(kspace)).acquired_on_grid()

@@ -73,7 +73,7 @@ def train(argv: list[str], recipe: Recipe = DEFAULT_RECIPE) -> int:
                                for one in series]}
         if recipe != DEFAULT_RECIPE:
             provenance["recipe"] = asdict(recipe)
-        _export(replace(prior, name=args.name or out.stem, provenance=provenance), out)
+        export(replace(prior, name=args.name or out.stem, provenance=provenance), out)
         print(f"{out}: {sentence(psnr)}", file=sys.stderr)
     leave_processes()
     return 0
@@ -110,7 +110,7 @@ def _check_files(out: Path, args: Namespace) -> Path:
     return checkpoint
 
 
-def _export(prior: PoGMDM, out: Path) -> None:
+def export(prior: PoGMDM, out: Path) -> None:
     """Write a prior.  Raises ValueError, and writes nothing, if the file could not be loaded again."""
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder, out.name)

@@ -32,16 +32,11 @@ class NonCartesianScan:
     shape: Shape
     readouts: Array | None = None
 
-    @classmethod
-    def of(cls, samples: Array, points: Array, shape: Shape, readouts: Array | None = None) -> NonCartesianScan:
-        """From all samples, without those that lie off the grid or are zero in all coils.
-
-        Raises ValueError if none is left.
-        """
-        scan = cls(samples, points, shape, readouts)
-        scan = scan.part(is_acquired(samples, 1) & _within(points, [n + 2 * MARGIN for n in shape]))
+    def acquired_on_grid(self) -> NonCartesianScan:
+        """Return the samples without those that lie off the grid or are zero in all coils; ValueError for none."""
+        scan = self.part(is_acquired(self.samples, 1) & _within(self.points, [n + 2 * MARGIN for n in self.shape]))
         if not scan.samples.size:
-            raise ValueError(f"dims: no sample lies on a grid of {shape[0]} x {shape[1]}")
+            raise ValueError(f"dims: no sample lies on a grid of {self.shape[0]} x {self.shape[1]}")
         return scan
 
     def part(self, which: Array) -> NonCartesianScan:
@@ -55,11 +50,11 @@ class NonCartesianScan:
 
     def power(self) -> tuple[Array, Array]:
         """Return the mean power of the samples nearest to each grid point, and where there are some, both (ny, nx)."""
-        xp = array_module(self.samples)
-        rows, columns = ((xp.rint(points).astype(int) + n // 2) % n for points, n in zip(self.points, self.shape))
+        xp, scan = array_module(self.samples), self.acquired_on_grid()
+        rows, columns = ((xp.rint(points).astype(int) + n // 2) % n for points, n in zip(scan.points, self.shape))
         cells, size = rows * self.shape[1] + columns, self.shape[0] * self.shape[1]
         total, count = (xp.bincount(cells, weights, size).reshape(self.shape)
-                        for weights in (power_of_coils(self.samples), None))
+                        for weights in (power_of_coils(scan.samples), None))
         return total / xp.maximum(count, 1), count > 0
 
     def moved(self, centre: Shape) -> NonCartesianScan:

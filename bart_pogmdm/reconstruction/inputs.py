@@ -103,8 +103,9 @@ class Inputs:
         def scan(index: Shape) -> tuple[Scan, Frame]:
             _check_spikes(samples[index])
             measured, frame = _scaled(samples[index])
-            scan, frame = _centred(NonCartesianScan.of(measured, points[index], size, readouts), frame, rules)
-            return align(scan, rules.readouts, rules.sens, rules.start), frame
+            # The samples that lie on the grid are those about the centre.
+            scan, frame = _centred(NonCartesianScan(measured, points[index], size, readouts), frame, rules)
+            return align(scan.acquired_on_grid(), rules.readouts, rules.sens, rules.start), frame
 
         return scan, shape, doubts.of_trajectory(points, readouts, size, MARGIN, rules.doubts)
 
