@@ -1,6 +1,8 @@
 """Images that may be wrong come with a warning, and no others do."""
 
 import json
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -16,6 +18,7 @@ from bart_pogmdm.evaluate.simulate import phantom, sensitivities
 from bart_pogmdm.physics.cartesian import CartesianSampling
 from bart_pogmdm.physics.folding import folding
 from bart_pogmdm.physics.fourier import fft2c, ifft2c
+from bart_pogmdm.physics.nufft import Nufft
 
 SHAPE = (48, 48)
 QUICK = {"iterations": 10}
@@ -102,9 +105,15 @@ def test_known_sensitivities_unfold_a_lattice():
     assert doubts(full(8) * pattern, pattern, sens=sens) == []
 
 
+def test_known_sensitivities_of_few_coils_do_not():
+    pattern, sens = lattice(4), sensitivities(SHAPE, 2).astype(np.complex64)
+    found = doubts(full(2) * pattern, pattern, sens=sens)
+    assert any("tell the image from its copies" in sentence for sentence in found)
+
+
 def test_one_coil_never_unfolds_a_lattice():
     pattern = lattice(2, 4)
-    assert any("one coil" in sentence for sentence in doubts(full(1) * pattern, pattern))
+    assert any("tell the image from its copies" in sentence for sentence in doubts(full(1) * pattern, pattern))
 
 
 def test_folding_is_the_height_of_the_highest_copy():
@@ -141,6 +150,26 @@ def test_samples_far_apart_are_doubtful():
     assert any("do not resolve the field of view" in sentence for sentence in doubts(kspace, traj=2 * traj))
 
 
+def test_random_points_in_one_readout_raise_no_doubt(rng):
+    points = rng.normal(scale=8, size=(2, 1500)).clip(-20, 19)
+    image = phantom((40, 40)) * sensitivities((40, 40), 4)
+    kspace = Nufft(points, (40, 40), np.complex64).forward(image.astype(np.complex64))[:, None]
+    assert doubts(kspace, traj=np.moveaxis(points, 0, -1)[None], dims=(40, 40), noise_std=1e-3) == []
+
+
+def test_a_frame_outside_the_grid_is_refused():
+    kspace, traj = radial()
+    stack = np.stack([kspace.transpose(2, 1, 0)[None]] * 4, -1)[:, :, :, :, None]
+    trajs = np.stack([traj, traj, 6 * traj, traj], -1)[:, :, :, None, None]
+    with pytest.raises(ValueError, match=r"dims: expected a grid that holds the trajectory"):
+        recon(stack, traj=trajs, dims=(40, 40), **QUICK)
+
+
+def test_many_coils_and_a_small_matrix_raise_no_doubt():
+    kspace = simulate_kspace(phantom((24, 24)), 32, 0.002, 0)
+    assert doubts(kspace) == []
+
+
 def test_a_part_outside_the_grid_is_doubtful():
     kspace, traj = radial()
     assert any(sentence.startswith("dims: a part of traj") for sentence in doubts(kspace, traj=traj, dims=(28, 28)))
@@ -170,6 +199,19 @@ def test_images_in_the_place_of_kspace_are_doubtful():
     assert any("do not explain" in sentence for sentence in doubts(ifft2c(full()).astype(np.complex64)))
 
 
+@pytest.mark.parametrize("hole", [(slice(21, 28), slice(21, 28)), (slice(None), slice(4, -4))])
+@pytest.mark.parametrize("coils", [1, 4])
+def test_a_centre_that_is_not_sampled_is_doubtful(hole, coils):
+    pattern = np.ones(SHAPE, bool)
+    pattern[hole] = False
+    assert any("its centre is not sampled" in sentence for sentence in doubts(full(coils) * pattern, pattern))
+
+
+def test_noise_alone_is_doubtful(rng):
+    noise = rng.standard_normal((2, 4, *SHAPE)).astype(np.float32)
+    assert any("its centre is not sampled" in sentence for sentence in doubts(noise[0] + 1j * noise[1]))
+
+
 def test_wrong_sensitivities_are_doubtful():
     sens = sensitivities(SHAPE, 4).astype(np.complex64)
     assert any("do not explain" in sentence for sentence in doubts(full(), sens=sens[[2, 3, 1, 0]]))
@@ -197,6 +239,15 @@ def test_a_command_prints_one_line(tmp_path):
     assert done.stderr.startswith("WARNING: mask: the image may be folded") and done.stderr.count("\n") == 1
 
 
+def test_a_warning_that_cannot_be_printed_costs_nothing(tmp_path):
+    pattern = lattice(2)
+    write({tmp_path / "ksp": to_bart(full() * pattern)})
+    with open("/dev/full", "w") as nowhere:
+        done = subprocess.run([sys.executable, "-m", "bart_pogmdm", "-i2", "ksp", "img"], cwd=tmp_path, check=False,
+                              stderr=nowhere)
+    assert done.returncode == 0 and (tmp_path / "img.cfl").exists()
+
+
 @pytest.mark.parametrize("exponent", [-38, -30, -20, 10, 25, 37])
 def test_data_of_any_scale_give_the_same_image(exponent):
     kspace, mask, _ = simulate((40, 36), coils=4)
@@ -206,6 +257,14 @@ def test_data_of_any_scale_give_the_same_image(exponent):
     assert psnr(found.image.astype(complex) / 10.0**exponent, expected.image) > 50
     assert found.info["noise_std"] / 10.0**exponent == pytest.approx(
         expected.info["noise_std"] / abs(kspace).max(), rel=1e-2)
+
+
+@pytest.mark.parametrize("exponent", [-300, -170, 160, 300])
+def test_doubts_do_not_depend_on_the_scale(exponent):
+    kspace = full().astype(complex)
+    kspace[1, 5, 7] = 10
+    kspace *= 10.0**exponent
+    assert any("do not explain" in sentence for sentence in doubts(kspace))
 
 
 @pytest.mark.parametrize("exponent", [-30, 25])

@@ -47,7 +47,7 @@ def test_a_phase_ramp_moves_kspace(rng, shape):
 @pytest.mark.parametrize("by", [(0, 0), (4, 0), (0, 5), (-6, 3), (32, 30)])
 def test_the_centre_is_found_on_the_grid(coils, mask, by):
     kspace, pattern, _ = scan(mask, coils)
-    there = find_centre(CartesianScan(*rolled(kspace * pattern, pattern, by)), CentreRules())
+    there = find_centre(CartesianScan(*rolled(kspace * pattern, pattern, by)), CentreRules()).place
     assert all(abs((found - true + n // 2) % n - n // 2) <= 1 for found, true, n in zip(there, by, SHAPE))
 
 
@@ -55,15 +55,25 @@ def test_the_centre_is_found_along_trajectories():
     kspace, traj, _ = measured()
     points, samples = traj[:2].reshape(2, -1), kspace.reshape(len(kspace), -1)
     along = NonCartesianScan(samples, points, (40, 40))
-    assert find_centre(along, CentreRules()) == (0, 0)
-    assert find_centre(along.moved((5, -3)), CentreRules()) == (-5, 3)
+    assert find_centre(along, CentreRules()).place == (0, 0)
+    assert find_centre(along.moved((5, -3)), CentreRules()).place == (-5, 3)
 
 
 @pytest.mark.parametrize("value", [1e2, 1e6])
 def test_a_spike_is_not_the_centre(value):
     kspace, pattern, _ = scan()
     kspace[2, 50, 44] = value
-    assert find_centre(CartesianScan(kspace, pattern | True), CentreRules()) == (0, 0)
+    assert find_centre(CartesianScan(kspace, pattern | True), CentreRules()).place == (0, 0)
+
+
+def test_few_samples_and_those_of_a_point_have_a_centre():
+    kspace, pattern, _ = scan()
+    few = np.zeros(SHAPE, bool)
+    few[30:34, 28:32] = True
+    assert np.abs(find_centre(CartesianScan(kspace * few, few), CentreRules()).place).max() <= 1
+    point = np.zeros(SHAPE, complex)
+    point[20, 31] = 1
+    assert find_centre(CartesianScan(fft2c(point)[None], pattern | True), CentreRules()).place == (0, 0)
 
 
 def test_kspace_moved_with_its_mask_gives_the_same_image_with_the_phase_ramp():

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .array_types import Array
-from .modules import array_module
+from .modules import array_module, complex_dtype
 
 
 def exponent_of(array: Array) -> int:
@@ -12,7 +12,8 @@ def exponent_of(array: Array) -> int:
 
 
 def scaled(array: Array, exponent: int) -> Array:
-    """Return the complex array times 2^exponent."""
-    xp, out = array_module(array), array_module(array).empty_like(array)
+    """Return the complex array times 2^exponent, C-contiguous and in native byte order."""
+    xp = array_module(array)
+    out = xp.empty(array.shape, complex_dtype(array.dtype))
     out.real, out.imag = xp.ldexp(array.real, exponent), xp.ldexp(array.imag, exponent)
     return out

@@ -29,7 +29,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _show(message: Warning | str, *_: Any, **__: Any) -> None:
     """Print a warning as one line `WARNING: …`."""
-    print(f"WARNING: {message}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # A warning that nobody can read does not cost the result.
+        print(f"WARNING: {message}", file=sys.stderr, flush=True)
 
 
 def exit_code(command: Callable[[], int]) -> int:

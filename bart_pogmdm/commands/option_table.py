@@ -49,7 +49,7 @@ class Option:
 # The options of `bart pogmdm`, in the order of its help.
 POGMDM = (
     Option("-i", "iterations", "d", "iter", "Number of iterations to the maximum of the posterior (default: 40)"),
-    Option("-p", "mask", "<file>", "file", "Sampling pattern (default: where k-space is not zero)"),
+    Option("-p", "mask", "<file>", "file", "Sampling pattern (default: where k-space is not zero, up to rounding)"),
     Option("-t", "traj", "<file>", "file", "k-space trajectory"),
     Option("--dims", "dims", "d:d", "y:x", "Size of the image with -t (default: from the trajectory)"),
     Option("-s", "seed", "d", "seed", "Random seed (default: 0)", alias="--seed"),

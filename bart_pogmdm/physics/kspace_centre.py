@@ -7,6 +7,7 @@ at low frequencies, and a prior of images with a smooth phase both need the cent
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,36 +30,47 @@ class CentreRules:
     """Exponent of the fall of the amplitude beyond that distance, which is about that of images with edges."""
 
     unseen: float = 0.03
-    """Part of that shape, where it is not sampled, that counts as sampled and empty: without it, few lines would fit a
-    centre far beside them."""
+    """Weight with which samples that were not acquired count as empty: without it, a few lines would fit a centre far
+    beside them."""
 
     strongest: int = 16
-    """Larger amplitudes count as that of this many samples, so that no single sample, as a spike, is the centre."""
+    """All larger amplitudes count as the one of this rank, so that no single sample, as a spike, is the centre."""
 
     def __post_init__(self) -> None:
         check_fields(self, {"strongest": 1}, ["width", "decay", "unseen"])
 
 
-def find_centre(scan: Scan, rules: CentreRules) -> Shape:
-    """Return the centre of k-space, in whole samples from zero frequency, (rows, columns).
+class Centre(NamedTuple):
+    """The centre of k-space: its place, in whole samples from zero frequency, and the fit there, from 0 to 1."""
+
+    place: Shape
+    fit: float
+
+
+def find_centre(scan: Scan, rules: CentreRules) -> Centre:
+    """Return the centre of k-space.
 
     The amplitude a is fitted by a multiple of t(k) = (1 + |k|^2 / width^2)^(-decay / 2) about each point d.  The fit is
     best where (sum_k a(k) t(k - d))^2 / (sum_k t(k - d)^2 + unseen sum t^2) is largest, with sums over the sampled
-    frequencies but the last.  Frequencies wrap around at the border of the grid.
+    frequencies but the last.  Divided by sum a^2 it is the part of the energy that is explained, at most 1.
+    Frequencies wrap around at the border of the grid.  Samples that are all alike have no centre: then the place is
+    zero frequency, and the fit 0.
     """
     power, sampled = scan.power()
     xp = array_module(power)
     amplitude = xp.sqrt(power)
     ascending = xp.sort(amplitude[sampled])
-    amplitude = xp.minimum(amplitude, ascending[-min(rules.strongest, len(ascending))])
+    amplitude = xp.minimum(amplitude, ascending[-min(rules.strongest, len(ascending) // 4 + 1)])
     # Noise and fine detail are everywhere: they say where samples are, and not where the centre is.
     amplitude = xp.where(sampled, xp.maximum(amplitude - xp.median(ascending), 0), 0)
     rows, columns = ((xp.arange(n) - n // 2) / rules.width for n in power.shape)
     template = xp.fft.ifftshift((1 + rows[:, None] ** 2 + columns**2) ** (-rules.decay / 2))
     seen = _correlation(sampled, template**2) + rules.unseen * (template**2).sum()
     fit = _correlation(amplitude, template) ** 2 / seen
+    if not bool((amplitude > np.finfo(np.float32).eps * ascending[-1]).any()):
+        return Centre((0, 0), 0.0)
     best = np.unravel_index(int(fit.argmax()), fit.shape)
-    return tuple(int(i) - n // 2 for i, n in zip(best, fit.shape))
+    return Centre(tuple(int(i) - n // 2 for i, n in zip(best, fit.shape)), float(fit.max() / (amplitude**2).sum()))
 
 
 def _correlation(array: Array, template: Array) -> Array:

@@ -1,4 +1,7 @@
-"""Doubts about an image: sentences for `Result.info["warnings"]`, without numbers, so that slices can share one."""
+"""Doubts about an image: sentences for `Result.info["warnings"]`.
+
+They hold no numbers, so that slices with the same doubt share a sentence.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +28,20 @@ class DoubtRules:
     unexplained: float = 0.03
     """Residual beyond the noise, as a part of the root mean square of the samples, below which it does not matter."""
 
+    fit: float = 0.4
+    """Fit of k-space to its shape about the centre, below which it has no centre: noise alone has 0.2."""
+
+    distance: float = 1.5
+    """Distance of the nearest sample to the centre of k-space, in samples, above which the centre is not sampled."""
+
     folding: float = 0.8
     """Height of a copy of the image, by the pattern alone, above which the copy is not told from the image."""
 
     calibration: int = 24
     """Size of the centre of k-space, in samples, whose pattern must not be a lattice: the maps are found there."""
 
-    zeros: float = 0.2
-    """Part of the samples of a mask that may be zero in all coils, as those beyond an elliptic acquisition."""
+    zeros: float = 0.25
+    """Part of the samples of a mask that may be zero in all coils, as those beyond an elliptic acquisition (0.22)."""
 
     pixels: int = 100
     """Pixels for each sample of a coil, above which a point or the unit of a trajectory must be wrong."""
@@ -41,17 +50,27 @@ class DoubtRules:
     """Part of the points of a trajectory that may lie outside the grid."""
 
     spacing: float = 1.2
-    """Distance of neighbouring samples of a readout, in cycles per field of view, that still resolves the field; a
-    tenth of the samples must be as near."""
+    """Distance of samples along readouts of even steps, in cycles per field of view, that resolves the field."""
 
     def __post_init__(self) -> None:
         check_fields(self, {"calibration": 2, "pixels": 1},
-                     ["residual", "unexplained", "folding", "zeros", "lost", "spacing"])
+                     ["residual", "unexplained", "fit", "distance", "folding", "zeros", "lost", "spacing"])
 
 
-def of_axes(coils: int, plane: Shape) -> list[str]:
-    """Return the doubt whether the axes of k-space are in the expected order."""
-    if coils <= min(plane):
+def of_axes(kspace: Array) -> list[str]:
+    """Return the doubt whether the axes of k-space (…, J, ny, nx) are in the expected order.
+
+    There are more coils than rows or columns, and an eighth of them, side by side, holds most of the energy, as it is
+    along an axis of k-space.
+    """
+    coils = kspace.shape[-3]
+    if coils <= min(kspace.shape[-2:]):
+        return []
+    xp = array_module(kspace)
+    amplitude = abs(kspace).reshape(-1, *kspace.shape[-3:]).max((0, 2, 3))
+    energy = (amplitude / amplitude.max()) ** 2
+    part = sum(xp.roll(energy, shift) for shift in range(max(1, coils // 8)))
+    if not bool(part.max() > energy.sum() / 2):
         return []
     return ["kspace: it has more coils than the image has rows or columns: are its axes (coil, y, x), or BART's"
             " (READ, PHS1, PHS2, COIL, ...)?"]
@@ -71,7 +90,7 @@ def of_trajectory(points: Array, readouts: Array, size: Shape, margin: float, ru
     inside = xp.ones(points[..., 0, :].shape, bool)
     for axis, n in enumerate(size):
         inside &= xp.abs(points[..., axis, :]) <= n / 2 + margin
-    lost = 1 - float(inside.mean())
+    lost = 1 - float(inside.mean(-1).min())
     if lost > 0.5:
         raise ValueError(f"dims: expected a grid that holds the trajectory, got {size[0]} x {size[1]}, and"
                          f" {100 * lost:.0f} % of traj lies outside, up to {float(abs(points).max()):.3g} cycles per"
@@ -80,47 +99,59 @@ def of_trajectory(points: Array, readouts: Array, size: Shape, margin: float, ru
         doubts.append("dims: a part of traj lies outside the grid and is left out")
     in_order = xp.argsort(readouts, kind="stable")
     step, same = xp.diff(points[..., in_order], axis=-1), xp.diff(readouts[in_order]) == 0
-    if bool(same.any()) and float(xp.quantile(xp.hypot(step[..., 0, :], step[..., 1, :])[..., same], 0.1)) \
-            > rules.spacing:
-        doubts.append("traj: neighbouring samples of a readout do not resolve the field of view: is traj in cycles per"
-                      " field of view?")
+    if bool(same.any()):
+        low, high = xp.quantile(xp.hypot(step[..., 0, :], step[..., 1, :])[..., same], xp.asarray([0.1, 0.9]))
+        if bool((low > rules.spacing) & (high < 2 * low)):
+            doubts.append("traj: neighbouring samples of a readout do not resolve the field of view: is traj in cycles"
+                          " per field of view?")
     return doubts
 
 
-def of_slice(scan: Scan, problem: Problem, residual_std: float, noise_std: float, image_noise: float,
+def of_slice(scan: Scan, fit: float, problem: Problem, residual_std: float, image_noise: float,
              rules: DoubtRules) -> list[str]:
     """Return doubts about the image of a slice.
 
-    residual_std and noise_std are in data units, the noise that the method leaves in the image in solver units.
+    fit: that of the centre of k-space (`Frame.fit`); residual_std: in data units; image_noise: that the method leaves
+    in the image, in solver units.
     """
     doubts, (power, sampled) = [], scan.power()
     if float((power[sampled] == 0).mean()) > rules.zeros:
         doubts.append("mask: many of its samples are zero in all coils: is it transposed or moved, or does it have"
                       " more samples than k-space?")
-    if problem.one_coil and _folds(scan, rules):
-        doubts.append("mask: the image may be folded, because a regular pattern does not tell the image of one coil"
-                      " from its copies")
-    elif problem.sens_model and _folds(scan.low(*2 * [(rules.calibration,) * 2]), rules):
-        doubts.append("mask: the image may be folded, because a regular pattern does not tell sensitivities from copies"
-                      " of the image: some neighbouring lines at the centre of k-space do, or known sensitivities")
-    expected = math.hypot(noise_std, problem.units.to_user(image_noise / problem.coils**0.5))
-    unexplained = max(residual_std**2 - expected**2, 0.0) ** 0.5
-    if residual_std > rules.residual * expected and unexplained > rules.unexplained * _mean_amplitude(problem):
+    if fit < rules.fit or _distance(sampled) > rules.distance:
+        doubts.append("kspace: its centre is not sampled, or it has none, so that large parts of the image are unknown:"
+                      " is it k-space, with all of its samples in place?")
+    doubts += _of_pattern(scan, problem, rules)
+    noise = math.hypot(problem.noise_std, image_noise / problem.coils**0.5)
+    residual = problem.units.to_solver(residual_std)
+    unexplained = max(residual**2 - noise**2, 0.0) ** 0.5
+    signal = float(power_of_coils(problem.samples).sum()) / (2 * problem.coils * problem.sampling.count)
+    if residual > rules.residual * noise and unexplained > rules.unexplained * signal**0.5:
         doubts.append("kspace: image and sensitivities do not explain the samples, the residual is far above the"
                       " noise: check mask, traj, sens and iterations; an object larger than the field of view needs"
                       " maps 2")
     return doubts
 
 
-def _folds(scan: Scan, rules: DoubtRules) -> bool:
-    """Return whether the pattern of a scan copies the image."""
-    return folding(scan.sampled()[0].density) > rules.folding
+def _distance(sampled: Array) -> float:
+    """Return the distance in samples from zero frequency, at n // 2, to the nearest sample."""
+    xp = array_module(sampled)
+    rows, columns = (xp.arange(n) - n // 2 for n in sampled.shape)
+    return float(xp.hypot(rows[:, None], columns)[sampled].min())
 
 
-def _mean_amplitude(problem: Problem) -> float:
-    """Return the root mean square of the samples per real and imaginary part, in data units."""
-    power = float(power_of_coils(problem.samples).sum()) / (2 * problem.coils * problem.sampling.count)
-    return problem.units.to_user(power**0.5)
+def _of_pattern(scan: Scan, problem: Problem, rules: DoubtRules) -> list[str]:
+    """Return the doubt whether the image is folded."""
+    if problem.sens_model:
+        centre = scan.low(*2 * [(rules.calibration, rules.calibration)])
+        if folding(centre.sampled()[0].density) > rules.folding:
+            return ["mask: the image may be folded, because a regular pattern does not tell sensitivities from copies"
+                    " of the image: some neighbouring lines at the centre of k-space do, or known sensitivities"]
+    elif math.prod(scan.shape) > problem.coils * problem.sampling.count \
+            and folding(problem.sampling.density) > rules.folding:
+        return ["mask: the image may be folded, because a regular pattern of less than a sample of some coil for each"
+                " pixel does not tell the image from its copies"]
+    return []
 
 
 def gathered(doubts: Mapping[Shape, Sequence[str]], loop: Shape) -> list[str]:

@@ -10,15 +10,17 @@ from ..physics.kspace_centre import phase_ramp
 
 @dataclass(frozen=True)
 class Frame:
-    """What was taken from a slice, and is given back to its image.
+    """The changes that were made to a slice, and that are undone in its image.
 
     scale: k-space was divided by this power of two.
     centre: the frequency, in whole samples, that was moved to zero frequency.
+    fit: how well k-space fits the shape that it should have about its centre, from 0 to 1.
     sens_scale: known sensitivities were divided by this power of two.
     """
 
     scale: float
     centre: Shape = (0, 0)
+    fit: float = 1.0
     sens_scale: float = 1.0
 
     def into(self, image: Array) -> Array:

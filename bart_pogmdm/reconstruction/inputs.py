@@ -87,7 +87,7 @@ class Inputs:
             kspace, frame = _scaled(*_inside(slices[index], masks[index]))
             return _centred(CartesianScan(kspace, masks[index]), frame, rules)
 
-        return scan, self.kspace.shape, doubts.of_axes(slices.shape[-3], slices.shape[-2:])
+        return scan, self.kspace.shape, doubts.of_axes(slices)
 
     def _noncartesian(self, rules: Rules) -> tuple[ScanAt, Shape, list[str]]:
         """Return the same for k-space along trajectories."""
@@ -165,9 +165,8 @@ def _scaled(samples: Array, where: str = "") -> tuple[Array, Frame]:
         raise ValueError(f"kspace: all samples are zero{where}")
     if not bool((samples.imag != 0).any()):
         raise ValueError("kspace: expected complex samples, got real ones (all imaginary parts are zero)")
-    # Rounding must not depend on the caller's layout.
-    samples, exponent = samples.astype(complex_dtype(samples.dtype), order="C"), exponent_of(samples)
-    return scaled(samples, -exponent), Frame(2.0**exponent)
+    exponent = exponent_of(samples)
+    return scaled(samples, -exponent), Frame(2.0**exponent)  # C-contiguous: rounding depends on the layout
 
 
 def _check_spikes(samples: Array) -> None:
@@ -182,5 +181,5 @@ def _check_spikes(samples: Array) -> None:
 
 def _centred(scan: ScanT, frame: Frame, rules: Rules) -> tuple[ScanT, Frame]:
     """Return the scan with the centre of k-space at zero frequency."""
-    centre = find_centre(scan, rules.centre)
-    return (scan.moved(centre), replace(frame, centre=centre)) if any(centre) else (scan, frame)
+    centre, fit = find_centre(scan, rules.centre)
+    return scan.moved(centre) if any(centre) else scan, replace(frame, centre=centre, fit=fit)

@@ -36,8 +36,9 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
     sensitivities.  The result is the maximum of this posterior, or its mean and standard deviation.  No calibration
     scan is needed.  With a trajectory M F is the Fourier transform at its points, by finufft (cufinufft on a GPU).
 
-    kspace: complex, zero frequency at n // 2, its centre wherever it is; (y, x) for one coil, (coil, y, x), or with
-        four and more dimensions BART's (READ, PHS1, PHS2, COIL, …), where the dimensions after COIL are looped over.
+    kspace: complex, zero frequency at n // 2, though the signal may have its centre elsewhere; (y, x) for one coil,
+        (coil, y, x), or with four and more dimensions BART's (READ, PHS1, PHS2, COIL, …), where the dimensions after
+        COIL are looped over.
     mask: boolean or 0/1, (y, x) or a line that broadcasts to it, or in BART's dimensions; None: sampled where
         k-space is not zero.
     traj: trajectory in cycles per field of view, as `bart traj` writes it: (3, samples, spokes, …) for kspace
@@ -108,7 +109,7 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
             found = reconstruct_slice(problem, frame, known_sens, prior, options, (options.seed, number),
                                       outputs.kept(index), report)
         outputs.put(index, noise_std, found)
-        doubts[index] = of_slice(scan, problem, found.residual_std, noise_std, options.method.image_noise,
+        doubts[index] = of_slice(scan, frame.fit, problem, found.residual_std, options.method.image_noise,
                                  options.rules.doubts)
         coefficients = found.coefficients
     info = {"method": options.method.name, "iterations": options.iterations, "samples": options.samples,
