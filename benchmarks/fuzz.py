@@ -24,6 +24,7 @@ import tempfile
 import time
 import warnings
 import zipfile
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -50,6 +51,7 @@ LONGEST = 20            # seconds
 LEAST_MEMORY = 1 << 30  # bytes, or four times the file
 SAFETY = 8 << 30        # bytes; no process may take more from this machine
 PART = 0.2              # of the accepted files, to be reconstructed
+SWOLLEN = 700           # MiB that a swollen member of an archive unpacks to
 CONFIG = Config(steps=1, batch=2, patch=65)
 NUMBERS = (b"0", b"-1", b"1", b"2147483648", b"9223372036854775807", b"99999999999999999999", b"4000000000", b"nan",
            b"1e999", b"-0.5", b"65536")
@@ -170,11 +172,17 @@ def repack(rng, content, others):
         names = old.namelist()
         chosen = rng.choice(names)
         for name in names:
-            inside = old.read(name)
-            if name == chosen:
-                inside = mutate(rng, inside, others)[0] if rng.random() < 0.99 else inside + bytes(300 << 20)
-            new.writestr(name, inside, old.getinfo(name).compress_type if len(inside) < 1 << 20
-                         else zipfile.ZIP_DEFLATED)
+            inside, one = old.read(name), zipfile.ZipInfo(name)
+            swells = name == chosen and rng.random() < 0.01
+            if name == chosen and not swells:
+                inside = mutate(rng, inside, others)[0]
+            one.compress_type = zipfile.ZIP_DEFLATED if swells else old.getinfo(name).compress_type
+            with new.open(one, "w") as member:
+                member.write(inside)
+                for _ in range(SWOLLEN if swells else 0):
+                    member.write(bytes(1 << 20))
+            if swells and rng.random() < 0.5:  # The directory of the archive states the size of before.
+                one.file_size, one.CRC = len(inside), zlib.crc32(inside)
     return packed.getvalue()
 
 

@@ -9,6 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
+import zipfile
+import zlib
 
 import h5py
 import numba
@@ -88,6 +91,8 @@ def test_a_reader_that_crashes_or_takes_all_memory_is_an_error(tmp_path):
     np.testing.assert_array_equal(read_hdf5(path, lambda file: file["x"][1:]), np.arange(1, 5))
     for read, message in ((lambda file: os.kill(os.getpid(), signal.SIGSEGV), "reading it crashed"),
                           (lambda file: np.ones(1 << 28), "it needs more than 1024 MiB of memory"),
+                          (lambda file: (700 << 20) * "a", "it needs more than 1024 MiB of memory"),
+                          (lambda file: lambda: None, "pickle"),
                           (lambda file: file["y"], "'y'"), (lambda file: 1 / 0, "division by zero")):
         with pytest.raises(ValueError, match=f"a.h5: not a readable h5 file .*{message}"):
             read_hdf5(path, read)
@@ -130,6 +135,36 @@ def test_archives_that_unpack_to_gigabytes_are_refused_before(tmp_path):
         file.create_dataset("kspace", (1 << 20, 4, 64, 64), "c8", chunks=(1, 1, 64, 64))
     with pytest.raises(ValueError, match=r"k.h5: not a readable h5 file \(it states 1.311e\+05 MiB, but at most 1024"):
         load(tmp_path / "k.h5")
+
+
+def test_an_archive_with_a_wrong_size_is_read_up_to_that_size(tmp_path):
+    array, packed = np.arange(10), io.BytesIO()
+    np.save(packed, array)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", packed.getvalue() + bytes(1 << 25))
+        one = archive.getinfo("a.npy")
+        one.file_size, one.CRC = len(packed.getvalue()), zlib.crc32(packed.getvalue())
+    tracemalloc.start()
+    found = read_npz(tmp_path / "a.npz")["a"]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(found, array)
+    assert peak < 1 << 23 and not found.flags.writeable
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("is_stated", [True, False], ids=["short", "stated too large"])
+def test_an_array_ends_in_its_own_member(tmp_path, method, is_stated):
+    """Its header claims more than the member holds; what follows in the file is another member."""
+    packed, path = io.BytesIO(), tmp_path / "k.npz"
+    np.save(packed, np.ones((2, 8, 8), np.complex64))
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("kspace.npy", packed.getvalue()[:-512])
+        archive.writestr("other.npy", np.random.default_rng(0).bytes(4096))
+        archive.getinfo("kspace.npy").file_size += 0 if is_stated else 512
+    for read in (load, read_npz):
+        with pytest.raises(ValueError, match=r"k.npz: not a readable npz file"):
+            read(path)
 
 
 def test_a_header_of_a_stream_takes_no_memory(rng):

@@ -87,8 +87,9 @@ def test_the_content_decides_the_kind_and_bart_keeps_its_names(tmp_path, kspace)
     for source, copy in (("a.npz", "a.NPZ"), ("a.npz", "x.h5"), ("a.npz", "plain"), ("b.npy", "b.NPY"),
                          ("a.bin", "a.mrd"), ("b.npy", "a")):
         shutil.copy(tmp_path / source, tmp_path / copy)
+    write({tmp_path / name: 5 * to_bart(kspace) for name in ("bart.h5", "bart.mrd", "a.bin.h5", "a.mrd", "b.npy")})
     factors = {"a": 1, "a.cfl": 1, "a.hdr": 1, "a.npz": 2, "a.NPZ": 2, "x.h5": 2, "plain": 2, "b.npy": 3, "b.NPY": 3,
-               "a.bin": 4, "a.mrd": 4}
+               "a.bin": 4, "a.mrd": 4, "bart.h5": 5, "bart.mrd": 5, "a.bin.h5": 5}
     for name, factor in factors.items():
         np.testing.assert_allclose(load(tmp_path / name)[0], factor * expected, rtol=1e-6)
     (tmp_path / "other.dat").write_bytes(b"something else" * 100)

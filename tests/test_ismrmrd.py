@@ -210,6 +210,13 @@ def test_an_asymmetric_echo_keeps_its_centre(raw, kspace, start):
     np.testing.assert_array_equal(pattern.squeeze()[:, 0], np.arange(NX) >= 3)
 
 
+def test_an_oversampling_that_is_not_whole_keeps_the_ends_apart(raw):
+    """The last 4 of 95 samples are missing, which are the last 2 of 48 without oversampling; the first one is not."""
+    cut = [line(np.ones((COILS, 91)), row, center_sample=47) for row in range(NY)]
+    _, pattern = load(raw(encoding((95, NY), (400, 200), (48, NY), (200, 200)), cut))
+    np.testing.assert_array_equal(pattern.squeeze()[:, 0], np.arange(48) < 46)
+
+
 def test_samples_to_be_discarded_are(raw, kspace):
     """On both sides; center_sample counts them."""
     padded = np.pad(kspace, ((0, 0), (3, 2), (0, 0)), constant_values=99)

@@ -15,9 +15,11 @@ from bart_pogmdm import load_prior, recon_volume
 from bart_pogmdm.arrays.bart_dims import SLICE, to_bart
 from bart_pogmdm.arrays.doubts import ReconstructionWarning, doubt
 from bart_pogmdm.commands.main import main
+from bart_pogmdm.evaluate import simulate as scans
 from bart_pogmdm.files.atomic import write_bytes
 from bart_pogmdm.files.cfl import read, write
 from bart_pogmdm.files.outputs import Target, bart_target, check_outputs
+from bart_pogmdm.volume.output import target_of
 from bart_pogmdm.volume.plan import make_plan
 from bart_pogmdm.volume.run import carry_out
 from bart_pogmdm.volume.slices import reconstruct_block
@@ -46,6 +48,8 @@ def folder(tmp_path, monkeypatch):
     os.symlink("ksp.h5", "soft.h5")
     Path("mine.csv").write_text("patient,age\n")
     Path("fig_sens.cfl").write_text("precious")
+    Path("notes.h5.manifest").write_text("my notes")
+    Path("notes.cfl.manifest").write_text("{}")
     return tmp_path
 
 
@@ -84,6 +88,8 @@ def contents(folder):
     (["volume", "--prior", "prior.npz", "ksp", "prior.npz"], ["output prior.npz: expected a name that ends in .h5"]),
     (["volume", "ksp", "img.npz"], ["output img.npz: expected a name that ends in .h5, or that of BART's cfl"]),
     (["volume", "ksp", "fig"], ["output fig: fig_sens.cfl was not named, exists, and is not from an earlier run"]),
+    (["volume", "--restart", "ksp", "notes.h5"], ["output notes.h5: notes.h5.manifest was not named, exists"]),
+    (["volume", "ksp", "notes"], ["output notes: notes.cfl.manifest was not named, exists"]),
     (["train", "--images", "pictures.npz", "--out", "pictures.npz"], ["output pictures.npz would", "input pictures"]),
     (["train", "--images", ".", "--out", "pictures.npz"], ["output pictures.npz would", "input pictures.npz"]),
     (["train", "--images", "ksp.h5", "--validation", "pictures.npz", "--out", "hard.npz"], ["output hard.npz would",
@@ -114,6 +120,14 @@ def test_pictures_and_comparisons_of_others_stay(folder, capsys):
     os.unlink("pat.png")
     for _ in range(2):  # One's own earlier picture is replaced.
         assert main(["view", "pat"]) == 0
+    Path("out/figures").mkdir(parents=True)
+    Path("out/figures/ksp__cartesian2-0.png").write_bytes(b"a photograph")
+    comparison = ["compare", "ksp.npz", "--methods", "zero-filled", "--masks", "cartesian2", "--out", "out"]
+    assert main(comparison) == 1
+    assert "output out: out/figures/ksp__cartesian2-0.png was not named, exists" in capsys.readouterr().err
+    os.unlink("out/figures/ksp__cartesian2-0.png")
+    for _ in range(2):
+        assert main(comparison) == 0
 
 
 def test_recon_volume_refuses_its_input(folder):
@@ -278,6 +292,15 @@ def test_warnings_of_slices_stay_with_the_volume(finished):
         assert report.warnings == {0: sentences, 1: sentences}
 
 
+@pytest.mark.parametrize("manifest", [b"", b'{"sou', b'{"source": "ksp"', b"damage"], ids=repr)
+def test_a_manifest_of_an_earlier_run_is_known(tmp_path, manifest):
+    """It begins as one does, or the output is there as well."""
+    (tmp_path / "out.h5.manifest").write_bytes(manifest)
+    if manifest == b"damage":
+        (tmp_path / "out.h5.partial").touch()
+    check_outputs([target_of(tmp_path / "out.h5", sampled=False, restart=False)], [])
+
+
 class DoubtingPrior:
     """The default prior, which doubts each score."""
 
@@ -295,3 +318,21 @@ def test_workers_print_no_warnings(finished):
     """They travel in the outcome."""
     plan = make_plan(finished / "ksp", iterations=1, prior=DoubtingPrior())
     assert [outcome.error for outcome in reconstruct_block(plan.job, next(plan.blocks([0], send=False)))] == [None]
+
+
+def test_doubts_about_the_file_are_said_once(tmp_path, monkeypatch, capfd):
+    """Not by the workers, but by a run that goes on, too."""
+    pytest.importorskip("ismrmrd", reason="ismrmrd is not installed")
+    from raw_data import encoding, line, lines, write_raw
+    monkeypatch.chdir(tmp_path)
+    kspace = scans.kspace(scans.phantom((40, 36)), 2, 0.005, 0)
+    write_raw("raw.h5", encoding((40, 36)), [line(np.ones((3, 40)), 0, 19), *lines(kspace)])
+    for _ in range(2):
+        assert main(["volume", "-i1", "--jobs", "1", "raw.h5", "out.h5"]) == 0
+        error = capfd.readouterr().err
+        assert error.count("\n") == 1 and error.startswith("WARNING: raw.h5: the coils are not prewhitened"), error
+    header, *_ = Path("out.h5.manifest").read_text().splitlines()
+    sentence, = json.loads(header)["warnings"]
+    with pytest.warns(ReconstructionWarning, match="not prewhitened") as caught:
+        report = recon_volume("raw.h5", "out.h5", iterations=1, jobs=1)
+    assert len(caught) == 1 and report.warnings == {0: (sentence,)}

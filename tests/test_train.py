@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -403,6 +404,13 @@ def test_files_of_many_kinds(tmp_path, rng):
     assert not skipped and [len(one.images) for one in series] == [2, 2, 2, 11, 11]
     for one in series[:3]:
         np.testing.assert_allclose(one.images[0], array[0] / array[0].max(), rtol=1e-5)
+    shutil.copy(tmp_path / "knees" / "d.h5", tmp_path / "knees" / "f.HDF5")
+    shutil.copy(tmp_path / "a.npy", tmp_path / "knees" / "g.NPY")
+    shutil.copy(tmp_path / "b.npz", tmp_path / "knees" / "h.h5")
+    series, skipped = images.load_series([tmp_path / "knees"], 66)
+    assert not skipped and [len(one.images) for one in series] == [11, 11, 11, 2, 2]
+    for name in ("f.HDF5", "g.NPY", "h.h5"):
+        os.unlink(tmp_path / "knees" / name)
     fat = images.load_series([tmp_path / "knees"], 66, "CORPDFS")
     assert [one.source for one in fat[0]] == ["fastMRI e.h5"] and "acquisition CORPD_FBK" in str(fat[1])
 

@@ -9,7 +9,7 @@ from ..evaluate.cases import cases, load_scans
 from ..evaluate.comparison import run_comparison
 from ..evaluate.competitors import COMPETITORS, Competitor
 from ..evaluate.rows import COLUMNS, Parameter, Row, best_of, tune
-from ..files.outputs import Target, check_outputs
+from ..files.outputs import IsOwn, Target, check_outputs, is_own_picture
 from .option_table import OPTIONS
 from .parser import Parser, given
 
@@ -57,14 +57,18 @@ def _weights(words: Sequence[str], methods: Sequence[str], networks: Sequence[st
 
 
 def _target(folder: Path) -> Target:
-    """Return the folder of a comparison as output; results.csv, written first, tells an earlier comparison."""
+    """Return the folder of a comparison as output; results.csv, written first, tells an earlier comparison.
+
+    The names of the figures depend on the data, so that all pictures in their folder count.
+    """
     results = folder / "results.csv"
 
     def is_own(_: Path) -> bool:
         return results.is_file() and results.read_bytes().startswith(",".join(COLUMNS[:4]).encode())
 
-    return Target(str(folder), beside=dict.fromkeys((results, folder / "table.md", folder / "index.html"), is_own),
-                  makes_folders=True)
+    beside: dict[Path, IsOwn] = dict.fromkeys((results, folder / "table.md", folder / "index.html"), is_own)
+    figures = dict.fromkeys((folder / report.FIGURES).glob("*.png"), is_own_picture)
+    return Target(str(folder), beside=beside | figures, makes_folders=True)
 
 
 def compare(argv: list[str], competitors: Mapping[str, Competitor] = COMPETITORS) -> int:

@@ -36,9 +36,8 @@ def volume(argv: list[str]) -> int:
     from ..files.outputs import check_outputs
     from ..volume.output import target_of
     from ..volume.run import recon_volume
-    check_outputs([target_of(out, sampled=True, restart=True)],
-                  [source, *(options[name] for name in ("mask", "prior") if name in options)])
-    if "mask" in options:
+    if "mask" in options:  # `recon_volume` gets it as an array, and checks all other files.
+        check_outputs([target_of(out, sampled=True, restart=True)], [options["mask"]])
         options["mask"] = read(options["mask"])
     if "scheduler" in options:
         logging.disable()  # Dask logs at length; our errors hold its important messages in one sentence.

@@ -13,10 +13,12 @@ import numpy as np
 
 from ..files.atomic import write_bytes
 from ..plot.comparison_picture import ERROR_GAIN, draw_comparison
+from ..plot.reconstruction_picture import png
 from .competitors import COMPETITORS
 from .metrics import object_of
 from .rows import COLUMNS, Row
 
+FIGURES = "figures"    # Folder of the figures.
 PIXELS_PER_INCH = 110  # Resolution of the figures.
 
 
@@ -27,7 +29,7 @@ def write_report(rows: Sequence[Row], folder: Path) -> str:
     """
     table = _table(rows)
     text = _markdown(table)
-    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    (folder / FIGURES).mkdir(parents=True, exist_ok=True)
     write_bytes(folder / "results.csv", _csv(rows).encode())
     write_bytes(folder / "table.md", text.encode())
     parts = [f"<h1>Comparison</h1>{_html(table)}"]
@@ -35,7 +37,7 @@ def write_report(rows: Sequence[Row], folder: Path) -> str:
         shown = [row for row in group if row.psnr]
         if shown:
             picture = _picture(shown)
-            write_bytes(folder / "figures" / f"{data}__{mask}.png", picture)
+            write_bytes(folder / FIGURES / f"{data}__{mask}.png", picture)
             parts.append(_section(data, mask, picture))
     write_bytes(folder / "index.html", _page(parts).encode())
     return text
@@ -117,9 +119,7 @@ def _picture(rows: Sequence[Row]) -> bytes:
         with np.load(row.file) as file:
             methods[f"{row.method}\n{row.psnr:.2f} dB"] = {
                 name: file[name] for name in ("image", "std", "unexplained") if name in file}
-    buffer = io.BytesIO()
-    draw_comparison(reference, object_of(reference), methods).savefig(buffer, format="png", dpi=PIXELS_PER_INCH)
-    return buffer.getvalue()
+    return png(draw_comparison(reference, object_of(reference), methods), PIXELS_PER_INCH)
 
 
 def _section(data: str, mask: str, picture: bytes) -> str:

@@ -14,14 +14,14 @@ FIRST_OFFSET = 512  # of an HDF5 file that begins with other data, in bytes
 def kind_of(name: str | Path) -> str:
     """Return hdf5, npz, npy or bart.  Raises ValueError for an existing file of another kind.
 
-    BART's names have no ending, or one of BART_ENDINGS.
+    BART's names have no ending, or one of BART_ENDINGS, or any ending if there is no plain file of that name.
     """
     path = Path(name)
     ending = ENDINGS.get(path.suffix.lower(), "")
     if path.suffix in BART_ENDINGS or not (ending or path.is_file()):
         return "bart"
-    if not ending and paths_of(name)[0].exists():  # BART's array x and another file x may lie side by side.
-        return "bart"
+    if not (ending and path.exists()) and paths_of(name)[0].exists():
+        return "bart"  # BART's array x and another file x may lie side by side, and BART's array may be named x.h5.
     kind = (_by_content(path) if path.is_file() else "") or ending
     if not kind:
         raise ValueError(f"{path}: expected HDF5, npz, npy or BART's files, got another kind of file")

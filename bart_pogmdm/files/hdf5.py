@@ -21,14 +21,16 @@ from .reading import most_bytes, reading
 # Seconds on the processor for a file: a few, and more for each byte.  Waiting for a slow disk does not count.
 LEAST_SECONDS = 5
 BYTES_PER_SECOND = 2 << 20
-ENDS = {int(signal.SIGXCPU): "damaged: reading it came to no end",
-        int(signal.SIGKILL): "the process that read it was killed; not enough memory?"}
+OUT_OF_MEMORY = 3  # The exit code of a child that met its limit of memory: it may have sent a part of its result.
+ENDS = {-signal.SIGXCPU: "damaged: reading it came to no end",
+        -signal.SIGKILL: "the process that read it was killed; not enough memory?"}
 Outcome = TypeVar("Outcome")
 
 
 def read_hdf5(path: Path, read: Callable[[Any], Outcome]) -> Outcome:
     """Return `read(file)` for an open HDF5 file.  The call happens in a child process, and its result is pickled.
 
+    This guards against hangs, crashes and memory that runs out; it is no sandbox.
     Raises FileNotFoundError, or ValueError if the file is damaged, if it refers to other files, or if `read` fails.
     """
     import h5py
@@ -84,7 +86,8 @@ def _in_child(call: Callable[[], Any], seconds: int, memory: int) -> tuple[bool,
             with contextlib.suppress(ChildProcessError):
                 status = os.waitpid(child, 0)[1]
     if outcome is None:
-        return False, ENDS.get(os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, "damaged: reading it crashed")
+        ends = ENDS | {OUT_OF_MEMORY: f"it needs more than {memory / 2**20:.4g} MiB of memory"}
+        return False, ends.get(os.waitstatus_to_exitcode(status), "damaged: reading it crashed")
     return bool(outcome[0]), outcome[1]
 
 
@@ -101,12 +104,11 @@ def _serve(call: Callable[[], Any], pipe: BinaryIO, seconds: int, memory: int) -
         with contextlib.suppress(FileNotFoundError), open("/proc/self/statm", encoding="ascii") as statm:
             _limit(resource.RLIMIT_AS, int(statm.read().split()[0]) * resource.getpagesize() + memory)
         try:
-            outcome = True, call()
+            pickle.dump((True, call()), pipe, protocol=pickle.HIGHEST_PROTOCOL)
         except MemoryError:
-            outcome = False, f"it needs more than {memory / 2**20:.4g} MiB of memory"
+            os._exit(OUT_OF_MEMORY)
         except Exception as error:
-            outcome = False, str(error) or type(error).__name__
-        pickle.dump(outcome, pipe, protocol=pickle.HIGHEST_PROTOCOL)
+            pickle.dump((False, str(error) or type(error).__name__), pipe)
         pipe.flush()
     finally:
         os._exit(0)

@@ -11,10 +11,11 @@ import numpy as np
 from ..arrays.array_types import Array
 from .cfl import read
 from .fastmri import central_slices
+from .file_kind import ENDINGS, kind_of
 from .hdf5 import read_hdf5
 from .npz import map_npy, read_npz
 
-IMAGE_ENDINGS = (".h5", ".hdf5", ".npy", ".npz", ".cfl", ".hdr", ".ra")
+BART_HEADERS = (".hdr", ".ra")  # In a folder, the .hdr stands for the pair.
 ACQUISITIONS = {"CORPD": "CORPD_FBK", "CORPDFS": "CORPDFS_FBK"}  # fastMRI's names of the knee acquisitions.
 NO_LICENCE = "not stated"
 
@@ -39,7 +40,7 @@ def find_image_files(paths: Iterable[str | Path]) -> list[Path]:
         header = Path(f"{path}.hdr")
         if path.is_dir():
             found += [Path(folder, name) for folder, _, names in sorted(os.walk(path)) for name in sorted(names)
-                      if name.endswith(IMAGE_ENDINGS) and not name.endswith(".cfl")]  # The .hdr stands for the pair.
+                      if Path(name).suffix.lower() in ENDINGS or name.endswith(BART_HEADERS)]
         elif path.exists() or header.exists():
             found.append(path)
         else:
@@ -51,14 +52,15 @@ def read_images(path: Path, acquisition: str | None = None) -> Iterator[ImageSta
     """Read every numeric array of two or more dimensions in a file; the last two axes (BART: the first two) are y, x.
 
     HDF5 files may be nested.  Of a fastMRI volume only the central slices of `reconstruction_rss` are read.
-    Raises ValueError for a fastMRI volume of another acquisition than the given one and for a damaged file, and OSError
-    for one that cannot be opened.
+    The kind of the file is that of its content.  Raises ValueError for a fastMRI volume of another acquisition than the
+    given one and for a damaged file, and OSError for one that cannot be opened.
     """
-    if path.suffix in (".h5", ".hdf5"):
+    kind = kind_of(path)
+    if kind == "hdf5":
         yield from read_hdf5(path, lambda file: _stacks(path, file, acquisition))
-    elif path.suffix == ".npy":
+    elif kind == "npy":
         yield from _stack(str(path), map_npy(path).array)
-    elif path.suffix == ".npz":
+    elif kind == "npz":
         for key, array in read_npz(path).items():
             yield from _stack(f"{path}:{key}", array)
     else:

@@ -86,7 +86,7 @@ class IsmrmrdFile:
     def _without_oversampling(self, pattern: Array) -> Array:
         """Return a pattern at the sample positions that remain when the oversampling has been removed."""
         full, size = self.lines.width, self.lines.size
-        return pattern[full // 2 + np.round((np.arange(size) - size // 2) * full / size).astype(int)]
+        return pattern[full // 2 + np.floor((np.arange(size) - size // 2) * full / size + 0.5).astype(int)]
 
 
 def groups_with_data(file: Any) -> list[str]:

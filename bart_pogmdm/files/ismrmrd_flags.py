@@ -13,7 +13,8 @@ class Effect(Enum):
     NONE = "none"
     NOISE = "The line is a noise scan, from which the coils are prewhitened."
     LEFT_OUT = "The line is no part of the image and is left out."
-    CALIBRATION = "The line belongs to the image where its calibration is a part of the scan, and else is left out."
+    CALIBRATION = ("The line belongs to the image where its calibration is a part of the scan, and else is left out; if"
+                   " the header does not say which it is, lines that the image has as well show a scan of its own.")
     IMAGE = "The line belongs to the image, whether or not it calibrates as well."
     REVERSED = "The line is mirrored about its centre."
     REFUSED = "The samples are compressed, so the file is refused."

@@ -34,7 +34,7 @@ class Lines:
     width, size: size of the readout with its oversampling and without.  height: size of the phase encoding.
     skipped, kept: number of samples that are left out at the start of a line and that are kept, in the direction of
     k-space.  columns: position of the first kept sample in the readout with its oversampling.
-     rows: position in the phase encoding.  is_reversed: if the readout ran backwards.
+    rows: position in the phase encoding.  is_reversed: if the readout ran backwards.
     places: index in each dimension beyond COIL, (lines, 12).
     """
 

@@ -11,7 +11,8 @@ from .ismrmrd_header import Encoding, Header
 
 # K-space is sorted by these counters; the lines of all averages and segments are put together.
 COUNTERS = ("slice", "contrast", "phase", "repetition", "set")
-# Calibration of these kinds is a scan of its own; of the others, INTEGRATED is surely a part of the scan.
+# Modes of calibration: those of SEPARATE are scans of their own, and INTEGRATED is a part of the scan of the image.
+# Of any other mode, repeated lines decide.
 SEPARATE = ("separate", "external")
 INTEGRATED = "embedded"
 # The standard's matrix of a 2-D acquisition has z = 1; programs for Pulseq write 2.

@@ -66,18 +66,28 @@ def _name_of(member: zipfile.ZipInfo) -> str:
 
 
 def _check_members(members: Collection[zipfile.ZipInfo], path: Path, most: int | None = None) -> None:
-    """Raise ValueError if members take too many bytes, or are compressed in a way that NumPy does not write."""
+    """Raise ValueError if members take too many bytes, contradict themselves, or are not packed as NumPy does it."""
     if not {member.compress_type for member in members} <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
         raise ValueError("its compression is not that of NumPy")
     stated = sum(member.file_size for member in members)
+    if any(member.compress_type == zipfile.ZIP_STORED and member.compress_size != member.file_size
+           for member in members):
+        raise ValueError("it states two sizes of an array that is not compressed")
     if most is not None and stated > most:
         raise ValueError(f"it states {stated} bytes, expected at most {most}")
     check_bytes(stated, path)
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
-    content = archive.read(member)
-    layout = _npy_layout(content[:NPY_HEADER_LIMIT])
+    """Read a member of an npz file in pieces, so that no more is unpacked than the size that it states.
+
+    It is read to its end, where zipfile raises BadZipFile if the checksum is wrong.
+    """
+    unpacked = io.BytesIO()
+    with archive.open(member) as opened:
+        shutil.copyfileobj(opened, unpacked, COPY_BYTES)
+    content = unpacked.getbuffer().toreadonly()
+    layout = _layout_in(member, bytes(content[:NPY_HEADER_LIMIT]))
     order: Literal["F", "C"] = "F" if layout.column_major else "C"
     return np.ndarray(layout.shape, layout.dtype, content, layout.offset, order=order)
 
@@ -95,7 +105,7 @@ def _map_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -
     """
     with archive.open(member) as content:
         head = content.read(NPY_HEADER_LIMIT)
-        layout = _npy_layout(head)
+        layout = _layout_in(member, head)
         if member.compress_type != zipfile.ZIP_STORED:
             with tempfile.TemporaryFile() as unpacked:
                 unpacked.write(head)
@@ -108,6 +118,17 @@ def _map_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -
         start = _start_of_member(file, member)
         return MappedArray.of(file, ArrayLayout(layout.dtype, start + layout.offset, layout.shape,
                                                 layout.column_major))
+
+
+def _layout_in(member: zipfile.ZipInfo, head: bytes) -> ArrayLayout:
+    """Return the layout of the array in a member that begins with `head`.
+
+    Raises ValueError if the array is larger than the member: what follows belongs to another one.
+    """
+    layout = _npy_layout(head)
+    if layout.end > member.file_size:
+        raise ValueError(f"an array {layout.dtype} {layout.shape} does not fit {member.filename}")
+    return layout
 
 
 def _start_of_member(file: BinaryIO, member: zipfile.ZipInfo) -> int:

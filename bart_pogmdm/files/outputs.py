@@ -46,13 +46,14 @@ def bart_target(name: str) -> Target:
 def picture_target(name: str | None, default: str) -> Target:
     """Return a PNG picture as output.  Raises ValueError for another ending."""
     if name is None:
-        return Target(default, beside={Path(default): _is_own_picture})
+        return Target(default, beside={Path(default): is_own_picture})
     if Path(name).suffix != ".png":
         raise ValueError(f"output {name}: expected a name that ends in .png")
     return Target(name, (Path(name),))
 
 
-def _is_own_picture(path: Path) -> bool:
+def is_own_picture(path: Path) -> bool:
+    """Return True if a PNG file is a picture of this package."""
     with open(path, "rb") as file:
         return PICTURE_SOURCE.encode() in file.read(PICTURE_HEAD)
 

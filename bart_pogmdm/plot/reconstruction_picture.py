@@ -81,10 +81,10 @@ def draw_reconstruction(image: Array | None = None, sens: Array | None = None, s
     return picture
 
 
-def png(picture: Figure) -> bytes:
+def png(picture: Figure, dpi: int = DPI) -> bytes:
     """Return a Figure as PNG, without date and version, so that the same data give the same bytes."""
     buffer = io.BytesIO()
-    picture.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None, "Source": PICTURE_SOURCE})
+    picture.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None, "Source": PICTURE_SOURCE})
     return buffer.getvalue()
 
 

@@ -8,14 +8,21 @@ import fcntl
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ..files.atomic import naming
 
 LONGEST_LINE = 1 << 20  # Bytes; a line of the manifest is shorter, and a file that is none may have no line breaks.
+START = b'{"source": '   # The first bytes of a manifest.
 DIGEST_LENGTH = 64      # Hexadecimal digits of a SHA-256.
+
+
+def is_manifest(path: Path) -> bool:
+    """Return True if a file begins as a manifest does, or is empty, as that of a run that was killed at its start."""
+    with open(path, "rb") as file:
+        return START.startswith(file.read(len(START)))
 
 
 class Manifest:
@@ -95,12 +102,15 @@ class Manifest:
                 raise ValueError(f"{self.path}: the output is of another run, with {key} {found.get(key)} instead of"
                                  f" {value}; --restart (restart=True) begins anew")
 
-    def begin(self) -> None:
-        """Cut off what is damaged; for a new run write its header: from then on the output belongs to this run."""
+    def begin(self, warnings: Sequence[str] = ()) -> None:
+        """Cut off what is damaged; for a new run write its header: from then on the output belongs to this run.
+
+        warnings: sentences of doubt about the input; they stand beside the header, and another run may have others.
+        """
         with naming(self.path):
             os.ftruncate(self._descriptor, self._good)
         if self.is_new:
-            self._append(self._header)
+            self._append({**self._header, **({"warnings": list(warnings)} if warnings else {})})
 
     def add(self, record: dict[str, Any]) -> None:
         """Append the line of a slice, and wait until it is on the disk."""

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from ..arrays.array_types import Array, Shape
 from ..files.atomic import adopt_permissions, behind_links, naming, write_bytes
-from ..files.outputs import Target
+from ..files.outputs import IsOwn, Target
 from .file_layout import FileLayout, array_files
+from .manifest import is_manifest
 
 PARTIAL, TEMPLATE = ".partial", ".layout"  # Endings of a file in which slices are missing, and of one that is made.
 
@@ -130,14 +131,15 @@ def target_of(name: str | Path, sampled: bool, restart: bool) -> Target:
     """Return a volume as output for `check_outputs`.
 
     The arrays besides the image and the temporary files belong to an earlier run if there is a manifest; `restart` says
-    that they may be overwritten anyway.
+    that they may be overwritten anyway.  A damaged manifest is known by the image.
     """
     files = tuple(dict.fromkeys(array_files(name, sampled).values()))
     manifest = _manifest(files[0])
     named = (files[0],) if files[0].suffix == ".h5" else (files[0], files[0].with_suffix(".hdr"))
     others = [other for path in files[1:] for other in (path, path.with_suffix(".hdr"))]
     others += [_beside(path, suffix) for path in files for suffix in (PARTIAL, TEMPLATE)]
-    return Target(str(name), (*named, manifest), {path: lambda _: restart or manifest.exists() for path in others})
+    beside: dict[Path, IsOwn] = {manifest: lambda path: is_manifest(path) or _present(files[0]).exists()}
+    return Target(str(name), named, beside | {path: lambda _: restart or manifest.exists() for path in others})
 
 
 def _manifest(path: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import warnings
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 
 from ..arrays import bart_dims
 from ..arrays.array_types import Array, Shape
+from ..arrays.doubts import ReconstructionWarning
 from ..arrays.rounding import as_mask
 from ..files.kspace import KspaceFile, open_kspace
 from ..reconstruction import layout
@@ -28,6 +30,7 @@ class VolumeInput:
     source: the open file.  status: its status when it was opened.
     places: the indices of each slice, in the order of the slices in `recon`.
     masks: (…, y, x), or None.  mask_digest: SHA-256 of the given mask.
+    warnings: sentences of doubt about the file.
     """
 
     name: str | Path
@@ -37,11 +40,15 @@ class VolumeInput:
     places: list[tuple[int, ...]]
     masks: Array | None
     mask_digest: str | None
+    warnings: tuple[str, ...]
 
     @classmethod
     def of(cls, name: str | Path, mask: Array | None) -> VolumeInput:
         """Open a file; the mask is as in `recon`, or None for the mask in the file."""
-        status, source = file_status(name), open_kspace(name)
+        status = file_status(name)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ReconstructionWarning)
+            source = open_kspace(name)
         like = np.broadcast_to(np.complex64(0), source.shape)
         layout.check_kspace(like)
         mask = source.pattern if mask is None else mask
@@ -49,7 +56,8 @@ class VolumeInput:
         bits = None if mask is None else np.packbits(as_mask(np.asarray(mask), "mask"))
         identity = None if bits is None else hashlib.sha256(bits.tobytes()).hexdigest()
         places = list(np.ndindex(source.shape[bart_dims.BEYOND:]))
-        return cls(name, source, status, source.shape, places, masks, identity)
+        sentences = tuple(dict.fromkeys(str(warning.message) for warning in caught))
+        return cls(name, source, status, source.shape, places, masks, identity, sentences)
 
     def task(self, number: int, send: bool) -> SliceTask:
         """Return the task of a slice, with its k-space if `send` is set."""

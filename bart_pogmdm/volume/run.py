@@ -26,7 +26,8 @@ Callback: TypeAlias = Callable[[int, int], object]
 class Report:
     """The result of `recon_volume`: the number of slices, {number: error} of the slices that failed, and warnings.
 
-    warnings: {number: sentences} of the slices that may be wrong, see `ReconstructionWarning`.
+    warnings: {number: sentences} of the slices that may be wrong, see `ReconstructionWarning`; a doubt about the file
+        concerns all slices.
     """
 
     slices: int
@@ -61,7 +62,7 @@ def recon_volume(source: str | Path, out: str | Path, *, mask: Array | None = No
     callback: called with the number of finished slices and of all slices, at the start and after each slice.
 
     Returns a Report.  A slice that cannot be reconstructed is NaN in the output; the same call tries it again.
-    Doubts about slices, also of earlier runs, are raised as ReconstructionWarning, each with its slices.
+    Doubts about the file and slices, also of earlier runs, are raised as ReconstructionWarning, each with its slices.
     Raises ValueError, TypeError, OSError or ImportError that names the reason.
     """
     if jobs is not None:
@@ -84,7 +85,7 @@ def carry_out(plan: Plan, out: str | Path, reconstruct_blocks: ReconstructBlocks
     output = Output(out, plan.volume.shape, plan.is_sampled)
     with Manifest(output.manifest, plan.header, output.keys, restart) as manifest, output:
         output.prepare(anew=manifest.is_new)
-        manifest.begin()
+        manifest.begin(plan.volume.warnings)
         missing = {number for number in range(count) if not _is_done(number, manifest, plan, output)}
         done = count - len(missing)
         report(done, count)
@@ -103,7 +104,8 @@ def carry_out(plan: Plan, out: str | Path, reconstruct_blocks: ReconstructBlocks
             output.finish()
         found = [(number, manifest.records[number]) for number in range(count) if number in manifest.records]
     failed = {number: record["error"] for number, record in found if "error" in record}
-    doubts = {number: tuple(record["warnings"]) for number, record in found if "warnings" in record}
+    doubts = {number: sentences for number, record in found
+              if (sentences := (*plan.volume.warnings, *record.get("warnings", ())))}
     for sentence in dict.fromkeys(sentence for sentences in doubts.values() for sentence in sentences):
         doubt(f"{sentence} (slices {_ranges([number for number in doubts if sentence in doubts[number]])})")
     return Report(count, failed, doubts)

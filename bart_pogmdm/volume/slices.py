@@ -97,10 +97,12 @@ def reconstruct_block(job: Job, block: Block, callback: Callable[[Any], object] 
     if (mine := library_versions()) != job.versions:
         name = next(name for name in mine if mine[name] != job.versions.get(name))
         raise RefusalError(f"worker: expected {name} {job.versions.get(name)} as the client has, got {mine[name]}")
-    source, neighbour, outcomes = None if block[0].kspace is not None else _source(job), None, []
-    for task in block:
-        outcome, neighbour = _reconstruct_slice(job, task, source, neighbour, callback)
-        outcomes.append(outcome)
+    with warnings.catch_warnings():  # Doubts about slices travel in the outcomes; the plan has those about the file.
+        warnings.simplefilter("ignore", ReconstructionWarning)
+        source, neighbour, outcomes = None if block[0].kspace is not None else _source(job), None, []
+        for task in block:
+            outcome, neighbour = _reconstruct_slice(job, task, source, neighbour, callback)
+            outcomes.append(outcome)
     return outcomes
 
 
@@ -112,9 +114,7 @@ def _reconstruct_slice(job: Job, task: SliceTask, source: KspaceFile | None, nei
         kspace: Any = source.slice(task.place) if source else task.kspace
         identity = input_digest(kspace, task.mask)
         inputs = Inputs(kspace, task.mask, neighbour=neighbour, first=task.number)
-        with warnings.catch_warnings():  # They travel in the outcome.
-            warnings.simplefilter("ignore", ReconstructionWarning)
-            result, coefficients = reconstruct(inputs, _prior(job.prior), job.options, job.device, callback)
+        result, coefficients = reconstruct(inputs, _prior(job.prior), job.options, job.device, callback)
     except Exception as error:  # No error of a slice may stop the other slices.
         known = isinstance(error, (ValueError, TypeError, OSError, MemoryError)) and str(error)
         return SliceOutcome(task.number, identity, error=known or f"{type(error).__name__}: {error}"), None
