@@ -53,8 +53,9 @@ def scans(folder) -> Iterator[tuple[str, np.ndarray]]:
                         for coils in (1, 8):
                             yield f"{path.stem} {key} {number}, {coils} coils", simulate.kspace(image, coils, 0.005, 0)
     with h5py.File(folder / "train" / "validation.h5") as file:
-        for key in file:
-            yield f"validation {key}, 6 coils", simulate.kspace(file[key][len(file[key]) // 2], 6, 0.01, 0)
+        for group in file.values():
+            for key, images in group.items():
+                yield f"validation {key}, 6 coils", simulate.kspace(images[len(images) // 2], 6, 0.01, 0)
     for noise_std in NOISES:
         for coils in (1, 6):
             yield f"phantom, noise {noise_std}, {coils} coils", simulate.kspace(

@@ -207,6 +207,15 @@ def test_a_centre_that_is_not_sampled_is_doubtful(hole, coils):
     assert any("its centre is not sampled" in sentence for sentence in doubts(full(coils) * pattern, pattern))
 
 
+@pytest.mark.parametrize("coils", [1, 4])
+@pytest.mark.parametrize("value", [1, 10, 1e2, 1e3, 1e4, 1e5, 1e6])
+def test_a_spike_is_doubtful(coils, value):
+    kspace = full(coils)
+    kspace[0, 10, 38] = value * abs(kspace).max()
+    found = doubts(kspace)
+    assert found and (value == 1 or any("spikes" in sentence for sentence in found))
+
+
 def test_noise_alone_is_doubtful(rng):
     noise = rng.standard_normal((2, 4, *SHAPE)).astype(np.float32)
     assert any("its centre is not sampled" in sentence for sentence in doubts(noise[0] + 1j * noise[1]))

@@ -112,7 +112,7 @@ def test_calibration_lines_of_the_scan_belong_to_the_image(raw, kspace, mode, is
     assert sorted(np.flatnonzero(load(path)[1][0])) == sorted([*rows, *(gaps if is_image else ())])
 
 
-@pytest.mark.parametrize("mode", ["separate", "external", "interleaved", "other", ""])
+@pytest.mark.parametrize("mode", ["separate", "external", "embedded", "interleaved", "other", ""])
 def test_calibration_of_its_own_is_not_mixed_into_the_image(raw, kspace, mode):
     """The scan for the calibration has lines that the image has as well."""
     rows = range(0, NY, 2)

@@ -4,6 +4,7 @@ import sys
 from argparse import Namespace
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from ..algorithms.diffusion import Diffusion
@@ -47,10 +48,14 @@ def reconstruct_files(args: Namespace, command: str, interruption: Interruption)
     pattern = known_pattern if pattern is None else pattern
     check_kspace(kspace, is_cartesian=traj is None)
     _check_order(targets[0], kspace)
-    measured = by_coil(kspace) if args.virtual_coils is None or traj is not None else sampled(kspace, pattern)
-    combination = _combination(measured, noise_scan, args.virtual_coils)
-    if combination is not None:
-        kspace = mix(combination, kspace)
+    combination = None
+    if args.virtual_coils is not None or noise_scan is not None:
+        measured = by_coil(kspace) if traj is not None else sampled(kspace, pattern)
+        if not np.isfinite(measured).all():
+            raise ValueError("kspace: expected finite samples, got NaN or infinite ones")
+        combination = _combination(measured, noise_scan, args.virtual_coils)
+        with np.errstate(all="ignore"):  # Samples outside the mask may be anything.
+            kspace = mix(combination, kspace)
     options = given(args, "iterations", "samples", "prior", "noise_std", "maps", "normalize", "seed")
     level = debug_level(args.debug_level)
     with tqdm(desc=USAGE, leave=False, disable=level < INFO or not sys.stderr.isatty()) as bar:
@@ -122,19 +127,18 @@ def _dims(text: str | None) -> tuple[int, ...] | None:
     return tuple(map(int, sizes))
 
 
-def _combination(samples: Array, noise_scan: Array | None, virtual_coils: int | None) -> Array | None:
-    """Return the matrix (out, coil) that prewhitens and compresses coils, or None if neither is asked for.
+def _combination(samples: Array, noise_scan: Array | None, virtual_coils: int | None) -> Array:
+    """Return the matrix (out, coil) that prewhitens and compresses coils, one of which is asked for.
 
     samples: the measured samples of each coil, (coil, n).
     Raises ValueError for noise of another number of coils.
     """
-    matrix = None
+    matrix: Array = np.eye(len(samples))
     if noise_scan is not None:
         if noise_scan.shape[COIL] != len(samples):
             raise ValueError(f"--whiten: expected noise of {len(samples)} coils,"
                              f" got {noise_scan.shape[COIL]}")
         matrix = whitening(by_coil(noise_scan))
     if virtual_coils is not None:
-        virtual = compression(samples if matrix is None else matrix @ samples, virtual_coils)
-        matrix = virtual if matrix is None else virtual @ matrix
+        matrix = compression(matrix @ samples, virtual_coils) @ matrix
     return matrix

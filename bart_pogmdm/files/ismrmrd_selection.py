@@ -11,10 +11,8 @@ from .ismrmrd_header import Encoding, Header
 
 # K-space is sorted by these counters; the lines of all averages and segments are put together.
 COUNTERS = ("slice", "contrast", "phase", "repetition", "set")
-# Modes of calibration: those of SEPARATE are scans of their own, and INTEGRATED is a part of the scan of the image.
-# Of any other mode, repeated lines decide.
+# Calibration of these modes is a scan of its own; in any other mode, repeated lines decide.
 SEPARATE = ("separate", "external")
-INTEGRATED = "embedded"
 # The standard's matrix of a 2-D acquisition has z = 1; programs for Pulseq write 2.
 LARGEST_2D = 2
 # Of several encodings with lines of an image, one counts as that of the image if its matrix is so many times as large.
@@ -90,13 +88,11 @@ def _size(encoding: Encoding) -> int:
 def _is_separate(encoding: Encoding, heads: Array, is_image: Array, only_calibrates: Array) -> bool:
     """Return whether the lines that only calibrate are a scan of their own.
 
-    The header says so, or else they repeat a line of the image at the same place: within one scan, such a line would
+    The header says so, or they repeat a line of the image at the same place: within one scan, such a line would
     calibrate as well.
     """
     if encoding.calibration in SEPARATE:
         return True
-    if encoding.calibration == INTEGRATED:
-        return False
     keys = np.stack([heads["idx"][name] for name in (*COUNTERS, "kspace_encode_step_1")], 1)
     return not {*map(tuple, keys[is_image])}.isdisjoint(map(tuple, keys[only_calibrates]))
 

@@ -34,6 +34,15 @@ class DoubtRules:
     distance: float = 1.5
     """Distance of the nearest sample to the centre of k-space, in samples, above which the centre is not sampled."""
 
+    spike: float = 4.0
+    """Amplitude of a sample far from the centre of k-space, as a multiple of that of the sample of rank `rank`."""
+
+    rank: int = 16
+    """Rank of that sample: the strongest ones lie about the centre."""
+
+    far: float = 8.0
+    """Distance from the centre of k-space, in samples, that is far."""
+
     folding: float = 0.8
     """Height of a copy of the image, by the pattern alone, above which the copy is not told from the image."""
 
@@ -53,8 +62,9 @@ class DoubtRules:
     """Distance of samples along readouts of even steps, in cycles per field of view, that resolves the field."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {"calibration": 2, "pixels": 1},
-                     ["residual", "unexplained", "fit", "distance", "folding", "zeros", "lost", "spacing"])
+        check_fields(self, {"calibration": 2, "pixels": 1, "rank": 1},
+                     ["residual", "unexplained", "fit", "distance", "spike", "far", "folding", "zeros", "lost",
+                      "spacing"])
 
 
 def of_axes(kspace: Array) -> list[str]:
@@ -118,9 +128,7 @@ def of_slice(scan: Scan, fit: float, problem: Problem, residual_std: float, imag
     if float((power[sampled] == 0).mean()) > rules.zeros:
         doubts.append("mask: many of its samples are zero in all coils: is it transposed or moved, or does it have"
                       " more samples than k-space?")
-    if fit < rules.fit or _distance(sampled) > rules.distance:
-        doubts.append("kspace: its centre is not sampled, or it has none, so that large parts of the image are unknown:"
-                      " is it k-space, with all of its samples in place?")
+    doubts += _of_centre(power, sampled, fit, rules)
     doubts += _of_pattern(scan, problem, rules)
     noise = math.hypot(problem.noise_std, image_noise / problem.coils**0.5)
     residual = problem.units.to_solver(residual_std)
@@ -133,11 +141,19 @@ def of_slice(scan: Scan, fit: float, problem: Problem, residual_std: float, imag
     return doubts
 
 
-def _distance(sampled: Array) -> float:
-    """Return the distance in samples from zero frequency, at n // 2, to the nearest sample."""
-    xp = array_module(sampled)
-    rows, columns = (xp.arange(n) - n // 2 for n in sampled.shape)
-    return float(xp.hypot(rows[:, None], columns)[sampled].min())
+def _of_centre(power: Array, sampled: Array, fit: float, rules: DoubtRules) -> list[str]:
+    """Return doubts about the centre of k-space, which is at n // 2, and about spikes far from it."""
+    xp = array_module(power)
+    rows, columns = (xp.arange(n) - n // 2 for n in power.shape)
+    distance = xp.hypot(rows[:, None], columns)[sampled]
+    doubts, amplitude = [], xp.sqrt(power[sampled])
+    if fit < rules.fit or bool(distance.min() > rules.distance):
+        doubts.append("kspace: its centre is not sampled, or it has none, so that large parts of the image are unknown:"
+                      " is it k-space, with all of its samples in place?")
+    ranked = xp.sort(amplitude)[-min(rules.rank, len(amplitude))]
+    if bool((amplitude[distance > rules.far] > rules.spike * ranked).any()):
+        doubts.append("kspace: samples far from its centre are larger than those about it: spikes?")
+    return doubts
 
 
 def _of_pattern(scan: Scan, problem: Problem, rules: DoubtRules) -> list[str]:
