@@ -19,6 +19,7 @@ from ..files.cfl import write
 from ..physics.coil_model import rss
 from ..physics.fourier import ifft2c
 from ..reconstruction.recon import recon
+from ..reconstruction.result import Result
 from ..toolbox.bart_call import bart
 from . import networks
 from .charbonnier_tv import CharbonnierTV
@@ -129,14 +130,16 @@ def _pics(iterations: int, options: tuple[str, ...], kspace: Array, mask: Array,
 
 
 def _pogmdm(options: dict[str, Any], kspace: Array, mask: Array, parameter: None) -> Estimate:
-    result = recon(kspace * mask, mask, **options)
-    return Estimate(result.image, result.std, result.sens, result.info.get("warnings", ()))
+    return _estimate(recon(kspace * mask, mask, **options))
 
 
 def _score_network(num_levels: int, samples: int, kspace: Array, mask: Array, weights: str) -> Estimate:
-    result = recon(kspace * mask, mask, method=Diffusion(num_levels=num_levels), samples=samples,
-                   prior=networks.TorchDenoiser(weights))
-    return Estimate(result.image, result.std, result.sens, result.info.get("warnings", ()))
+    return _estimate(recon(kspace * mask, mask, method=Diffusion(num_levels=num_levels), samples=samples,
+                           prior=networks.TorchDenoiser(weights)))
+
+
+def _estimate(result: Result) -> Estimate:
+    return Estimate(result.image, result.std, result.sens, result.info["warnings"])
 
 
 def _bart_sample(samples: int, kspace: Array, mask: Array, weights: str) -> Estimate:

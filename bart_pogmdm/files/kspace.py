@@ -40,8 +40,8 @@ def load(name: str | Path) -> tuple[Array, Array | None]:
     """Read (kspace, pattern) from a file: npz, npy or HDF5 (fastMRI, ISMRMRD) by its content, or an array of BART.
 
     kspace is complex64 with 16 dimensions in BART's order.  The pattern is None if the file has none; then samples
-    that are not zero count as measured.  An npz file holds `kspace` and optionally `mask`.  Arrays of two or three
-    dimensions are (y, x) or (coil, y, x), others in BART's order.
+    that are not zero, up to rounding, count as measured.  An npz file holds `kspace` and optionally `mask`.  Arrays of
+    two or three dimensions are (y, x) or (coil, y, x), others in BART's order.
     Raises FileNotFoundError, or ValueError for a file without k-space.
     """
     file = open_kspace(name)

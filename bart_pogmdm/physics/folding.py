@@ -6,7 +6,7 @@ import numpy as np
 
 from ..arrays.array_types import Array
 from ..arrays.fft import fftn
-from ..arrays.modules import array_module
+from ..arrays.modules import array_module, complex_dtype
 from .fourier import resize
 
 NEAR = 0.1    # of the field of view: nearer to the centre the point spread function only blurs
@@ -23,7 +23,7 @@ def folding(density: Array) -> float:
         return 1.0
     xp, shape = array_module(density), tuple(FINENESS * n for n in density.shape)
     spectrum = xp.fft.ifftshift(resize(xp.fft.fftshift(density), shape))
-    spread = xp.abs(fftn(spectrum.astype(complex)))
+    spread = xp.abs(fftn(spectrum.astype(complex_dtype(density.dtype))))
     rows, columns = (xp.asarray(abs(np.fft.fftfreq(n))) for n in shape)  # in fields of view
     away = (rows[:, None] >= NEAR) | (columns >= NEAR)
     return float((spread * away).max() / spread[0, 0])

@@ -49,6 +49,17 @@ def divide(array: Array | float, weight: Array) -> Array:
     return array / array_module(weight).where(weight != 0, weight, 1)
 
 
+def plane_wave(rates: tuple[Array | float, ...], like: Array) -> Array:
+    """Return exp(i (a y + b x)), (…, ny, nx), with pixels y and x from n // 2 on, of the size and type of images.
+
+    rates: a and b, the phase from pixel to pixel in radians, numbers or arrays (…).
+    """
+    xp = array_module(like)
+    rows, columns = (xp.exp(1j * xp.asarray(rate)[..., None] * (xp.arange(n) - n // 2))
+                     for rate, n in zip(rates, like.shape[-2:]))
+    return (rows[..., None] * columns[..., None, :]).astype(like.dtype)
+
+
 def field_size(shape: Shape) -> float:
     """Return the samples per field of view: one number for both axes, because pixels are about square."""
     return float(np.prod(shape)) ** 0.5

@@ -15,6 +15,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.checks import check_fields
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module
+from .fourier import plane_wave
 from .sampling import Scan
 
 
@@ -63,12 +64,12 @@ def find_centre(scan: Scan, rules: CentreRules) -> Centre:
     amplitude = xp.minimum(amplitude, ascending[-min(rules.strongest, len(ascending) // 4 + 1)])
     # Noise and fine detail are everywhere: they say where samples are, and not where the centre is.
     amplitude = xp.where(sampled, xp.maximum(amplitude - xp.median(ascending), 0), 0)
+    if not bool((amplitude > np.finfo(np.float32).eps * ascending[-1]).any()):
+        return Centre((0, 0), 0.0)
     rows, columns = ((xp.arange(n) - n // 2) / rules.width for n in power.shape)
     template = xp.fft.ifftshift((1 + rows[:, None] ** 2 + columns**2) ** (-rules.decay / 2))
     seen = _correlation(sampled, template**2) + rules.unseen * (template**2).sum()
     fit = _correlation(amplitude, template) ** 2 / seen
-    if not bool((amplitude > np.finfo(np.float32).eps * ascending[-1]).any()):
-        return Centre((0, 0), 0.0)
     best = np.unravel_index(int(fit.argmax()), fit.shape)
     return Centre(tuple(int(i) - n // 2 for i, n in zip(best, fit.shape)), float(fit.max() / (amplitude**2).sum()))
 
@@ -79,8 +80,6 @@ def _correlation(array: Array, template: Array) -> Array:
     return ifftn(spectrum * of_template.conj()).real * array.size**0.5
 
 
-def phase_ramp(centre: Shape, shape: Shape, like: Array) -> Array:
-    """Return exp(2 pi i d r / n), by which an image of `shape` is multiplied to move the centre of k-space to d."""
-    xp = array_module(like)
-    rows, columns = (xp.exp(2j * np.pi * d * (xp.arange(n) - n // 2) / n) for d, n in zip(centre, shape))
-    return (rows[:, None] * columns).astype(like.dtype)
+def phase_ramp(centre: Shape, image: Array) -> Array:
+    """Return exp(2 pi i d r / n), by which an image is multiplied to move the centre of its k-space to d."""
+    return plane_wave(tuple(2 * np.pi * d / n for d, n in zip(centre, image.shape[-2:])), image)

@@ -34,7 +34,7 @@ class NonCartesianScan:
 
     def acquired_on_grid(self) -> NonCartesianScan:
         """Return the samples without those that lie off the grid or are zero in all coils; ValueError for none."""
-        scan = self.part(is_acquired(self.samples, 1) & _within(self.points, [n + 2 * MARGIN for n in self.shape]))
+        scan = self.part(is_acquired(self.samples, 1) & on_grid(self.points, self.shape))
         if not scan.samples.size:
             raise ValueError(f"dims: no sample lies on a grid of {self.shape[0]} x {self.shape[1]}")
         return scan
@@ -74,6 +74,11 @@ class NonCartesianScan:
         return Nufft(self.points, self.shape, self.samples.dtype.type), self.samples
 
 
+def on_grid(points: Array, shape: Shape) -> Array:
+    """Return which points (…, 2, M) lie on a grid of a shape, or hardly outside, (…, M)."""
+    return _within(points, [n + 2 * MARGIN for n in shape])
+
+
 def _within(points: Array, size: Shape | list[float]) -> Array:
-    """Return which points lie in a window of a size about zero, (M,)."""
-    return (abs(points[0]) <= size[0] / 2) & (abs(points[1]) <= size[1] / 2)
+    """Return which points (…, 2, M) lie in a window of a size about zero, (…, M)."""
+    return (abs(points[..., 0, :]) <= size[0] / 2) & (abs(points[..., 1, :]) <= size[1] / 2)

@@ -12,7 +12,7 @@ from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.checks import check_fields
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module, real_dtype
-from ..physics.fourier import PLANE
+from ..physics.fourier import PLANE, plane_wave
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,9 +92,7 @@ def linear_phase(image: Array) -> Array:
     """
     xp = array_module(image)
     down, right = image[..., :-1, :].conj() * image[..., 1:, :], image[..., :-1].conj() * image[..., 1:]
-    rows, columns = (xp.exp(1j * xp.angle(change.sum(PLANE))[..., None] * (xp.arange(n) - n // 2))
-                     for change, n in zip((down, right), image.shape[-2:]))
-    return (rows[..., None] * columns[..., None, :]).astype(image.dtype)
+    return plane_wave((xp.angle(down.sum(PLANE)), xp.angle(right.sum(PLANE))), image)
 
 
 def _of_maximum_1(image: Array) -> Array:

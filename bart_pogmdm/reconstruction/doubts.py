@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ..algorithms.problem import Problem
 from ..arrays.array_types import Array, Shape
@@ -15,7 +16,10 @@ from ..arrays.checks import check_fields
 from ..arrays.modules import array_module
 from ..physics.folding import folding
 from ..physics.fourier import power_of_coils
+from ..physics.noncartesian import on_grid
 from ..physics.sampling import Scan
+
+Slice = TypeVar("Slice", int, Shape)  # by its number or its position
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def of_axes(kspace: Array) -> list[str]:
             " (READ, PHS1, PHS2, COIL, ...)?"]
 
 
-def of_trajectory(points: Array, readouts: Array, size: Shape, margin: float, rules: DoubtRules) -> list[str]:
+def of_trajectory(points: Array, readouts: Array, size: Shape, rules: DoubtRules) -> list[str]:
     """Return doubts about points (…, 2, M) on a grid of some size.
 
     readouts: number of the readout of each sample, (M,).  ValueError if most points lie outside the grid, or if it is
@@ -97,10 +101,7 @@ def of_trajectory(points: Array, readouts: Array, size: Shape, margin: float, ru
                          f" {size[1]} for {points.shape[-1]} samples, with traj up to {float(abs(points).max()):.3g}"
                          " cycles per field of view: is it in 1/m or radians?")
     xp, doubts = array_module(points), []
-    inside = xp.ones(points[..., 0, :].shape, bool)
-    for axis, n in enumerate(size):
-        inside &= xp.abs(points[..., axis, :]) <= n / 2 + margin
-    lost = 1 - float(inside.mean(-1).min())
+    lost = 1 - float(on_grid(points, size).mean(-1).min())
     if lost > 0.5:
         raise ValueError(f"dims: expected a grid that holds the trajectory, got {size[0]} x {size[1]}, and"
                          f" {100 * lost:.0f} % of traj lies outside, up to {float(abs(points).max()):.3g} cycles per"
@@ -159,22 +160,29 @@ def _of_centre(power: Array, sampled: Array, fit: float, rules: DoubtRules) -> l
 def _of_pattern(scan: Scan, problem: Problem, rules: DoubtRules) -> list[str]:
     """Return the doubt whether the image is folded."""
     if problem.sens_model:
-        centre = scan.low(*2 * [(rules.calibration, rules.calibration)])
-        if folding(centre.sampled()[0].density) > rules.folding:
+        window = (rules.calibration, rules.calibration)
+        if folding(scan.low(window, window).sampled()[0].density) > rules.folding:
             return ["mask: the image may be folded, because a regular pattern does not tell sensitivities from copies"
                     " of the image: some neighbouring lines at the centre of k-space do, or known sensitivities"]
     elif math.prod(scan.shape) > problem.coils * problem.sampling.count \
             and folding(problem.sampling.density) > rules.folding:
-        return ["mask: the image may be folded, because a regular pattern of less than a sample of some coil for each"
-                " pixel does not tell the image from its copies"]
+        return ["mask: the image may be folded, because a regular pattern with fewer samples of all coils than pixels"
+                " does not tell the image from its copies"]
     return []
+
+
+def by_sentence(doubts: Mapping[Slice, Sequence[str]]) -> dict[str, list[Slice]]:
+    """Return {sentence: slices} for {slice: sentences}."""
+    slices: dict[str, list[Slice]] = {}
+    for one, sentences in doubts.items():
+        for sentence in sentences:
+            slices.setdefault(sentence, []).append(one)
+    return slices
 
 
 def gathered(doubts: Mapping[Shape, Sequence[str]], loop: Shape) -> list[str]:
     """Return each sentence once, followed by the positions of its slices where there are several in the loop."""
-    positions: dict[str, list[str]] = {}
-    for index, sentences in doubts.items():
-        for sentence in sentences:
-            positions.setdefault(sentence, []).append(", ".join(str(i) for i, n in zip(index, loop) if n > 1))
+    positions = {sentence: [", ".join(str(i) for i, n in zip(index, loop) if n > 1) for index in slices]
+                 for sentence, slices in by_sentence(doubts).items()}
     return [f"{sentence} (slice {'; '.join(where)})" if where != [""] else sentence
             for sentence, where in positions.items()]

@@ -25,8 +25,8 @@ class Frame:
 
     def into(self, image: Array) -> Array:
         """Return an image (ny, nx) with the phase that it has in this frame."""
-        return image * phase_ramp(self.centre, image.shape, image).conj() if any(self.centre) else image
+        return image * phase_ramp(self.centre, image).conj() if any(self.centre) else image
 
     def out_of(self, image: Array) -> Array:
         """Return an image (ny, nx) of this frame with the phase that it has in the data."""
-        return image * phase_ramp(self.centre, image.shape, image) if any(self.centre) else image
+        return image * phase_ramp(self.centre, image) if any(self.centre) else image

@@ -15,7 +15,7 @@ from ..arrays.binary_scale import exponent_of, scaled
 from ..arrays.modules import array_module, complex_dtype, move
 from ..physics.cartesian import CartesianScan
 from ..physics.kspace_centre import find_centre
-from ..physics.noncartesian import MARGIN, NonCartesianScan, image_size
+from ..physics.noncartesian import NonCartesianScan, image_size
 from ..physics.nufft import library
 from ..physics.readout_factors import align
 from ..physics.sampling import Scan
@@ -84,6 +84,7 @@ class Inputs:
         slices, masks = layout.slices(self.kspace), layout.mask_slices(self.mask, self.kspace)
 
         def scan(index: Shape) -> tuple[Scan, Frame]:
+            _check_spikes(slices[index])
             kspace, frame = _scaled(*_inside(slices[index], masks[index]))
             return _centred(CartesianScan(kspace, masks[index]), frame, rules)
 
@@ -107,7 +108,7 @@ class Inputs:
             scan, frame = _centred(NonCartesianScan(measured, points[index], size, readouts), frame, rules)
             return align(scan.acquired_on_grid(), rules.readouts, rules.sens, rules.start), frame
 
-        return scan, shape, doubts.of_trajectory(points, readouts, size, MARGIN, rules.doubts)
+        return scan, shape, doubts.of_trajectory(points, readouts, size, rules.doubts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +151,6 @@ def _size(dims: Any) -> Shape:
 
 def _inside(kspace: Array, mask: Array) -> tuple[Array, str]:
     """Return k-space with zeros outside the mask, and the words that say so; ValueError for a mask without samples."""
-    _check_spikes(kspace)
     has_signal = bool((kspace != 0).any())
     if has_signal and not bool(mask.any()):
         raise ValueError("mask: expected at least one sample, got none")

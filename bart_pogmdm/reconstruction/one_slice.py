@@ -19,17 +19,18 @@ from .options import Options
 
 @dataclass(frozen=True, eq=False)
 class SliceResult:
-    """Image (y, x), sens (J, y, x), std (y, x) or None, in data units, and facts for `Result.info`.
+    """Image (y, x), sens (J, y, x), std (y, x) or None, and residual_std, in data units.
 
-    residual_std: one of the facts.
+    scale: of the solver's units; convergence: rhat and ess of a method that samples.
     coefficients: of the last sensitivities, from which a similar slice may start; None if they have none.
     """
 
     image: Array
     sens: Array
     std: Array | None
+    scale: float
     residual_std: float
-    facts: dict[str, float | None]
+    convergence: dict[str, float | None]
     coefficients: Array | None
 
 
@@ -64,8 +65,6 @@ def reconstruct_slice(problem: Problem, frame: Frame, known_sens: Array | None, 
         image, spread = statistics.mean, method.spread(prior, problem)
         std, residual_std = spread * statistics.std, residual_var.mean**0.5
         convergence = dict(zip(("rhat", "ess"), statistics.convergence()))
-    residual_std = float(units.to_user(residual_std))
-    facts = {"scale": units.scale, "residual_std": residual_std, **convergence}
     factor: Any = units.scale  # from images times the RSS of their sensitivities to reported images
     if options.normalize:
         sens = divide(reference.sens, weight)
@@ -77,7 +76,8 @@ def reconstruct_slice(problem: Problem, frame: Frame, known_sens: Array | None, 
         sample[...] = frame.out_of((image + spread * (sample - image)) * factor)
     image, std = frame.out_of(image * factor), None if std is None else std * factor
     _check_finite(image, sens, std)
-    return SliceResult(image, sens, std, residual_std, facts, state.coefficients)
+    return SliceResult(image, sens, std, units.scale, float(units.to_user(residual_std)), convergence,
+                       state.coefficients)
 
 
 def _check_finite(*arrays: Array | None) -> None:

@@ -48,7 +48,8 @@ class Outputs:
         self._sens[index][...] = result.sens
         if self.std is not None:
             layout.slices(self.std)[index][0] = result.std
-        for key, value in ({"noise_std": noise_std} | result.facts).items():
+        facts = {"noise_std": noise_std, "scale": result.scale, "residual_std": result.residual_std}
+        for key, value in (facts | result.convergence).items():
             self._facts.setdefault(key, np.empty(self.loop))[index] = value
 
     def facts(self) -> dict[str, Any]:

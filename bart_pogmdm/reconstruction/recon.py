@@ -40,7 +40,7 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
         (coil, y, x), or with four and more dimensions BART's (READ, PHS1, PHS2, COIL, …), where the dimensions after
         COIL are looped over.
     mask: boolean or 0/1, (y, x) or a line that broadcasts to it, or in BART's dimensions; None: sampled where
-        k-space is not zero.
+        k-space is not zero, up to the rounding of single precision.
     traj: trajectory in cycles per field of view, as `bart traj` writes it: (3, samples, spokes, …) for kspace
         (1, samples, spokes, COIL, …); kspace may also be (coil, spokes, samples), or (spokes, samples) for one coil,
         and traj then (spokes, samples, 2), y and x.  Samples that are zero in all coils are left out.

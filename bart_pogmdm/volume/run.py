@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from ..arrays.array_types import Array
 from ..arrays.doubts import doubt
 from ..files.outputs import check_outputs
+from ..reconstruction.doubts import by_sentence
 from ..reconstruction.options import OptionKeywords, Unpack, options_of
 from . import workers
 from .manifest import Manifest
@@ -106,8 +107,8 @@ def carry_out(plan: Plan, out: str | Path, reconstruct_blocks: ReconstructBlocks
     failed = {number: record["error"] for number, record in found if "error" in record}
     doubts = {number: sentences for number, record in found
               if (sentences := (*plan.volume.warnings, *record.get("warnings", ())))}
-    for sentence in dict.fromkeys(sentence for sentences in doubts.values() for sentence in sentences):
-        doubt(f"{sentence} (slices {_ranges([number for number in doubts if sentence in doubts[number]])})")
+    for sentence, numbers in by_sentence(doubts).items():
+        doubt(f"{sentence} (slices {_ranges(numbers)})")
     return Report(count, failed, doubts)
 
 

@@ -120,7 +120,7 @@ def _reconstruct_slice(job: Job, task: SliceTask, source: KspaceFile | None, nei
         return SliceOutcome(task.number, identity, error=known or f"{type(error).__name__}: {error}"), None
     facts = {key: float(result.info[key]) for key in FACTS if key in result.info}
     arrays = {"image": result.image, "sens": result.sens, "std": result.std}
-    return SliceOutcome(task.number, identity, arrays, facts, tuple(result.info.get("warnings", ()))), coefficients
+    return SliceOutcome(task.number, identity, arrays, facts, tuple(result.info["warnings"])), coefficients
 
 
 @lru_cache(maxsize=1)
