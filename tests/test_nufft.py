@@ -15,11 +15,12 @@ SHAPES = [(16, 20), (15, 12)]
 
 
 def operator(shape, rng, dtype=np.complex128, count=150):
-    """A Nufft at random points with random weights, and its matrix (M, ny nx)."""
+    """A Nufft at random points with random weights of two kinds, and its matrix (M, ny nx)."""
     points = np.stack([rng.uniform(-n / 2, n / 2, count) for n in shape])
     waves = [np.exp(-2j * np.pi * np.outer(k, np.arange(n) - n // 2) / n) for k, n in zip(points, shape)]
     matrix = np.einsum("my,mx->myx", *waves).reshape(count, -1) / np.prod(shape) ** 0.5
-    return Nufft(points, shape, dtype).weighted(rng.uniform(0.1, 1, count)), matrix
+    mask = rng.uniform(0.1, 2, count)
+    return Nufft(points, shape, dtype, mask=mask).weighted(rng.uniform(0.1, 1, count)), mask[:, None] * matrix
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from properties import random_complex
 from trajectories import radial
 
 from bart_pogmdm import recon
-from bart_pogmdm.reconstruction.layout import mask_slices, points
+from bart_pogmdm.reconstruction.layout import points
 
 
 @pytest.mark.parametrize("rounded", [lambda m: m * 0.9999999, lambda m: (m * (1 + 1e-8j) + 1e-9j).astype(np.complex64),
@@ -16,13 +16,6 @@ def test_a_mask_may_have_rounding_errors(rounded):
     kspace, mask, _ = simulate((24, 20), coils=2)
     expected = recon(kspace, mask, iterations=2).image
     np.testing.assert_array_equal(recon(kspace, rounded(mask), iterations=2).image, expected)
-
-
-@pytest.mark.parametrize("other", [0.5, 1j, -1, 2, np.nan])
-def test_other_numbers_are_no_mask(other):
-    kspace = np.ones((2, 24, 20), complex)
-    with pytest.raises(ValueError, match="mask: expected boolean or 0/1 values, got others"):
-        mask_slices(np.full((24, 20), other), kspace)
 
 
 def test_a_trajectory_in_a_plane_may_have_rounding_errors(rng):

@@ -11,14 +11,38 @@ SMALL_PART = 1e-4      # Relative to the largest number, a part below this is ro
 
 def as_mask(mask: Array, name: str) -> Array:
     """Return a mask of numbers as booleans.  Raises ValueError unless they are 0 or 1 up to rounding."""
-    kind = mask.dtype.kind
-    if kind not in "biufc":
-        raise ValueError(f"{name}: expected boolean or 0/1 values, got {mask.dtype}")
-    is_one = abs(mask - 1) < MASK_ROUNDING if kind in "fc" else mask == 1
-    is_zero = abs(mask) < MASK_ROUNDING if kind in "fc" else mask == 0
-    if not bool((is_one | is_zero).all()):
-        raise ValueError(f"{name}: expected boolean or 0/1 values, got others")
+    is_one = _is_one(mask) if mask.dtype.kind in "biufc" else None
+    if is_one is None:
+        found = "others" if mask.dtype.kind in "biufc" else mask.dtype
+        raise ValueError(f"{name}: expected boolean or 0/1 values, got {found}")
     return is_one
+
+
+def as_pattern(pattern: Array, name: str) -> Array:
+    """Return a mask as booleans, and other weights as numbers >= 0 in double precision.
+
+    Raises ValueError for numbers that are negative, complex or not finite.
+    """
+    if pattern.dtype.kind not in "biufc":
+        raise ValueError(f"{name}: expected boolean values or weights, got {pattern.dtype}")
+    is_one = _is_one(pattern)
+    if is_one is not None and bool(is_one.any() | (pattern == 0).all()):
+        return is_one
+    xp = array_module(pattern)
+    if not bool(xp.isfinite(pattern).all()) or not is_rounding(pattern.imag, pattern):
+        raise ValueError(f"{name}: expected boolean values or finite real weights, got others")
+    weights = pattern.real.astype(float)
+    if bool((weights < 0).any()):
+        raise ValueError(f"{name}: expected weights >= 0, got {float(weights.min()):.3g}")
+    return weights
+
+
+def _is_one(mask: Array) -> Array | None:
+    """Return where numbers are 1, or None unless all are 0 or 1 up to rounding."""
+    exact = mask.dtype.kind in "biu"
+    is_one = mask == 1 if exact else abs(mask - 1) < MASK_ROUNDING
+    is_zero = mask == 0 if exact else abs(mask) < MASK_ROUNDING
+    return is_one if bool((is_one | is_zero).all()) else None
 
 
 def is_rounding(part: Array, whole: Array) -> bool:

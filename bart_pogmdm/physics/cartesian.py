@@ -17,22 +17,29 @@ from .fourier import PLANE, ifft2c, power_of_coils, resize
 
 @dataclass(frozen=True, eq=False)
 class CartesianSampling:
-    """M F (see `sampling.Sampling`): unitary FFT of (J, …, ny, nx) images, then the mask (ny, nx) of zeros and ones.
+    """M F (see `sampling.Sampling`): unitary FFT of (J, …, ny, nx) images, then the mask.
 
-    Zero frequency comes first.  weights W: (ny, nx), or None for 1.
+    mask: (ny, nx), or (J, ny, nx) if the coils have masks of their own; zeros and ones or, if not `binary`, weights of
+    the samples, by which these are multiplied as well.  Zero frequency comes first.
+    weights W: (ny, nx), or None for 1.
     """
 
     mask: Array
     weights: Array | None = None
+    binary: bool = True
 
-    norm = 1.0
     inexact = 0.0
 
     @classmethod
     def centred(cls, mask: Array, dtype: DTypeLike) -> CartesianSampling:
-        """From a mask with zero frequency at n // 2."""
+        """From a mask, boolean or of weights, with zero frequency at n // 2."""
         xp = array_module(mask)
-        return cls(xp.ascontiguousarray(xp.fft.ifftshift(mask), dtype))
+        binary = bool(((mask == 0) | (mask == 1)).all())
+        return cls(xp.ascontiguousarray(xp.fft.ifftshift(mask, PLANE), dtype), binary=binary)
+
+    def of_coils(self, coils: slice) -> CartesianSampling:
+        """Return the sampling of some of the coils."""
+        return self if self.mask.ndim == 2 else replace(self, mask=self.mask[coils])
 
     def weighted(self, weights: Array) -> CartesianSampling:
         """Return the same sampling with other weights."""
@@ -41,51 +48,74 @@ class CartesianSampling:
     @property
     def shape(self) -> Shape:
         """(ny, nx) of the images."""
-        return self.mask.shape
+        return self.mask.shape[-2:]
 
     @cached_property
+    def norm(self) -> float:
+        """The largest eigenvalue of F^H M W M F, without weights W."""
+        return 1.0 if self.binary else float((self.mask**2).max())
+
+    @cached_property
+    def _square(self) -> Array:
+        """M W M."""
+        square = self.mask if self.binary else self.mask**2
+        return square if self.weights is None else self.weights * square
+
+    @property
     def density(self) -> Array:
-        """The diagonal of F^H W M F in Fourier space, (ny, nx), zero frequency first."""
-        return self.mask if self.weights is None else self.weights * self.mask
+        """The diagonal of F^H M W M F in Fourier space, (ny, nx), the mean of the coils, zero frequency first."""
+        return self._square if self.mask.ndim == 2 else self._square.mean(0)
 
     @cached_property
     def count(self) -> float:
-        """Number of samples of one coil."""
-        return float(self.mask.sum())
+        """Number of samples of one coil, the mean of the coils."""
+        return float((self.mask != 0).sum()) * int(np.prod(self.shape)) / self.mask.size
 
     def radius(self, shape: Shape) -> Array:
         """Distance of the grid points from zero frequency in cycles per pixel of `shape`; infinite if not sampled."""
         xp, dtype = array_module(self.mask), real_dtype(self.mask.dtype)
         rows, columns = (xp.asarray(np.fft.fftfreq(points) * (points / n), dtype)
                          for points, n in zip(self.shape, shape))
-        return xp.where(self.mask > 0, xp.hypot(rows[:, None], columns), xp.inf)
+        sampled = (self.mask != 0).reshape(-1, *self.shape).any(0)
+        return xp.where(sampled, xp.hypot(rows[:, None], columns), xp.inf)
 
     def forward(self, images: Array) -> Array:
         """M F x; may overwrite x."""
-        samples = fftn(images, overwrite=True)
-        kernels_for(samples).scale(samples, self.mask)
-        return samples
+        return _scaled(fftn(images, overwrite=True), self.mask)
 
     def adjoint(self, samples: Array) -> Array:
-        """F^H W z for samples that are zero where the mask is; may overwrite z."""
+        """F^H M W z for samples that are zero where the mask is; may overwrite z."""
         if self.weights is not None:
-            kernels_for(samples).scale(samples, self.weights)
+            samples = _scaled(samples, self.weights)
+        if not self.binary:
+            samples = _scaled(samples, self.mask)
         return ifftn(samples, overwrite=True)
 
     def normal(self, images: Array) -> Array:
-        """F^H W M F x; may overwrite x."""
-        samples = fftn(images, overwrite=True)
-        kernels_for(samples).scale(samples, self.density)
-        return ifftn(samples, overwrite=True)
+        """F^H M W M F x; may overwrite x."""
+        return ifftn(_scaled(fftn(images, overwrite=True), self._square), overwrite=True)
 
     def noise(self, rng: np.random.Generator, samples: Array) -> Array:
         """Noise of standard deviation W^(-1/2) in real and imaginary part, where there are samples."""
-        noise = self.mask * complex_normal(rng, samples)
+        mask = self.mask if self.binary else (self.mask != 0).astype(self.mask.dtype)
+        noise = _scaled(complex_normal(rng, samples), mask)
         return noise if self.weights is None else noise / self.weights**0.5
 
     def equalize(self, images: Array) -> Array:
-        """Return the images as they are: on the grid each frequency counts once."""
-        return images
+        """Return the images, with the frequencies that count more than once, by their weights, divided by these."""
+        if self.binary:
+            return images
+        largest = self._square.reshape(-1, *self.shape).max(0)
+        return ifftn(_scaled(fftn(images), 1 / largest.clip(1)), overwrite=True)
+
+
+def _scaled(samples: Array, factor: Array) -> Array:
+    """Multiply samples (J, …, ny, nx) in place by factors (ny, nx), or (J, ny, nx), and return them."""
+    if factor.ndim == 2:
+        kernels_for(samples).scale(samples, factor)
+    else:
+        samples *= factor.reshape(len(factor), *(1,) * (samples.ndim - 3), *factor.shape[1:])
+    return samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,10 +123,12 @@ class CartesianScan:
     """A slice (see `sampling.Scan`): k-space (J, ny, nx), zero frequency at n // 2, and its mask (ny, nx).
 
     k-space is zero outside the mask.
+    weights: of the samples, (ny, nx) or (J, ny, nx), zero outside the mask; None for 1.
     """
 
     kspace: Array
     mask: Array
+    weights: Array | None = None
 
     @property
     def shape(self) -> Shape:
@@ -107,7 +139,8 @@ class CartesianScan:
         """Return the acquired samples (J, M) and their distance (M,) from zero frequency, in cycles per pixel."""
         xp = array_module(self.kspace)
         rows, columns = ((xp.arange(n) - n // 2) / n for n in self.mask.shape)
-        return self.kspace[:, self.mask], xp.hypot(rows[:, None], columns)[self.mask]
+        kspace = self.kspace if self.weights is None else self.weights * self.kspace
+        return kspace[:, self.mask], xp.hypot(rows[:, None], columns)[self.mask]
 
     def power(self) -> tuple[Array, Array]:
         """Return the power of the samples, summed over the coils, and the mask, both (ny, nx)."""
@@ -116,13 +149,16 @@ class CartesianScan:
     def moved(self, centre: Shape) -> CartesianScan:
         """Return the scan with the frequency `centre`, in whole samples, in the place of zero frequency."""
         xp, back = array_module(self.kspace), tuple(-d for d in centre)
-        return CartesianScan(xp.roll(self.kspace, back, PLANE), xp.roll(self.mask, back, PLANE))
+        weights = None if self.weights is None else xp.roll(self.weights, back, PLANE)
+        return CartesianScan(xp.roll(self.kspace, back, PLANE), xp.roll(self.mask, back, PLANE), weights)
 
     def low(self, grid: Shape, cut: Shape) -> CartesianScan:
         """Return the frequencies within a window of size `cut` about zero, on a smaller grid."""
-        return CartesianScan(resize(self.kspace, grid), resize(resize(self.mask, cut), grid))
+        weights = None if self.weights is None else resize(resize(self.weights, cut), grid)
+        return CartesianScan(resize(self.kspace, grid), resize(resize(self.mask, cut), grid), weights)
 
     def sampled(self) -> tuple[CartesianSampling, Array]:
-        """Return the sampling, and the samples in the form that it gives them."""
-        sampling = CartesianSampling.centred(self.mask, real_dtype(self.kspace.dtype))
+        """Return the sampling, and the samples in the form that it gives them, times their weights."""
+        mask = self.mask if self.weights is None else self.weights
+        sampling = CartesianSampling.centred(mask, real_dtype(self.kspace.dtype))
         return sampling, sampling.forward(ifft2c(self.kspace))

@@ -132,17 +132,21 @@ class CoilModel(_Model):
 
     def adjoint(self, samples: Array) -> Array:
         """A^H z, (ny, nx), for samples that are zero where nothing is measured."""
-        return self._combine(lambda coils: (self.sampling.adjoint(samples[coils].copy()), 0))[0]
+        return self._combine(lambda coils: (self.sampling.of_coils(coils).adjoint(samples[coils].copy()), 0))[0]
 
     def normal(self, image: Array) -> Array:
         """A^H A x."""
-        return self._combine(lambda coils: (self.sampling.normal(self._coil_images(image, coils)), 0))[0]
+        def normal(coils: slice) -> tuple[Array, int]:
+            return self.sampling.of_coils(coils).normal(self._coil_images(image, coils)), 0
+
+        return self._combine(normal)[0]
 
     def gradient(self, image: Array, samples: Array) -> tuple[Array, Array]:
         """Return the gradient of ||A x - z||^2 / 2, and |A x - z|^2 of each sample, summed over the coils; (S, …)."""
         def residual(coils: slice) -> tuple[Array, Array]:
-            difference = self.sampling.forward(self._coil_images(image, coils)) - samples[coils]
+            sampling = self.sampling.of_coils(coils)
+            difference = sampling.forward(self._coil_images(image, coils)) - samples[coils]
             power = power_of_coils(difference)
-            return self.sampling.adjoint(difference), power
+            return sampling.adjoint(difference), power
 
         return self._combine(residual)

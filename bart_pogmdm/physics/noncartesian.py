@@ -25,16 +25,19 @@ class NonCartesianScan:
     """A slice (see `sampling.Scan`): samples (J, M) at points (2, M) in cycles per field of view.
 
     shape: (ny, nx) of the image; readouts: the number of the readout that each sample belongs to, (M,), if known.
+    weights: of the samples, (M,); None for 1.
     """
 
     samples: Array
     points: Array
     shape: Shape
     readouts: Array | None = None
+    weights: Array | None = None
 
     def acquired_on_grid(self) -> NonCartesianScan:
-        """Return the samples without those that lie off the grid or are zero in all coils; ValueError for none."""
-        scan = self.part(is_acquired(self.samples, 1) & on_grid(self.points, self.shape))
+        """Return the samples without those off the grid, of weight zero, or zero in all coils; ValueError for none."""
+        which = is_acquired(self.samples, 1) & on_grid(self.points, self.shape)
+        scan = self.part(which if self.weights is None else which & (self.weights != 0))
         if not scan.samples.size:
             raise ValueError(f"dims: no sample lies on a grid of {self.shape[0]} x {self.shape[1]}")
         return scan
@@ -42,11 +45,13 @@ class NonCartesianScan:
     def part(self, which: Array) -> NonCartesianScan:
         """Return some of the samples, by indices or booleans (M,)."""
         return replace(self, samples=self.samples[:, which], points=self.points[:, which],
-                       readouts=None if self.readouts is None else self.readouts[which])
+                       readouts=None if self.readouts is None else self.readouts[which],
+                       weights=None if self.weights is None else self.weights[which])
 
     def acquired(self) -> tuple[Array, Array]:
-        """Return the samples (J, M) and their distance (M,) from zero frequency, in cycles per pixel."""
-        return self.samples, self.sampled()[0].radius(self.shape)
+        """Return the samples (J, M), times their weights, and their distance (M,) from zero, in cycles per pixel."""
+        sampling, samples = self.sampled()
+        return samples, sampling.radius(self.shape)
 
     def power(self) -> tuple[Array, Array]:
         """Return the mean power of the samples nearest to each grid point, and where there are some, both (ny, nx)."""
@@ -70,8 +75,9 @@ class NonCartesianScan:
         return replace(part, shape=grid)
 
     def sampled(self) -> tuple[Nufft, Array]:
-        """Return the sampling, and the samples in the form that it gives them."""
-        return Nufft(self.points, self.shape, self.samples.dtype.type), self.samples
+        """Return the sampling, and the samples in the form that it gives them, times their weights."""
+        sampling = Nufft(self.points, self.shape, self.samples.dtype.type, mask=self.weights)
+        return sampling, self.samples if self.weights is None else self.weights * self.samples
 
 
 def on_grid(points: Array, shape: Shape) -> Array:

@@ -44,13 +44,16 @@ class Nufft:
     """F (see `sampling.Sampling`) at points k (2, M) in cycles per field of view: images (J, ny, nx) -> samples (J, M).
 
     (F x)(k) = sum_r x(r) exp(-2 pi i k . r) / (ny nx)^(1/2), r in fields of view from the pixel n // 2.  At the points
-    of the grid this is the unitary centred FFT.  weights W: (M,), or None for 1.
+    of the grid this is the unitary centred FFT.
+    mask M: weights of the samples, (M,), by which these are multiplied as well; None for 1.
+    weights W: (M,), or None for 1.
     """
 
     points: Array
     shape: Shape
     dtype: type
     weights: Array | None = None
+    mask: Array | None = None
     _plans: threading.local = field(default_factory=threading.local, repr=False)  # a plan serves one thread at a time
 
     inexact = 1e-4
@@ -58,6 +61,10 @@ class Nufft:
     def weighted(self, weights: Array) -> Nufft:
         """Return the same transform with other weights."""
         return replace(self, weights=weights)
+
+    def of_coils(self, coils: slice) -> Nufft:
+        """Return the sampling of some of the coils, which is the same for all."""
+        return self
 
     @property
     def count(self) -> int:
@@ -83,12 +90,17 @@ class Nufft:
         return plans[key]
 
     def forward(self, images: Array) -> Array:
-        """F x, (J, …, M)."""
-        return self._transform(2, images, (self.count,))
+        """M F x, (J, …, M)."""
+        samples = self._transform(2, images, (self.count,))
+        if self.mask is not None:
+            samples *= self.mask
+        return samples
 
     def adjoint(self, samples: Array) -> Array:
-        """F^H W z, (J, …, ny, nx)."""
-        return self._transform(1, samples if self.weights is None else self.weights * samples, self.shape)
+        """F^H M W z, (J, …, ny, nx)."""
+        for factor in (self.weights, self.mask):
+            samples = samples if factor is None else factor * samples
+        return self._transform(1, samples, self.shape)
 
     def _transform(self, kind: int, arrays: Array, shape: Shape) -> Array:
         xp, norm, grid = array_module(arrays), np.prod(self.shape) ** -0.5, (self.shape, self.dtype)
@@ -111,9 +123,13 @@ class Nufft:
 
     @cached_property
     def _kernel(self) -> Array:
-        """p(d) = sum_k W(k) exp(2 pi i k . d) / (ny nx) for |d| < n, (2 ny - 1, 2 nx - 1): F^H W F x = p * x."""
+        """p(d) = sum_k (M W M)(k) exp(2 pi i k . d) / (ny nx) for |d| < n: F^H M W M F x = p * x.
+
+        Shape (2 ny - 1, 2 nx - 1).
+        """
         xp, shape = array_module(self.points), tuple(2 * n - 1 for n in self.shape)
         weights = xp.ones(self.count) if self.weights is None else self.weights
+        weights = weights if self.mask is None else weights * self.mask**2
         kernel = self._plan(1, 1, shape, np.complex128).execute(weights.astype(np.complex128)).reshape(shape)
         return (kernel + kernel[::-1, ::-1].conj()) / (2 * np.prod(self.shape))
 
@@ -129,7 +145,7 @@ class Nufft:
 
     @cached_property
     def density(self) -> Array:
-        """The diagonal of F^H W F in the Fourier space of the grid, (ny, nx), zero frequency first.
+        """The diagonal of F^H M W M F in the Fourier space of the grid, (ny, nx), zero frequency first.
 
         It makes the best circulant approximation (T. Chan, SIAM J. Sci. Stat. Comput. 9, 1988, doi 10.1137/0909051).
         """
@@ -144,11 +160,11 @@ class Nufft:
 
     @cached_property
     def norm(self) -> float:
-        """An upper bound of the largest eigenvalue of F^H W F."""
+        """An upper bound of the largest eigenvalue of F^H M W M F."""
         return float(self._response.max())
 
     def normal(self, images: Array) -> Array:
-        """F^H W F x, as a convolution by FFTs of twice the size (Toeplitz embedding); may overwrite x."""
+        """F^H M W M F x, as a convolution by FFTs of twice the size (Toeplitz embedding); may overwrite x."""
         planes = images.reshape(-1, *self.shape)
 
         def work(pieces: list[slice]) -> None:
@@ -184,7 +200,7 @@ class Nufft:
 
     @cached_property
     def _excess(self) -> float:
-        """Factor by which the eigenvalues of `_equalized` F^H F still exceed 1, by a few power steps."""
+        """Factor by which the eigenvalues of `_equalized` F^H M M F still exceed 1, by a few power steps."""
         image = complex_normal(np.random.default_rng(0), array_module(self.points).empty((1, *self.shape), self.dtype))
         size = 1.0
         for _ in range(POWER_STEPS):

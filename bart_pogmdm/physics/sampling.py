@@ -10,9 +10,9 @@ from ..arrays.array_types import Array, Shape
 
 
 class Sampling(Protocol):
-    """M F: the Fourier transform of images, at the sampled frequencies.
+    """M F: the Fourier transform of images at the sampled frequencies, times the weights that the samples were given.
 
-    Samples have an inner product with weights W, so the adjoint is F^H W M.  forward, adjoint and normal work on
+    Samples have an inner product with weights W, so the adjoint is F^H M W.  forward, adjoint and normal work on
     stacks (J, …) of images or samples, and may overwrite their argument.
     """
 
@@ -26,18 +26,21 @@ class Sampling(Protocol):
 
     @property
     def density(self) -> Array:
-        """The diagonal of F^H W M F in the Fourier space of the grid, (ny, nx), zero frequency first."""
+        """The diagonal of F^H M W M F in the Fourier space of the grid, (ny, nx), zero frequency first."""
 
     @property
     def norm(self) -> float:
-        """An upper bound of the largest eigenvalue of F^H W M F."""
+        """An upper bound of the largest eigenvalue of F^H M W M F."""
 
     @property
     def inexact(self) -> float:
-        """Size of the error in the eigenvalues of F^H W M F: smaller eigenvalues mean nothing."""
+        """Size of the error in the eigenvalues of F^H M W M F: smaller eigenvalues mean nothing."""
 
     def weighted(self, weights: Array) -> Sampling:
         """Return the same sampling with other weights W."""
+
+    def of_coils(self, coils: slice) -> Sampling:
+        """Return the sampling of some of the coils."""
 
     def radius(self, shape: Shape) -> Array:
         """Distance of the samples from zero frequency, in cycles per pixel of an image of `shape`."""
@@ -46,16 +49,16 @@ class Sampling(Protocol):
         """M F x."""
 
     def adjoint(self, samples: Array) -> Array:
-        """F^H W M z."""
+        """F^H M W z."""
 
     def normal(self, images: Array) -> Array:
-        """F^H W M F x."""
+        """F^H M W M F x."""
 
     def noise(self, rng: np.random.Generator, samples: Array) -> Array:
         """Noise of standard deviation W^(-1/2) in real and imaginary part, of the shape of the samples."""
 
     def equalize(self, images: Array) -> Array:
-        """Scale images F^H z such that no frequency counts more than once."""
+        """Scale images F^H M z such that no frequency counts more than once."""
 
 
 class Scan(Protocol):
@@ -66,7 +69,10 @@ class Scan(Protocol):
         """(ny, nx) of the image."""
 
     def acquired(self) -> tuple[Array, Array]:
-        """Return the acquired samples (J, M) and their distance (M,) from zero frequency, in cycles per pixel."""
+        """Return the acquired samples (J, M), times their weights, and their distance (M,) from zero frequency.
+
+        The distance is in cycles per pixel.
+        """
 
     def power(self) -> tuple[Array, Array]:
         """Return the mean power at each grid point, summed over the coils, zero frequency at n // 2, and where it is.
@@ -81,4 +87,4 @@ class Scan(Protocol):
         """Return the frequencies within a window of size `cut` about zero, on a smaller grid."""
 
     def sampled(self) -> tuple[Sampling, Array]:
-        """Return the sampling, and the samples in the form that it gives them."""
+        """Return the sampling, and the samples in the form that it gives them, times their weights."""

@@ -16,12 +16,14 @@ class Frame:
     centre: the frequency, in whole samples, that was moved to zero frequency.
     fit: how well k-space fits the shape that it should have about its centre, from 0 to 1.
     sens_scale: known sensitivities were divided by this power of two.
+    weight: weights of samples were divided by this number.
     """
 
     scale: float
     centre: Shape = (0, 0)
     fit: float = 1.0
     sens_scale: float = 1.0
+    weight: float = 1.0
 
     def into(self, image: Array) -> Array:
         """Return an image (ny, nx) with the phase that it has in this frame."""

@@ -55,23 +55,22 @@ class Inputs:
         if self.neighbour is not None and not (self.sens is None and self.start is None):
             raise ValueError("neighbour: goes with unknown sens and no start")
         scan, sens_shape, about_all = self._cartesian(rules) if self.traj is None else self._noncartesian(rules)
-        sens = None if self.sens is None else layout.slices(self._like(self.sens, sens_shape, "sens"))
+        sens = None if self.sens is None else layout.sens_slices(self._numbers(self.sens, "sens"), sens_shape)
         if sens is not None and not bool((sens != 0).any()):
             raise ValueError("sens: all values are zero")
         image_shape = layout.image_shape(sens_shape)
-        start = None if self.start is None else layout.slices(self._like(self.start, image_shape, "start"))
+        start = None if self.start is None else self._numbers(self.start, "start")
+        if start is not None and start.shape != image_shape:
+            raise ValueError(f"start: expected shape {image_shape}, got {start.shape}")
+        start = None if start is None else layout.slices(start)
         if start is not None and not bool((start != 0).any((-1, -2)).all()):
             raise ValueError("start: all values are zero" + (" in some slice" if start.ndim > 3 else ""))
-        exponent = 0 if sens is None else exponent_of(sens)
-        return Slices(sens_shape, about_all, scan, None if sens is None else scaled(sens, -exponent), 2.0**exponent,
-                      start)
+        return Slices(sens_shape, about_all, scan, sens, 0 if sens is None else exponent_of(sens), start)
 
-    def _like(self, array: Any, shape: Shape, name: str) -> Array:
-        """Return an argument as an array of a shape, in the precision of k-space; ValueError otherwise."""
+    def _numbers(self, array: Any, name: str) -> Array:
+        """Return an argument as an array in the precision of k-space; ValueError unless its numbers are finite."""
         xp = array_module(self.kspace)
         array = xp.asarray(array)
-        if array.shape != shape:
-            raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
         if array.dtype.kind not in "fc" or not bool(xp.isfinite(array).all()):
             raise ValueError(f"{name}: expected finite floating-point numbers, got {array.dtype}"
                              + (" with NaN or infinite ones" if array.dtype.kind in "fc" else ""))
@@ -81,31 +80,39 @@ class Inputs:
         """Return a function from the index of a slice to its scan and frame, the shape of the sensitivities, doubts."""
         if self.dims is not None:
             raise ValueError("dims: goes with traj; without a trajectory k-space says the size")
-        slices, masks = layout.slices(self.kspace), layout.mask_slices(self.mask, self.kspace)
+        slices, patterns = layout.slices(self.kspace), layout.patterns(self.mask, self.kspace)
 
         def scan(index: Shape) -> tuple[Scan, Frame]:
             _check_spikes(slices[index])
-            kspace, frame = _scaled(*_inside(slices[index], masks[index]))
-            return _centred(CartesianScan(kspace, masks[index]), frame, rules)
+            kspace, frame = _scaled(*_inside(slices[index], patterns[index]))
+            weights, unit = _weights(patterns[index], kspace)
+            scan = CartesianScan(kspace, (patterns[index] != 0).any(0), weights)
+            return _centred(scan, replace(frame, weight=unit), rules)
 
         return scan, self.kspace.shape, doubts.of_axes(slices)
 
     def _noncartesian(self, rules: Rules) -> tuple[ScanAt, Shape, list[str]]:
         """Return the same for k-space along trajectories."""
         kspace = self.kspace
-        if self.mask is not None:
-            raise ValueError("mask: does not go with traj; leave out the samples, or set them to zero in all coils")
         library(array_module(kspace))
         samples, points = layout.sample_slices(kspace), layout.points(self.traj, kspace)
         readouts = layout.readouts(kspace)
+        patterns = None if self.mask is None else layout.patterns(self.mask, kspace, is_cartesian=False)
         size = image_size((points[..., 0, :], points[..., 1, :])) if self.dims is None else _size(self.dims)
         shape = (*kspace.shape[:-2], *size) if kspace.ndim <= 3 else (*size, 1, *kspace.shape[COIL:])
 
         def scan(index: Shape) -> tuple[Scan, Frame]:
             _check_spikes(samples[index])
-            measured, frame = _scaled(samples[index])
+            if patterns is None:
+                (measured, frame), weights, unit = _scaled(samples[index]), None, 1.0
+            else:
+                measured, frame = _scaled(*_inside(samples[index], patterns[index]))
+                weights, unit = _weights(patterns[index], measured)
+            if weights is not None and weights.ndim > 1:
+                raise ValueError("mask: expected the same weights for all coils along a trajectory")
             # The samples that lie on the grid are those about the centre.
-            scan, frame = _centred(NonCartesianScan(measured, points[index], size, readouts), frame, rules)
+            scan = NonCartesianScan(measured, points[index], size, readouts, weights)
+            scan, frame = _centred(scan, replace(frame, weight=unit), rules)
             return align(scan.acquired_on_grid(), rules.readouts, rules.sens, rules.start), frame
 
         return scan, shape, doubts.of_trajectory(points, readouts, size, rules.doubts)
@@ -113,13 +120,13 @@ class Inputs:
 
 @dataclass(frozen=True, eq=False)
 class Slices:
-    """The slices of a call: their scans, and the known sensitivities (…, J, y, x) and start images (…, 1, y, x)."""
+    """The slices of a call: their scans, known sensitivities (…, J, sets, y, x) and start images (…, 1, y, x)."""
 
     sens_shape: Shape
     doubts: list[str]
     _scan: ScanAt
     _sens: Array | None
-    _sens_scale: float
+    _sens_exponent: int
     _start: Array | None
 
     @cached_property
@@ -127,14 +134,25 @@ class Slices:
         """Shape of the image, in the caller's layout."""
         return layout.image_shape(self.sens_shape)
 
+    @property
+    def known_sets(self) -> int:
+        """Number of sets of known sensitivities."""
+        return 0 if self._sens is None else self._sens.shape[-3]
+
     def scan(self, index: Shape) -> tuple[Scan, Frame]:
         """Return a slice as it was measured, in its frame."""
         scan, frame = self._scan(index)
-        return scan, replace(frame, sens_scale=self._sens_scale)
+        return scan, replace(frame, sens_scale=2.0**self._sens_exponent)
 
     def sens(self, index: Shape) -> Array | None:
-        """Return the known sensitivities of a slice in its frame, (J, y, x) and C-contiguous, or None."""
-        return None if self._sens is None else array_module(self._sens).ascontiguousarray(self._sens[index])
+        """Return the known sensitivities of a slice in its frame, (J, y, x) or (J, 2, y, x), or None.
+
+        They are C-contiguous.
+        """
+        if self._sens is None:
+            return None
+        sens = scaled(self._sens[index], -self._sens_exponent)
+        return array_module(sens).ascontiguousarray(sens[:, 0] if self.known_sets == 1 else sens)
 
     def start(self, index: Shape) -> Array | None:
         """Return the start image of a slice, (y, x) and C-contiguous, or None."""
@@ -149,12 +167,31 @@ def _size(dims: Any) -> Shape:
     return tuple(map(int, sizes))
 
 
-def _inside(kspace: Array, mask: Array) -> tuple[Array, str]:
+def _inside(kspace: Array, pattern: Array) -> tuple[Array, str]:
     """Return k-space with zeros outside the mask, and the words that say so; ValueError for a mask without samples."""
     has_signal = bool((kspace != 0).any())
-    if has_signal and not bool(mask.any()):
+    if has_signal and not bool(pattern.any()):
         raise ValueError("mask: expected at least one sample, got none")
-    return array_module(kspace).where(mask, kspace, 0), " inside the mask" if has_signal else ""
+    return array_module(kspace).where(pattern != 0, kspace, 0), " inside the mask" if has_signal else ""
+
+
+def _weights(pattern: Array, samples: Array) -> tuple[Array | None, float]:
+    """Return the weights of the samples (J, …), and the unit by which they were divided.
+
+    pattern: (J or 1, …), booleans or weights.  The weights have the shape of a coil, or (J, …) if the coils differ, or
+    are None if all samples have the same.  In their unit ||W z|| = ||z||.
+    """
+    if pattern.dtype.kind == "b" and len(pattern) == 1:
+        return None, 1.0
+    largest = float(pattern.max())
+    pattern = pattern[:1] if bool((pattern == pattern[:1]).all()) else pattern
+    weights = pattern / largest
+    if len(pattern) == 1 and bool(((weights == 0) | (weights == 1)).all()):
+        return None, largest
+    energy = (abs(samples).astype(float) ** 2)
+    unit = float((weights**2 * energy).sum() / energy.sum()) ** 0.5
+    weights = (weights / unit).astype(samples.real.dtype)
+    return weights[0] if len(weights) == 1 else weights, unit * largest
 
 
 def _scaled(samples: Array, where: str = "") -> tuple[Array, Frame]:

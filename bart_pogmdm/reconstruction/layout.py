@@ -7,14 +7,15 @@ With a trajectory the samples take the place of the image plane: (spokes, sample
 (1, samples, spokes, COIL, …).
 """
 
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from ..arrays.array_types import Array, Shape
-from ..arrays.bart_dims import COIL, DIMS
+from ..arrays.bart_dims import COIL, DIMS, MAPS, pad_dims
 from ..arrays.modules import array_module
-from ..arrays.rounding import as_mask, is_acquired, is_rounding
+from ..arrays.rounding import as_pattern, is_acquired, is_rounding
 
 
 def slices(array: Array) -> Array:
@@ -60,39 +61,68 @@ def check_kspace(kspace: Any, is_cartesian: bool = True) -> None:
         raise ValueError(f"kspace: expected an image plane of at least 2 x 2, got {kspace.shape}")
 
 
-def mask_slices(mask: Any, kspace: Array) -> Array:
-    """Return the mask as boolean view (…, y, x) that matches `slices(kspace)`; None: where samples were acquired.
+def patterns(mask: Any, kspace: Array, is_cartesian: bool = True) -> Array:
+    """Return the mask as booleans, or weights as numbers, that match `slices(kspace)`; None: where it was acquired.
 
-    Accepts (y, x) or a line that broadcasts to it, for all slices, or BART's dims.  ValueError otherwise.
+    Shape (…, J or 1, y, x), and along trajectories (…, J or 1, samples) as `sample_slices(kspace)`.  Accepts (y, x) or
+    a line that broadcasts to it, for all coils and slices, one more axis of coils, or BART's dims.  ValueError
+    otherwise.
     """
     xp = array_module(kspace)
     if mask is None:
-        return is_acquired(slices(kspace), 2)
+        return is_acquired(slices(kspace), 2)[..., None, :, :]
     try:
         mask = xp.asarray(mask)
     except ValueError as error:
         raise ValueError(f"mask: expected an array ({error})") from None
-    given, mask = mask.shape, as_mask(mask, "mask")
-    shape = image_shape(kspace.shape)
-    if kspace.ndim > 3 and mask.ndim > 2:
-        mask = mask.reshape(given + (1,) * (kspace.ndim - mask.ndim))
+    given, pattern = mask.shape, as_pattern(mask, "mask")
+    if kspace.ndim > 3 and pattern.ndim > 2:
+        pattern = pattern.reshape(given + (1,) * (len(DIMS) - pattern.ndim))
+        if set(pattern.shape[kspace.ndim:]) <= {1}:
+            pattern = pattern.reshape(pattern.shape[:kspace.ndim])
     elif kspace.ndim > 3:
-        mask = mask.reshape((1,) * (2 - mask.ndim) + given)
-        mask = xp.expand_dims(mask, tuple(set(range(kspace.ndim)) - set(plane_axes(kspace.shape))))
-    elif mask.ndim == 3 and given[0] == 1:
-        mask = mask[0]
+        plane = plane_axes(kspace.shape) if is_cartesian else [1, 2]
+        pattern = pattern.reshape((1,) * (2 - pattern.ndim) + given)
+        pattern = xp.expand_dims(pattern, tuple(set(range(kspace.ndim)) - set(plane)))
+    elif kspace.ndim == 3 and pattern.ndim < 3:
+        pattern = pattern[None]
+    of_coils = COIL if kspace.ndim > 3 else 0
+    shape = list(kspace.shape)
+    if kspace.ndim == pattern.ndim > 2 and pattern.shape[of_coils] == 1:
+        shape[of_coils] = 1
     try:
-        mask = xp.broadcast_to(mask, shape)
+        pattern = xp.broadcast_to(pattern, shape)
     except ValueError:
-        raise ValueError(f"mask: expected a shape that broadcasts to the image's {shape}, got {given}") from None
-    return slices(mask)[..., 0, :, :]
+        raise ValueError(f"mask: expected a shape that broadcasts to {kspace.shape}, that of k-space, got {given}"
+                         ) from None
+    return slices(pattern) if is_cartesian else sample_slices(pattern)
 
 
 def sampled(kspace: Array, mask: Any) -> Array:
     """Return the samples of each coil, (J, n), of k-space in BART's order; those outside the mask are zero."""
     xp = array_module(kspace)
-    measured = xp.where(mask_slices(mask, kspace)[..., None, :, :], slices(kspace), 0)
+    measured = xp.where(patterns(mask, kspace) != 0, slices(kspace), 0)
     return xp.moveaxis(measured, -3, 0).reshape(kspace.shape[COIL], -1)
+
+
+def sens_slices(sens: Array, shape: Shape) -> Array:
+    """Return known sensitivities as a view (…, J, sets, y, x), with one or two sets.
+
+    sens: of the `shape` of the result, in BART's order also 1 in dimensions that are looped over.  Two sets lie along
+    MAPS, as `ecalib` writes them, or along a first axis (2, coil, y, x).  ValueError otherwise.
+    """
+    xp, given = array_module(sens), sens.shape
+    if len(shape) <= 3:
+        sets = [sens] if sens.ndim <= 3 else list(sens)
+    else:
+        sens = sens.reshape(given + (1,) * (len(DIMS) - sens.ndim))
+        sets = [sens] if sens.shape[MAPS] == pad_dims(shape)[MAPS] else xp.split(sens, sens.shape[MAPS], MAPS)
+        sets = [one.reshape(one.shape[:len(shape)]) if set(one.shape[len(shape):]) <= {1} else one for one in sets]
+    if len(sets) > 2 or not all(n == wanted or (axis > COIL and n == 1) for one in sets
+                                for axis, (n, wanted) in enumerate(zip_longest(one.shape, shape))):
+        raise ValueError(f"sens: expected shape {tuple(shape)}, or two such sets, got {given}")
+    sens, loop = xp.stack([slices(one) for one in sets], -3), slices(np.broadcast_to(0, shape)).shape[:-3]
+    return xp.broadcast_to(sens, (*loop, *sens.shape[len(loop):]))
 
 
 def sample_slices(kspace: Array) -> Array:

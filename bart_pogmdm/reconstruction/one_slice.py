@@ -19,7 +19,7 @@ from .options import Options
 
 @dataclass(frozen=True, eq=False)
 class SliceResult:
-    """Image (y, x), sens (J, y, x), std (y, x) or None, and residual_std, in data units.
+    """Image (y, x), sens (J, y, x), std (y, x) or None, and residual_std of the weighted samples, in data units.
 
     scale: of the solver's units; convergence: rhat and ess of a method that samples.
     coefficients: of the last sensitivities, from which a similar slice may start; None if they have none.

@@ -30,7 +30,6 @@ else:
 
 METHODS: dict[str, type[Map] | type[Gibbs] | type[Diffusion]] = {
     method.name: method for method in (Map, Gibbs, Diffusion)}
-MAPS_MISFIT = "maps: 2 goes with method map, unknown sens and normalize only"
 
 
 @dataclass(frozen=True)
@@ -117,8 +116,7 @@ def options_of(**keywords: Unpack[OptionKeywords]) -> Options:
         raise TypeError(f"rules: expected Rules, got {type(options.rules).__name__}")
     if options.maps not in (1, 2):
         raise ValueError(f"maps: expected 1 or 2, got {options.maps!r}")
-    if options.maps == 2 and (method.name != "map" or not options.normalize):
-        raise ValueError(MAPS_MISFIT)
+    _check_sets(options)
     iterations, maps, seed = int(options.iterations), int(options.maps), int(options.seed)
     return replace(options, method=method.with_iterations(iterations), iterations=iterations, maps=maps, seed=seed,
                    normalize=bool(options.normalize), keep_samples=bool(options.keep_samples))
@@ -137,6 +135,21 @@ def _method(method: str | Method | None, samples: int | None) -> tuple[Method, i
     if samples is not None and method.default_samples is None:
         raise ValueError(f"samples: method {method.name} draws none")
     return method, method.default_samples if samples is None else int(samples)
+
+
+def with_sets(options: Options, known: int) -> Options:
+    """Return the options for some number of sets of known sensitivities.  ValueError where they do not go together."""
+    if options.maps > known:
+        raise ValueError(f"maps: {options.maps} goes with unknown sens, or with as many sets, got {known}")
+    options = replace(options, maps=known)
+    _check_sets(options)
+    return options
+
+
+def _check_sets(options: Options) -> None:
+    """Raise ValueError for two sets with a method or form of the result that has one only."""
+    if options.maps == 2 and (options.method.name != "map" or not options.normalize):
+        raise ValueError("maps: 2, or two sets of sens, goes with method map and normalize only")
 
 
 def prior_of(prior: Any, method: Method) -> Any:

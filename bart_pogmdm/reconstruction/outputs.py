@@ -42,13 +42,13 @@ class Outputs:
         """Return the places of the samples of a slice, each (y, x), or None."""
         return None if self.samples is None else [layout.slices(sample)[index][0] for sample in self.samples]
 
-    def put(self, index: Shape, noise_std: float, result: SliceResult) -> None:
-        """Store the result of a slice."""
+    def put(self, index: Shape, noise_std: float, residual_std: float, result: SliceResult) -> None:
+        """Store the result of a slice, and its noise and residual for samples of weight 1."""
         layout.slices(self.image)[index][0] = result.image
         self._sens[index][...] = result.sens
         if self.std is not None:
             layout.slices(self.std)[index][0] = result.std
-        facts = {"noise_std": noise_std, "scale": result.scale, "residual_std": result.residual_std}
+        facts = {"noise_std": noise_std, "scale": result.scale, "residual_std": residual_std}
         for key, value in (facts | result.convergence).items():
             self._facts.setdefault(key, np.empty(self.loop))[index] = value
 

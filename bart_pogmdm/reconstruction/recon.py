@@ -19,7 +19,7 @@ from . import layout
 from .doubts import gathered, of_slice
 from .inputs import Inputs
 from .one_slice import reconstruct_slice
-from .options import MAPS_MISFIT, OptionKeywords, Options, Unpack, options_of, prior_of
+from .options import OptionKeywords, Options, Unpack, options_of, prior_of, with_sets
 from .outputs import Outputs
 from .result import Result, along_batch
 from .start import problem_of
@@ -39,14 +39,16 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
     kspace: complex, zero frequency at n // 2, though the signal may have its centre elsewhere; (y, x) for one coil,
         (coil, y, x), or with four and more dimensions BART's (READ, PHS1, PHS2, COIL, …), where the dimensions after
         COIL are looped over.
-    mask: boolean or 0/1, (y, x) or a line that broadcasts to it, or in BART's dimensions; None: sampled where
-        k-space is not zero, up to the rounding of single precision.
+    mask: boolean or 0/1, (y, x) or a line that broadcasts to it, also with an axis of coils, or in BART's dimensions;
+        with traj, of the shape of the samples.  None: sampled where k-space is not zero, up to the rounding of single
+        precision.  Other numbers are weights w >= 0, as in BART: the noise of a sample is noise_std / w.
     traj: trajectory in cycles per field of view, as `bart traj` writes it: (3, samples, spokes, …) for kspace
         (1, samples, spokes, COIL, …); kspace may also be (coil, spokes, samples), or (spokes, samples) for one coil,
         and traj then (spokes, samples, 2), y and x.  Samples that are zero in all coils are left out.
     dims: with traj, size (y, x) of the image, READ and PHS1 in BART's order; None: the smallest even size that holds
         the trajectory, as in BART.  The field of view is that of traj; samples beyond the size are left out.
-    sens: known sensitivities, of the shape of the result's; None: estimated.
+    sens: known sensitivities, of the shape of the result's, or 1 in dimensions that are looped over; None: estimated.
+        Two sets, along MAPS or a first axis, mean maps 2.
     start: an image to start from, in the shape and scale of the result.
     prior: a PoGMDM, the path of one, or None for the default; for the maximum, any object with its score and
         curvature; for "diffusion", any with its score, of images (samples, y, x).
@@ -58,7 +60,7 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
         asked for, else "map".
     samples: draws from the posterior; 10 where the method samples.
     iterations: majorise-minimise steps to the maximum ("map" and "gibbs"), 40.
-    noise_std: of the data per real and imaginary part; None: estimated.
+    noise_std: of the data (samples of weight 1) per real and imaginary part; None: estimated.
     maps: 2 for an object larger than the field of view, so that it folds over: another image with its own
         sensitivities for the folded part, and the result for both together; "map" only.
     normalize: report the image times the RSS of the sensitivities, and these with RSS 1; True.
@@ -93,9 +95,9 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
     if there is not here:
         result, coefficients = reconstruct(inputs.on(there), prior, options, None, callback)
         return result.on(here), move(coefficients, here)
-    if options.maps == 2 and inputs.sens is not None:
-        raise ValueError(MAPS_MISFIT)
     slices = inputs.slices(options.rules)
+    if slices.known_sets:
+        options = with_sets(options, slices.known_sets)
     outputs, coefficients = Outputs(slices, options, inputs.kspace.dtype, here), None
     doubts: dict[Shape, list[str]] = {}
     total = options.method.num_iterations(options.num_samples) * int(np.prod(outputs.loop))
@@ -103,12 +105,13 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
     for number, index in enumerate(np.ndindex(outputs.loop), int(inputs.first)):
         with _explained(outputs, index, report):
             (scan, frame), known_sens = slices.scan(index), slices.sens(index)
-            noise_std = float(frame.scale * estimate_noise(*scan.acquired(), options.rules.noise)
+            noise_std = float(frame.weight * frame.scale * estimate_noise(*scan.acquired(), options.rules.noise)
                               if options.noise_std is None else options.noise_std)
-            problem = problem_of(scan, frame, noise_std, known_sens, slices.start(index), inputs.neighbour, options)
+            problem = problem_of(scan, frame, noise_std / frame.weight, known_sens, slices.start(index),
+                                 inputs.neighbour, options)
             found = reconstruct_slice(problem, frame, known_sens, prior, options, (options.seed, number),
                                       outputs.kept(index), report)
-        outputs.put(index, noise_std, found)
+        outputs.put(index, noise_std, frame.weight * found.residual_std, found)
         doubts[index] = of_slice(scan, frame.fit, problem, found.residual_std, options.method.image_noise,
                                  options.rules.doubts)
         coefficients = found.coefficients

@@ -24,8 +24,9 @@ def problem_of(scan: Scan, frame: Frame, noise_std: float, sens: Array | None, s
                neighbour: Array | None, options: Options) -> Problem:
     """Return the Problem of one slice, in solver units.
 
-    scan: in the frame; noise_std: in data units; sens: known sensitivities (J, ny, nx) of any scale; start: an image
-    (ny, nx) to start from, in data units; neighbour: coefficients of the sensitivities of a similar slice.
+    scan: in the frame; noise_std: of the weighted samples, in data units; sens: known sensitivities of any scale,
+    (J, ny, nx) or (J, sets, ny, nx); start: an image (ny, nx) to start from, in data units; neighbour: coefficients of
+    the sensitivities of a similar slice.
     Raises ValueError for unusable samples.
     """
     rules, (sampling, samples) = options.rules, scan.sampled()
@@ -38,9 +39,12 @@ def problem_of(scan: Scan, frame: Frame, noise_std: float, sens: Array | None, s
     variance = options.method.likelihood.at_start(noise_std)
     state = (_known(sampling, samples, sens, image, rules.start) if sens_model is None else
              _unknown(sampling, samples, sens_model, image, neighbour, variance, rules.start))
-    problem = Problem(sampling, samples, noise_std, sens_model, ImageSet(sampling.shape), replace(state, units=units))
+    images = ImageSet(sampling.shape)
+    if state.image.ndim > 2:
+        images = images.along(ImageAxis(len(state.image), adds_up=True))
+    problem = Problem(sampling, samples, noise_std, sens_model, images, replace(state, units=units))
     problem = problem.in_units(rules.scale.of(state.image * rss(state.sens)) / rules.scale.start)
-    return _with_second_set(problem, options) if options.maps == 2 else problem
+    return _with_second_set(problem, options) if options.maps == 2 and sens is None else problem
 
 
 def _unknown(sampling: Sampling, samples: Array, sens_model: SensitivityModel, image: Array | None,
@@ -53,10 +57,14 @@ def _unknown(sampling: Sampling, samples: Array, sens_model: SensitivityModel, i
 
 
 def _known(sampling: Sampling, samples: Array, sens: Array | None, image: Array | None, rules: StartRules) -> State:
-    """Return the State with known sensitivities, scaled to RSS 1, or with 1 for a single coil."""
+    """Return the State with known sensitivities, each set scaled to RSS 1, or with 1 for a single coil."""
     xp = array_module(samples)
     # The prior knows the scale of the image only, so the sensitivities must not carry any.
     unit_sens = (xp.ones((len(samples), *sampling.shape), samples.dtype) if sens is None else divide(sens, rss(sens)))
+    if unit_sens.ndim > 3:
+        if image is not None or len(samples) == 1:
+            raise ValueError(f"sens: two sets go with several coils and no start, got {len(samples)} coils")
+        return State(_first_image(SetsModel(sampling, unit_sens), samples, rules), unit_sens)
     model = CoilModel(sampling, unit_sens)
     if image is None:
         image = _first_image(model, samples, rules)

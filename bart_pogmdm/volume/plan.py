@@ -15,7 +15,7 @@ import numpy as np
 from ..arrays import bart_dims
 from ..arrays.array_types import Array, Shape
 from ..arrays.doubts import ReconstructionWarning
-from ..arrays.rounding import as_mask
+from ..arrays.rounding import as_pattern
 from ..files.kspace import KspaceFile, open_kspace
 from ..reconstruction import layout
 from ..reconstruction.options import OptionKeywords, Options, Unpack, options_of, prior_of
@@ -29,7 +29,7 @@ class VolumeInput:
 
     source: the open file.  status: its status when it was opened.
     places: the indices of each slice, in the order of the slices in `recon`.
-    masks: (…, y, x), or None.  mask_digest: SHA-256 of the given mask.
+    masks: (…, 1, y, x), or None.  mask_digest: SHA-256 of the given mask.
     warnings: sentences of doubt about the file.
     """
 
@@ -52,8 +52,11 @@ class VolumeInput:
         like = np.broadcast_to(np.complex64(0), source.shape)
         layout.check_kspace(like)
         mask = source.pattern if mask is None else mask
-        masks = None if mask is None else layout.mask_slices(mask, like)[0]
-        bits = None if mask is None else np.packbits(as_mask(np.asarray(mask), "mask"))
+        masks = None if mask is None else layout.patterns(mask, like)[0]
+        if masks is not None and masks.shape[-3] > 1:
+            raise ValueError(f"mask: expected one for all coils of a volume, got one for each of {masks.shape[-3]}")
+        bits = None if mask is None else as_pattern(np.asarray(mask), "mask")
+        bits = None if bits is None else np.packbits(bits) if bits.dtype == bool else np.ascontiguousarray(bits)
         identity = None if bits is None else hashlib.sha256(bits.tobytes()).hexdigest()
         places = list(np.ndindex(source.shape[bart_dims.BEYOND:]))
         sentences = tuple(dict.fromkeys(str(warning.message) for warning in caught))
@@ -75,7 +78,7 @@ class VolumeInput:
                              " slices that are finished")
 
     def _mask(self, number: int) -> Array | None:
-        return None if self.masks is None else np.array(self.masks[self.places[number]])
+        return None if self.masks is None else np.array(self.masks[self.places[number]][0])
 
 
 @dataclass(frozen=True)

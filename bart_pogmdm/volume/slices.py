@@ -85,7 +85,7 @@ def input_digest(kspace: Array, mask: Array | None) -> str:
     """Return the SHA-256 of k-space and mask of a slice."""
     sha = hashlib.sha256(kspace.tobytes(order="F"))
     if mask is not None:
-        sha.update(np.asarray(mask, bool).tobytes())
+        sha.update(np.asarray(mask).tobytes())
     return sha.hexdigest()
 
 
