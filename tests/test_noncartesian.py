@@ -162,7 +162,8 @@ def test_bad_command(scan, words, message, tmp_path, monkeypatch, capsys):
     ({"dims": (40,)}, r"dims: expected two integers >= 2, \(y, x\), got \(40,\)"),
     ({"kspace": np.full((4, 24, 40), np.nan + 0j)}, "kspace: expected finite samples"),
     ({"kspace": np.zeros((4, 24, 40), complex)}, "kspace: all samples are zero"),
-    ({"sens": np.ones((4, 24, 40), complex)}, r"sens: expected shape \(4, 40, 40\), or two such sets, got \(4, 24, 40\)"),
+    ({"sens": np.ones((4, 24, 40), complex)},
+     r"sens: expected shape \(4, 40, 40\), or two such sets, got \(4, 24, 40\)"),
 ])
 def test_bad_arguments_are_named(scan, change, message):
     call = {"kspace": scan[0].transpose(0, 2, 1), "traj": scan[1], "iterations": 1, **change}
