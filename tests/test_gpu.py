@@ -104,6 +104,21 @@ def test_memory_is_about_the_estimate(small, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore:.*do not explain:bart_pogmdm.ReconstructionWarning")
+def test_weights_and_two_sets(cupy, small, rng):
+    kspace, mask, _ = small
+    weights = mask * rng.uniform(0.5, 1, mask.shape)
+    own = mask & (rng.random(kspace.shape) < 0.9)
+    sets = np.stack([recon(kspace, mask, iterations=3).sens] * 2)
+    for pattern, method in ((weights, None), (own, None), (own, METHODS["diffusion"])):
+        expected = recon(kspace, pattern, method=method, iterations=3)
+        result = recon(cupy.asarray(kspace), cupy.asarray(pattern), method=method, iterations=3)
+        assert relative(result.image, expected.image) < 1e-4
+    expected = recon(kspace, mask, sens=sets, iterations=3)
+    result = recon(cupy.asarray(kspace), cupy.asarray(mask), sens=cupy.asarray(sets), iterations=3)
+    assert relative(result.image, expected.image) < 1e-4
+
+
+@pytest.mark.filterwarnings("ignore:.*do not explain:bart_pogmdm.ReconstructionWarning")
 def test_no_transfer_within_an_iteration(small, monkeypatch):
     """The number of transfers from and to the device does not grow with the number of iterations."""
     cupy = strict_cupy.install(monkeypatch)
