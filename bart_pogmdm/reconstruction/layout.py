@@ -77,9 +77,7 @@ def patterns(mask: Any, kspace: Array, is_cartesian: bool = True) -> Array:
         raise ValueError(f"mask: expected an array ({error})") from None
     given, pattern = mask.shape, as_pattern(mask, "mask")
     if kspace.ndim > 3 and pattern.ndim > 2:
-        pattern = pattern.reshape(given + (1,) * (len(DIMS) - pattern.ndim))
-        if set(pattern.shape[kspace.ndim:]) <= {1}:
-            pattern = pattern.reshape(pattern.shape[:kspace.ndim])
+        pattern = _of_rank(pattern, kspace.ndim)
     elif kspace.ndim > 3:
         plane = plane_axes(kspace.shape) if is_cartesian else [1, 2]
         pattern = pattern.reshape((1,) * (2 - pattern.ndim) + given)
@@ -115,14 +113,22 @@ def sens_slices(sens: Array, shape: Shape) -> Array:
     if len(shape) <= 3:
         sets = [sens] if sens.ndim <= 3 else list(sens)
     else:
-        sens = sens.reshape(given + (1,) * (len(DIMS) - sens.ndim))
+        sens = _of_rank(sens, len(DIMS))
         sets = [sens] if sens.shape[MAPS] == pad_dims(shape)[MAPS] else xp.split(sens, sens.shape[MAPS], MAPS)
-        sets = [one.reshape(one.shape[:len(shape)]) if set(one.shape[len(shape):]) <= {1} else one for one in sets]
+        sets = [_of_rank(one, len(shape)) for one in sets]
     if len(sets) > 2 or not all(n == wanted or (axis > COIL and n == 1) for one in sets
                                 for axis, (n, wanted) in enumerate(zip_longest(one.shape, shape))):
         raise ValueError(f"sens: expected shape {tuple(shape)}, or two such sets, got {given}")
     sens, loop = xp.stack([slices(one) for one in sets], -3), slices(np.broadcast_to(0, shape)).shape[:-3]
     return xp.broadcast_to(sens, (*loop, *sens.shape[len(loop):]))
+
+
+def _of_rank(array: Array, rank: int) -> Array:
+    """Return an array with dimensions of size 1 added at the end, or removed there, as far as it has some."""
+    shape = array.shape + (1,) * (rank - array.ndim)
+    while len(shape) > rank and shape[-1] == 1:
+        shape = shape[:-1]
+    return array.reshape(shape)
 
 
 def sample_slices(kspace: Array) -> Array:
