@@ -344,6 +344,9 @@ def test_doctor_asks_the_bart_that_a_user_would_type(places, toolbox, tmp_path, 
     code, said = doctor()
     assert code == 0 and f"v0.8.00 at {places.shim}" in said and "bart pogmdm works" in said
     assert f"in Python    v0.9.00 at {other}, another BART" in said
+    other.write_text("no program")
+    code, said = doctor()
+    assert code == 1 and "bart pogmdm works" in said and f"a BART that works: {other}: cannot be run" in said
     places.home_launcher.write_text(launcher_text("/nowhere/python"))
     assert "run bart-pogmdm install again): `bart pogmdm` does not work; it says: ERROR: pogmdm: no Py" in doctor()[1]
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -94,16 +94,21 @@ def _bart(diagnosis: Diagnosis, seconds: float) -> None:
             f'{shlex.quote(os.path.dirname(for_python))}:"$PATH"' if for_python else
             "BART (Debian, Ubuntu: apt-get install bart); without it use `bart-pogmdm` instead")
         return
+    if _version(diagnosis, "bart", bart, seconds):
+        _command(diagnosis, bart, seconds)
+    if for_python and not _same(for_python, bart):
+        _version(diagnosis, "in Python", for_python, seconds, ", another BART: BART_TOOLBOX_PATH or TOOLBOX_PATH names it")
+
+
+def _version(diagnosis: Diagnosis, label: str, bart: str, seconds: float, remark: str = "") -> bool:
+    """Note the version of a BART, and return whether it says one."""
     try:
-        diagnosis.found.append(("bart", f"{version(bart, seconds)} at {bart}"))
-        if for_python and not _same(for_python, bart):
-            diagnosis.found.append(("in Python", f"{version(for_python, seconds)} at {for_python}, another BART:"
-                                                 " BART_TOOLBOX_PATH or TOOLBOX_PATH names it"))
+        diagnosis.found.append((label, f"{version(bart, seconds)} at {bart}{remark}"))
+        return True
     except (OSError, ValueError) as error:
         hint = "; run bart-pogmdm install again" if is_ours(bart) else ""
         diagnosis.missing.append(f"a BART that works: {error}{hint}")
-        return
-    _command(diagnosis, bart, seconds)
+        return False
 
 
 def _same(one: str, other: str) -> bool:
@@ -114,12 +119,12 @@ def _same(one: str, other: str) -> bool:
 
 def _command(diagnosis: Diagnosis, bart: str, seconds: float) -> None:
     """Check `bart pogmdm` as a user would type it, and if it fails say what to do: `bart` is that on the PATH."""
-    places = Places()
     try:
         help_of("bart", NAME, seconds=seconds)
         diagnosis.found.append(("command", "bart pogmdm works"))
         return
     except OSError as error:
+        places = Places()
         ours = [places.shim, places.home_launcher, *places.launchers(find_real())]
         advice = f"a command that works (run bart-pogmdm install{' again' * any(map(is_ours, ours))}): {error}"
     if is_ours(places.shim) and not os.path.samefile(bart, places.shim):

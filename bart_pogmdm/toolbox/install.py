@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import profile
-from .find_bart import SECONDS, ask, in_shell
+from .find_bart import SECONDS, VARIABLES, ask, in_shell
 from .launcher import is_ours, launcher_text, shim_text
 from .scripts import install_scripts, remove_files
 
@@ -59,17 +59,17 @@ class Places:
         return f'export PATH={shlex.quote(str(self.shim.parent))}:"$PATH"'
 
     @property
-    def toolbox(self) -> Path | None:
-        """The folder of commands in BART_TOOLBOX_PATH; None if there is none."""
-        folder = Path(os.environ.get("BART_TOOLBOX_PATH", "")) / "commands"
-        return folder if folder.is_absolute() and os.path.isdir(folder) else None
+    def toolboxes(self) -> list[Path]:
+        """The folders of commands in BART's own variables, as far as they exist."""
+        folders = [Path(os.environ.get(name, "")) / "commands" for name in VARIABLES]
+        return [folder for folder in folders if folder.is_absolute() and os.path.isdir(folder)]
 
     def launchers(self, barts: Iterable[Path]) -> list[Path]:
         """Return the launchers where BART may look for external commands, in the order of preference.
 
         A private toolbox comes before the folder of all users, and the folders beside BART's binaries are the last.
         """
-        folders = [*filter(None, [self.toolbox]), self.system, *map(beside, barts)]
+        folders = [*self.toolboxes, self.system, *map(beside, barts)]
         return [folder / NAME for folder in dict.fromkeys(folders)]
 
 
@@ -138,7 +138,7 @@ def _is_found(bart: Path, launcher: Path, text: str) -> bool:
 
 def _remove(paths: Iterable[Path], places: Places) -> list[Path]:
     """Remove files, print their names, and return them; the user's own folders stay."""
-    removed = remove_files(paths, keep=[*filter(None, [places.toolbox]), places.system.parents[1], Path.home()])
+    removed = remove_files(paths, keep=[*places.toolboxes, places.system.parents[1], Path.home()])
     for path in removed:
         print(f"removed {path}")
     return removed
@@ -181,4 +181,4 @@ def remove_launcher(barts: Iterable[Path], places: Places) -> None:
         print(f"nothing to remove in {', '.join(str(path.parent) for path in (*launchers, places.home_launcher))}")
     _say_which_lines_to_remove(places, removed)
     if left := [str(path) for path in ours if path not in removed]:
-        raise PermissionError(f"{', '.join(left)}: may not be removed by this user; all else is")
+        raise PermissionError(f"{', '.join(left)}: this user may not remove it; all else is removed")
