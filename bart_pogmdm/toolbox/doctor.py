@@ -97,7 +97,8 @@ def _bart(diagnosis: Diagnosis, seconds: float) -> None:
     if _version(diagnosis, "bart", bart, seconds):
         _command(diagnosis, bart, seconds)
     if for_python and not _same(for_python, bart):
-        _version(diagnosis, "in Python", for_python, seconds, ", another BART: BART_TOOLBOX_PATH or TOOLBOX_PATH names it")
+        remark = ", another BART: BART_TOOLBOX_PATH or TOOLBOX_PATH names it"
+        _version(diagnosis, "in Python", for_python, seconds, remark)
 
 
 def _version(diagnosis: Diagnosis, label: str, bart: str, seconds: float, remark: str = "") -> bool:

@@ -32,14 +32,14 @@ def install_scripts(texts: Mapping[Path, str], works: Callable[[], bool]) -> boo
 
 
 def _make_folder(folder: Path, undo: ExitStack) -> None:
-    """Make a folder and those above it, so that all users can read them, and note how to remove them."""
+    """Make a folder and those above it, for the same readers as the one above, and note how to remove them."""
     for path in reversed([folder, *folder.parents]):
         if not os.path.isdir(path):
             if os.path.lexists(path):
                 raise NotADirectoryError(f"{path}: expected a folder, got something else")
             path.mkdir()
             undo.callback(_remove_folder, path)
-            path.chmod(0o755)
+            path.chmod(path.stat().st_mode | path.parent.stat().st_mode & 0o755)  # Whatever the mask of root is.
 
 
 def _write(path: Path, content: bytes) -> None:
