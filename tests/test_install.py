@@ -299,25 +299,28 @@ def test_a_failed_install_leaves_nothing(places, toolbox, tmp_path):
     assert content(tmp_path) == sorted([*before, "home/.local/lib/bart/bin"])
 
 
-def test_uninstall_removes_what_earlier_versions_wrote(places, toolbox, monkeypatch, capsys):
-    bart = toolbox("v1.0.00")
-    places.link.parent.mkdir(parents=True)
-    places.link.symlink_to(bart)
+def test_what_version_0_1_wrote_goes(places, toolbox, monkeypatch, capsys):
+    """It linked to BART beside its launcher, and had the user set BART_TOOLBOX_PATH to the folder of both."""
+    bart, link, line = toolbox("v1.0.00"), places.home / "bart", 'export BART_TOOLBOX_PATH="$HOME/.local/lib/bart"'
+    places.home.mkdir(parents=True)
+    link.symlink_to(bart)
     remove_launcher([bart], places)  # An installation that failed
     assert content(Path.home()) == []
-    script(places.home_launcher, "# bart-pogmdm install")
-    places.link.symlink_to(bart)
-    (Path.home() / ".zshrc").write_text('export BART_TOOLBOX_PATH="$HOME/.local/lib/bart"\n'
-                                        'export OTHER="$HOME/.local/lib/bart-1.0"\n')
-    remove_launcher([bart], places)
-    said = capsys.readouterr().out
-    assert f"remove line 1 of {Path.home()}/.zshrc: export BART" in said and "OTHER" not in said
-    assert content(Path.home()) == [".zshrc"]
-    places.link.parent.mkdir(parents=True)
-    places.link.symlink_to(bart)
+    (Path.home() / ".zshrc").write_text(f'{line}\nexport OTHER="$HOME/.local/lib/bart-1.0"\n')
+    monkeypatch.setenv("BART_TOOLBOX_PATH", str(places.home))
+    capsys.readouterr()
+    for write in (install_launcher, lambda bart, places: remove_launcher([bart], places)):
+        script(places.home_launcher, "# bart-pogmdm install")
+        link.symlink_to(bart)
+        write(bart, places)
+        said = capsys.readouterr().out
+        assert f"remove line 1 of {Path.home()}/.zshrc: {line}" in said and "OTHER" not in said
+        assert content(Path.home()) == [".zshrc"]
+    places.home.mkdir(parents=True)
+    link.symlink_to(bart)
     (places.home / "python").mkdir()  # It is somebody's toolbox.
     remove_launcher([], places)
-    assert places.link.is_symlink()
+    assert link.is_symlink()
 
 
 def test_doctor_asks_the_bart_that_a_user_would_type(places, toolbox, tmp_path, monkeypatch, capsys):

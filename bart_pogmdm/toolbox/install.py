@@ -49,9 +49,11 @@ class Places:
         return self.home / "bin" / "bart"
 
     @property
-    def link(self) -> Path:
-        """The link to BART that version 0.1 made for one user."""
-        return self.home / "bart"
+    def links(self) -> list[Path]:
+        """The link to BART that version 0.1 made, and named in BART_TOOLBOX_PATH, if it is there."""
+        link = self.home / "bart"
+        is_alone = link.is_symlink() and len(os.listdir(self.home)) == 1  # That installation failed.
+        return [link] if link.is_symlink() and (is_alone or is_ours(self.home_launcher)) else []
 
     @property
     def export(self) -> str:
@@ -60,9 +62,10 @@ class Places:
 
     @property
     def toolboxes(self) -> list[Path]:
-        """The folders of commands in BART's own variables, as far as they exist."""
+        """The folders of commands in BART's own variables, as far as they exist and are not those of version 0.1."""
         folders = [Path(os.environ.get(name, "")) / "commands" for name in VARIABLES]
-        return [folder for folder in folders if folder.is_absolute() and os.path.isdir(folder)]
+        return [folder for folder in folders
+                if folder.is_absolute() and os.path.isdir(folder) and folder != self.home_launcher.parent]
 
     def launchers(self, barts: Iterable[Path]) -> list[Path]:
         """Return the launchers where BART may look for external commands, in the order of preference.
@@ -97,7 +100,7 @@ def install_launcher(bart: Path, places: Places) -> None:
     Raises FileExistsError if a file that we did not write has the name of one of ours, or OSError.  Then nothing is
     left behind.
     """
-    text = launcher_text(sys.executable)
+    text, links = launcher_text(sys.executable), places.links
     found = next((path for path in places.launchers([bart]) if _is_found(bart, path, text)), None)
     scripts = {found: text} if found else {
         places.home_launcher: text, places.shim: shim_text(places.home_launcher, bart)}
@@ -106,14 +109,12 @@ def install_launcher(bart: Path, places: Places) -> None:
     for path in scripts:
         print(f"wrote {path}")
     earlier = [path for path in (places.shim, places.home_launcher, beside(bart) / NAME) if path not in scripts]
-    removed = _remove(filter(is_ours, earlier), places)
+    removed = _remove([*filter(is_ours, earlier), *links], places)
+    _say_which_lines_to_remove(places, removed, keep_path=not found)
     if not found and in_shell() != str(places.shim):
         print(how_to_reach(places))
-    elif found:
-        if in_shell() is None:
-            print(f'{ADD}:\n    export PATH={shlex.quote(str(bart.parent))}:"$PATH"')
-        if found != places.home_launcher:  # Version 0.1 had the user set BART_TOOLBOX_PATH to its folder.
-            _say_which_lines_to_remove(places, removed)
+    elif found and in_shell() is None:
+        print(f'{ADD}:\n    export PATH={shlex.quote(str(bart.parent))}:"$PATH"')
     print("then try: bart pogmdm -h")
 
 
@@ -154,9 +155,12 @@ def how_to_reach(places: Places) -> str:
     return f"{first}:\n    {places.export}"
 
 
-def _say_which_lines_to_remove(places: Places, removed: Iterable[Path]) -> None:
-    """Print the lines of profiles that name folders of ours, and how shells that are open forget a removed shim."""
-    known = profile.lines(places.home)
+def _say_which_lines_to_remove(places: Places, removed: Iterable[Path], keep_path: bool = False) -> None:
+    """Print the lines of profiles that name folders of ours, and how shells that are open forget a removed shim.
+
+    keep_path: the shim is there, so that only BART_TOOLBOX_PATH, which version 0.1 had the user set, has to go.
+    """
+    known = profile.lines(places.home, *([] if keep_path else [places.shim.parent]))
     for line in known:
         print(f"remove {line}")
     if places.shim in removed:
@@ -173,9 +177,7 @@ def remove_launcher(barts: Iterable[Path], places: Places) -> None:
     launchers = places.launchers(barts)
     trials = [path.with_name(TRIAL) for path in launchers]
     ours = [path for path in (places.shim, *launchers, *trials, places.home_launcher) if is_ours(path)]
-    if places.link.is_symlink() and (places.home_launcher in ours or len(os.listdir(places.home)) == 1):
-        ours.append(places.link)
-    ours = list(dict.fromkeys(ours))
+    ours = list(dict.fromkeys([*ours, *places.links]))
     removed = _remove(ours, places)
     if not ours:
         print(f"nothing to remove in {', '.join(str(path.parent) for path in (*launchers, places.home_launcher))}")

@@ -1,4 +1,4 @@
-"""Finds the lines of a shell's profile that name a folder."""
+"""Finds the lines of a shell's profile that name certain folders."""
 
 import contextlib
 import re
@@ -8,9 +8,9 @@ FILES = (".bashrc", ".bash_profile", ".bash_login", ".profile", ".zshrc", ".zshe
          ".config/fish/config.fish")
 
 
-def lines(folder: Path) -> list[str]:
-    """Return "line N of FILE: text" for each line of a profile that names the folder or its `bin`."""
-    pattern, found = re.compile(rf"{re.escape(str(folder))}(/bin)?/?(?![\w./-])"), []
+def lines(*folders: Path) -> list[str]:
+    """Return "line N of FILE: text" for each line of a profile that names one of the folders."""
+    pattern, found = re.compile(rf"({'|'.join(re.escape(str(folder)) for folder in folders)})/?(?![\w./-])"), []
     for path in (Path.home() / name for name in FILES):
         with contextlib.suppress(OSError):
             for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
