@@ -6,12 +6,13 @@ from .parser import no_arguments
 
 
 def install(argv: list[str]) -> int:
-    """Write the launcher where this machine's BART finds it, and print each step and the variables to export."""
+    """Write the launcher where this machine's BART finds it, and print each step and the line to add to the profile."""
     if no_arguments(install, argv):
         return 0
-    bart = find_real()
-    if bart is None:
-        raise FileNotFoundError("bart not found in BART_TOOLBOX_PATH, TOOLBOX_PATH or PATH"
+    barts = find_real()
+    if not barts:
+        raise FileNotFoundError("bart not found in PATH, BART_TOOLBOX_PATH or TOOLBOX_PATH"
                                 " (Debian, Ubuntu: apt-get install bart); `bart-pogmdm` works without it")
-    install_launcher(bart, version(bart), Places())
+    print(f"BART {version(barts[0])} at {barts[0]}")
+    install_launcher(barts[0], Places())
     return 0

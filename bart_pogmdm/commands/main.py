@@ -1,6 +1,8 @@
 """The entry of `bart pogmdm` and `bart-pogmdm`: it runs one command and turns its errors into one line."""
 
 import contextlib
+import difflib
+import os
 import signal
 import sys
 import threading
@@ -10,8 +12,11 @@ from importlib import import_module
 from typing import Any
 
 from ..arrays.doubts import ReconstructionWarning
+from ..version import __version__
 from . import COMMANDS
 from .shell import DEBUG, debug_level, forget_stdout, open_standard_streams
+
+CLOSE = 0.75  # The similarity by difflib from which a word counts as misspelt: "doktor" has 0.83, "image" 0.5.
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -24,7 +29,22 @@ def main(argv: list[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("always", ReconstructionWarning)
         warnings.showwarning = _show
-        return exit_code(lambda: getattr(import_module(f".{name}", __package__), name)(words))
+        return exit_code(lambda: _run(name, words))
+
+
+def _run(name: str, words: list[str]) -> int:
+    """Run a command and return its exit code; `pogmdm --version` prints the version.
+
+    Raises ValueError for a first word that is no file and is close to the name of another command.
+    """
+    if name == "pogmdm" and words:
+        if words == ["--version"]:
+            print(__version__)
+            return 0
+        close = difflib.get_close_matches(words[0], COMMANDS, n=1, cutoff=CLOSE)
+        if close and not any(os.path.lexists(words[0] + ending) for ending in ("", ".hdr")):
+            raise ValueError(f"{words[0]}: neither a file nor a command: did you mean `bart-pogmdm {close[0]}`?")
+    return getattr(import_module(f".{name}", __package__), name)(words)
 
 
 def _show(message: Warning | str, *_: Any, **__: Any) -> None:

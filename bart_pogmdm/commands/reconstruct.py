@@ -38,6 +38,7 @@ def reconstruct_files(args: Namespace, command: str, interruption: Interruption)
     kept = [args.keep] if args.keep else []
     sources = [name for name in (source, args.mask, args.traj, args.start, args.noise_scan) if name]
     stream = standard_streams.receive(sources, targets + kept, interruption)
+    has_messages = standard_streams.has_messages(targets + kept, stream)
     method = _method(args)
     _check_names(args)
     with interruption.at_once():
@@ -76,7 +77,7 @@ def reconstruct_files(args: Namespace, command: str, interruption: Interruption)
     outputs |= dict.fromkeys(kept, result.samples)
     streamed = outputs.pop(streams.STREAM, None)
     if streamed is not None:  # The stream is sent before the files, so that nothing is written if no process reads it.
-        standard_streams.send(streamed, command, stream, interruption)
+        standard_streams.send(streamed, command, has_messages, interruption)
     write(outputs, command)
 
 

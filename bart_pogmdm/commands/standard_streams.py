@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ..arrays.array_types import Array
 from ..files import streams
-from ..toolbox.find_bart import version
+from ..toolbox.find_bart import in_shell, version, version_number
 from .interruption import Interruption
 from .shell import forget_stdout, stdout_bytes
 
@@ -25,13 +25,24 @@ def receive(sources: Sequence[str], targets: Sequence[str], interruption: Interr
         return streams.read_stream(sys.stdin.buffer)
 
 
-def send(array: Array, command: str, received: streams.Stream | None, interruption: Interruption) -> None:
-    """Write an array to the pipe, in the form of the received stream, or else of the installed BART.
+def has_messages(targets: Sequence[str], received: streams.Stream | None) -> bool:
+    """Return True if the output has the form of BART 1.0: that of the received stream, or of the shell's BART.
+
+    It is called before the reconstruction.  Raises ValueError or OSError if an output is `-` and that BART says no
+    version.
+    """
+    if received is not None:
+        return received.messages
+    known = version(in_shell()) if streams.STREAM in targets else None
+    return known is None or version_number(known) >= (1, 0)
+
+
+def send(array: Array, command: str, messages: bool, interruption: Interruption) -> None:
+    """Write an array to the pipe, in messages as BART 1.0, or with the header alone as earlier versions.
 
     Raises ValueError if no process reads the pipe.
     """
     try:
-        messages = not (version() or "v1").startswith("v0.") if received is None else received.messages
         with interruption.at_once(), stdout_bytes() as pipe:
             streams.write_stream(pipe, array, command, messages)
     except BrokenPipeError:

@@ -24,11 +24,30 @@ sys.exit(main())' "$@"
 """
 SHIM = """\
 #!/bin/sh
-# BART 0.8 looks for external commands in system folders only.  Written by `bart-pogmdm install`.
+# `bart pogmdm` runs bart_pogmdm, and all else the next BART on the PATH.  Written by `bart-pogmdm install`.
 if [ "$1" = pogmdm ]; then
     shift
     exec {launcher} "$@"
 fi
+is_value=
+for word do
+    if [ "$is_value" ]; then is_value=; continue; fi
+    case $word in
+        pogmdm) echo "ERROR: pogmdm: BART does not hand on its own options, here $1: write 'bart pogmdm' first;" \
+                     "dimensions beyond COIL are looped over without an option" >&2; exit 1 ;;
+        -r | --ref-file) is_value=yes ;;
+        -* | [0-9]*) ;;
+        *) break ;;
+    esac
+done
+is_next=
+IFS=:
+set -f
+for folder in $PATH; do
+    if [ "$folder/bart" -ef "$0" ]; then is_next=yes
+    elif [ "$is_next" ] && [ -f "$folder/bart" ] && [ -x "$folder/bart" ]; then exec "$folder/bart" "$@"
+    fi
+done
 exec {bart} "$@"
 """
 MARK_BYTES = 4096  # The mark is within this many bytes from the start, so that a large binary is not read whole.
@@ -40,7 +59,11 @@ def launcher_text(python: str | Path) -> str:
 
 
 def shim_text(launcher: Path, bart: Path) -> str:
-    """Return the text of a script `bart` that runs the launcher for `bart pogmdm`, and otherwise the real BART."""
+    """Return the text of a script `bart` that runs the launcher for `bart pogmdm`, and otherwise the real BART.
+
+    The real BART is the next on the PATH, so that a new one is used at once; `bart` only if there is none.  Options
+    before the word `pogmdm` are refused: BART itself would drop them in silence.
+    """
     return SHIM.format(launcher=shlex.quote(str(launcher)), bart=shlex.quote(str(bart)))
 
 
