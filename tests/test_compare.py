@@ -67,9 +67,36 @@ def test_radial_and_spiral_masks():
         assert mask[40:57, 32:49].mean() > 2 * mask[:16, :16].mean()
 
 
-def test_poisson_masks(bart):
-    mask = masks.named("poisson6", (96, 80), 3)
-    assert mask.shape == (96, 80) and abs(mask.mean() - 1 / 6) < 0.02 and mask[46:50, 38:42].all()
+@pytest.mark.parametrize("shape, acceleration", [((96, 80), 6), ((64, 51), 2), ((33, 40), 4), ((72, 128), 20)])
+def test_poisson_masks_keep_their_distance_and_number(shape, acceleration, monkeypatch):
+    monkeypatch.setenv("PATH", "")  # BART is not needed.
+    mask = masks.named(f"poisson{acceleration}", shape, 3)
+    assert mask.dtype == bool and mask.shape == shape and mask.sum() == round(mask.size / acceleration)
+    y, x = np.mgrid[:shape[0], :shape[1]] - np.array(shape)[:, None, None] // 2
+    radius = np.hypot(2 * y / shape[0], 2 * x / shape[1])
+    side = min(shape) // 12
+    square = (y >= -(side // 2)) & (y < side - side // 2) & (x >= -(side // 2)) & (x < side - side // 2)
+    assert square.sum() == side**2 and mask[square].all() and not mask[radius > 1].any()
+
+    # The distance to the nearest other point, in units of the radius, is nowhere less than one slope.
+    points, centre = np.argwhere(mask), square[mask]
+    distance = np.linalg.norm(points[:, None] - points, axis=-1)
+    smaller = np.minimum(radius[mask][:, None], radius[mask])
+    pairs = (distance > 0) & ~(centre[:, None] & centre)
+    slope = (distance / np.maximum(smaller, 1e-9))[pairs & (smaller > 0)].min()
+    assert mask[(radius < 0.9 / slope) & (radius <= 1)].all()
+    # The points are as dense as the distances allow: few more would fit.
+    gaps = np.argwhere(~mask & (radius <= 1))
+    nearest = np.linalg.norm(gaps[:, None] - points, axis=-1).min(1)
+    assert (nearest >= 1.1 * slope * np.maximum(radius[tuple(gaps.T)], 1 / slope)).mean() < 0.02
+    np.testing.assert_array_equal(mask, masks.named(f"poisson{acceleration}", shape, 3))
+    assert (mask != masks.named(f"poisson{acceleration}", shape, 4)).any()
+
+
+def test_poisson_masks_at_the_ends():
+    for word, part in (("poisson1", np.pi / 4), ("poisson1000", 1 / 144)):
+        mask = masks.named(word, (48, 48), 0)
+        assert abs(mask.mean() - part) < 0.01 and mask[22:26, 22:26].all()
 
 
 def test_metrics_are_those_of_scikit_image(full, rng):
