@@ -23,6 +23,7 @@ from bart_pogmdm.evaluate.cases import Case, load_scans
 from bart_pogmdm.evaluate.charbonnier_tv import CharbonnierTV
 from bart_pogmdm.evaluate.comparison import evaluate, key_of, options_text, program_versions, run_comparison
 from bart_pogmdm.evaluate.competitors import COMPETITORS, Effort, competitors
+from bart_pogmdm.evaluate.report import write_report
 from bart_pogmdm.evaluate.rows import Row, best_of, tune
 from bart_pogmdm.files.cfl import write
 from bart_pogmdm.physics.fourier import ifft2c
@@ -200,6 +201,23 @@ def test_compare(folder, capsys):
     (folder / "out/images" / lost).unlink()
     assert compare(words, few) == 0
     assert {name for name, time in written().items() if time != before[name]} == {lost}
+
+
+def test_a_narrow_page_names_every_value(tmp_path):
+    """Without JavaScript: below the width of the table, each case is a block of cells with their column's name."""
+    rows = [Row(f"scan{n}", "cartesian4-0", name, None, note=f"{name} <b>& more</b>")
+            for n in range(2) for name in COMPETITORS]
+    widths = []
+    for methods in (rows[:2], rows):
+        write_report(methods, tmp_path)
+        page = (tmp_path / "index.html").read_text()
+        names = re.findall("<th>(.*?)</th>", page)
+        labels = re.findall("<td data-label='(.*?)'>", page)
+        assert len(names) == 2 + min(len(methods), len(COMPETITORS)) and labels == names * (len(labels) // len(names))
+        assert "content:attr(data-label)" in page and "name='viewport'" in page and "<script" not in page
+        assert "img{max-width:100%}" in page and "overflow-wrap:anywhere" in page and "<b>&" not in page
+        widths.append(int(re.search(r"@media \(max-width:(\d+)em\)", page)[1]))
+    assert 20 < widths[0] < 60 < 13 * 6 < widths[1]
 
 
 def test_sweep_and_tune(folder, capsys):
