@@ -23,6 +23,7 @@ from bart_pogmdm.evaluate.cases import Case, load_scans
 from bart_pogmdm.evaluate.charbonnier_tv import CharbonnierTV
 from bart_pogmdm.evaluate.comparison import evaluate, key_of, options_text, program_versions, run_comparison
 from bart_pogmdm.evaluate.competitors import COMPETITORS, Effort, competitors
+from bart_pogmdm.evaluate.report import write_report
 from bart_pogmdm.evaluate.rows import Row, best_of, tune
 from bart_pogmdm.files.cfl import write
 from bart_pogmdm.physics.fourier import ifft2c
@@ -67,9 +68,36 @@ def test_radial_and_spiral_masks():
         assert mask[40:57, 32:49].mean() > 2 * mask[:16, :16].mean()
 
 
-def test_poisson_masks(bart):
-    mask = masks.named("poisson6", (96, 80), 3)
-    assert mask.shape == (96, 80) and abs(mask.mean() - 1 / 6) < 0.02 and mask[46:50, 38:42].all()
+@pytest.mark.parametrize("shape, acceleration", [((96, 80), 6), ((64, 51), 2), ((33, 40), 4), ((72, 128), 20)])
+def test_poisson_masks_keep_their_distance_and_number(shape, acceleration, monkeypatch):
+    monkeypatch.setenv("PATH", "")  # BART is not needed.
+    mask = masks.named(f"poisson{acceleration}", shape, 3)
+    assert mask.dtype == bool and mask.shape == shape and mask.sum() == round(mask.size / acceleration)
+    y, x = np.mgrid[:shape[0], :shape[1]] - np.array(shape)[:, None, None] // 2
+    radius = np.hypot(2 * y / shape[0], 2 * x / shape[1])
+    side = min(shape) // 12
+    square = (y >= -(side // 2)) & (y < side - side // 2) & (x >= -(side // 2)) & (x < side - side // 2)
+    assert square.sum() == side**2 and mask[square].all() and not mask[radius > 1].any()
+
+    # The distance to the nearest other point, in units of the radius, is nowhere less than one slope.
+    points, centre = np.argwhere(mask), square[mask]
+    distance = np.linalg.norm(points[:, None] - points, axis=-1)
+    smaller = np.minimum(radius[mask][:, None], radius[mask])
+    pairs = (distance > 0) & ~(centre[:, None] & centre)
+    slope = (distance / np.maximum(smaller, 1e-9))[pairs & (smaller > 0)].min()
+    assert mask[(radius < 0.9 / slope) & (radius <= 1)].all()
+    # The points are as dense as the distances allow: few more would fit.
+    gaps = np.argwhere(~mask & (radius <= 1))
+    nearest = np.linalg.norm(gaps[:, None] - points, axis=-1).min(1)
+    assert (nearest >= 1.1 * slope * np.maximum(radius[tuple(gaps.T)], 1 / slope)).mean() < 0.02
+    np.testing.assert_array_equal(mask, masks.named(f"poisson{acceleration}", shape, 3))
+    assert (mask != masks.named(f"poisson{acceleration}", shape, 4)).any()
+
+
+def test_poisson_masks_at_the_ends():
+    for word, part in (("poisson1", np.pi / 4), ("poisson1000", 1 / 144)):
+        mask = masks.named(word, (48, 48), 0)
+        assert abs(mask.mean() - part) < 0.01 and mask[22:26, 22:26].all()
 
 
 def test_metrics_are_those_of_scikit_image(full, rng):
@@ -173,6 +201,23 @@ def test_compare(folder, capsys):
     (folder / "out/images" / lost).unlink()
     assert compare(words, few) == 0
     assert {name for name, time in written().items() if time != before[name]} == {lost}
+
+
+def test_a_narrow_page_names_every_value(tmp_path):
+    """Without JavaScript: below the width of the table, each case is a block of cells with their column's name."""
+    rows = [Row(f"scan{n}", "cartesian4-0", name, None, note=f"{name} <b>& more</b>")
+            for n in range(2) for name in COMPETITORS]
+    widths = []
+    for methods in (rows[:2], rows):
+        write_report(methods, tmp_path)
+        page = (tmp_path / "index.html").read_text()
+        names = re.findall("<th>(.*?)</th>", page)
+        labels = re.findall("<td data-label='(.*?)'>", page)
+        assert len(names) == 2 + min(len(methods), len(COMPETITORS)) and labels == names * (len(labels) // len(names))
+        assert "content:attr(data-label)" in page and "name='viewport'" in page and "<script" not in page
+        assert "img{max-width:100%}" in page and "overflow-wrap:anywhere" in page and "<b>&" not in page
+        widths.append(int(re.search(r"@media \(max-width:(\d+)em\)", page)[1]))
+    assert 20 < widths[0] < 60 < 13 * 6 < widths[1]
 
 
 def test_sweep_and_tune(folder, capsys):

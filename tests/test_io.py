@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from properties import random_complex
 
-from bart_pogmdm import BartError
 from bart_pogmdm.arrays.bart_dims import from_bart, pad_dims, to_bart
 from bart_pogmdm.files.cfl import read, write
 
@@ -35,31 +34,6 @@ def test_bart_reads_what_we_write_and_the_other_way(tmp_path, rng, bart, order, 
     np.testing.assert_array_equal(read(back), read(name))
     nrmse = subprocess.run([find(), "nrmse", name, back], capture_output=True, text=True, check=True).stdout
     assert float(nrmse) < 1e-6
-
-
-def test_bridge(bart, rng):
-    array = random_complex(rng, (8, 6, 1, 2), np.complex64)
-    np.testing.assert_allclose(bart(1, ["scale", 2], array), 2 * array)
-    np.testing.assert_allclose(bart(1, "scale '2'", array), 2 * array)
-    image, sens = bart(2, "nlinv -i3", bart(1, "phantom -x16 -k -s2"))
-    assert image.shape == (16, 16) and sens.shape == (16, 16, 1, 2)
-    assert bart(0, "version") is None
-    pattern = np.ones((16, 16), np.complex64)
-    assert bart(1, "nlinv -i3", bart(1, "phantom -x16 -k -s2"), p=pattern).shape == (16, 16)
-    with pytest.raises(BartError, match=r"scale.*failed with exit code") as caught:
-        bart(1, "scale x y z", array)
-    assert caught.value.returncode != 0 and caught.value.stderr and "scale" in caught.value.command
-
-
-def test_missing_bart_is_named(monkeypatch, tmp_path):
-    from bart_pogmdm import bart
-    from bart_pogmdm.toolbox.find_bart import version
-    for variable in ("BART_TOOLBOX_PATH", "TOOLBOX_PATH"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert version() is None
-    with pytest.raises(FileNotFoundError, match="bart: not found"):
-        bart(1, "phantom")
 
 
 def test_headers_of_others_are_read(tmp_path):

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import re
 import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -71,8 +70,8 @@ def evaluate(case: Case, competitor: Competitor, parameter: Parameter) -> tuple[
 
 
 def _reason(stderr: str) -> str:
-    """Return the last line of BART's messages that is not empty, without colours."""
-    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in stderr.splitlines()]
+    """Return the last line of BART's messages that is not empty."""
+    lines = [line.strip() for line in stderr.splitlines()]
     return next((line for line in reversed(lines) if line), "failed")
 
 

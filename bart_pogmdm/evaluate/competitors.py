@@ -20,7 +20,7 @@ from ..physics.coil_model import rss
 from ..physics.fourier import ifft2c
 from ..reconstruction.recon import recon
 from ..reconstruction.result import Result
-from ..toolbox.bart_call import bart
+from ..toolbox.bart_call import quiet_bart as bart
 from . import networks
 from .charbonnier_tv import CharbonnierTV
 from .rows import Parameter

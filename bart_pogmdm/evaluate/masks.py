@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from ..arrays.array_types import Array, Shape
-from ..toolbox.bart_call import bart
+from .poisson_disc import poisson_disc
 
 ACS_FRACTION = 0.08  # Part of the lines that is fully sampled at the centre (ACS), as in fastMRI at R = 4.
 MaskMaker: TypeAlias = Callable[..., Array]  # (shape, number, seed, **options) -> mask
@@ -69,21 +69,6 @@ def _on_grid(shape: Shape, radius: Array, angle: Array) -> Array:
     return mask
 
 
-def poisson(shape: Shape, acceleration: float, seed: int, *, bisections: int = 8) -> Array:
-    """Sample BART's Poisson disc of variable density, and all points in a square of 1 / 12 of the shorter side.
-
-    The minimum distance of the points is found by bisection such that about 1 / acceleration of all are sampled.
-    """
-    low, high = 1.0, acceleration
-    for _ in range(bisections):
-        spacing = (low * high) ** 0.5
-        words = ["poisson", f"-Y{shape[0]}", f"-Z{shape[1]}", f"-y{spacing}", f"-z{spacing}",
-                 f"-C{min(shape) // 12}", "-v", "-e", f"-s{seed}"]
-        mask = np.abs(bart(1, words).reshape(shape)) > 0
-        low, high = (spacing, high) if mask.mean() > 1 / acceleration else (low, spacing)
-    return mask
-
-
 def _lines(horizontal: bool) -> MaskMaker:
     def mask(shape: Shape, number: float, seed: int, acs: float = 100 * ACS_FRACTION) -> Array:
         return cartesian(shape, number, seed, acs_fraction=acs / 100, horizontal=horizontal)
@@ -91,7 +76,7 @@ def _lines(horizontal: bool) -> MaskMaker:
 
 
 KINDS: dict[str, MaskMaker] = {
-    "cartesian": _lines(False), "horizontal": _lines(True), "gaussian": gaussian, "poisson": poisson,
+    "cartesian": _lines(False), "horizontal": _lines(True), "gaussian": gaussian, "poisson": poisson_disc,
     "radial": lambda shape, number, seed: radial(shape, round(number)),
     "spiral": lambda shape, number, seed: spiral(shape, number)}
 KINDS_WITH_ACS = ("cartesian", "horizontal")

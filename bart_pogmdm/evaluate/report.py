@@ -20,6 +20,9 @@ from .rows import COLUMNS, Row
 
 FIGURES = "figures"    # Folder of the figures.
 PIXELS_PER_INCH = 110  # Resolution of the figures.
+LETTER_EM = 0.56       # Width of a digit on the page, in em.
+PADDING_EM = 1.2       # Width of the space around a cell of the table, in em.
+MARGINS_EM = 3         # Width of the margins of the page and of a scroll bar, in em.
 
 
 def write_report(rows: Sequence[Row], folder: Path) -> str:
@@ -39,7 +42,7 @@ def write_report(rows: Sequence[Row], folder: Path) -> str:
             picture = _picture(shown)
             write_bytes(folder / FIGURES / f"{data}__{mask}.png", picture)
             parts.append(_section(data, mask, picture))
-    write_bytes(folder / "index.html", _page(parts).encode())
+    write_bytes(folder / "index.html", _page(table, parts).encode())
     return text
 
 
@@ -102,11 +105,12 @@ def _markdown(table: _Table) -> str:
 
 
 def _html(table: _Table) -> str:
-    """Return the table in HTML, with the best values in bold, and the notes below."""
-    cells = ["".join(f"<th>{html.escape(text)}</th>" for text in table.header)]
-    cells += ["".join(f"<td>{'<b>' if best else ''}{html.escape(text)}{'</b>' if best else ''}</td>"
-                      for text, best in line) for line in table.lines]
-    return ("<table>" + "".join(f"<tr>{line}</tr>" for line in cells) + "</table>"
+    """Return the table in HTML, with the best values in bold and each column's name in its cells, and the notes."""
+    names = [html.escape(name) for name in table.header]
+    lines = ["".join(f"<td data-label='{name}'>{'<b>' if best else ''}{html.escape(text)}{'</b>' if best else ''}</td>"
+                     for name, (text, best) in zip(names, line)) for line in table.lines]
+    return ("<table><thead><tr>" + "".join(f"<th>{name}</th>" for name in names) + "</tr></thead><tbody>"
+            + "".join(f"<tr>{line}</tr>" for line in lines) + "</tbody></table>"
             + "".join(f"<p>{html.escape(note)}</p>" for note in table.notes))
 
 
@@ -130,8 +134,22 @@ def _section(data: str, mask: str, picture: bytes) -> str:
             f" src='data:image/png;base64,{base64.b64encode(picture).decode()}'>")
 
 
-def _page(parts: Iterable[str]) -> str:
-    return ("<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Comparison</title><style>"
-            "body{font-family:sans-serif;margin:2em} img{max-width:100%}"
-            "td,th{padding:.2em .6em;border-bottom:1px solid #ccc;text-align:left}</style></head><body>"
-            + "".join(parts) + "</body></html>\n")
+def _page(table: _Table, parts: Iterable[str]) -> str:
+    """Return the page; where the screen is narrower than the table, each case becomes a block of named values."""
+    return ("<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Comparison</title>"
+            "<meta name='viewport' content='width=device-width, initial-scale=1'><style>"
+            "body{font-family:sans-serif;margin:1em;overflow-wrap:anywhere} img{max-width:100%} table{border-spacing:0}"
+            "td,th{padding:.2em .6em;border-bottom:1px solid #ccc;text-align:left;overflow-wrap:normal}"
+            f"@media (max-width:{_width(table)}em)"
+            "{table,tbody,td{display:block} thead{display:none}"
+            "tr{display:grid;grid-template-columns:repeat(auto-fill,minmax(8em,1fr));padding:.6em 0;"
+            "border-bottom:1px solid #ccc} td{border:0;overflow-wrap:anywhere}"
+            "td::before{content:attr(data-label);display:block;font-size:.8em;color:#555}}"
+            "</style></head><body>" + "".join(parts) + "</body></html>\n")
+
+
+def _width(table: _Table) -> int:
+    """Return the width in em at which no cell of the table is wrapped, except for names of methods at their spaces."""
+    columns = zip(*([text for text, _ in line] for line in table.lines))
+    longest = [max(map(len, [*name.split(), *column])) for name, column in zip(table.header, columns)]
+    return round(sum(LETTER_EM * letters + PADDING_EM for letters in longest)) + MARGINS_EM

@@ -89,7 +89,7 @@ def _read_file_form(head: bytes) -> Stream:
         return Stream(read_samples(samples, dims_of(text, LABEL), LABEL), False)
 
 
-def _write_file_form(file: BinaryIO, shape: Shape, samples: bytes, command: str) -> None:
+def _write_file_form(file: BinaryIO, shape: Shape, samples: memoryview, command: str) -> None:
     path = os.path.join(tempfile.gettempdir(), f"bart-{os.urandom(3).hex()}")
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
