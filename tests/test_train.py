@@ -17,7 +17,7 @@ from conftest import simulate
 
 from bart_pogmdm import PoGMDM, load_prior
 from bart_pogmdm.commands.main import main
-from bart_pogmdm.commands.train import export, train
+from bart_pogmdm.commands.train import train, write_prior
 from bart_pogmdm.files.cfl import write
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
@@ -305,7 +305,7 @@ def test_a_prior_that_could_not_be_loaded_is_not_exported(tmp_path):
     out.write_text("precious")
     unusable = PoGMDM(prior.lowpass, prior.directional, 0 * prior.gains - 1, prior.weights, prior.means, prior.base_std)
     with pytest.raises(ValueError, match=r"train: the prior is not usable, .*new.npz.*gains must not be negative"):
-        export(unusable, out)
+        write_prior(unusable, out)
     assert out.read_text() == "precious"
 
 

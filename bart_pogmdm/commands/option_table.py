@@ -98,6 +98,9 @@ TRAIN = (
     Option("--name", "name", "<string>", "name", "Name of the prior (default: that of OUT)"),
     Option("--resume", "resume", None, "", "Go on from OUT.ckpt"),
 )
+EXPORT = (
+    Option("--size", "size", "d:d", "y:x", "Size of the images, READ and PHS1, as 256:192"),
+)
 COMPARE = (
     Option("--masks", "masks", "<string>", "mask",
            "Kind and number ({kinds}), or an npz of masks (default: {masks})", many=True),
@@ -110,4 +113,4 @@ COMPARE = (
     Option("--noise-std", "noise_std", "f", "std", "Simulated noise (default: 0.005)"),
 )
 OUT = Option("-o", "out", "<file>", "out", "Output", alias="--out", is_output=True)
-OPTIONS = {option.flag: option for option in (*POGMDM, *VOLUME, *TRAIN, *COMPARE, OUT)}
+OPTIONS = {option.flag: option for option in (*POGMDM, *VOLUME, *TRAIN, *EXPORT, *COMPARE, OUT)}

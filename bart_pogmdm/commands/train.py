@@ -73,7 +73,7 @@ def train(argv: list[str], recipe: Recipe = DEFAULT_RECIPE) -> int:
                                for one in series]}
         if recipe != DEFAULT_RECIPE:
             provenance["recipe"] = asdict(recipe)
-        export(replace(prior, name=args.name or out.stem, provenance=provenance), out)
+        write_prior(replace(prior, name=args.name or out.stem, provenance=provenance), out)
         print(f"{out}: {sentence(psnr)}", file=sys.stderr)
     leave_processes()
     return 0
@@ -110,7 +110,7 @@ def _check_files(out: Path, args: Namespace) -> Path:
     return checkpoint
 
 
-def export(prior: PoGMDM, out: Path) -> None:
+def write_prior(prior: PoGMDM, out: Path) -> None:
     """Write a prior.  Raises ValueError, and writes nothing, if the file could not be loaded again."""
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder, out.name)
@@ -119,7 +119,7 @@ def export(prior: PoGMDM, out: Path) -> None:
             load_prior(trial)
         except ValueError as error:
             reason = str(error).replace(str(trial), str(out))
-            raise ValueError(f"train: the prior is not usable, so that nothing was exported ({reason})") from None
+            raise ValueError(f"train: the prior is not usable, so that nothing was written ({reason})") from None
     prior.save(out)
 
 

@@ -18,6 +18,7 @@ from ..arrays.bart_dims import to_bart
 from ..files.cfl import write
 from ..physics.coil_model import rss
 from ..physics.fourier import ifft2c
+from ..prior.smooth_phase import SmoothPhase
 from ..reconstruction.recon import recon
 from ..reconstruction.result import Result
 from ..toolbox.bart_call import quiet_bart as bart
@@ -123,10 +124,16 @@ def _nlinv(kspace: Array, mask: Array, steps: int) -> Estimate:
 
 def _pics(iterations: int, options: tuple[str, ...], kspace: Array, mask: Array, weight: float) -> Estimate:
     """Run `pics` with sensitivities of `ecalib` and with options in which {} stands for the weight."""
-    data = to_bart(kspace * mask)
-    sens = bart(1, "ecalib -m1 -c0", data) if len(kspace) > 1 else np.ones((*mask.shape, 1, 1), np.complex64)
-    image = bart(1, ["pics", "-S", f"-i{iterations}", *(word.format(weight) for word in options)], data, sens)
-    return Estimate(image.reshape(mask.shape), sens=_coils_first(sens, kspace.shape))
+    sens = _ecalib(kspace * mask)
+    command = ["pics", "-S", f"-i{iterations}", *(word.format(weight) for word in options)]
+    return Estimate(bart(1, command, to_bart(kspace * mask), to_bart(sens)).reshape(mask.shape), sens=sens)
+
+
+def _ecalib(kspace: Array) -> Array:
+    """Return the sensitivities (J, ny, nx) of `ecalib`; 1 for one coil."""
+    if len(kspace) == 1:
+        return np.ones(kspace.shape, np.complex64)
+    return _coils_first(bart(1, "ecalib -m1 -c0", to_bart(kspace)), kspace.shape)
 
 
 def _pogmdm(options: dict[str, Any], kspace: Array, mask: Array, parameter: None) -> Estimate:
@@ -143,16 +150,24 @@ def _estimate(result: Result) -> Estimate:
 
 
 def _bart_sample(samples: int, kspace: Array, mask: Array, weights: str) -> Estimate:
-    """Run `bart sample` of BART 1.0 with a network of torch; the options of the posterior are one word."""
-    data = to_bart(kspace * mask)
-    sens = bart(1, "ecalib -m1 -c0", data)
+    """Run `bart sample` of BART 1.0 with a denoiser of torch, such as `bart-pogmdm export` writes.
+
+    It expects noise n with E |n|^2 = 1 and an image of the scale that its denoiser knows, that of this package's prior.
+    Both scales are those of a reconstruction with the same sensitivities.  They go into the sensitivities, together
+    with the smooth phase of the image, because denoisers learn from real images.
+    """
+    maps = _ecalib(kspace * mask)
+    known = recon(kspace * mask, mask, sens=maps)
+    noise = 2**0.5 * max(known.info["noise_std"], known.info["residual_std"])  # Maps that do not fit are noise, too.
+    unit = known.info["scale"] * SmoothPhase().turn(known.image)
     with tempfile.TemporaryDirectory() as folder:
-        files = {name: str(Path(folder) / name) for name in ("kspace", "sens")}
-        write({files["kspace"]: data, files["sens"]: sens})
-        drawn = bart(1, ["sample", "-N100", "-K1", f"-S{samples}", "--external-graph", str(weights),
-                         "--posterior", f"k={files['kspace']},s={files['sens']}"])
+        files = {name: str(Path(folder) / name) for name in ("k", "s", "p")}
+        arrays = (kspace * mask / noise, maps * unit / noise, mask)
+        write({file: to_bart(array) for file, array in zip(files.values(), arrays)})
+        drawn = bart(1, ["sample", "-N100", "-K1", "--sigma", "max=1,min=0.01", f"-S{samples}", "--external-graph",
+                         str(weights), "--posterior", ",".join(f"{name}={file}" for name, file in files.items())])
     images = drawn.reshape(*mask.shape, -1)
-    return Estimate(images.mean(-1), np.abs(images).std(-1), _coils_first(sens, kspace.shape))
+    return Estimate(unit * images.mean(-1), abs(unit) * np.abs(images).std(-1), maps)
 
 
 def _network(reconstruct: Callable[[Array, Array, str], Array], kspace: Array, mask: Array, weights: str) -> Estimate:

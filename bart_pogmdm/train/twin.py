@@ -8,6 +8,7 @@ import torch
 from ..arrays.array_types import Shape
 from ..prior import shearlets
 from ..prior.pogmdm import PoGMDM
+from . import mixtures
 from .tabulated_score import NODES, PosteriorMeanTables, TabulatedScore
 
 # The tables reach this far beyond the largest mean, in standard deviations of the components.
@@ -59,14 +60,9 @@ class Twin(torch.nn.Module):
 
     def exponent(self, spectra: Any, sigmas: torch.Tensor) -> torch.Tensor:
         """Return the exponent of the experts at each noise level, (B,), from spectra on GRID, as `PoGMDM.exponent`."""
-        variance = self.variance(sigmas)[:, None]
-        kernel = torch.exp(-self.means**2 / (2 * variance)).to(self.weights.dtype)
-        spread = (kernel * self.means.to(kernel.dtype) ** 2) @ self.weights.T
-        spread = spread / (kernel @ self.weights.T).clamp(min=1e-30)
-        curvature = (1 - spread / variance) / variance * self.gains**2
+        curvature = mixtures.peak_curvature(self.weights, self.means, self.variance(sigmas)) * self.gains**2
         power: Any = shearlets.power(spectra).reshape(len(spectra), -1)
-        peak = (curvature.to(power.dtype) @ power).amax(1)
-        return torch.clamp(2 / (sigmas**2 * peak.clamp(min=1e-6)), max=self.rules.exponent).to(self.weights.dtype)
+        return mixtures.exponent(curvature, power, sigmas, self.rules.exponent).to(self.weights.dtype)
 
     def score(self, images: torch.Tensor, sigmas: torch.Tensor, *, dense: bool = False) -> torch.Tensor:
         """Return grad log p_sigma of complex images (B, ny, nx), each at its own noise level, as `PoGMDM.score`.
@@ -83,31 +79,12 @@ class Twin(torch.nn.Module):
         if images.device.type == "cpu" and images.dtype == torch.complex64 and not dense:
             tables = PosteriorMeanTables.apply(self.weights, variance.double(), self.means, radius)
             return TabulatedScore.apply(images, spectra, tables, radius.float(), factor)
-        responses = torch.view_as_real(torch.fft.ifft2(spectra * torch.fft.fft2(images)[:, None]))
-        values = responses.flatten(2)
+        values = mixtures.responses(torch.fft.fft2(images), spectra)
         if dense:
-            means = self._posterior_means(values, variance)
+            means = mixtures.posterior_means(values, self.weights, self.means, variance)
         else:
             nodes = torch.linspace(0, 1, NODES, device=radius.device) * radius[:, None]
-            tables = self._posterior_means(nodes[:, None].to(values.dtype).expand(-1, len(spectra), -1), variance)
-            means = _interpolate(values, tables, radius.to(values.dtype))
-        activations = torch.view_as_complex(((means - values) * factor[:, None, None]).reshape(responses.shape))
-        return torch.fft.ifft2((spectra.conj() * torch.fft.fft2(activations)).sum(1))
-
-    def _posterior_means(self, values: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
-        """Return the posterior means m_k(u) of the component means, given the responses `values` (B, K, n)."""
-        results, means = [], self.means.to(values.dtype)
-        for k, weights in enumerate(self.weights):
-            exponents = -(values[:, k, :, None] - means) ** 2 / (2 * variance[:, None, None])
-            kernel = torch.exp(exponents - exponents.detach().amax(-1, keepdim=True))
-            results.append(kernel @ (weights * means) / (kernel @ weights).clamp(min=1e-30))
-        return torch.stack(results, 1)
-
-
-def _interpolate(values: torch.Tensor, tables: torch.Tensor, radius: torch.Tensor) -> torch.Tensor:
-    """Interpolate the odd functions with `tables` (B, K, T) on [0, radius], constant beyond, at values (B, K, n)."""
-    last = tables.shape[-1] - 1
-    position = (values.abs() * (last / radius[:, None, None])).clamp(max=last)
-    node = position.detach().long().clamp(max=last - 1)
-    left, right = tables.gather(-1, node), tables.gather(-1, node + 1)
-    return torch.sign(values) * (left + (position - node) * (right - left))
+            tables = mixtures.posterior_means(nodes[:, None].to(values.dtype).expand(-1, len(spectra), -1),
+                                              self.weights, self.means, variance)
+            means = mixtures.interpolate(values, tables, radius.to(values.dtype))
+        return torch.fft.ifft2(mixtures.pull_back((means - values) * factor[:, None, None], spectra))
