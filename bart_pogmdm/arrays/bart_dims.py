@@ -9,6 +9,7 @@ from .array_types import Array, Shape
 DIMS = ("READ", "PHS1", "PHS2", "COIL", "MAPS", "TE", "COEFF", "COEFF2",
         "ITER", "CSHIFT", "TIME", "TIME2", "LEVEL", "SLICE", "AVG", "BATCH")
 COIL, TE, TIME, TIME2, SLICE, BATCH = (DIMS.index(name) for name in ("COIL", "TE", "TIME", "TIME2", "SLICE", "BATCH"))
+MAPS = DIMS.index("MAPS")
 BEYOND = COIL + 1  # A reconstruction loops over the dimensions from this one on.
 
 
