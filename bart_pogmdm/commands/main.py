@@ -9,9 +9,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from ..arrays.doubts import ReconstructionWarning
 from . import COMMANDS
-from .shell import DEBUG, debug_level, forget_stdout, open_standard_streams
+from .shell import DEBUG, debug_level, forget_stdout, open_standard_streams, show_warnings
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,7 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     if name != "pogmdm" and threading.current_thread() is threading.main_thread():  # `pogmdm` has its own handler.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     with warnings.catch_warnings():
-        warnings.simplefilter("always", ReconstructionWarning)
+        show_warnings(debug_level())
         warnings.showwarning = _show
         return exit_code(lambda: getattr(import_module(f".{name}", __package__), name)(words))
 

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 from ..arrays.array_types import Array
 from ..files.named_pipes import is_named_pipe, make_pipe, release_reader, remove_pipe
 from ..files.streams import STREAM, Stream, label, read_stream, write_stream
-from ..toolbox.find_bart import version
+from ..toolbox.find_bart import version, version_number
 from .interruption import Interruption
 from .shell import forget_stdout, stdout_bytes
 
-FIRST_VERSION = "v1."  # of BART that knows named pipes, and the messages in a stream
+FIRST_VERSION = 1, 0  # of BART that knows named pipes, and the messages in a stream
 T = TypeVar("T")
 
 
@@ -87,7 +87,7 @@ def connected(sources: Sequence[str], targets: Sequence[str], interruption: Inte
 def _old_version() -> str | None:
     """Return the version of this machine's BART if it is one before 1.0."""
     found = version()
-    return None if found is None or found.startswith(FIRST_VERSION) else found
+    return None if found is None or version_number(found) >= FIRST_VERSION else found
 
 
 def _receive(name: str) -> Stream:

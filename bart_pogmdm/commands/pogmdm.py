@@ -8,6 +8,7 @@ from . import COMMANDS
 from .arguments import read_arguments
 from .bart_help import USAGE, help_text, interface_text
 from .interruption import Interruption
+from .shell import debug_level, show_warnings
 
 
 def pogmdm(argv: list[str]) -> int:
@@ -22,6 +23,7 @@ def pogmdm(argv: list[str]) -> int:
     elif args.interface:
         print(interface_text(), flush=True)
     else:
+        show_warnings(debug_level(args.debug_level))
         from .reconstruct import reconstruct_files
         reconstruct_files(args, shlex.join([USAGE, *argv]), interruption)
     return 0

@@ -118,7 +118,9 @@ def _method(args: Namespace) -> Diffusion | str | None:
     """
     options = given(args, "num_levels", "num_corrector", "come_closer")
     if options and args.method != "diffusion":
-        raise ValueError("--levels, -K and --come-closer go with --method diffusion")
+        hints = [MEANINGS[flag] for dest, flag in (("num_levels", "-N"), ("num_corrector", "-K")) if dest in options]
+        raise ValueError("--levels, -K and --come-closer go with --method diffusion"
+                         + (f" ({'; '.join(hints)})" if hints else ""))
     wants_samples = args.keep or len(args.files) == len(POSITIONAL)
     if wants_samples and args.method == "map":
         raise ValueError("<std> and --keep go with --method gibbs or diffusion, got map")
@@ -133,12 +135,12 @@ def _dims(args: Namespace) -> tuple[int, ...] | None:
         return None
     sizes = args.dims.split(":")
     if len(sizes) not in (2, 3) or not all(size.isdecimal() for size in sizes):
-        raise ValueError(f"-x: expected x:y:z, as 192:192:1, got {args.dims!r}")
+        raise ValueError(f"-x, --dims: expected x:y:z, as 192:192:1, got {args.dims!r}")
     x, y, *z = map(int, sizes)
     if z not in ([], [1]):
-        raise ValueError(f"-x: expected a third size of 1 (3-D images are not supported), got {args.dims!r}")
+        raise ValueError(f"-x, --dims: expected a third size of 1 (3-D images are not supported), got {args.dims!r}")
     if args.traj is None:
-        raise ValueError("-x: goes with -t; without a trajectory the image has the size of k-space")
+        raise ValueError("-x, --dims: goes with -t; without a trajectory the image has the size of k-space")
     return x, y
 
 
