@@ -23,8 +23,8 @@ cd "$folder"
     bart traj -x $((2 * size)) -y "$spokes" -D -q "$(cat delays)" found
     bart scale 0.5 found corrected_traj
 
-    bart-pogmdm -t uncorrected_traj --dims "$size:$size" kspace uncorrected
-    bart-pogmdm -t corrected_traj --dims "$size:$size" kspace corrected
+    bart-pogmdm -t uncorrected_traj -x "$size:$size:1" kspace uncorrected
+    bart-pogmdm -t corrected_traj -x "$size:$size:1" kspace corrected
 
     bart phantom -x "$size" -k -s 8 full
     bart fft -i -u 3 full coils

@@ -8,17 +8,17 @@ Jointly reconstruct image and coil sensitivities from undersampled k-space
 with a learned prior (product of Gaussian mixture diffusion model). Needs no
 calibration region. The output is in the units of the data. Optionally
 outputs the sensitivities, and the standard deviation of the magnitude.
-Dimensions beyond COIL are looped over."""
+Dimensions beyond COIL are looped over; several slices are independent (no SMS)."""
 POSITIONAL = ("<kspace>", "<output>", "[<sensitivities>]", "[<std>]")
 # BART's names of the types of options in `--interface`.
 INTERFACE_TYPES = {"d": "OPT_INT", "f": "OPT_FLOAT", "<file>": "OPT_INFILE", "<string>": "OPT_STRING",
-                   "d:d": "OPT_VEC2", None: "OPT_SET"}
+                   "d:d:d": "OPT_VEC3", None: "OPT_SET"}
 
 
 def help_text() -> str:
     """Return the text of `pogmdm -h`."""
-    usage = [f"[{option.flag}{f' {option.kind}' if option.kind else ''}]" for option in POGMDM]
-    rows = [(f"{option.flag} {option.value}".rstrip(), option.meaning) for option in POGMDM] + [("-h", "help")]
+    usage = [f"[{_spelled(option)}{f' {option.kind}' if option.kind else ''}]" for option in POGMDM]
+    rows = [(f"{_spelled(option)} {option.value}".rstrip(), option.meaning) for option in POGMDM] + [("-h", "help")]
     width = max(len(left) for left, _ in rows) + 4
     return "\n".join([" ".join(["Usage:", USAGE, *usage, *POSITIONAL]), "", DESCRIPTION, "",
                       *(f"{left:{width}}{text}" for left, text in rows)])
@@ -35,11 +35,15 @@ def interface_text() -> str:
 
 
 def _interface_line(option: Option) -> str:
-    is_long = option.flag.startswith("--")
-    short, long = ("n/a", option.flag[2:]) if is_long else (option.flag[1:], "(null)")
+    short = next((spelling[1:] for spelling in option.spellings if spelling[1] != "-"), "n/a")
+    long = next((spelling[2:] for spelling in option.spellings if spelling[1] == "-"), "(null)")
     kind = "OPT_OUTFILE" if option.is_output else INTERFACE_TYPES[option.kind]
     return (f'{{ "{short}", "{long}", {"true" if option.kind else "false"}, {kind}, "{option.kind or ""}",'
             f' {_quoted(option.meaning)} }}')
+
+
+def _spelled(option: Option) -> str:
+    return ",".join(option.spellings)
 
 
 def _quoted(text: str) -> str:

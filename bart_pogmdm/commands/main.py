@@ -11,10 +11,9 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from ..arrays.doubts import ReconstructionWarning
 from ..version import __version__
 from . import COMMANDS
-from .shell import DEBUG, debug_level, forget_stdout, open_standard_streams
+from .shell import DEBUG, debug_level, forget_stdout, open_standard_streams, show_warnings
 
 CLOSE = 0.75  # The similarity by difflib from which a word counts as misspelt: "doktor" has 0.83, "image" 0.5.
 
@@ -27,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     if name != "pogmdm" and threading.current_thread() is threading.main_thread():  # `pogmdm` has its own handler.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     with warnings.catch_warnings():
-        warnings.simplefilter("always", ReconstructionWarning)
+        show_warnings(debug_level())
         warnings.showwarning = _show
         return exit_code(lambda: _run(name, words))
 

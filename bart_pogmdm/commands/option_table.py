@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 # The types of values, by their names in BART's help.
-TYPES: dict[str, type] = {"d": int, "f": float, "<file>": str, "<string>": str, "d:d": str}
+TYPES: dict[str, type] = {"d": int, "f": float, "<file>": str, "<string>": str, "d:d:d": str}
 
 
 @dataclass(frozen=True)
 class Option:
     """One option of the command line.
 
-    flag: its spelling.  alias: a longer spelling that all commands except `bart pogmdm` accept, too.
+    flag: its spelling.  alias: a longer spelling that is accepted, too.
     dest: the argument of `recon`, `recon_volume` or another function that it sets.
     kind: the type of its value, a key of TYPES, or None for a switch, which sets `const`.
     value: the name of the value in help texts.  meaning: the help text.
     many: True if it takes several values.  is_output: True if the value is the name of a file to be written.
+    is_array: True if the value is the name of an array of BART, which may come or go through a pipe.
     """
 
     flag: str
@@ -31,6 +32,7 @@ class Option:
     const: Any = True
     many: bool = False
     is_output: bool = False
+    is_array: bool = False
 
     @property
     def spellings(self) -> list[str]:
@@ -49,15 +51,19 @@ class Option:
 # The options of `bart pogmdm`, in the order of its help.
 POGMDM = (
     Option("-i", "iterations", "d", "iter", "Number of iterations to the maximum of the posterior (default: 40)"),
-    Option("-p", "mask", "<file>", "file", "Sampling pattern (default: where k-space is not zero, up to rounding)"),
-    Option("-t", "traj", "<file>", "file", "k-space trajectory"),
-    Option("--dims", "dims", "d:d", "y:x", "Size of the image with -t (default: from the trajectory)"),
+    Option("-p", "mask", "<file>", "file", "Sampling pattern (default: where k-space is not zero, up to rounding)",
+           is_array=True),
+    Option("-t", "traj", "<file>", "file", "k-space trajectory", is_array=True),
+    Option("-x", "dims", "d:d:d", "x:y:z",
+           "Size of the image with -t: READ, PHS1 and 1 (default: from the trajectory)", alias="--dims"),
+    Option("--sens", "sens", "<file>", "file",
+           "Known sensitivities, such as those of ecalib, caldir or ncalib (default: estimated)", is_array=True),
     Option("-s", "seed", "d", "seed", "Random seed (default: 0)", alias="--seed"),
     Option("-S", "rescale", None, "", "Re-scale the image (always done; accepted as in nlinv)"),
     Option("-m", "maps", "d", "maps",
            "Number of image and sensitivity sets: 2 where the object folds over (default: 1)"),
     Option("-N", "normalize", None, "", "Do not normalize image with coil sensitivities", const=False),
-    Option("-I", "start", "<file>", "file", "Image to start from"),
+    Option("-I", "start", "<file>", "file", "Image to start from", is_array=True),
     Option("-d", "debug_level", "d", "level", "Debug level (default: BART_DEBUG_LEVEL, or 2)"),
     Option("--prior", "prior", "<file>", "file", "Prior (default: the one of the package)"),
     Option("-g", "device", None, "", "Use a GPU (also with BART_GPU=1)", const="gpu"),
@@ -66,10 +72,11 @@ POGMDM = (
            "map, gibbs or diffusion (default: map; gibbs with --samples or <std>)"),
     Option("--samples", "samples", "d", "num",
            "Number of samples of the posterior, whose mean is the output (default: 10)"),
-    Option("--whiten", "noise_scan", "<file>", "file", "Noise scan of the same coils: prewhiten by it"),
+    Option("--whiten", "noise_scan", "<file>", "file", "Noise scan of the same coils: prewhiten by it",
+           is_array=True),
     Option("--cc", "virtual_coils", "d", "num",
            "Compress to this number of virtual coils; the sensitivities are those of all coils"),
-    Option("--keep", "keep", "<file>", "file", "Write the samples, along BATCH", is_output=True),
+    Option("--keep", "keep", "<file>", "file", "Write the samples, along BATCH", is_output=True, is_array=True),
     Option("--levels", "num_levels", "d", "num",
            "diffusion: number of noise levels (default: 1000; -N d means the same)"),
     Option("-K", "num_corrector", "d", "num", "diffusion: corrector steps at each level (default: 1)"),

@@ -10,6 +10,14 @@ from .option_table import OPTIONS
 class Parser(argparse.ArgumentParser):
     """argparse's parser, but an error in the arguments raises ValueError."""
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse all arguments.  Raises ValueError that names the first unknown option."""
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            option = next((word for word in unknown if word.startswith("-")), unknown[0])
+            self.error(f"unrecognized arguments: {option.partition('=')[0]}")
+        return parsed
+
     def error(self, message: str) -> NoReturn:
         """Raise ValueError with the message and a hint at the usage."""
         raise ValueError(f"{message} (`{self.prog} -h` shows the usage)")

@@ -2,6 +2,7 @@
 
 import sys
 from argparse import Namespace
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,7 @@ from ..algorithms.diffusion import Diffusion
 from ..algorithms.state import State
 from ..arrays.array_types import Array
 from ..arrays.bart_dims import COIL
-from ..files import streams
-from ..files.cfl import locate, read, write
+from ..files.cfl import read, write
 from ..files.kspace import load
 from ..files.outputs import bart_target, check_outputs
 from ..physics.coil_compression import by_coil, compression, mix, whitening
@@ -20,11 +20,14 @@ from ..reconstruction.coil_combination import of_all_coils
 from ..reconstruction.layout import check_kspace, sampled
 from ..reconstruction.options import Options
 from ..reconstruction.recon import recon
-from . import standard_streams
+from ..reconstruction.result import Result
+from .argument_order import check_order
 from .bart_help import POSITIONAL, USAGE
+from .bart_meanings import MEANINGS
 from .interruption import Interruption
 from .option_table import POGMDM
 from .parser import given
+from .pipes import connected, is_pipe_name
 from .shell import DEBUG, INFO, debug_level, wants_gpu
 
 
@@ -35,28 +38,42 @@ def reconstruct_files(args: Namespace, command: str, interruption: Interruption)
     signal.
     """
     source, *targets = args.files
-    kept = [args.keep] if args.keep else []
-    sources = [name for name in (source, args.mask, args.traj, args.start, args.noise_scan) if name]
-    stream = standard_streams.receive(sources, targets + kept, interruption)
-    has_messages = standard_streams.has_messages(targets + kept, stream)
-    method = _method(args)
-    _check_names(args)
-    with interruption.at_once():
-        kspace, known_pattern = (stream.array, None) if stream and source == streams.STREAM else load(source)
-        pattern, traj, start, noise_scan = (
-            None if name is None else stream.array if stream and name == streams.STREAM else read(name)
-            for name in (args.mask, args.traj, args.start, args.noise_scan))
-    pattern = known_pattern if pattern is None else pattern
-    check_kspace(kspace, is_cartesian=traj is None)
-    _check_order(targets[0], kspace)
+    named = {option.dest: name for option in POGMDM
+             if option.is_array and not option.is_output and (name := getattr(args, option.dest)) is not None}
+    kept = [] if args.keep is None else [args.keep]
+    with connected([source, *named.values()], targets + kept, interruption) as pipes:
+        received = pipes.receive()
+        method, dims = _method(args), _dims(args)
+        _check_names(args)
+        with interruption.at_once():
+            kspace, known_pattern = (received[source].array, None) if source in received else load(source)
+            arrays = {dest: received[name].array if name in received else read(name) for dest, name in named.items()}
+        result = _reconstruct(args, kspace, {"mask": known_pattern} | arrays, method, dims, interruption)
+        outputs: dict[str, Any] = dict(zip(targets, (result.image, result.sens, result.std)))
+        outputs |= dict.fromkeys(kept, result.samples)
+        # The pipes are served before the files, so that nothing is written if no process reads them.
+        pipes.send({name: outputs.pop(name) for name in pipes.targets}, command, received)
+        write(outputs, command)
+
+
+def _reconstruct(args: Namespace, kspace: Array, arrays: dict[str, Any], method: Diffusion | str | None,
+                 dims: tuple[int, ...] | None, interruption: Interruption) -> Result:
+    """Return the result for k-space and {argument: array} of the options."""
+    noise_scan, is_cartesian = arrays.pop("noise_scan", None), "traj" not in arrays
+    check_kspace(kspace, is_cartesian)
+    if not is_pipe_name(args.files[1]):
+        check_order(args.files[1], kspace.shape, is_cartesian)
+    _check_coils(arrays, kspace.shape[COIL])
     combination = None
     if args.virtual_coils is not None or noise_scan is not None:
-        measured = by_coil(kspace) if traj is not None else sampled(kspace, pattern)
+        measured = sampled(kspace, arrays["mask"]) if is_cartesian else by_coil(kspace)
         if not np.isfinite(measured).all():
             raise ValueError("kspace: expected finite samples, got NaN or infinite ones")
         combination = _combination(measured, noise_scan, args.virtual_coils)
         with np.errstate(all="ignore"):  # Samples outside the mask may be anything.
             kspace = mix(combination, kspace)
+        if "sens" in arrays:
+            arrays["sens"] = mix(combination, arrays["sens"])
     options = given(args, "iterations", "samples", "prior", "noise_std", "maps", "normalize", "seed")
     level = debug_level(args.debug_level)
     with tqdm(desc=USAGE, leave=False, disable=level < INFO or not sys.stderr.isatty()) as bar:
@@ -65,41 +82,33 @@ def reconstruct_files(args: Namespace, command: str, interruption: Interruption)
             bar.total = state.info.iterations
             bar.update()
 
-        result = recon(kspace, pattern, traj=traj, dims=_dims(args.dims), method=method, start=start,
-                       keep_samples=bool(kept), device="gpu" if wants_gpu() else args.device, callback=advance,
-                       **options)
+        result = recon(kspace, dims=dims, method=method, keep_samples=args.keep is not None,
+                       device="gpu" if wants_gpu() else args.device, callback=advance, **arrays, **options)
     interruption.check()
     if level >= DEBUG:
         print(*(f"{key}: {value}" for key, value in result.info.items()), sep="\n", file=sys.stderr)
-    if combination is not None:
-        result = of_all_coils(result, combination, normalize=options.get("normalize", Options.normalize))
-    outputs: dict[str, Any] = dict(zip(targets, (result.image, result.sens, result.std)))
-    outputs |= dict.fromkeys(kept, result.samples)
-    streamed = outputs.pop(streams.STREAM, None)
-    if streamed is not None:  # The stream is sent before the files, so that nothing is written if no process reads it.
-        standard_streams.send(streamed, command, has_messages, interruption)
-    write(outputs, command)
+    if combination is None:
+        return result
+    return of_all_coils(result, combination, normalize=options.get("normalize", Options.normalize))
 
 
 def _check_names(args: Namespace) -> None:
     """Raise ValueError or OSError if an output would overwrite another file or cannot be written."""
-    options = {option.dest: option for option in POGMDM if option.kind == "<file>" and getattr(args, option.dest)}
     source, *targets = args.files
-    targets += [getattr(args, name) for name, option in options.items() if option.is_output]
-    sources = [source, *(getattr(args, name) for name, option in options.items() if not option.is_output)]
-    check_outputs([bart_target(name) for name in targets if name != streams.STREAM],
-                  [name for name in sources if name != streams.STREAM])
+    sources = [source]
+    for option in POGMDM:
+        if option.kind == "<file>" and (name := getattr(args, option.dest)) is not None:
+            (targets if option.is_output else sources).append(name)
+    check_outputs([bart_target(name) for name in targets if not is_pipe_name(name)],
+                  [name for name in sources if not is_pipe_name(name)])
 
 
-def _check_order(target: str, kspace: Array) -> None:
-    """Raise ValueError if the image would replace sensitivities: `pics` takes them before its output."""
-    try:
-        coils = locate(target).shape[COIL]
-    except (OSError, ValueError):  # There is no such array yet.
-        return
-    if coils == kspace.shape[COIL] > 1:
-        raise ValueError(f"output {target}: it exists and holds {coils} coils, like sensitivities of this k-space;"
-                         f" expected the order {USAGE} kspace image sens (if it is not needed, remove it)")
+def _check_coils(arrays: Mapping[str, Any], coils: int) -> None:
+    """Raise ValueError for sensitivities of other coils than those of k-space, and for a start image with coils."""
+    for dest, flag, expected, meaning in (("sens", "--sens", coils, None), ("start", "-I", 1, MEANINGS["-I"])):
+        if dest in arrays and (found := arrays[dest].shape[COIL]) != expected:
+            raise ValueError(f"{flag}: expected an array of {expected} coil{'s' if expected > 1 else ''}, got {found}"
+                             + (f" ({meaning})" if meaning else ""))
 
 
 def _method(args: Namespace) -> Diffusion | str | None:
@@ -109,7 +118,9 @@ def _method(args: Namespace) -> Diffusion | str | None:
     """
     options = given(args, "num_levels", "num_corrector", "come_closer")
     if options and args.method != "diffusion":
-        raise ValueError("--levels, -K and --come-closer go with --method diffusion")
+        hints = [MEANINGS[flag] for dest, flag in (("num_levels", "-N"), ("num_corrector", "-K")) if dest in options]
+        raise ValueError("--levels, -K and --come-closer go with --method diffusion"
+                         + (f" ({'; '.join(hints)})" if hints else ""))
     wants_samples = args.keep or len(args.files) == len(POSITIONAL)
     if wants_samples and args.method == "map":
         raise ValueError("<std> and --keep go with --method gibbs or diffusion, got map")
@@ -118,14 +129,19 @@ def _method(args: Namespace) -> Diffusion | str | None:
     return Diffusion(**options) if args.method == "diffusion" else args.method
 
 
-def _dims(text: str | None) -> tuple[int, ...] | None:
-    """Return the two sizes in y:x, or None for None.  Raises ValueError for other texts."""
-    if text is None:
+def _dims(args: Namespace) -> tuple[int, ...] | None:
+    """Return the sizes of READ and PHS1 in x:y:z or x:y, or None if they are not given.  Raises ValueError if wrong."""
+    if args.dims is None:
         return None
-    sizes = text.split(":")
-    if len(sizes) != 2 or not all(size.isdecimal() for size in sizes):
-        raise ValueError(f"--dims: expected y:x, as 192:192, got {text!r}")
-    return tuple(map(int, sizes))
+    sizes = args.dims.split(":")
+    if len(sizes) not in (2, 3) or not all(size.isdecimal() for size in sizes):
+        raise ValueError(f"-x, --dims: expected x:y:z, as 192:192:1, got {args.dims!r}")
+    x, y, *z = map(int, sizes)
+    if z not in ([], [1]):
+        raise ValueError(f"-x, --dims: expected a third size of 1 (3-D images are not supported), got {args.dims!r}")
+    if args.traj is None:
+        raise ValueError("-x, --dims: goes with -t; without a trajectory the image has the size of k-space")
+    return x, y
 
 
 def _combination(samples: Array, noise_scan: Array | None, virtual_coils: int | None) -> Array:

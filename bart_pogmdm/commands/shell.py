@@ -3,9 +3,13 @@
 import contextlib
 import os
 import sys
+import warnings
 from typing import BinaryIO
 
-INFO, DEBUG = 2, 3  # BART's debug levels: a progress bar is shown from INFO on, facts about the result from DEBUG on.
+from ..arrays.doubts import ReconstructionWarning
+
+# BART's debug levels, from which on there are warnings, a progress bar, and facts about the result.
+WARN, INFO, DEBUG = 1, 2, 3
 
 
 def debug_level(given: int | None = None) -> int:
@@ -16,6 +20,11 @@ def debug_level(given: int | None = None) -> int:
         return int(os.environ.get("BART_DEBUG_LEVEL", os.environ.get("DEBUG_LEVEL", INFO)))
     except ValueError:
         return INFO
+
+
+def show_warnings(level: int) -> None:
+    """Show doubts about a reconstruction, or none of them below the level of warnings."""
+    warnings.simplefilter("always" if level >= WARN else "ignore", ReconstructionWarning)
 
 
 def wants_gpu() -> bool:

@@ -11,12 +11,14 @@ from numpy.typing import ArrayLike
 from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import pad_dims
 from .atomic import behind_links, naming, write_temporary
-from .header import HEADER_LIMIT, dims_of, header_text
+from .header import HEADER_LIMIT, command_in, dims_of, header_text
 from .ra import ra_header, read_ra_dims
 from .reading import check_file
 
 SAMPLE_BYTES = 8  # BART stores complex64.
 BLOCK_ROWS = 32   # Rows of a row-major array that are copied at once: four cache lines of samples.
+# Names with these endings mean other things to BART: text, shared memory, memory of the process, and a named pipe.
+OTHER_MEANINGS = (".coo", ".shm", ".mem", ".fifo")
 Name = TypeVar("Name", bound=str | Path)
 
 
@@ -34,11 +36,16 @@ class Samples(NamedTuple):
 def paths_of(name: str | Path) -> tuple[Path, ...]:
     """Return the files behind a BART array name: (x.hdr, x.cfl), or (x.ra,).
 
-    The pair may be named by x, x.hdr or x.cfl.  Raises ValueError if no file can have this name.
+    The pair may be named by x, x.hdr or x.cfl.  Raises ValueError if no file can have this name, or if BART means
+    something else by it.
     """
     path = Path(name)
     if path.name.strip(".") == "" or str(name).endswith("/"):
         raise ValueError(f"{str(name)!r} is not a file name")
+    if path.suffix in OTHER_MEANINGS:
+        hint = "; only `bart pogmdm` itself takes a named pipe" if path.suffix == ".fifo" else ""
+        raise ValueError(f"{name}: expected one of BART's names, without ending or with .cfl, .hdr or .ra, got"
+                         f" {path.suffix}{hint}")
     if path.suffix == ".ra":
         return (path,)
     stem = path.with_suffix("") if path.suffix in (".cfl", ".hdr") else path
@@ -52,7 +59,7 @@ def locate(name: str | Path) -> Samples:
     """
     *headers, path = paths_of(name)
     if headers:
-        shape, offset = _read_hdr(headers[0]), 0
+        shape, offset = dims_of(_read_hdr(headers[0]), str(headers[0])), 0
     else:
         with _open(path) as file:
             shape, offset = read_ra_dims(file, str(path)), file.tell()
@@ -60,6 +67,12 @@ def locate(name: str | Path) -> Samples:
         file.seek(offset)
         _check_size(file, shape, path)
     return Samples(path, shape, offset)
+
+
+def command_of(name: str | Path) -> str:
+    """Return the name of the command that wrote an array; an empty text if its header, as that of .ra, does not say."""
+    *headers, _ = paths_of(name)
+    return command_in(_read_hdr(headers[0])) if headers else ""
 
 
 def read(name: str | Path) -> Array:
@@ -137,13 +150,13 @@ def _open(path: Path) -> BinaryIO:
     return open(path, "rb")
 
 
-def _read_hdr(path: Path) -> Shape:
-    """Return the sizes in a .hdr file."""
+def _read_hdr(path: Path) -> str:
+    """Return the text of a .hdr file."""
     with _open(path) as file:
         head = file.read(HEADER_LIMIT)
     if b"\0" in head:
         raise ValueError(f"{path}: not a BART header (it is not text)")
-    return dims_of(head.decode(errors="surrogateescape"), str(path))
+    return head.decode(errors="surrogateescape")
 
 
 def _check_size(file: BinaryIO, shape: Shape, name: str | Path) -> None:

@@ -20,6 +20,12 @@ def dims_of(text: str, name: str) -> Shape:
     raise ValueError(f"{name}: not a BART header (no '# Dimensions' section)")
 
 
+def command_in(text: str) -> str:
+    """Return the name of the command that wrote an array, the last of a pipeline; an empty text if it is not noted."""
+    found = re.search(r"^# Command\n(?:.*\| )?(\S+)", text, re.MULTILINE)
+    return found[1] if found else ""
+
+
 def header_text(shape: Shape, command: str | None = None, data: str | None = None) -> str:
     """Return a header as BART writes it; in a stream, `data` names the file that holds the samples."""
     sections = {"Dimensions": f"{' '.join(map(str, shape))} ", "Data": data, "Command": command,

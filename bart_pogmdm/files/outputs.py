@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from .atomic import behind_links, write_temporary
-from .cfl import paths_of
+from .cfl import OTHER_MEANINGS, paths_of
 
 # Endings of other formats, which BART's files cannot have: an image named x.png is not meant to be x.png.cfl.
 OTHER_ENDINGS = frozenset((".h5", ".hdf5", ".mrd", ".npz", ".npy", ".mat", ".nii", ".gz", ".dcm", ".png",
-                           ".jpg", ".jpeg", ".tif", ".tiff", ".csv", ".ckpt", ".coo", ".mem", ".shm"))
+                           ".jpg", ".jpeg", ".tif", ".tiff", ".csv", ".ckpt", *OTHER_MEANINGS))
 PICTURE_SOURCE = "bart_pogmdm"  # By this text an earlier picture is recognised.
 PICTURE_HEAD = 256              # Bytes of a PNG file, in which this text stands.
 IsOwn: TypeAlias = Callable[[Path], bool]  # Whether an existing file is an earlier output of the same kind.

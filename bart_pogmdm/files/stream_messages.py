@@ -15,7 +15,6 @@ import numpy as np
 
 from ..arrays.array_types import Shape
 
-LABEL = "'-'"                     # The name of a stream in messages to the user.
 STREAM_MAGIC = b"# Header\n"     # The first line; the length of the header follows, in three digits and a newline.
 LENGTH_BYTES = 4
 HEADER_SIZES = range(256, 1000)  # Bytes; BART pads a shorter header with dots.
@@ -46,7 +45,7 @@ def read_header(file: BinaryIO) -> bytes:
     """Read the header after STREAM_MAGIC, and return its text with the padding."""
     length = read_exactly(file, LENGTH_BYTES, "the header")
     if not re.fullmatch(rb"\d{3}\n", length) or int(length) not in HEADER_SIZES:
-        raise ValueError(f"'-': expected a header of 256 to 999 bytes, got {length!r}")
+        raise ValueError(f"expected a header of 256 to 999 bytes, got {length!r}")
     return read_exactly(file, int(length) - len(STREAM_MAGIC) - LENGTH_BYTES, "the header")
 
 
@@ -76,27 +75,27 @@ def read_slices(file: BinaryIO, shape: Shape, binary: bool) -> Iterator[StreamSl
     axes = _streamed_axes(file, shape, binary)
     count, seen = math.prod(shape[axis] for axis in axes), set[int]()
     if math.prod(shape) > LARGEST_INDEX:
-        raise ValueError(f"'-': the stream's header states {math.prod(shape):g} samples")
+        raise ValueError(f"the stream's header states {math.prod(shape):g} samples")
     while len(seen) < count:
         index, samples_came = None, not binary
         for keyword, number in _group(file):
             if keyword == b"index":
                 if not 0 <= number < count or number in seen:
-                    raise ValueError(f"'-': expected each of {count} slices once, got {number}")
+                    raise ValueError(f"expected each of {count} slices once, got {number}")
                 index = number
                 seen.add(index)
             elif index is None or keyword not in (b"raw", b"block"):
-                raise ValueError(f"'-': unexpected message {keyword.decode(errors='replace')!r} in the stream")
+                raise ValueError(f"unexpected message {keyword.decode(errors='replace')!r} in the stream")
             elif keyword == b"raw" and binary:
                 if samples_came:
-                    raise ValueError(f"'-': expected the samples of slice {index} once, got more")
+                    raise ValueError(f"expected the samples of slice {index} once, got more")
                 samples_came = True
                 yield StreamSlice(index, axes, number)
             else:
                 _skip(file, number)
         if index is None or not samples_came:
-            raise ValueError("'-': expected a slice and its samples in the stream, got neither" if index is None
-                             else f"'-': expected samples of slice {index} in the stream, got none")
+            raise ValueError("expected a slice and its samples in the stream, got neither" if index is None
+                             else f"expected samples of slice {index} in the stream, got none")
 
 
 def read_exactly(file: BinaryIO, count: int, part: str) -> bytes:
@@ -105,7 +104,7 @@ def read_exactly(file: BinaryIO, count: int, part: str) -> bytes:
     while left > 0:
         chunk = file.read(min(left, CHUNK_BYTES))
         if not chunk:
-            raise ValueError(f"'-': the stream ended within {part} (did the command before it fail?)")
+            raise ValueError(f"the stream ended within {part} (did the command before it fail?)")
         chunks.append(chunk)
         left -= len(chunk)
     return b"".join(chunks)
@@ -118,9 +117,9 @@ def _streamed_axes(file: BinaryIO, shape: Shape, binary: bool) -> list[int]:
         flags = number if keyword == b"flags" else flags
         said_binary |= keyword == b"binary"
     if said_binary != binary:
-        raise ValueError("'-': the stream's header and its settings do not agree")
+        raise ValueError("the stream's header and its settings do not agree")
     if flags >> len(shape):
-        raise ValueError(f"'-': expected streamed dimensions among {len(shape)}, got the flags {flags}")
+        raise ValueError(f"expected streamed dimensions among {len(shape)}, got the flags {flags}")
     return [axis for axis in range(len(shape)) if flags >> axis & 1]
 
 
@@ -130,7 +129,7 @@ def _group(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
         message = read_exactly(file, MESSAGE_BYTES, "its messages")
         found = re.fullmatch(rb"\n# ([a-z]+|---)\n(-?\d+)?[\0 \n].*", message, re.DOTALL)
         if not found:
-            raise ValueError(f"'-': expected a message of a BART stream, got {message!r}")
+            raise ValueError(f"expected a message of a BART stream, got {message!r}")
         if found[1] == b"---":
             return
         yield found[1], int(found[2] or 0)

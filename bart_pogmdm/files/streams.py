@@ -1,4 +1,4 @@
-"""Arrays in a pipe, which have the file name `-`, as BART sends and reads them.
+"""Arrays in a pipe, as BART sends and reads them: the file name `-`, and with BART 1.0 names that end in `.fifo`.
 
 BART 1.0 sends a header and messages (see `stream_messages`).  BART 0.8 and 0.9 send the text of a .hdr file that names
 a file of samples.  In both forms the reader removes that file.
@@ -21,7 +21,6 @@ from ..arrays.bart_dims import pad_dims
 from .cfl import SAMPLE_BYTES, column_major_bytes, read_samples
 from .header import HEADER_LIMIT, dims_of, header_text
 from .stream_messages import (
-    LABEL,
     STREAM_MAGIC,
     StreamSlice,
     header_of_messages,
@@ -42,23 +41,37 @@ class Stream:
     messages: bool
 
 
-def read_stream(file: BinaryIO) -> Stream:
-    """Read the array in a stream.  No file of samples stays behind, even after an error.
+def read_stream(file: BinaryIO, name: str = STREAM) -> Stream:
+    """Read the array in a stream of this name.  No file of samples stays behind, even after an error.
 
     Raises ValueError if the data are no stream of BART or end early, and OSError if the file of samples cannot be read.
     """
+    try:
+        return _read(file)
+    except ValueError as error:
+        raise ValueError(f"{label(name)}: {error}") from None
+    except OSError as error:
+        raise OSError(error.errno, f"{label(name)}: {error.strerror}") from None
+
+
+def label(name: str) -> str:
+    """Return the name of a stream for messages to the user."""
+    return "'-'" if name == STREAM else name
+
+
+def _read(file: BinaryIO) -> Stream:
     start = read_exactly(file, len(STREAM_MAGIC), "the header")
     if start != STREAM_MAGIC:
         return _read_file_form(start + file.read(HEADER_LIMIT))
     text = _text(read_header(file))
     path = _data_file(text)
     if path is None:
-        return Stream(_read_binary(file, dims_of(text, LABEL)), True)
+        return Stream(_read_binary(file, dims_of(text, "header")), True)
     with _samples_file(path) as samples:
-        shape = dims_of(text, LABEL)
+        shape = dims_of(text, "header")
         for _ in read_slices(file, shape, binary=False):
             pass  # The samples are complete only once all slices have been announced.
-        return Stream(read_samples(samples, shape, LABEL), True)
+        return Stream(read_samples(samples, shape, path), True)
 
 
 def write_stream(file: BinaryIO, array: Array, command: str, messages: bool) -> None:
@@ -83,10 +96,10 @@ def _read_file_form(head: bytes) -> Stream:
     text = _text(head)
     path = _data_file(text)
     if path is None:
-        raise ValueError("'-': expected a stream of BART, got other data" if "# Dimensions" not in text
-                         else "'-': expected '# Data' and a file name in the stream's header")
+        raise ValueError("expected a stream of BART, got other data" if "# Dimensions" not in text
+                         else "expected '# Data' and a file name in the stream's header")
     with _samples_file(path) as samples:
-        return Stream(read_samples(samples, dims_of(text, LABEL), LABEL), False)
+        return Stream(read_samples(samples, dims_of(text, "header"), path), False)
 
 
 def _write_file_form(file: BinaryIO, shape: Shape, samples: memoryview, command: str) -> None:
@@ -104,7 +117,7 @@ def _write_file_form(file: BinaryIO, shape: Shape, samples: memoryview, command:
 
 def _text(head: bytes) -> str:
     if b"\0" in head:
-        raise ValueError("'-': expected a stream of BART, got other data")
+        raise ValueError("expected a stream of BART, got other data")
     return head.decode(errors="surrogateescape")
 
 
@@ -121,15 +134,15 @@ def _samples_file(path: str) -> Iterator[BinaryIO]:
     Raises ValueError, and removes nothing, if the name does not have the form that BART gives to such files.
     """
     if not re.fullmatch(r"bart-[A-Za-z0-9]{6}", os.path.basename(path)):
-        raise ValueError(f"'-': expected a file bart-XXXXXX of samples, got {path!r}")
+        raise ValueError(f"expected a file bart-XXXXXX of samples, got {path!r}")
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # A named pipe would wait for a writer.
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise ValueError(f"'-': expected a file of samples, got {path}, which is none")
+            raise ValueError(f"expected a file of samples, got {path}, which is none")
         os.unlink(path)
     except OSError as error:
-        raise OSError(error.errno, f"'-': cannot take the samples from {path} ({error.strerror})") from None
+        raise OSError(error.errno, f"cannot take the samples from {path} ({error.strerror})") from None
     with open(descriptor, "rb") as file:
         yield file
 
@@ -143,7 +156,7 @@ def _read_binary(file: BinaryIO, shape: Shape) -> Array:
     for part in read_slices(file, shape, binary=True):
         count = math.prod(n for axis, n in enumerate(shape) if axis not in part.axes)
         if part.size != SAMPLE_BYTES * count:
-            raise ValueError(f"'-': a slice of the stream has {part.size} bytes, which do not fit its dimensions")
+            raise ValueError(f"a slice of the stream has {part.size} bytes, which do not fit its dimensions")
         samples.append((part, np.frombuffer(read_exactly(file, part.size, "a slice"), "<c8")))
     array = np.empty(shape, np.complex64, order="F")
     while samples:  # The memory of each slice is given back at once.

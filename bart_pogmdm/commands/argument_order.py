@@ -1,0 +1,45 @@
+"""A guard against the order of `pics`, whose output comes after the sensitivities: here it comes before them."""
+
+import numpy as np
+
+from ..arrays.array_types import Shape
+from ..arrays.bart_dims import COIL, MAPS
+from ..files.cfl import command_of, locate
+from .bart_help import USAGE
+
+CALIBRATIONS = ("ecalib", "caldir", "ncalib", "walsh")  # Commands of BART that write sensitivities.
+EVEN = 1e-3  # Relative spread of the magnitudes, apart from zeros, of a pattern or of the sensitivity of one coil.
+
+
+def check_order(target: str, kspace: Shape, is_cartesian: bool) -> None:
+    """Raise ValueError if the image would replace an array that looks like an input; an earlier image may be replaced.
+
+    kspace: the shape of k-space.
+    """
+    try:
+        path, shape, offset = locate(target)
+        command = command_of(target)
+    except (OSError, ValueError):  # There is no such array yet.
+        return
+    kind = _kind(shape, kspace, is_cartesian)
+    if not kind:
+        first = np.fromfile(path, "<c8", int(np.prod(shape[:COIL])), offset=offset)
+        magnitude = np.abs(first[first != 0])
+        if command in CALIBRATIONS:
+            kind = f"was written by {command}"
+        elif magnitude.size and np.ptp(magnitude) < EVEN * magnitude.max():
+            kind = "has the same magnitude everywhere, like a pattern or the sensitivity of one coil"
+    if kind:
+        raise ValueError(f"output {target}: it exists and {kind}; expected the order {USAGE} kspace image sens,"
+                         " and known sensitivities as --sens file (if it is not needed, remove it)")
+
+
+def _kind(shape: Shape, kspace: Shape, is_cartesian: bool) -> str:
+    """Return what the dimensions tell of an array that cannot be an earlier image, or an empty text."""
+    if shape[COIL] > 1:
+        return f"holds {shape[COIL]} coils"
+    if shape[MAPS] > kspace[MAPS]:
+        return f"holds {shape[MAPS]} sets of maps"
+    if not is_cartesian and shape[0] in (1, 3):
+        return "holds samples along a trajectory, or a trajectory"
+    return ""

@@ -1,0 +1,402 @@
+"""Every sentence of docs/commands.md is executed: each test names those that it keeps, and none is left over."""
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import resource
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import names
+from conftest import simulate
+from test_named_pipes import drain, feed
+from test_streams import peer
+
+import bart_pogmdm.commands.main as entry
+from bart_pogmdm import recon
+from bart_pogmdm.arrays.bart_dims import BATCH, COIL, SLICE, to_bart
+from bart_pogmdm.commands import COMMANDS
+from bart_pogmdm.commands.arguments import KNOWN, read_arguments
+from bart_pogmdm.commands.option_table import POGMDM
+from bart_pogmdm.files.cfl import read, write
+from bart_pogmdm.physics.coil_compression import by_coil, mix, whitening
+from bart_pogmdm.reconstruction.coil_combination import of_all_coils
+from bart_pogmdm.toolbox.find_bart import find, version, version_number
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / "docs" / "commands.md").read_text()
+KEPT: list[str] = []
+# Sentences that point to other pages, whose code the tests of the documentation run.
+POINTERS = ("The sampling with", "The rest of this page", "These options have another meaning")
+
+
+def keeps(*beginnings):
+    """Note the sentences, or rows of the table, that a test executes, by their beginnings."""
+    KEPT.extend(beginnings)
+    return lambda test: test
+
+
+def sentences():
+    """The sentences and the rows of the table on the page."""
+    for paragraph in re.split(r"\n\n", PAGE):
+        lines = paragraph.splitlines()
+        if lines[0].startswith("|"):
+            yield from (re.sub(r"[*|] ?", "", line) for line in lines[2:])
+        elif not lines[0].startswith(("#", "<!--")):
+            yield from re.split(r"(?<=[.:]) (?=[A-Z`])", " ".join(lines))
+
+
+def test_every_sentence_has_a_test():
+    found = list(sentences())
+    assert [text for text in found if not text.startswith((*KEPT, *POINTERS))] == [] and len(found) > 40
+    assert [beginning for beginning in KEPT if not any(text.startswith(beginning) for text in found)] == []
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working directory with k-space of 2 coils, and of one, a stack of 3 slices and an image."""
+    kspace = to_bart(simulate((32, 28), coils=2)[0])
+    factors = np.array([1, 2j, -1])
+    write({tmp_path / "ksp": kspace, tmp_path / "one": kspace[:, :, :, :1], tmp_path / "image": kspace[:, :, :, :1],
+           tmp_path / "stack": kspace.reshape((*kspace.shape, *10 * (1,))) * factors,
+           tmp_path / "pattern": kspace[:, :, :, :1] != 0})
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(capsys):
+    """run(words) -> (exit code, text on standard error) of a command in this process."""
+    def call(*words):
+        code = entry.main([str(word) for word in words])
+        printed = capsys.readouterr()
+        assert not printed.out
+        return code, printed.err
+
+    return call
+
+
+def barts_commands():
+    """The names of the commands of the installed BART."""
+    return subprocess.run(["bart"], capture_output=True, text=True, check=False).stdout.split()
+
+
+def fails(run, *words):
+    """The one line of a command that must fail and change nothing."""
+    before = {name: Path(name).read_bytes() for name in os.listdir() if Path(name).is_file()}
+    code, error = run(*words)
+    assert code == 1 and error.startswith("ERROR: ") and error.count("\n") == 1, error
+    assert {name: Path(name).read_bytes() for name in os.listdir() if Path(name).is_file()} == before
+    return error
+
+
+@keeps("`bart pogmdm` is the reconstruction, and", "The other commands are `bart-pogmdm NAME`")
+def test_the_command_of_bart_is_that_of_the_package(folder, run, capsys):
+    """BART runs the file in plugin/."""
+    environment = os.environ | {"BART_POGMDM_PYTHON": sys.executable, "PYTHONPATH": str(ROOT)}
+    subprocess.run([ROOT / "plugin" / "pogmdm", "-i1", "ksp", "by_bart"], env=environment, check=True)
+    assert run("-i1", "ksp", "alone") == (0, "")
+    np.testing.assert_array_equal(read("by_bart"), read("alone"))
+    for name in COMMANDS:
+        with contextlib.suppress(SystemExit):
+            entry.main([name, "-h"])
+        assert f"bart-pogmdm {name}" in capsys.readouterr().out
+
+
+@keeps("After an error, a command prints one line `ERROR: …` and")
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_an_error_is_one_line(folder, run, name):
+    fails(run, *name.split(), "--no-such-option", "nowhere", "out")
+
+
+@keeps("Output files are written completely or not at all")
+def test_outputs_are_complete_or_absent(folder, run):
+    """The sensitivities are twice as large as the image: no file may have their size."""
+    before, limits = names(folder), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8 * 32 * 28 + 99, limits[1]))
+    try:
+        assert run("-i1", "ksp", "out", "sens") == (1, "ERROR: sens: cannot write (File too large)\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert names(folder) == before
+
+
+@keeps("An output replaces an earlier file of its name", "If the name is a symbolic link",
+       "An earlier image is replaced", "A command refuses an output that is an input")
+def test_earlier_files(folder, run):
+    os.mkdir("disk")
+    os.rename("image.cfl", "disk/far.cfl")
+    os.symlink("disk/far.cfl", "image.cfl")
+    os.chmod("image.hdr", 0o640)
+    assert run("-i1", "ksp", "image") == run("-i1", "ksp", "image") == (0, "")
+    assert os.stat("image.hdr").st_mode & 0o777 == 0o640 and os.path.islink("image.cfl")
+    np.testing.assert_array_equal(read("image"), recon(read("ksp"), iterations=1).image)
+    os.symlink("ksp.cfl", "link.cfl")
+    for words, message in ((("ksp", "./ksp.hdr"), "output ./ksp.hdr would overwrite the input ksp"),
+                           (("ksp", "link"), "output link would overwrite the input ksp"),
+                           (("ksp", "new", "disk/../new"), "output disk/../new would overwrite the output new")):
+        assert message in fails(run, *words)
+
+
+@keeps("Files that you did not name, such as the log of `train`")
+def test_files_without_a_name_on_the_command_line(folder, run):
+    Path("vol_sens.cfl").write_text("precious")
+    assert "vol_sens.cfl was not named, exists, and is not from an earlier run" in fails(run, "volume", "ksp", "vol")
+    Path("mine.csv").write_text("precious")
+    assert "mine.csv was not named, exists" in fails(run, "train", "--images", "image", "-o", "mine.npz")
+    for _ in range(2):
+        assert run("volume", "-i", 1, "--jobs", 1, "ksp", "again") == (0, "")
+
+
+@keeps("`bart pogmdm` writes BART's files")
+@pytest.mark.parametrize("name", ["x.h5", "x.png"])
+def test_endings_of_other_formats(folder, run, name):
+    assert f"output {name}: expected one of BART's names" in fails(run, "ksp", name)
+
+
+@keeps("So is an existing file in the place of the image", "Such a file has several coils or more sets of maps")
+def test_the_order_of_pics_destroys_nothing(folder, run, bart):
+    """Neither with the third file nor without it, whatever the size of the maps, also as .ra."""
+    def maps(name, *shape):
+        write({name: np.linspace(1, 2, int(np.prod(shape))).reshape(shape)})
+
+    maps("several", 32, 28, 1, 2)
+    maps("larger.ra", 40, 40, 1, 4)
+    maps("sets", 32, 28, 1, 1, 2)
+    write({"even.ra": np.exp(1j * np.arange(32 * 28)).reshape(32, 28) * (np.arange(28) > 5)})
+    inputs = {"several": "holds 2 coils", "larger.ra": "holds 4 coils", "sets": "holds 2 sets of maps",
+              "pattern": "has the same magnitude everywhere", "even.ra": "has the same magnitude everywhere"}
+    write({"full": bart(1, "phantom -x 32 -k -s 1")})
+    for command in ("ecalib -m1", "caldir 10", "ncalib -i3", "walsh"):
+        if (name := command.split()[0]) in barts_commands():
+            subprocess.run(["bart", *command.split(), "full", name], check=True, capture_output=True)
+            inputs[name] = name
+    assert len(inputs) > 6
+    for name, what in inputs.items():
+        for words in (("one", name), ("one", name, "new")):
+            error = fails(run, *words)
+            assert f"output {name}: it exists and " in error and what in error
+            assert "expected the order pogmdm kspace image sens, and known sensitivities as --sens file" in error
+    assert run("-i1", "one", "image", "new") == run("-i1", "one", "image", "new") == (0, "")
+
+
+@keeps("The debug level is 0 for errors only")
+def test_debug_levels(folder, run):
+    kspace = read("ksp")
+    kspace[8:24, 6:22] = 0
+    write({"hollow": kspace})
+    assert run("-d0", "-i1", "hollow", "out") == (0, "")
+    code, said = run("-d1", "-i1", "hollow", "out")
+    assert code == 0 and said.startswith("WARNING: ")
+    code, said = run("-d3", "-i1", "ksp", "out")
+    assert "noise_std: " in said and "residual_std: " in said
+
+    def in_a_terminal(level):
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))  # A new terminal has no columns.
+        words = [sys.executable, "-m", "bart_pogmdm", "-i1", f"-d{level}", "ksp", "out"]
+        subprocess.run(words, stderr=theirs, check=True)
+        os.set_blocking(ours, False)
+        with contextlib.suppress(BlockingIOError):
+            return os.read(ours, 999)
+        return b""
+
+    assert b"pogmdm: " in in_a_terminal(2) and in_a_terminal(1) == b""
+
+
+@keeps("BATCH, along which `--keep` writes the samples")
+def test_samples_lie_along_batch(folder, run):
+    assert run("-i1", "--samples", 2, "--keep", "all", "ksp", "mean") == (0, "")
+    assert read("all").shape[15] == 2 and BATCH == 15
+
+
+@keeps("`--sens file` takes sensitivities in BART's dimensions", "They are used as they are",
+       "The third file is then these sensitivities", "`--whiten` and `--cc` combine the coils")
+@pytest.mark.filterwarnings("ignore::bart_pogmdm.arrays.doubts.ReconstructionWarning")
+def test_known_sensitivities(bart, folder, run):
+    kspace, pattern = bart(1, "phantom -x 32 -k -s 4"), np.ones((32, 32))
+    pattern[::2, ::3] = 0
+    pattern[12:20, 12:20] = 1
+    noise = 0.01 * np.random.default_rng(1).standard_normal((2, 300, 1, 1, 4)).astype(np.float32)
+    undersampled = kspace * pattern[..., None, None] + 0j
+    write({"full": kspace, "under": undersampled, "scan": (noise[0] + 1j * noise[1]).reshape(300, 1, 1, 4)})
+    for command in ("ecalib -m1", "caldir 12", "ncalib -i3"):
+        if command.split()[0] not in barts_commands():
+            continue
+        sens = bart(1, command, kspace)
+        write({"known": sens})
+        expected = recon(read("under"), sens=read("known"), iterations=3)
+        assert run("-d0", "-i3", "--sens", "known", "under", "out", "sens") == (0, "")
+        np.testing.assert_array_equal(read("out"), expected.image)
+        rss = np.sqrt((np.abs(read("sens")) ** 2).sum(COIL))
+        np.testing.assert_allclose(rss[rss > 0], 1, atol=1e-5)
+        assert run("-d0", "-i3", "-N", "--sens", "known", "-p", "under_pattern", "under", "out", "sens")[0] == 1
+        assert run("-d0", "-i3", "-N", "--sens", "known", "under", "out", "sens") == (0, "")
+        np.testing.assert_allclose(read("sens"), read("known"), atol=1e-5)
+        np.testing.assert_allclose(
+            read("out"), recon(read("under"), sens=read("known"), iterations=3, normalize=False).image, atol=1e-5)
+    assert run("-d0", "-i3", "--whiten", "scan", "--sens", "known", "under", "out", "sens") == (0, "")
+    matrix = whitening(by_coil(read("scan")))
+    expected = recon(mix(matrix, read("under")), sens=mix(matrix, read("known")), iterations=3)
+    np.testing.assert_allclose(read("out"), of_all_coils(expected, matrix, normalize=True).image, atol=1e-5)
+    assert run("-d0", "-i3", "--cc", 2, "--sens", "known", "under", "out", "sens") == (0, "")
+    assert read("sens").shape[COIL] == 4
+    write({"wrong": np.ones((32, 32, 1, 3)), "small": np.ones((30, 32, 1, 4))})
+    assert "--sens: expected an array of 4 coils, got 3" in fails(run, "--cc", 2, "--sens", "wrong", "under", "new")
+    assert "sens: expected shape" in fails(run, "--sens", "small", "under", "new")
+
+
+@keeps("`-` is standard input for one input", "A name that ends in `.fifo` is a named pipe", "It is made if it",
+       "Either end may come first, and", "The pipes of a call are read and written", "The reader removes the pipe",
+       "If the command fails or is interrupted, it removes", "A file of this name that is no pipe",
+       "The endings `.coo`, `.shm` and `.mem`")
+def test_pipes(folder, run, monkeypatch):
+    """Interruptions, and each fault on its own, are in test_named_pipes.py."""
+    for name in ("PATH", "BART_TOOLBOX_PATH", "TOOLBOX_PATH"):
+        monkeypatch.setenv(name, "/nonexistent")
+    kspace, found = read("ksp"), {}
+    expected = recon(kspace, iterations=1)
+    feed("k.fifo", peer(kspace))
+    feed("p.fifo", peer(read("pattern")), wait=0.3)
+    draining = drain(["sens.fifo", "image.fifo"], found)
+    assert run("-i1", "-p", "p.fifo", "k.fifo", "image.fifo", "sens.fifo") == (0, "")
+    draining.join(10)
+    np.testing.assert_array_equal(found["image.fifo"], expected.image)
+    np.testing.assert_array_equal(found["sens.fifo"], expected.sens)
+    assert "expected one input in a stream, got 2" in fails(run, "-p", "-", "-", "out")
+    assert "expected one output in a stream, got 2" in fails(run, "ksp", "-", "-")
+    fails(run, "-i0", "ksp", "new.fifo")
+    Path("file.fifo").write_text("precious")
+    assert "file.fifo: expected a named pipe" in fails(run, "ksp", "file.fifo")
+    for words in (("x.coo", "out"), ("ksp", "x.shm"), ("-p", "x.mem", "ksp", "out"), ("view", "x.fifo")):
+        assert "expected one of BART's names" in fails(run, *words)
+    assert not [name for name in names(folder) if "fifo" in name and name != "file.fifo"]
+
+
+@keeps("BART before 1.0 does not know named pipes")
+def test_named_pipes_need_bart_1(bart, folder, run):
+    if version_number(version()) >= (1, 0):
+        pytest.skip("this BART knows named pipes")
+    assert f"x.fifo: named pipes need BART 1.0, and this machine has {version()}" in fails(run, "ksp", "x.fifo")
+
+
+@keeps("Options are read as BART reads them")
+def test_options_are_read_as_barts():
+    args = read_arguments(["-gS", "ksp", "-i10", "-NS", "-d", "0", "--levels=7", "--noise", "-1", "--", "-odd", "-s"])
+    assert (args.device, args.rescale, args.iterations, args.normalize, args.debug_level) == ("gpu", True, 10, False, 0)
+    assert (args.num_levels, args.noise_std, args.files) == (7, -1, ["ksp", "-odd", "-s"])
+    for levels in (["-N", "20"], ["-N20"]):
+        assert read_arguments([*levels, "-N", "-", "-"]).num_levels == 20
+    assert read_arguments(["-I", "-", "--keep", "-", "a", "b"]).start == "-"
+
+
+def refused(*words):
+    with pytest.raises(ValueError) as error:
+        read_arguments(words)
+    return str(error.value)
+
+
+@keeps("A value that fits only there is refused with a hint", "`-s`", "`-m`", "`-N`", "`-K`", "`-I`", "`-S`", "`-i`",
+       "`-p`", "`-x`, `--dims`")
+def test_letters_that_mean_something_else_in_bart(folder, run):
+    assert "in nlinv, which pogmdm does not have; here -s is the random seed" in refused("-s", "1024", "ksp", "out")
+    assert "--seed 9216 means it in any case" in refused("-s9216", "ksp", "out")
+    assert read_arguments(["--seed", "1024", "ksp", "out"]).seed == 1024
+    for seed in (0, 32, 1023, 65536):
+        assert read_arguments(["-s", str(seed), "ksp", "out"]).seed == seed
+    assert "in pics it is the step size" in refused("-s", "0.5", "ksp", "out")
+    assert "in pics it selects ADMM" in refused("-m", "ksp", "out")
+    assert "in pics it takes no value" in refused("-K", "ksp", "out")
+    assert "in pics it selects IST" in refused("-I", "ksp", "out")
+    assert "the number of samples is --samples num" in refused("-S", "10", "ksp", "out")
+    assert "the number of samples is --samples num" in refused("-S10", "ksp", "out")
+    write({"10": read("ksp")})
+    assert read_arguments(["-S", "10", "out"]).files == ["10", "out"]
+    assert "-N num the number of noise levels" in fails(run, "-N", 20, "ksp", "out")
+    assert "in pics it takes no value" in fails(run, "-K", 2, "ksp", "out")
+    assert "-I: expected an array of 1 coil, got 2 (here -I" in fails(run, "-I", "ksp", "one", "out")
+    assert "maps: expected 1 or 2, got 3" in fails(run, "-m", 3, "ksp", "out")
+    assert read_arguments(["-N", "-S", "a", "b"]).normalize is False
+    assert read_arguments(["-x", "3:4:1", "a", "b"]).dims == read_arguments(["--dims", "3:4:1", "a", "b"]).dims
+    for size, message in (("32", "expected x:y:z"), ("32:32:2", "expected a third size of 1 (3-D images are not"),
+                          ("32:32:1", "goes with -t"), ("32:-2", "expected x:y:z")):
+        assert f"-x, --dims: {message}" in fails(run, "-x", size, "ksp", "out")
+    assert "goes with -t" not in fails(run, "-x", "32:32", "-t", "ksp", "ksp", "out")
+
+
+@keeps("An option that only BART's commands have", "`-d`, `-g` and `-t` mean the same")
+@pytest.mark.parametrize("command", ["nlinv", "pics", "sample"])
+def test_options_of_barts_commands(bart, command):
+    """Each is known, or refused by its name; one of another type stands in the table of the page."""
+    text = subprocess.run(["bart", command, "--interface"], capture_output=True, text=True, check=False).stdout
+    rows = re.findall(r'^\{ "(.*?)", "(.*?)", (true|false), OPT_(\w+), ', text, re.MULTILINE)
+    if not rows:
+        pytest.skip(f"this BART has no {command}")
+    listed = {flag for cell in re.findall(r"\*\*(.*?)\*\*", PAGE) for flag in re.findall(r"`(-+\w+)`", cell)}
+    for short, long, takes_value, kind in rows:
+        for flag in [f"-{short}"] * (short != "n/a") + [f"--{long}"] * (long != "(null)"):
+            if flag not in KNOWN:
+                assert refused(flag, "ksp", "out").startswith(f"unrecognized arguments: {flag} (")
+                assert refused("ksp", "out", f"{flag}{'=' if flag[1] == '-' else ''}7").startswith(
+                    f"unrecognized arguments: {flag} (")
+                continue
+            ours = KNOWN[flag]
+            same = (ours.kind is not None) == (takes_value == "true") and (kind == "INFILE") == (ours.kind == "<file>")
+            assert same or flag in listed, flag
+
+
+@keeps("BART's own options before the name of a command", "BART 0.9 and 1.0 drop them", "They are not needed:")
+def test_barts_own_options_do_not_reach_the_command(bart, folder, monkeypatch, tmp_path):
+    os.makedirs("home/commands")
+    launcher = Path("home/commands/pogmdm")
+    launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bart_pogmdm "$@"\n')
+    launcher.chmod(0o755)
+    environment = os.environ | {"BART_TOOLBOX_PATH": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)}
+    bart_file = find()
+    expected = recon(read("stack"), iterations=1).image
+    assert entry.main(["-i1", "stack", "alone"]) == 0
+    np.testing.assert_array_equal(read("alone"), expected)
+    for options in ("-l 8192 -e 3", "-p 8192 -s 1 -e 2 -t 2", "-l 8192 -r stack"):
+        words = [bart_file, *options.split(), "pogmdm", "-i1", "stack", "out"]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+        if version_number(version()) < (0, 9):
+            assert done.returncode != 0 and "Unknown bart command" in done.stderr
+        else:
+            assert done.returncode == 0, done.stderr
+            np.testing.assert_array_equal(read("out"), expected)
+
+
+@keeps("`bart slice` or `bart extract` selects a part", "Several slices (SLICE, dimension 13) are independent")
+def test_slices_are_independent(bart, folder, run):
+    stack = read("stack")
+    parts = [bart(1, "slice 13 0", stack), bart(1, "extract 13 1 3", stack)]
+    images = [recon(part.reshape(part.shape + (1,) * (16 - part.ndim)), iterations=1).image for part in parts]
+    joined = bart(1, "join 13", *images)
+    assert SLICE == 13 and run("-i1", "stack", "out") == (0, "")
+    np.testing.assert_allclose(joined.ravel(), read("out").ravel(), atol=1e-6 * np.abs(joined).max())
+    assert run("volume", "-i", 1, "--jobs", 1, "stack", "volume") == (0, "")
+    np.testing.assert_array_equal(read("volume"), read("out"))
+    done = subprocess.run(["bart", "nlinv", "-i1", "stack", "sms"], capture_output=True, text=True, check=True)
+    assert "SMS-NLINV" in done.stdout + done.stderr
+
+
+@keeps("`bart pogmdm -h` and `bart-pogmdm NAME -h` print the same text")
+def test_the_generated_part_is_the_help():
+    from bart_pogmdm.commands.bart_help import help_text
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        from command_help import commands
+    finally:
+        sys.path.pop(0)
+    text = commands()
+    for option in POGMDM:
+        assert option.meaning.replace("<", "&lt;") in text and option.meaning in help_text()
+    assert all(f"## bart-pogmdm {name}" in text for name in COMMANDS)
