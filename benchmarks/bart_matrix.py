@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bart_pogmdm import read, recon
+from bart_pogmdm import load_prior, read, recon
 from bart_pogmdm.toolbox.find_bart import find_real, version, version_number
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -303,6 +303,88 @@ def binary_streams_come_in(host):
     return None
 
 
+def named_pipes_come_in_and_go_out(host):
+    measured(host)
+    if host.number < (1, 0):
+        expect("named pipes need BART 1.0" in host.refuses("bart pogmdm one image.fifo"), "it is not refused")
+        return BARE
+    host.works("bart pogmdm -i 2 one image sens")
+    host.works("bart copy one in.fifo & bart pogmdm -i 2 in.fifo out.fifo sens.fifo & bart copy sens.fifo sens2 &"
+               " bart copy out.fifo image2; wait; bart nrmse -t 0 image image2; bart nrmse -t 0 sens sens2")
+    host.works("bart tee -i one a.fifo b.fifo & bart pogmdm -i 2 -p a.fifo b.fifo image3; wait; test -f image3.cfl")
+    expect(not list(host.work.glob("*.fifo")), "a pipe was left")
+    return None
+
+
+def names_with_another_meaning_are_refused(host):
+    measured(host)
+    for ending in (".coo", ".shm", ".mem"):
+        host.refuses(f"bart pogmdm one image{ending}")
+        host.refuses(f"bart pogmdm one{ending} image")
+
+
+def sensitivities_of_bart_are_taken(host):
+    measured(host)
+    calibrations = {"ecalib -m1": 1, "ecalib -m2": 2, "caldir 12": 1} | ({"ncalib": 1} if host.number >= (0, 9) else {})
+    for command, sets in calibrations.items():
+        host.works(f"bart {command} one maps; bart pogmdm -i 2 --sens maps one image; rm image.*")
+        result = recon(read(host.work / "one"), sens=read(host.work / "maps"), iterations=2)
+        host.works(f"bart pogmdm -i 2 --sens maps one {command.split()[0]}{sets}")
+        image = read(host.work / f"{command.split()[0]}{sets}")
+        expect(np.array_equal(image.squeeze(), result.image.squeeze()), f"{command}: not the image of Python")
+        expect("pogmdm kspace image sens" in host.refuses("bart pogmdm one maps image"), f"{command}: maps are replaced")
+
+
+def options_are_those_of_nlinv(host):
+    measured(host)
+    host.works("bart traj -x 32 -y 17 -r traj; bart phantom -k -s 4 -t traj spokes")
+    host.works("bart pogmdm -i 2 -t traj -x 32:32:1 spokes a; bart pogmdm -i2 -t traj --dims 32:32:1 spokes b")
+    host.works("bart nlinv -i 2 -t traj -x 32:32:1 spokes c >&2; bart nrmse -t 0 a b")
+    expect(read(host.work / "a").shape == read(host.work / "c").shape, "another size than that of nlinv")
+    for words in ("-B one", "-s 1024", "-R T:3:0:.01", "-x 32:32:1", "-m", "-I"):
+        host.refuses(f"bart pogmdm {words} one image")
+
+
+def weights_are_those_of_pics(host):
+    measured(host)
+    host.works("bart ones 2 32 32 all; bart scale 255 all weights; bart repmat 3 4 all coils")
+    for pattern in ("all", "weights", "coils"):
+        host.works(f"bart pogmdm -i 2 -p {pattern} one {pattern}.ra")
+        host.works(f"bart nrmse -t 0 all.ra {pattern}.ra")
+    host.works("bart ecalib -m1 one maps; for p in all weights; do bart pics -S -l2 -r 0 -i 4 -p $p one maps $p.p; done")
+    host.works("bart nrmse -t 1e-4 all.p weights.p")
+
+
+def python_calls_bart(host):
+    measured(host)
+    host.path = [Path(sys.executable).parent, *host.path]
+    lines = ["from bart_pogmdm import bart, read", "one = read('one')", "image = bart(1, 'rss 8', bart(1, 'fft -iu 3', one))",
+             "assert float(bart(0, 'nrmse', image, 0.5 * image)) > 0.4 and bart.stdout.strip()",
+             "assert bart(0, 'bitmask 0 1').strip() == '3' and bart.ERR == 0",
+             "assert bart(2, 'nlinv', one, S=True, i=3)[1].shape == (32, 32, 1, 4)",
+             "assert bart(1, 'pogmdm', one, i=2).shape == (32, 32)"]
+    for wrong in ("'one'", "None", "{}"):
+        lines += ["try:", f"    bart(1, 'fft 3', {wrong})", "    raise SystemExit('no TypeError')", "except TypeError:",
+                  "    pass"]
+    (host.work / "calls.py").write_text("\n".join(lines))
+    host.works(f"{shlex.quote(sys.executable)} calls.py")
+
+
+def sample_takes_the_exported_prior(host):
+    measured(host)
+    if "needs torch" in host.shell("bart-pogmdm export --size 24:20 prior.pt").stderr:
+        return BARE
+    sample = "bart sample --dims 24:20 -N4 -K1 -S2 --sigma max=1,min=0.1 --external-graph prior.pt drawn clean"
+    done = host.shell(sample)
+    if any(absent in done.stderr for absent in ("Unknown bart command", "Not compiled with Pytorch support")):
+        return BARE
+    host.works(sample)
+    drawn, clean = (np.moveaxis(read(host.work / name).reshape(24, 20, 2), -1, 0) for name in ("drawn", "clean"))
+    error = float(np.abs(clean - load_prior().denoise(drawn, 0.1 / 2**0.5)).max())  # BART counts both parts of noise
+    expect(error < 1e-5, f"the denoised image is wrong by {error:.2g}")
+    return None
+
+
 CHECKS = [a_private_bart_runs_the_command, a_link_to_another_name_runs_all_commands, a_wrapper_script_runs_all_commands,
           a_private_toolbox_gets_the_command_and_keeps_its_variable,
           a_toolbox_that_cannot_be_written_keeps_its_variable, root_prefers_a_private_toolbox,
@@ -311,7 +393,9 @@ CHECKS = [a_private_bart_runs_the_command, a_link_to_another_name_runs_all_comma
           before_the_new_shell_the_doctor_tells_the_line, uninstall_leaves_nothing,
           a_shim_refuses_options_that_bart_would_drop, errors_are_one_line_with_exit_code_1,
           slices_are_bit_equal_to_those_of_python, ra_files_come_in_and_go_out, streams_come_in_and_go_out,
-          binary_streams_come_in]
+          binary_streams_come_in, named_pipes_come_in_and_go_out, names_with_another_meaning_are_refused,
+          sensitivities_of_bart_are_taken, options_are_those_of_nlinv, weights_are_those_of_pics, python_calls_bart,
+          sample_takes_the_exported_prior]
 
 
 def outcome(check, binary, number):

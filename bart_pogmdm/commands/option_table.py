@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # The types of values, by their names in BART's help.
-TYPES: dict[str, type] = {"d": int, "f": float, "<file>": str, "<string>": str, "d:d:d": str}
+TYPES: dict[str, type] = {"d": int, "f": float, "<file>": str, "<string>": str, "d:d": str, "d:d:d": str}
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Option:
 # The options of `bart pogmdm`, in the order of its help.
 POGMDM = (
     Option("-i", "iterations", "d", "iter", "Number of iterations to the maximum of the posterior (default: 40)"),
-    Option("-p", "mask", "<file>", "file", "Sampling pattern (default: where k-space is not zero, up to rounding)",
-           is_array=True),
+    Option("-p", "mask", "<file>", "file",
+           "Sampling pattern, or weights (default: where k-space is not zero, up to rounding)", is_array=True),
     Option("-t", "traj", "<file>", "file", "k-space trajectory", is_array=True),
     Option("-x", "dims", "d:d:d", "x:y:z",
            "Size of the image with -t: READ, PHS1 and 1 (default: from the trajectory)", alias="--dims"),

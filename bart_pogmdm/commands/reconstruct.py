@@ -69,6 +69,7 @@ def _reconstruct(args: Namespace, kspace: Array, arrays: dict[str, Any], method:
         measured = sampled(kspace, arrays["mask"]) if is_cartesian else by_coil(kspace)
         if not np.isfinite(measured).all():
             raise ValueError("kspace: expected finite samples, got NaN or infinite ones")
+        arrays["mask"] = _common(arrays["mask"])
         combination = _combination(measured, noise_scan, args.virtual_coils)
         with np.errstate(all="ignore"):  # Samples outside the mask may be anything.
             kspace = mix(combination, kspace)
@@ -142,6 +143,16 @@ def _dims(args: Namespace) -> tuple[int, ...] | None:
     if args.traj is None:
         raise ValueError("-x, --dims: goes with -t; without a trajectory the image has the size of k-space")
     return x, y
+
+
+def _common(pattern: Array | None) -> Array | None:
+    """Return the pattern that all coils share.  Raises ValueError if they have patterns of their own."""
+    if pattern is None or pattern.ndim <= COIL:
+        return pattern
+    if not bool((pattern != pattern[:, :, :, :1]).any()):
+        return pattern[:, :, :, :1]
+    raise ValueError(f"-p: expected one pattern for all coils with --whiten or --cc, which mix them, got"
+                     f" {pattern.shape[COIL]}")
 
 
 def _combination(samples: Array, noise_scan: Array | None, virtual_coils: int | None) -> Array:
