@@ -48,7 +48,9 @@ class Pipes:
         Standard output has the form of the received stream, or else of the installed BART.
         Raises ValueError if no process reads a pipe any more.
         """
-        has_messages = received[STREAM].messages if STREAM in received else _old_version() is None
+        has_messages = True
+        if STREAM in arrays:
+            has_messages = received[STREAM].messages if STREAM in received else _old_version() is None
         with self.interruption.at_once():
             _at_the_same_time({name: partial(_send, name, array, command, has_messages or name != STREAM)
                                for name, array in arrays.items()})
@@ -73,7 +75,9 @@ def connected(sources: Sequence[str], targets: Sequence[str], interruption: Inte
         raise ValueError(f"{named[0]}: named pipes need BART 1.0, and this machine has {old}")
     made: list[str] = []
     try:
-        made.extend(name for name in named if make_pipe(name))
+        for name in named:
+            if make_pipe(name):
+                made.append(name)
         yield pipes
     except BaseException:
         for name in pipes.targets:
