@@ -13,12 +13,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from bart_pogmdm import load_prior, read, recon
+from bart_pogmdm import ReconstructionWarning, load_prior, read, recon
 from bart_pogmdm.toolbox.find_bart import find_real, version, version_number
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -84,7 +85,7 @@ class Host:
     def shell(self, command, prefix=()):
         kept = {name: value for name, value in os.environ.items() if not name.endswith("TOOLBOX_PATH")}
         path = [*map(str, self.path), str(self.folder / "bin"), os.environ["PATH"]]
-        return subprocess.run([*prefix, "bash", "-c", f"set -o pipefail; {command}"], cwd=self.work, timeout=LONGEST,
+        return subprocess.run([*prefix, "bash", "-c", f"set -eo pipefail; {command}"], cwd=self.work, timeout=LONGEST,
                               capture_output=True, text=True, errors="replace", check=False, env={
                                   **kept, "HOME": str(self.home), "TMPDIR": str(self.folder / "tmp"),
                                   "PATH": os.pathsep.join(path), "PYTHONPATH": str(ROOT), **self.variables})
@@ -328,19 +329,24 @@ def sensitivities_of_bart_are_taken(host):
     calibrations = {"ecalib -m1": 1, "ecalib -m2": 2, "caldir 12": 1} | ({"ncalib": 1} if host.number >= (0, 9) else {})
     for command, sets in calibrations.items():
         host.works(f"bart {command} one maps; bart pogmdm -i 2 --sens maps one image; rm image.*")
-        result = recon(read(host.work / "one"), sens=read(host.work / "maps"), iterations=2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReconstructionWarning)  # Two iterations do not explain the samples.
+            result = recon(read(host.work / "one"), sens=read(host.work / "maps"), iterations=2)
         host.works(f"bart pogmdm -i 2 --sens maps one {command.split()[0]}{sets}")
         image = read(host.work / f"{command.split()[0]}{sets}")
         expect(np.array_equal(image.squeeze(), result.image.squeeze()), f"{command}: not the image of Python")
-        expect("pogmdm kspace image sens" in host.refuses("bart pogmdm one maps image"), f"{command}: maps are replaced")
+        said = host.refuses("bart pogmdm one maps image")
+        expect("pogmdm kspace image sens" in said, f"{command}: maps are replaced")
 
 
 def options_are_those_of_nlinv(host):
     measured(host)
     host.works("bart traj -x 32 -y 17 -r traj; bart phantom -k -s 4 -t traj spokes")
     host.works("bart pogmdm -i 2 -t traj -x 32:32:1 spokes a; bart pogmdm -i2 -t traj --dims 32:32:1 spokes b")
-    host.works("bart nlinv -i 2 -t traj -x 32:32:1 spokes c >&2; bart nrmse -t 0 a b")
-    expect(read(host.work / "a").shape == read(host.work / "c").shape, "another size than that of nlinv")
+    host.works("bart nrmse -t 0 a b")
+    if host.number >= (0, 9):
+        host.works("bart nlinv -i 2 -t traj -x 32:32:1 spokes c")
+        expect(read(host.work / "a").shape == read(host.work / "c").shape, "another size than that of nlinv")
     for words in ("-B one", "-s 1024", "-R T:3:0:.01", "-x 32:32:1", "-m", "-I"):
         host.refuses(f"bart pogmdm {words} one image")
 
@@ -351,14 +357,16 @@ def weights_are_those_of_pics(host):
     for pattern in ("all", "weights", "coils"):
         host.works(f"bart pogmdm -i 2 -p {pattern} one {pattern}.ra")
         host.works(f"bart nrmse -t 0 all.ra {pattern}.ra")
-    host.works("bart ecalib -m1 one maps; for p in all weights; do bart pics -S -l2 -r 0 -i 4 -p $p one maps $p.p; done")
+    host.works("bart ecalib -m1 one maps")
+    host.works("for p in all weights; do bart pics -S -l2 -r 0 -i 4 -p $p one maps $p.p; done")
     host.works("bart nrmse -t 1e-4 all.p weights.p")
 
 
 def python_calls_bart(host):
     measured(host)
     host.path = [Path(sys.executable).parent, *host.path]
-    lines = ["from bart_pogmdm import bart, read", "one = read('one')", "image = bart(1, 'rss 8', bart(1, 'fft -iu 3', one))",
+    lines = ["from bart_pogmdm import bart, read", "one = read('one')",
+             "image = bart(1, 'rss 8', bart(1, 'fft -iu 3', one))",
              "assert float(bart(0, 'nrmse', image, 0.5 * image)) > 0.4 and bart.stdout.strip()",
              "assert bart(0, 'bitmask 0 1').strip() == '3' and bart.ERR == 0",
              "assert bart(2, 'nlinv', one, S=True, i=3)[1].shape == (32, 32, 1, 4)",

@@ -131,13 +131,13 @@ def test_command(scan, tmp_path, monkeypatch):
     kspace, traj, _ = scan
     monkeypatch.chdir(tmp_path)
     write({"ksp": np.moveaxis(kspace, 0, -1)[None], "traj": traj.astype(np.complex64)})
-    assert main(["-i4", "-t", "traj", "--dims", "36:40", "ksp", "out"]) == 0
+    assert main(["-i4", "-t", "traj", "-x", "36:40:1", "ksp", "out"]) == 0
     expected = recon(read("ksp"), traj=read("traj"), dims=(36, 40), **QUICK).image
     assert error(read("out"), expected) < 1e-4
 
 
 @pytest.mark.parametrize("words, message", [
-    (["-t", "traj", "--dims", "36", "ksp", "out"], "--dims: expected y:x, as 192:192, got '36'"),
+    (["-t", "traj", "--dims", "36", "ksp", "out"], "-x, --dims: expected x:y:z, as 192:192:1, got '36'"),
     (["--dims", "36:36", "image", "out"], "dims: goes with traj"),
     (["-t", "traj", "image", "out"], "kspace: with a trajectory, expected BART's (1, samples, spokes, coils)"),
 ])

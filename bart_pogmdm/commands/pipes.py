@@ -79,7 +79,9 @@ def connected(sources: Sequence[str], targets: Sequence[str], interruption: Inte
     pipes = Pipes(sources, targets, interruption, has_messages=old is None)
     made: list[str] = []
     try:
-        made.extend(name for name in named if make_pipe(name))
+        for name in named:
+            if make_pipe(name):
+                made.append(name)
         yield pipes
     except BaseException:
         for name in pipes.targets:

@@ -43,7 +43,7 @@ def reconstruct_files(args: Namespace, command: str, interruption: Interruption)
     kept = [] if args.keep is None else [args.keep]
     with connected([source, *named.values()], targets + kept, interruption) as pipes:
         received = pipes.receive()
-        method, dims = _method(args), _dims(args)
+        method, dims = _method(args), _dims(args.dims)
         _check_names(args)
         with interruption.at_once():
             kspace, known_pattern = (received[source].array, None) if source in received else load(source)
@@ -130,18 +130,16 @@ def _method(args: Namespace) -> Diffusion | str | None:
     return Diffusion(**options) if args.method == "diffusion" else args.method
 
 
-def _dims(args: Namespace) -> tuple[int, ...] | None:
+def _dims(text: str | None) -> tuple[int, ...] | None:
     """Return the sizes of READ and PHS1 in x:y:z or x:y, or None if they are not given.  Raises ValueError if wrong."""
-    if args.dims is None:
+    if text is None:
         return None
-    sizes = args.dims.split(":")
+    sizes = text.split(":")
     if len(sizes) not in (2, 3) or not all(size.isdecimal() for size in sizes):
-        raise ValueError(f"-x, --dims: expected x:y:z, as 192:192:1, got {args.dims!r}")
+        raise ValueError(f"-x, --dims: expected x:y:z, as 192:192:1, got {text!r}")
     x, y, *z = map(int, sizes)
     if z not in ([], [1]):
-        raise ValueError(f"-x, --dims: expected a third size of 1 (3-D images are not supported), got {args.dims!r}")
-    if args.traj is None:
-        raise ValueError("-x, --dims: goes with -t; without a trajectory the image has the size of k-space")
+        raise ValueError(f"-x, --dims: expected a third size of 1 (3-D images are not supported), got {text!r}")
     return x, y
 
 
