@@ -312,7 +312,8 @@ def named_pipes_come_in_and_go_out(host):
     host.works("bart pogmdm -i 2 one image sens")
     host.works("bart copy one in.fifo & bart pogmdm -i 2 in.fifo out.fifo sens.fifo & bart copy sens.fifo sens2 &"
                " bart copy out.fifo image2; wait; bart nrmse -t 0 image image2; bart nrmse -t 0 sens sens2")
-    host.works("bart tee -i one a.fifo b.fifo & bart pogmdm -i 2 -p a.fifo b.fifo image3; wait; test -f image3.cfl")
+    host.works("bart slice 3 0 one coil")
+    host.works("bart tee -i coil a.fifo b.fifo & bart pogmdm -i 2 -I a.fifo b.fifo image3; wait; test -f image3.cfl")
     expect(not list(host.work.glob("*.fifo")), "a pipe was left")
     return None
 
@@ -326,7 +327,7 @@ def names_with_another_meaning_are_refused(host):
 
 def sensitivities_of_bart_are_taken(host):
     measured(host)
-    calibrations = {"ecalib -m1": 1, "ecalib -m2": 2, "caldir 12": 1} | ({"ncalib": 1} if host.number >= (0, 9) else {})
+    calibrations = {"ecalib -m1": 1, "ecalib -m2": 2, "caldir 12": 1} | ({"ncalib": 1} if host.number >= (1, 0) else {})
     for command, sets in calibrations.items():
         host.works(f"bart {command} one maps; bart pogmdm -i 2 --sens maps one image; rm image.*")
         with warnings.catch_warnings():
