@@ -76,6 +76,7 @@ def folder(tmp_path, monkeypatch):
 def run(capsys):
     """run(words) -> (exit code, text on standard error) of a command in this process."""
     def call(*words):
+        capsys.readouterr()  # Commands of BART may have printed.
         code = entry.main([str(word) for word in words])
         printed = capsys.readouterr()
         assert not printed.out

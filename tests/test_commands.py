@@ -103,8 +103,8 @@ def spoil(folder, what):
         (folder / "bad.cfl").write_bytes((folder / "bad.cfl").read_bytes()[:-8])
     if what == "header":
         (folder / "bad.hdr").write_text("hello\n")
-    write({folder / "half": np.full((40, 36), 0.5), folder / "wide": np.ones((40, 37)),
-              folder / "none": np.zeros((40, 36)), folder / "coils": np.ones((40, 36, 1, 4))})
+    write({folder / "negative": np.full((40, 36), -0.5), folder / "wide": np.ones((40, 37)),
+              folder / "none": np.zeros((40, 36)), folder / "coils": np.ones((40, 36, 1, 3))})
     (folder / "prior.npz").write_text("no prior")
 
 
@@ -115,7 +115,7 @@ def spoil(folder, what):
     ("volume", ["bad", "out"], "expected two of READ, PHS1, PHS2 longer than 1"),
     ("", ["-p", "wide", "ksp", "out"], "mask: expected a shape that broadcasts"),
     ("", ["-p", "coils", "ksp", "out"], "mask: expected a shape that broadcasts"),
-    ("", ["-p", "half", "ksp", "out"], "mask: expected boolean or 0/1 values"),
+    ("", ["-p", "negative", "ksp", "out"], "mask: expected weights >= 0, got -0.5"),
     ("", ["-p", "none", "ksp", "out"], "mask: expected at least one sample"),
     ("zero", ["bad", "out"], "kspace: all samples are zero"),
     ("nan", ["bad", "out"], "kspace: expected finite samples"),
