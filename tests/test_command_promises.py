@@ -219,6 +219,17 @@ def test_samples_lie_along_batch(folder, run):
     assert read("all").shape[15] == 2 and BATCH == 15
 
 
+@keeps("Two sets, as `bart ecalib -m2` writes")
+@pytest.mark.filterwarnings("ignore::bart_pogmdm.arrays.doubts.ReconstructionWarning")
+def test_two_sets_and_one_set_for_a_series(bart, folder, run):
+    kspace = bart(1, "phantom -x 32 -k -s 4")
+    for command in ("ecalib -m1", "ecalib -m2"):
+        write({"known": bart(1, command, kspace), "series": np.stack([kspace, 2 * kspace], -1)[:, :, :, :, None]})
+        assert run("-d0", "-i3", "--sens", "known", "series", "out") == (0, "")
+        expected = recon(kspace, sens=read("known"), iterations=3).image
+        np.testing.assert_array_equal(read("out").squeeze()[..., 0], expected.squeeze())
+
+
 @keeps("`--sens file` takes sensitivities in BART's dimensions", "They are used as they are",
        "The third file is then these sensitivities", "`--whiten` and `--cc` combine the coils")
 @pytest.mark.filterwarnings("ignore::bart_pogmdm.arrays.doubts.ReconstructionWarning")
