@@ -184,11 +184,10 @@ def _weights(pattern: Array, samples: Array) -> tuple[Array | None, float]:
     if pattern.dtype.kind == "b" and len(pattern) == 1:
         return None, 1.0
     largest = float(pattern.max())
-    pattern = pattern[:1] if bool((pattern == pattern[:1]).all()) else pattern
     weights = pattern / largest
     if len(pattern) == 1 and bool(((weights == 0) | (weights == 1)).all()):
         return None, largest
-    energy = (abs(samples).astype(float) ** 2)
+    energy = abs(samples).astype(float) ** 2
     unit = float((weights**2 * energy).sum() / energy.sum()) ** 0.5
     weights = (weights / unit).astype(samples.real.dtype)
     return weights[0] if len(weights) == 1 else weights, unit * largest

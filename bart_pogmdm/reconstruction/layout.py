@@ -64,9 +64,9 @@ def check_kspace(kspace: Any, is_cartesian: bool = True) -> None:
 def patterns(mask: Any, kspace: Array, is_cartesian: bool = True) -> Array:
     """Return the mask as booleans, or weights as numbers, that match `slices(kspace)`; None: where it was acquired.
 
-    Shape (…, J or 1, y, x), and along trajectories (…, J or 1, samples) as `sample_slices(kspace)`.  Accepts (y, x) or
-    a line that broadcasts to it, for all coils and slices, one more axis of coils, or BART's dims.  ValueError
-    otherwise.
+    Shape (…, J, y, x), and along trajectories (…, J, samples) as `sample_slices(kspace)`, with 1 in place of J if all
+    coils have the same.  Accepts (y, x) or a line that broadcasts to it, for all coils and slices, one more axis of
+    coils, or BART's dims.  ValueError otherwise.
     """
     xp = array_module(kspace)
     if mask is None:
@@ -84,10 +84,12 @@ def patterns(mask: Any, kspace: Array, is_cartesian: bool = True) -> Array:
         pattern = xp.expand_dims(pattern, tuple(set(range(kspace.ndim)) - set(plane)))
     elif kspace.ndim == 3 and pattern.ndim < 3:
         pattern = pattern[None]
-    of_coils = COIL if kspace.ndim > 3 else 0
     shape = list(kspace.shape)
-    if kspace.ndim == pattern.ndim > 2 and pattern.shape[of_coils] == 1:
-        shape[of_coils] = 1
+    if kspace.ndim == pattern.ndim > 2:
+        coils = COIL if kspace.ndim > 3 else 0
+        first = pattern.take([0], coils)
+        if pattern.shape[coils] in (1, shape[coils]) and not bool((pattern != first).any()):
+            pattern, shape[coils] = first, 1
     try:
         pattern = xp.broadcast_to(pattern, shape)
     except ValueError:
