@@ -163,7 +163,8 @@ def test_endings_of_other_formats(folder, run, name):
     assert f"output {name}: expected one of BART's names" in fails(run, "ksp", name)
 
 
-@keeps("So is an existing file in the place of the image", "Such a file has several coils or more sets of maps")
+@keeps("So is an existing file in the place of the image", "Such a file has several coils or more sets of maps",
+       "So it is with `bart-pogmdm volume`")
 def test_the_order_of_pics_destroys_nothing(folder, run, bart):
     """Neither with the third file nor without it, whatever the size of the maps, also as .ra."""
     def maps(name, *shape):
@@ -174,7 +175,10 @@ def test_the_order_of_pics_destroys_nothing(folder, run, bart):
     maps("sets", 32, 28, 1, 1, 2)
     write({"even.ra": np.exp(1j * np.arange(32 * 28)).reshape(32, 28) * (np.arange(28) > 5)})
     inputs = {"several": "holds 2 coils", "larger.ra": "holds 4 coils", "sets": "holds 2 sets of maps",
-              "pattern": "has the same magnitude everywhere", "even.ra": "has the same magnitude everywhere"}
+              "pattern": "has the same magnitude everywhere", "even.ra": "has the same magnitude everywhere",
+              "weights": "is real and nowhere negative", "line": "was written by phantom"}
+    write({"weights": np.random.default_rng(0).random((32, 28))})
+    subprocess.run(["bart", "phantom", "-x", "32", "-k", "line"], check=True, capture_output=True)
     write({"full": bart(1, "phantom -x 32 -k -s 1")})
     for command in ("ecalib -m1", "caldir 10", "ncalib -i3", "walsh"):
         if (name := command.split()[0]) in barts_commands():
@@ -187,6 +191,8 @@ def test_the_order_of_pics_destroys_nothing(folder, run, bart):
             assert f"output {name}: it exists and " in error and what in error
             assert "expected the order pogmdm kspace image sens, and known sensitivities as --sens file" in error
     assert run("-i1", "one", "image", "new") == run("-i1", "one", "image", "new") == (0, "")
+    assert "output several: it exists and holds 2 coils; expected the order volume IN OUT" in fails(
+        run, "volume", "stack", "several")
 
 
 @keeps("The debug level is 0 for errors only")

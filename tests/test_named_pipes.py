@@ -160,15 +160,16 @@ def test_a_damaged_stream_names_its_pipe(folder, capsys, content, message):
     assert not [name for name in names(folder) if "fifo" in name or "out" in name]
 
 
-def test_a_reader_that_waits_is_not_left_alone(folder, capsys):
+@pytest.mark.parametrize("words, message", [(["-i0"], "iterations: expected a positive"), (["-B"], "unrecognized")])
+def test_a_reader_that_waits_is_not_left_alone(folder, capsys, words, message):
     os.mkfifo("img.fifo")
     found = []
     reader = threading.Thread(target=lambda: found.append((folder / "img.fifo").read_bytes()), daemon=True)
     reader.start()
     time.sleep(0.2)
-    assert main(["-i0", "ksp", "img.fifo"]) == 1
+    assert main([*words, "ksp", "img.fifo"]) == 1
     reader.join(10)
-    assert found == [b""] and "iterations: expected a positive integer" in capsys.readouterr().err
+    assert found == [b""] and message in capsys.readouterr().err
 
 
 def test_a_reader_that_ends_early_is_one_line(folder, capsys):
@@ -183,8 +184,8 @@ def test_a_reader_that_ends_early_is_one_line(folder, capsys):
 
 
 @pytest.mark.parametrize("words", [["w.fifo", "out"], ["-i1", "ksp", "w.fifo", "out"]], ids=["input", "output"])
-@pytest.mark.parametrize("is_there", [True, False])
-def test_interrupted_while_a_pipe_waits(folder, words, is_there):
+@pytest.mark.parametrize("is_there, signum", [(True, signal.SIGINT), (False, signal.SIGINT), (False, signal.SIGHUP)])
+def test_interrupted_while_a_pipe_waits(folder, words, is_there, signum):
     """A pipe that the command has made is removed, and another one stays."""
     if is_there:
         os.mkfifo("w.fifo")
@@ -193,7 +194,7 @@ def test_interrupted_while_a_pipe_waits(folder, words, is_there):
     deadline = time.monotonic() + 30
     while not waits_in_a_pipe(process.pid) and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signum)
     assert process.communicate(timeout=30)[1].endswith("ERROR: interrupted; nothing was written\n")
     assert process.returncode == 1 and names(folder) == before
 

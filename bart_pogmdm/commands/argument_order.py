@@ -7,14 +7,17 @@ from ..arrays.bart_dims import COIL, MAPS
 from ..files.cfl import command_of, locate
 from .bart_help import USAGE
 
-CALIBRATIONS = ("ecalib", "caldir", "ncalib", "walsh")  # Commands of BART that write sensitivities.
+# Commands of BART that write what goes into a reconstruction: sensitivities, k-space, patterns, trajectories, noise.
+SOURCES = ("ecalib", "caldir", "ncalib", "walsh", "phantom", "twixread", "ismrmrd", "ccapply", "whiten", "pattern",
+           "poisson", "upat", "traj", "noise")
 EVEN = 1e-3  # Relative spread of the magnitudes, apart from zeros, of a pattern or of the sensitivity of one coil.
 
 
-def check_order(target: str, kspace: Shape, is_cartesian: bool) -> None:
+def check_order(target: str, kspace: Shape, is_cartesian: bool = True,
+                order: str = f"{USAGE} kspace image sens, and known sensitivities as --sens file") -> None:
     """Raise ValueError if the image would replace an array that looks like an input; an earlier image may be replaced.
 
-    kspace: the shape of k-space.
+    kspace: the shape of k-space.  order: of the arguments, for the message.
     """
     try:
         path, shape, offset = locate(target)
@@ -24,14 +27,17 @@ def check_order(target: str, kspace: Shape, is_cartesian: bool) -> None:
     kind = _kind(shape, kspace, is_cartesian)
     if not kind:
         first = np.fromfile(path, "<c8", int(np.prod(shape[:COIL])), offset=offset)
-        magnitude = np.abs(first[first != 0])
-        if command in CALIBRATIONS:
+        first = first[first != 0]
+        magnitude = np.abs(first)
+        if command in SOURCES:
             kind = f"was written by {command}"
         elif magnitude.size and np.ptp(magnitude) < EVEN * magnitude.max():
             kind = "has the same magnitude everywhere, like a pattern or the sensitivity of one coil"
+        elif magnitude.size and bool((first == magnitude).all()):
+            kind = "is real and nowhere negative, like weights"
     if kind:
-        raise ValueError(f"output {target}: it exists and {kind}; expected the order {USAGE} kspace image sens,"
-                         " and known sensitivities as --sens file (if it is not needed, remove it)")
+        raise ValueError(f"output {target}: it exists and {kind}; expected the order {order} (if it is not"
+                         " needed, remove it)")
 
 
 def _kind(shape: Shape, kspace: Shape, is_cartesian: bool) -> str:

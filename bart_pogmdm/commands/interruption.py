@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class Interruption:
-    """Turns SIGINT and SIGTERM into KeyboardInterrupt at a safe moment.
+    """Turns SIGNALS into KeyboardInterrupt at a safe moment.
 
     The first signal takes effect at the next call of `check`, because an exception that is raised within the callback
     of a compiled library is lost.  Inside `at_once` it takes effect at once, and a second signal does so everywhere.
@@ -19,8 +21,9 @@ class Interruption:
 
     def listen(self) -> None:
         """Handle the signals of this process from now on."""
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(signum, self._handle)
+        for signum in SIGNALS:
+            if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # `nohup` ignores it.
+                signal.signal(signum, self._handle)
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if there was a signal."""

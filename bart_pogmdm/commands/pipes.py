@@ -14,7 +14,7 @@ from ..arrays.array_types import Array
 from ..files.named_pipes import is_named_pipe, make_pipe, release_reader, remove_pipe
 from ..files.streams import STREAM, Stream, label, read_stream, write_stream
 from ..toolbox.find_bart import in_shell, version, version_number
-from .interruption import Interruption
+from .interruption import SIGNALS, Interruption
 from .shell import forget_stdout, stdout_bytes
 
 FIRST_VERSION = 1, 0  # of BART that knows named pipes, and the messages in a stream
@@ -126,7 +126,7 @@ def _at_the_same_time(tasks: Mapping[str, Callable[[], T]]) -> dict[str, T]:
     outcomes: SimpleQueue[tuple[str, Any, BaseException | None]] = SimpleQueue()
 
     def run(name: str, task: Callable[[], T]) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))  # They wake the main thread.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # They wake the main thread.
         try:
             outcomes.put((name, task(), None))
         except BaseException as error:

@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 
+from ..files.named_pipes import is_named_pipe, release_reader
 from . import COMMANDS
 from .arguments import read_arguments
 from .bart_help import USAGE, help_text, interface_text
@@ -15,7 +16,12 @@ def pogmdm(argv: list[str]) -> int:
     """Run `pogmdm [options] <kspace> <output> [<sensitivities>] [<std>]`."""
     interruption = Interruption()
     interruption.listen()
-    args = read_arguments(argv)
+    try:
+        args = read_arguments(argv)
+    except ValueError:
+        for word in filter(is_named_pipe, argv):
+            release_reader(word)
+        raise
     if args.help:
         print(help_text(), flush=True)
         if os.path.basename(sys.argv[0]) == "bart-pogmdm":

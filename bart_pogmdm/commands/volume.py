@@ -33,9 +33,12 @@ def volume(argv: list[str]) -> int:
     del args.input, args.output
     options = given(args)
     from ..files.cfl import read
+    from ..files.kspace import open_kspace
     from ..files.outputs import check_outputs
     from ..volume.output import target_of
     from ..volume.run import recon_volume
+    from .argument_order import check_order
+    check_order(out, open_kspace(source).shape, order="volume IN OUT")
     if "mask" in options:  # `recon_volume` gets it as an array, and checks all other files.
         check_outputs([target_of(out, sampled=True, restart=True)], [options["mask"]])
         options["mask"] = read(options["mask"])

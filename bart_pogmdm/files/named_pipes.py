@@ -9,7 +9,7 @@ ENDING = ".fifo"
 
 def is_named_pipe(name: str) -> bool:
     """Return True if BART 1.0 takes a name for that of a pipe."""
-    return name.endswith(ENDING) and name != ENDING
+    return name.endswith(ENDING) and os.path.basename(name) != ENDING
 
 
 def make_pipe(name: str) -> bool:

@@ -45,6 +45,8 @@ def option_words(name: str, value: Option, store: Callable[[str, object], str]) 
     if value is None or isinstance(value, FLAGS):
         return [option] if value else []
     if isinstance(value, (list, tuple)):
+        if not value:
+            raise ValueError(f"{name}: expected numbers, got an empty list")
         return [option, ":".join(_number(item, name) for item in value)]
     if isinstance(value, (str, os.PathLike, *NUMBERS)):
         return [option, _word(value, name)]

@@ -17,6 +17,7 @@ from . import profile
 from .find_bart import SECONDS, VARIABLES, ask, in_shell
 from .launcher import is_ours, launcher_text, shim_text
 from .scripts import install_scripts, remove_files
+from .shown_run import COLOURS
 
 NAME = "pogmdm"
 ADD = "add to your shell's profile, and run in this shell"
@@ -58,6 +59,8 @@ class Places:
     @property
     def export(self) -> str:
         """The line of a shell's profile that makes the shim the `bart` of the shell."""
+        if os.environ.get("SHELL", "").endswith("csh"):
+            return f"setenv PATH {shlex.quote(str(self.shim.parent))}:${{PATH}}"
         return f'export PATH={shlex.quote(str(self.shim.parent))}:"$PATH"'
 
     @property
@@ -88,7 +91,7 @@ def help_of(*words: str | Path, seconds: float = SECONDS) -> str:
     """
     answer = ask(*words, "-h", seconds=seconds)
     if answer.returncode or not answer.stdout.startswith("Usage: pogmdm"):
-        said = (answer.stderr.strip() or answer.stdout.strip() or "nothing").splitlines()[-1]
+        said = COLOURS.sub("", f"nothing\n{answer.stdout}\n{answer.stderr}").strip().splitlines()[-1]
         raise ChildProcessError(f"`{' '.join(map(str, words))}` does not work; it says: {said}")
     return answer.stdout
 
@@ -180,7 +183,8 @@ def remove_launcher(barts: Iterable[Path], places: Places) -> None:
     ours = list(dict.fromkeys([*ours, *places.links]))
     removed = _remove(ours, places)
     if not ours:
-        print(f"nothing to remove in {', '.join(str(path.parent) for path in (*launchers, places.home_launcher))}")
+        print(f"nothing to remove in {', '.join(str(path.parent) for path in (*launchers, places.home_launcher))}"
+              " (a toolbox of your own is known while BART_TOOLBOX_PATH names it)")
     _say_which_lines_to_remove(places, removed)
     if left := [str(path) for path in ours if path not in removed]:
         raise PermissionError(f"{', '.join(left)}: this user may not remove it; all else is removed")
