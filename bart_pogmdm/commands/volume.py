@@ -3,8 +3,10 @@
 import logging
 import sys
 import time
+import warnings
 from types import TracebackType
 
+from ..arrays.doubts import ReconstructionWarning
 from .option_table import OPTIONS
 from .parser import Parser, given
 
@@ -38,10 +40,12 @@ def volume(argv: list[str]) -> int:
     from ..volume.output import target_of
     from ..volume.run import recon_volume
     from .argument_order import check_order
-    check_order(out, open_kspace(source).shape, order="volume IN OUT")
     if "mask" in options:  # `recon_volume` gets it as an array, and checks all other files.
         check_outputs([target_of(out, sampled=True, restart=True)], [options["mask"]])
         options["mask"] = read(options["mask"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ReconstructionWarning)  # `recon_volume` raises it again.
+        check_order(out, open_kspace(source).shape, order="volume IN OUT")
     if "scheduler" in options:
         logging.disable()  # Dask logs at length; our errors hold its important messages in one sentence.
     with _Progress() as progress:
