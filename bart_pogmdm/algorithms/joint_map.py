@@ -1,17 +1,21 @@
-"""The joint maximum of the posterior of image and sensitivities, by majorise-minimise steps."""
+"""The joint maximum of the posterior of image and sensitivities, and the mean of the image as far as it is better."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import numpy as np
 
 from ..arrays.checks import check_fields
 from ..arrays.modules import array_module
 from ..physics.coil_model import coil_model
 from ..prior.protocol import Prior
 from ..prior.smooth_phase import SmoothPhase
+from .kept_samples import KeptRules, KeptSamples
 from .likelihood import Likelihood, RingWeights
+from .message_passing import LinearEstimate, Message, MessagePassing, next_message
 from .method import Rngs, prior_for
 from .problem import Problem
 from .quadratic_step import newton_step
@@ -21,7 +25,7 @@ from .state import State
 
 @dataclass(frozen=True)
 class Map:
-    """The method "map": the joint maximum of the posterior (`joint_map`)."""
+    """The method "map": the joint maximum of the posterior, and the mean as far as it is better (`map_or_mean`)."""
 
     iterations: int = 40
     """Majorise-minimise steps: fewer leave detail of strongly undersampled images unfinished."""
@@ -50,13 +54,23 @@ class Map:
     sens_penalty: SensitivityPenalty = SensitivityPenalty()
     """Penalty on the sensitivities in each iteration."""
 
+    last_steps: int = 6
+    """Last steps to the maximum, which see the kept samples, too; with no more steps than these, none are kept."""
+
+    kept: KeptRules = KeptRules()
+    """Which samples judge between maximum and mean."""
+
+    mean: MessagePassing = MessagePassing()
+    """How the mean is found."""
+
     name: ClassVar[str] = "map"
     image_noise: ClassVar[float] = 0.0
     prior_members: ClassVar[tuple[str, ...]] = ("score", "curvature")
     default_samples: ClassVar[None] = None
 
     def __post_init__(self) -> None:
-        check_fields(self, {"iterations": 1, "image_cg": 1, "sens_cg": 1}, ["sigma", "one_coil_sigma"])
+        check_fields(self, {"iterations": 1, "image_cg": 1, "sens_cg": 1, "last_steps": 1},
+                     ["sigma", "one_coil_sigma"])
 
     def with_iterations(self, iterations: int) -> Map:
         """Return the method with another number of iterations."""
@@ -79,12 +93,48 @@ class Map:
         return 1.0
 
     def solve(self, problem: Problem, prior: Prior, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
-        """Yield the State after each step to the maximum."""
+        """Yield the State after each step to the maximum; the last image may be moved towards the mean."""
+        if self.iterations > self.last_steps and hasattr(prior, "denoise") and not problem.images.adds_up:
+            return map_or_mean(problem, prior, self, np.random.default_rng(seed))
         return joint_map(problem, prior_for(problem, prior), self)
 
 
-def joint_map(problem: Problem, prior: Prior, options: Map, rngs: Rngs = ()) -> Iterator[State]:
-    """Yield the State after each majorise-minimise step to the joint maximum of the posterior.
+def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Generator) -> Iterator[State]:
+    """Yield the State after each step to the maximum; the last image is moved towards the mean of the posterior.
+
+    The mean holds less noise.  Where aliasing or errors of the model are stronger than noise, it may be worse than the
+    maximum.  Some samples are therefore kept from both, decide how far to go, and are put back for the last steps.
+    """
+    of_maximum, kept = prior_for(problem, prior), KeptSamples.drawn(problem, options.kept, rng)
+    last = range(options.iterations - options.last_steps, options.iterations)
+    rest, judged = kept.rest, problem.start
+    for judged in joint_map(rest, of_maximum, options, steps=range(last.start)):
+        yield judged
+    kept, rest = replace(kept, problem=problem.started_from(judged)), rest.started_from(judged)
+    linear, message = linear_estimate(rest, options), Message(judged.image, options.level(problem) ** 2)
+    for _ in range(options.mean.rounds):
+        message = next_message(linear, message, prior, options.phase.turn, options.mean, rng)
+    weight = kept.weight(judged.sens, judged.image, linear.of(message))
+    for step, state in zip(last, joint_map(kept.problem, of_maximum, options, steps=last)):
+        if weight and step == last[-1]:
+            mean = linear_estimate(kept.problem.started_from(state), options).of(message.in_units(
+                state.units.followed / judged.units.followed))
+            state = replace(state, image=state.image + weight * (mean - state.image))
+        yield state
+
+
+def linear_estimate(problem: Problem, options: Map) -> LinearEstimate:
+    """Return the linear estimate of the image for the sensitivities of the start, whose residual tells the noise."""
+    start = problem.start
+    power = problem.model(start.sens).gradient(start.image, problem.samples)[1]
+    variance, sampling = options.likelihood.noise(problem, power)
+    model = coil_model(sampling, start.sens, problem.images)
+    return LinearEstimate(model, model.adjoint(problem.samples), variance, options.image_cg)
+
+
+def joint_map(problem: Problem, prior: Prior, options: Map, rngs: Rngs = (), *,
+              steps: range | None = None) -> Iterator[State]:
+    """Yield the State after each majorise-minimise step to the joint maximum of the posterior, or some of the steps.
 
     Each step takes the smooth phase e of the image and minimises the quadratic majoriser of -log p_sigma(e* x) +
     ||A x - z||^2 / (2 v), which is diagonal in Fourier space except for e.  The sensitivities follow.  With one coil
@@ -96,8 +146,9 @@ def joint_map(problem: Problem, prior: Prior, options: Map, rngs: Rngs = ()) -> 
     hessian = prior.curvature(image.shape[-2:], sigma, array_module(image))
     sens_model = problem.sens_model
     weights = sens_model and RingWeights(problem, sens_model, options.likelihood)
-    penalties = options.sens_penalty.weights(options.iterations)
-    for factor, penalty in zip(momentum(options.iterations, options.momentum), penalties):
+    steps = steps or range(options.iterations)
+    penalties = options.sens_penalty.weights(steps.stop)[steps.start:]
+    for factor, penalty in zip(momentum(len(steps), options.momentum), penalties):
         extrapolated = image + factor * (image - previous)
         gradient, power = model.gradient(extrapolated, problem.samples)
         variance, residual_var = options.likelihood.variances(problem, power)

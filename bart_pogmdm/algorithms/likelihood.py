@@ -74,6 +74,18 @@ class Likelihood:
         """Return 1 + r / noisy, the divisor of the assumed variance; it grows with the residual r."""
         return 1 + residual_var**0.5 / self.noisy
 
+    def noise(self, problem: Problem, power: Array) -> tuple[float, Sampling]:
+        """Return the variance v of the noise, and the sampling with weights v / max(v, r_k^2).
+
+        r_k^2 is the residual variance in a ring of k-space: what is above the noise is an error of the model, which is
+        no reason to trust the data.  power: |A x - z|^2 of each sample, summed over the coils.
+        """
+        sampling, variance, xp = problem.sampling, max(problem.noise_std**2, self.least_variance), array_module(power)
+        radius = sampling.radius(sampling.shape)
+        rings = Rings.of(radius, sampling.count, self.rings)
+        ratio = xp.log(xp.maximum(rings.means(power) / (2 * problem.coils * variance), 1))
+        return variance, sampling.weighted(xp.exp(-rings.interpolate(ratio, radius)).astype(power.dtype))
+
     @staticmethod
     def of_sensitivities(variance: Any, residual_var: Any) -> Any:
         """Return the variance for a fit of sensitivities: the residual still holds errors of the image, so it adds."""

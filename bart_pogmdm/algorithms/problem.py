@@ -71,6 +71,14 @@ class Problem:
         return replace(self, samples=self.samples / factor, noise_std=self.noise_std / factor, start=start,
                        sens_model=self.sens_model and self.sens_model.in_units(factor))
 
+    def without(self, which: Array) -> Problem:
+        """Return the problem without some of the samples, booleans of the shape of one coil's samples.
+
+        Unknown sensitivities are still fitted to them: they have too few degrees of freedom to tell single samples.
+        """
+        sampling, samples = self.sampling.without(which, self.samples)
+        return replace(self, sampling=sampling, samples=samples)
+
     def in_chains(self, count: int) -> Problem:
         """Return the problem of several chains side by side, each with image and sensitivities of its own."""
         images = self.images.along(ImageAxis(count, adds_up=False))

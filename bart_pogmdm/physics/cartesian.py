@@ -41,6 +41,10 @@ class CartesianSampling:
         """Return the sampling of some of the coils."""
         return self if self.mask.ndim == 2 else replace(self, mask=self.mask[coils])
 
+    def without(self, which: Array, samples: Array) -> tuple[CartesianSampling, Array]:
+        """Return sampling and samples (J, ny, nx) without some of them, booleans (ny, nx)."""
+        return replace(self, mask=self.mask * ~which), samples * ~which
+
     def weighted(self, weights: Array) -> CartesianSampling:
         """Return the same sampling with other weights."""
         return replace(self, weights=weights)

@@ -62,6 +62,11 @@ class Nufft:
         """Return the same transform with other weights."""
         return replace(self, weights=weights)
 
+    def without(self, which: Array, samples: Array) -> tuple[Nufft, Array]:
+        """Return sampling and samples (J, M) without some of them, booleans (M,)."""
+        mask, weights = (None if values is None else values[~which] for values in (self.mask, self.weights))
+        return Nufft(self.points[:, ~which], self.shape, self.dtype, weights, mask), samples[:, ~which]
+
     def of_coils(self, coils: slice) -> Nufft:
         """Return the sampling of some of the coils, which is the same for all."""
         return self

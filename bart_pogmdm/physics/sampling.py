@@ -42,6 +42,9 @@ class Sampling(Protocol):
     def of_coils(self, coils: slice) -> Sampling:
         """Return the sampling of some of the coils."""
 
+    def without(self, which: Array, samples: Array) -> tuple[Sampling, Array]:
+        """Return sampling and samples (J, …) without some of them, booleans of the shape of one coil's samples."""
+
     def radius(self, shape: Shape) -> Array:
         """Distance of the samples from zero frequency, in cycles per pixel of an image of `shape`."""
 

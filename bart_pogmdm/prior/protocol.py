@@ -15,6 +15,13 @@ class ScorePrior(Protocol):
         """Return grad log p_sigma(x) at the noise level sigma."""
 
 
+class Denoiser(Protocol):
+    """A prior that removes white noise."""
+
+    def denoise(self, image: Array, sigma: float) -> Array:
+        """Return the mean of the clean image (y, x), given a complex image in noise of level sigma."""
+
+
 class Prior(ScorePrior, Protocol):
     """A prior for the maximum of the posterior."""
 

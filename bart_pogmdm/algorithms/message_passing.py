@@ -1,0 +1,104 @@
+"""The mean of the posterior for known sensitivities, by vector approximate message passing from the maximum on.
+
+S. Rangan, P. Schniter, A. Fletcher, Vector approximate message passing, IEEE Trans. Inf. Theory 65, 2019,
+doi 10.1109/TIT.2019.2916359.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..arrays.array_types import Array
+from ..arrays.checks import check_fields
+from ..arrays.conjugate_gradients import conjugate_gradients, inner
+from ..arrays.generators import complex_normal
+from ..physics.coil_model import CoilModel, SetsModel
+from ..prior.protocol import Denoiser
+from .quadratic_step import filtered
+
+PROBE = 0.1  # Part of the noise level by which an image is changed to measure how the denoiser responds.
+
+
+@dataclass(frozen=True)
+class MessagePassing:
+    """Options of message passing.  Standard deviations are those of images of maximum about 1."""
+
+    rounds: int = 2
+    """Rounds of a linear estimate and a denoising: later ones change the image by less than 0.1 dB."""
+
+    damping: float = 0.5
+    """Part of a new message that replaces the old one: whole ones diverge where aliasing is stronger than noise."""
+
+    widest: float = 0.3
+    """Largest noise level that the denoiser is asked to remove."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, {"rounds": 1}, ["damping", "widest"])
+
+
+@dataclass(frozen=True, eq=False)
+class Message:
+    """What the prior says about the image: about a Gaussian, with this mean and this variance of each part."""
+
+    mean: Array
+    variance: float
+
+    def towards(self, other: Message, part: float) -> Message:
+        """Return the message that lies a part of the way to another one."""
+        variance = self.variance ** (1 - part) * other.variance**part
+        return Message(self.mean + part * (other.mean - self.mean), variance)
+
+    def in_units(self, factor: float) -> Message:
+        """Return the message for images divided by a factor."""
+        return Message(self.mean / factor, self.variance / factor**2)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearEstimate:
+    """The mean of the image given its samples and a message: argmin_x ||A x - z||^2 / v + ||x - d||^2 / g.
+
+    zero_filled: A^H z; v: the variance of the noise, d and g those of the message.
+    """
+
+    model: CoilModel | SetsModel
+    zero_filled: Array
+    variance: float
+    cg: int
+
+    def of(self, message: Message) -> Array:
+        """Return the mean."""
+        rhs = self.zero_filled / self.variance + message.mean / message.variance
+        return self._solve(message, rhs, message.mean)
+
+    def error(self, message: Message, rng: np.random.Generator) -> float:
+        """Return the mean variance of each pixel, tr(A^H A / v + 1 / g)^-1 / N, by one random probe."""
+        probe = complex_normal(rng, message.mean)
+        return float(inner(probe, self._solve(message, probe, None)) / inner(probe, probe))
+
+    def _solve(self, message: Message, rhs: Array, start: Array | None) -> Array:
+        variance, precision = self.variance, 1 / message.variance
+        inverse = 1 / (self.model.density / variance + precision)
+        return conjugate_gradients(lambda image: self.model.normal(image) / variance + precision * image, rhs, start,
+                                   iterations=self.cg, precondition=lambda image: filtered(inverse, image))
+
+
+def next_message(linear: LinearEstimate, message: Message, prior: Denoiser, phase_of: Callable[[Array], Array],
+                 options: MessagePassing, rng: np.random.Generator) -> Message:
+    """Return the message after one round: a linear estimate, then a denoising of what the samples alone say.
+
+    x = E[x | z, d, g] of variance e: without the message it is r = x + (h / g) (x - d), 1 / h = 1 / e - 1 / g, an image
+    in nearly white noise of variance h.  y = denoise(r, h^(1/2)) has the variance h div y: without r it is the new
+    message d = y + (g / h) (y - r), 1 / g = (1 / div y - 1) / h.  The smooth phase of x is taken out before denoising.
+    """
+    image, error = linear.of(message), linear.error(message, rng)
+    variance = 1 / max(1 / error - 1 / message.variance, options.widest**-2)
+    turn, sigma = phase_of(image), variance**0.5
+    noisy = turn.conj() * (image + variance / message.variance * (image - message.mean))
+    clean, probe = prior.denoise(noisy, sigma), complex_normal(rng, noisy)
+    change = prior.denoise(noisy + PROBE * sigma * probe, sigma) - clean
+    divergence = float(np.clip(float(inner(probe, change) / inner(probe, probe)) / (PROBE * sigma), 1e-3, 0.99))
+    ratio = divergence / (1 - divergence)  # of the new variance to that of the noisy image
+    return message.towards(Message(turn * (clean + ratio * (clean - noisy)), ratio * variance), options.damping)

@@ -1,0 +1,167 @@
+"""Message passing, and the kept samples that judge between maximum and mean."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import simulate
+from properties import random_complex
+from test_algorithms import small_problem, started_at
+
+from bart_pogmdm import Map, recon
+from bart_pogmdm.algorithms.joint_map import joint_map, linear_estimate, map_or_mean
+from bart_pogmdm.algorithms.kept_samples import KeptRules, KeptSamples
+from bart_pogmdm.algorithms.likelihood import Likelihood
+from bart_pogmdm.algorithms.message_passing import LinearEstimate, Message, MessagePassing, next_message
+from bart_pogmdm.evaluate import metrics
+from bart_pogmdm.evaluate.simulate import kspace as simulated_kspace
+from bart_pogmdm.evaluate.simulate import phantom as head
+from bart_pogmdm.physics.cartesian import CartesianSampling
+from bart_pogmdm.physics.fourier import ifft2c
+
+NEVER = Map(last_steps=40)  # the maximum without the mean
+
+
+class WhitePrior:
+    """Pixels that are Gaussian with a mean of zero and a variance, whose denoiser is a factor."""
+
+    def __init__(self, variance):
+        self.variance = variance
+
+    def denoise(self, image, sigma):
+        return self.variance / (self.variance + sigma**2) * image
+
+
+def no_phase(image):
+    return np.ones_like(image)
+
+
+def converged(model, samples, variance):
+    return LinearEstimate(model, model.adjoint(samples), variance, cg=100)
+
+
+@pytest.mark.parametrize("coils", [1, 3])
+def test_it_finds_mean_and_variance_of_a_gaussian_posterior(coils, rng):
+    problem, model, matrix, _ = small_problem(rng, coils)
+    of_prior, of_noise = 0.3, 0.04
+    samples = model.forward(random_complex(rng, problem.images.grid))
+    precision = matrix.conj().T @ matrix / of_noise + np.eye(matrix.shape[1]) / of_prior
+    exact = np.linalg.solve(precision, matrix.conj().T @ samples.ravel() / of_noise).reshape(problem.images.grid)
+    linear, message = converged(model, samples, of_noise), Message(np.zeros(problem.images.grid, complex), 1.0)
+    for _ in range(30):
+        message = next_message(linear, message, WhitePrior(of_prior), no_phase, MessagePassing(widest=100), rng)
+    np.testing.assert_allclose(message.variance, of_prior, rtol=1e-6)
+    np.testing.assert_allclose(linear.of(message), exact, atol=1e-6)
+    probes = [linear.error(message, rng) for _ in range(400)]
+    np.testing.assert_allclose(np.mean(probes), np.trace(np.linalg.inv(precision)).real / len(precision), rtol=0.02)
+
+
+def test_the_units_of_images_do_not_matter(rng):
+    problem, model, _, _ = small_problem(rng, 2)
+    samples, image = model.forward(random_complex(rng, problem.images.grid)), random_complex(rng, problem.images.grid)
+    first = next_message(converged(model, samples, 0.02), Message(image, 0.5), WhitePrior(0.3), no_phase,
+                         MessagePassing(widest=100), np.random.default_rng(0))
+    second = next_message(converged(model, samples / 3, 0.02 / 9), Message(image, 0.5).in_units(3),
+                          WhitePrior(0.3 / 9), no_phase, MessagePassing(widest=100), np.random.default_rng(0))
+    np.testing.assert_allclose(second.mean, first.in_units(3).mean, atol=1e-8)
+    np.testing.assert_allclose(second.variance, first.in_units(3).variance)
+
+
+def test_the_best_weight_is_that_of_the_smallest_misfit(rng):
+    problem, model, _, _ = small_problem(rng, 3)
+    truth = random_complex(rng, problem.images.grid)
+    problem = replace(problem, samples=model.forward(truth))
+    kept = KeptSamples(problem, rng.random(problem.images.grid) < 0.5)
+    first, second = truth + random_complex(rng, truth.shape), truth + 0.3 * random_complex(rng, truth.shape)
+    found = kept.weight(problem.start.sens, first, second)
+
+    def misfit(weight):
+        image = first + weight * (second - first)
+        return (abs(model.forward(image) - problem.samples)[:, kept.which] ** 2).sum()
+
+    weights = np.linspace(0, 1, 201)
+    assert abs(weights[np.argmin([misfit(w) for w in weights])] - found) < 0.1 and 0.5 < found <= 1
+
+
+def test_an_image_that_is_not_better_beyond_chance_has_no_weight(rng):
+    problem, model, _, _ = small_problem(rng, 3)
+    truth = random_complex(rng, problem.images.grid)
+    kept = KeptSamples(replace(problem, samples=model.forward(truth)), rng.random(truth.shape) < 0.5)
+    assert kept.weight(problem.start.sens, truth, truth + random_complex(rng, truth.shape)) == 0
+    assert kept.weight(problem.start.sens, truth, truth) == 0
+    assert replace(kept, which=np.zeros(truth.shape, bool)).weight(problem.start.sens, truth, 2 * truth) == 0
+
+
+def test_kept_samples_are_few_and_none_of_the_centre(rng):
+    shape = (80, 64)
+    problem, *_ = small_problem(rng, 2, shape)
+    which = np.fft.fftshift(KeptSamples.drawn(problem, KeptRules(), rng).which)
+    y, x = np.indices(shape) - np.array(shape)[:, None, None] // 2
+    assert not which[np.hypot(y, x) <= 8].any() and not which[np.fft.fftshift(problem.sampling.mask) == 0].any()
+    assert 0.02 < which.sum() / problem.sampling.mask.sum() < 0.06
+
+
+def test_an_estimate_without_them_does_not_depend_on_them(rng):
+    problem, *_ = small_problem(rng, 3)
+    kept = KeptSamples(problem, rng.random(problem.images.grid) < 0.3)
+    changed = replace(kept, problem=replace(problem, samples=problem.samples + 5 * kept.which))
+    np.testing.assert_array_equal(kept.rest.samples, changed.rest.samples)
+    assert kept.rest.sampling.count < problem.sampling.count
+
+
+def test_the_noise_is_larger_where_the_model_does_not_fit(rng):
+    problem, model, _, _ = small_problem(rng, 2, (64, 64), noise_std=0.1)
+    radius = problem.sampling.radius(problem.sampling.shape)
+    power = np.where(radius < 0.2, 8.0, 0.01) * problem.coils * problem.noise_std**2 * problem.sampling.mask
+    variance, sampling = Likelihood().noise(problem, power)
+    assert variance == problem.noise_std**2
+    np.testing.assert_allclose(sampling.weights[radius < 0.15], 0.25, rtol=1e-6)
+    np.testing.assert_allclose(sampling.weights[(radius > 0.3) & (radius < 1)], 1)
+
+
+@pytest.mark.parametrize("coils, lines, least", [(8, 1, 1.0), (8, 2, 0.7), (1, 1, 1.0)])
+def test_noisy_images_gain_by_the_mean(coils, lines, least):
+    shape = (96, 80)
+    mask = np.zeros(shape, bool)
+    mask[:, ::lines] = True
+    mask[:, 30:50] = True
+    kspace = simulated_kspace(head(shape), coils, 0.05, 0) * mask
+    maximum, found = (metrics.psnr(recon(kspace, mask, method=method).image, abs(head(shape)))
+                      for method in (NEVER, Map()))
+    assert found > maximum + least
+
+
+def test_clean_images_lose_nothing():
+    kspace, mask, truth = simulate(noise_std=0.0005)
+    maximum, found = (metrics.psnr(recon(kspace, mask, method=method).image, truth) for method in (NEVER, Map()))
+    assert found > maximum - 0.25
+
+
+def test_a_seed_gives_the_same_image_again(phantom):
+    kspace, mask, _ = phantom
+    first, again, other = (recon(kspace, mask, iterations=12, seed=seed).image for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_the_last_steps_see_all_samples(prior, rng):
+    """With a mean of weight zero, the last steps go on from the steps without the kept samples."""
+    problem, model, _, _ = small_problem(rng, 3, (40, 40))
+    problem = started_at(replace(problem, samples=model.forward(ifft2c(random_complex(rng, (40, 40))))),
+                         problem.start.image)
+    options = Map(iterations=8, kept=KeptRules(centre=1e9))
+    states, plain = list(map_or_mean(problem, prior, options, rng)), None
+    for plain in joint_map(problem, prior.reconstructing, options, steps=range(2)):
+        pass
+    assert len(states) == options.iterations
+    np.testing.assert_array_equal(states[1].image, plain.image)
+    for plain in joint_map(problem.started_from(plain), prior.reconstructing, options, steps=range(2, 8)):
+        pass
+    np.testing.assert_array_equal(states[-1].image, plain.image)
+
+
+def test_weights_of_the_linear_estimate_belong_to_the_samples_that_it_sees(prior, rng):
+    problem, *_ = small_problem(rng, 2, (32, 32))
+    estimate = linear_estimate(problem, Map())
+    assert isinstance(estimate.model.sampling, CartesianSampling)
+    np.testing.assert_array_equal(estimate.model.sampling.mask, problem.sampling.mask)
