@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
 from ..arrays.modules import array_module
 from ..physics.coil_model import coil_model
@@ -54,7 +55,7 @@ class Map:
     sens_penalty: SensitivityPenalty = SensitivityPenalty()
     """Penalty on the sensitivities in each iteration."""
 
-    last_steps: int = 6
+    last_steps: int = 10
     """Last steps to the maximum, which see the kept samples, too; with no more steps than these, none are kept."""
 
     kept: KeptRules = KeptRules()
@@ -107,15 +108,17 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
     """
     of_maximum, kept = prior_for(problem, prior), KeptSamples.drawn(problem, options.kept, rng)
     last = range(options.iterations - options.last_steps, options.iterations)
-    rest, judged = kept.rest, problem.start
-    for judged in joint_map(rest, of_maximum, options, steps=range(last.start)):
-        yield judged
+    rest, before, judged = kept.rest, problem.start, problem.start
+    for state in joint_map(rest, of_maximum, options, steps=range(last.start)):
+        before, judged = judged, state
+        yield state
     kept, rest = replace(kept, problem=problem.started_from(judged)), rest.started_from(judged)
     linear, message = linear_estimate(rest, options), Message(judged.image, options.level(problem) ** 2)
     for _ in range(options.mean.rounds):
         message = next_message(linear, message, prior, options.phase.turn, options.mean, rng)
     weight = kept.weight(judged.sens, judged.image, linear.of(message))
-    for step, state in zip(last, joint_map(kept.problem, of_maximum, options, steps=last)):
+    previous = before.image * (before.units.followed / judged.units.followed)
+    for step, state in zip(last, joint_map(kept.problem, of_maximum, options, steps=last, previous=previous)):
         if weight and step == last[-1]:
             mean = linear_estimate(kept.problem.started_from(state), options).of(message.in_units(
                 state.units.followed / judged.units.followed))
@@ -133,7 +136,7 @@ def linear_estimate(problem: Problem, options: Map) -> LinearEstimate:
 
 
 def joint_map(problem: Problem, prior: Prior, options: Map, rngs: Rngs = (), *,
-              steps: range | None = None) -> Iterator[State]:
+              steps: range | None = None, previous: Array | None = None) -> Iterator[State]:
     """Yield the State after each majorise-minimise step to the joint maximum of the posterior, or some of the steps.
 
     Each step takes the smooth phase e of the image and minimises the quadratic majoriser of -log p_sigma(e* x) +
@@ -142,13 +145,13 @@ def joint_map(problem: Problem, prior: Prior, options: Map, rngs: Rngs = (), *,
     trusted as far as the image has it (with the same majoriser), and the unit follows the image.
     """
     image, coefficients = problem.start.image, problem.start.coefficients
-    previous, model, sigma = image, problem.model(problem.start.sens), options.level(problem)
+    model, sigma = problem.model(problem.start.sens), options.level(problem)
     hessian = prior.curvature(image.shape[-2:], sigma, array_module(image))
     sens_model = problem.sens_model
     weights = sens_model and RingWeights(problem, sens_model, options.likelihood)
-    steps = steps or range(options.iterations)
-    penalties = options.sens_penalty.weights(steps.stop)[steps.start:]
-    for factor, penalty in zip(momentum(len(steps), options.momentum), penalties):
+    steps, previous = steps or range(options.iterations), image if previous is None else previous
+    penalties, factors = options.sens_penalty.weights(steps.stop), momentum(steps.stop, options.momentum)
+    for factor, penalty in zip(factors[steps.start:], penalties[steps.start:]):
         extrapolated = image + factor * (image - previous)
         gradient, power = model.gradient(extrapolated, problem.samples)
         variance, residual_var = options.likelihood.variances(problem, power)

@@ -57,6 +57,7 @@ class KeptSamples:
         ascent, power = -(change.conj() * misfit).real.sum(0), (xp.abs(change) ** 2).sum(0)
         if ascent.size < 2 or not float(power.sum()) > 0:
             return 0.0
-        weight = float(ascent.sum() / power.sum())
-        error = float(((ascent - weight * power) ** 2).sum() * ascent.size / (ascent.size - 1)) / float(power.sum()) ** 2
-        return 0.0 if weight <= error**0.5 else min(weight, 1.0) * (1 - error / weight**2)
+        total = float(power.sum())
+        weight = float(ascent.sum()) / total
+        variance = float(((ascent - weight * power) ** 2).sum()) * ascent.size / (ascent.size - 1) / total**2
+        return 0.0 if weight <= variance**0.5 else min(weight, 1.0) * (1 - variance / weight**2)

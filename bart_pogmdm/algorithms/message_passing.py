@@ -7,7 +7,7 @@ doi 10.1109/TIT.2019.2916359.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 

@@ -79,6 +79,10 @@ class SetsModel(_Model):
     def _combine(self, coil_images: Array) -> Array:
         return (self.sens.conj() * coil_images[:, None]).sum(0)
 
+    def forward(self, images: Array) -> Array:
+        """A x: the samples of all coils."""
+        return self.sampling.forward(self._coil_images(images))
+
     def adjoint(self, samples: Array) -> Array:
         """A^H z, (M, ny, nx), for samples that are zero where nothing is measured."""
         return self._combine(self.sampling.adjoint(samples.copy()))
@@ -89,7 +93,7 @@ class SetsModel(_Model):
 
     def gradient(self, images: Array, samples: Array) -> tuple[Array, Array]:
         """Return the gradient of ||A x - z||^2 / 2, and |A x - z|^2 of each sample, summed over the coils."""
-        difference = self.sampling.forward(self._coil_images(images)) - samples
+        difference = self.forward(images) - samples
         power = power_of_coils(difference)
         return self._combine(self.sampling.adjoint(difference)), power
 
