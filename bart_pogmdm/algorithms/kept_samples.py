@@ -20,7 +20,7 @@ class KeptRules:
     """Part of the samples: enough to judge by, too few to be missed."""
 
     centre: float = 8.0
-    """Samples up to this frequency, in cycles per field of view, are not kept: brightness and sensitivities need them."""
+    """Samples up to this frequency, in cycles per field of view, are not kept: the brightness depends on them."""
 
     def __post_init__(self) -> None:
         check_fields(self, {}, ["part", "centre"])
