@@ -93,10 +93,10 @@ def test_defaults_in_the_help_are_those_of_the_records():
 
 
 def test_defaults_of_compare_and_train_are_those_in_the_help():
-    from bart_pogmdm.evaluate.cases import load_scans
+    from bart_pogmdm.evaluate import simulate
     from bart_pogmdm.train.recipe import Config
-    assert stated_default("--coils") == inspect.signature(load_scans).parameters["coils"].default
-    assert stated_default("--noise-std") == inspect.signature(load_scans).parameters["noise_std"].default
+    assert "simulated ones (default: 8)" in OPTIONS["--coils"].meaning and simulate.COILS == 8
+    assert "0.005 where coils are simulated" in OPTIONS["--noise-std"].meaning and simulate.NOISE_STD == 0.005
     for flag in ("--steps", "--batch", "--patch", "--phase"):
         assert stated_default(flag) == getattr(Config, OPTIONS[flag].dest)
     assert stated_default("-s") == Config.seed

@@ -1,6 +1,7 @@
 """`bart-pogmdm compare`: compares methods on the same data; writes CSV, a Markdown table, figures and a HTML page."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from ..arrays.doubts import doubt
@@ -8,6 +9,7 @@ from ..evaluate import masks, report
 from ..evaluate.cases import cases, load_scans
 from ..evaluate.comparison import run_comparison
 from ..evaluate.competitors import COMPETITORS, Competitor
+from ..evaluate.conditions import Condition
 from ..evaluate.rows import COLUMNS, Parameter, Row, best_of, tune
 from ..files.outputs import IsOwn, Target, check_outputs, is_own_picture
 from .option_table import OPTIONS
@@ -35,7 +37,7 @@ def _parser(competitors: Mapping[str, Competitor]) -> Parser:
     for flag, default in (("--masks", MASKS), ("--methods", usual), ("--weights", ())):
         parser.take(flag, default=default, help=OPTIONS[flag].meaning.format(**words))
     parser.take("--seeds", default=1)
-    parser.take("--sweep", "--tune", "--coils", "--noise-std")
+    parser.take("--sweep", "--tune", "--coils", "--noise-std", "--zero-pad")
     parser.take("-o", required=True, metavar="DIR", help="Folder of the results")
     return parser
 
@@ -85,12 +87,14 @@ def compare(argv: list[str], competitors: Mapping[str, Competitor] = COMPETITORS
     chosen = {name: competitors[name] for name in args.methods}
     swept = {name: method.sweep for name, method in chosen.items()} | weights
     parameters = {name: (method.default,) for name, method in chosen.items()} | weights
-    folder, simulation = Path(args.out), given(args, "coils", "noise_std")
+    folder = Path(args.out)
+    conditions = [Condition(**given(args, "coils", "zero_pad"), noise_std=std) for std in args.noise_std or (None,)]
     check_outputs([_target(folder)], [*args.data, *(args.tune or ()), *(str(path) for path, in weights.values()),
                                       *(word for word in args.masks if word.endswith(".npz"))])
 
     def rows_of(data: Sequence[str], tried: Mapping[str, Sequence[Parameter]], images: str) -> list[Row]:
-        all_cases = cases(load_scans(data, **simulation), args.masks, args.seeds)
+        scans = chain.from_iterable(load_scans(data, condition) for condition in conditions)
+        all_cases = cases(scans, args.masks, args.seeds)
         try:
             return run_comparison(all_cases, tried, folder / images, competitors)
         except KeyboardInterrupt:

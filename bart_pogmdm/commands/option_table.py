@@ -110,14 +110,19 @@ EXPORT = (
 )
 COMPARE = (
     Option("--masks", "masks", "<string>", "mask",
-           "Kind and number ({kinds}), or an npz of masks (default: {masks})", many=True),
+           "Kind and number ({kinds}), joined by + where both are meant, or an npz of masks (default: {masks})",
+           many=True),
     Option("--seeds", "seeds", "d", "num", "Masks of each kind (default: %(default)s)"),
     Option("--methods", "methods", "<string>", "method", "Of {methods} (default: {usual})", many=True),
     Option("--weights", "weights", "<string>", "method=file", "Weights of the networks: {networks}", many=True),
     Option("--sweep", "sweep", None, "", "Give every method the parameter that is best in each case"),
     Option("--tune", "tune", "<file>", "data", "Give every method the parameter that is best on these data", many=True),
-    Option("--coils", "coils", "d", "num", "Simulated coils (default: 8)"),
-    Option("--noise-std", "noise_std", "f", "std", "Simulated noise (default: 0.005)"),
+    Option("--coils", "coils", "d", "num", "The first coils of a scan (default: all), or simulated ones (default: 8)"),
+    Option("--noise-std", "noise_std", "f", "std",
+           "Noise added to the data in real and imaginary part, the reference having maximum 1; several values are"
+           " several cases (default: none for scans, 0.005 where coils are simulated)", many=True),
+    Option("--zero-pad", "zero_pad", "f", "factor",
+           "Pad the measured k-space with zeros by this factor, as scanners do to interpolate (default: 1)"),
 )
 OUT = Option("-o", "out", "<file>", "out", "Output", alias="--out", is_output=True)
 OPTIONS = {option.flag: option for option in (*POGMDM, *VOLUME, *TRAIN, *EXPORT, *COMPARE, OUT)}

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import inspect
 import json
 import time
 import warnings
@@ -76,22 +77,24 @@ def _reason(stderr: str) -> str:
 
 
 def run_comparison(cases: Iterable[Case], parameters: Mapping[str, Sequence[Parameter]], folder: Path,
-                   competitors: Mapping[str, Competitor] = COMPETITORS) -> list[Row]:
+                   competitors: Mapping[str, Competitor] = COMPETITORS, compute: bool = True) -> list[Row]:
     """Return the rows of all cases and methods; results of an earlier run in `folder` are not computed again.
 
     parameters: {method: parameters to try}.  Each result is one npz file, whose name states the data, the mask, the
     method and the parameter, with a digest of all that the result depends on.  A method that did not run leaves no
-    file, so that the next run tries it again.
+    file, so that the next run tries it again.  Without `compute`, only the rows of earlier runs are returned.
     """
     rows, programs = [], program_versions()
-    for case in tqdm(cases):
+    for case in tqdm(cases, disable=not compute):
         for name, choices in parameters.items():
             for parameter in choices:
                 key = key_of(case, competitors[name], parameter, programs)
                 word = Path(parameter).stem if isinstance(parameter, str) else parameter
                 path = folder / f"{case.name}__{case.mask_name}__{name}__{word}__{key[:KEY_DIGITS]}.npz"
                 row = _stored(path, key)
-                rows.append(_computed(path, key, case, competitors[name], parameter) if row is None else row)
+                if row is None and compute:
+                    row = _computed(path, key, case, competitors[name], parameter)
+                rows += [] if row is None else [row]
     return rows
 
 
@@ -109,9 +112,14 @@ def key_of(case: Case, competitor: Competitor, parameter: Parameter, programs: M
     """Return a digest of everything on which the scores and images of a method depend.
 
     The options of a method are in the text of its function, a partial one; a file of weights counts by its content.
+    A method of other programs depends on these, on the module of its function, and on the metrics.
     """
     if competitor.needs_weights:
         parameter = hashlib.sha256(Path(str(parameter)).read_bytes()).hexdigest()
+    if competitor.programs:
+        sources = (module_of(competitor.run), Path(metrics.__file__))
+        programs = {name: programs["bart"] if name == "bart" else version(name) for name in competitor.programs} | {
+            source.stem: hashlib.sha256(source.read_bytes()).hexdigest() for source in sources}
     words = [competitor.name, options_text(competitor.run), parameter, dict(programs)]
     digest = hashlib.sha256(json.dumps(words).encode())
     for array in (case.kspace, case.mask, case.reference):
@@ -124,6 +132,11 @@ def options_text(function: Any) -> str:
     bound = (function.func, *function.args, *sorted(function.keywords.items())) if isinstance(function, partial) else (
         function,)
     return " ".join(getattr(value, "__qualname__", repr(value)) for value in bound)
+
+
+def module_of(function: Any) -> Path:
+    """Return the file of the module that defines a function, or the function that a partial one calls."""
+    return Path(inspect.getfile(function.func if isinstance(function, partial) else function))
 
 
 def _stored(path: Path, key: str) -> Row | None:

@@ -4,7 +4,7 @@ A default is a middle value of its sweep, in the unit of its program; `compare -
 """
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..algorithms.diffusion import Diffusion
-from ..arrays.array_types import Array, Shape
+from ..arrays.array_types import Array
 from ..arrays.bart_dims import to_bart
 from ..files.cfl import write
 from ..physics.coil_model import rss
@@ -22,9 +22,15 @@ from ..prior.smooth_phase import SmoothPhase
 from ..reconstruction.recon import recon
 from ..reconstruction.result import Result
 from ..toolbox.bart_call import quiet_bart as bart
-from . import networks
+from . import bart_methods, networks
 from .charbonnier_tv import CharbonnierTV
+from .estimate import Estimate
 from .rows import Parameter
+
+TV, WAVELET = ("-R", "T:3:0:{}"), ("-R", "W:3:0:{}")  # Options of `pics`, with {} for the weight.
+BART = ("bart",)
+TV_WEIGHTS = (.001, .002, .003, .005, .01, .02, .03)
+WAVELET_WEIGHTS = (.001, .002, .003, .005, .01)
 
 
 @dataclass(frozen=True)
@@ -45,24 +51,12 @@ class Effort:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A reconstruction: image (ny, nx), and std (ny, nx) and sens (J, ny, nx) if the method has them.
-
-    warnings: sentences of this package's own methods about doubts.
-    """
-
-    image: Array
-    std: Array | None = None
-    sens: Array | None = None
-    warnings: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
 class Competitor:
     """A compared method: run(kspace (J, ny, nx), mask (ny, nx), parameter) returns its estimate.
 
     label: its description in messages and tables.  sweep: the parameters to try.  needs_weights: the parameter is a
-    file of network weights, which the user supplies.
+    file of network weights, which the user supplies.  programs: the programs of others that do all its work; then its
+    results depend on them and on the module of `run`, and not on the rest of this package.
     """
 
     name: str
@@ -71,21 +65,26 @@ class Competitor:
     sweep: tuple[Parameter, ...] = (None,)
     default: Parameter = None
     needs_weights: bool = False
+    programs: tuple[str, ...] = ()
 
 
 def competitors(effort: Effort) -> dict[str, Competitor]:
     """Return {name: method} of all compared methods, in the order of the tables."""
-    samples, pics = effort.num_samples, partial(_pics, effort.pics_iterations)
+    samples, pics, one, two = effort.num_samples, partial(bart_methods.ecalib_pics, effort.pics_iterations), 1, 2
     methods = (
         Competitor("zero-filled", "zero-filled RSS", _zero_filled),
         Competitor("joint-tv", "joint TV, weight", partial(_joint_tv, effort.tv_iterations), (5, 10, 20, 40, 80), 20),
-        Competitor("nlinv", "nlinv, -i", _nlinv, (8, 9, 10), 9),
-        Competitor("pics-tv", "ecalib + pics TV, weight", partial(pics, ("-R", "T:3:0:{}")),
-                   (.001, .002, .003, .005, .01, .02, .03), .005),
-        Competitor("pics-wavelet", "ecalib + pics l1-wavelet, weight", partial(pics, ("-R", "W:3:0:{}")),
-                   (.001, .002, .003, .005, .01), .003),
-        Competitor("pics-l2", "ecalib + pics l2, weight", partial(pics, ("-l2", "-r", "{}")),
-                   (.001, .003, .01, .03, .1), .01),
+        Competitor("nlinv", "nlinv, -i", bart_methods.nlinv, (8, 9, 10), 9,
+                   programs=BART),
+        Competitor("pics-tv", "ecalib + pics TV, weight", partial(pics, one, TV), TV_WEIGHTS, .005, programs=BART),
+        Competitor("pics-wavelet", "ecalib + pics l1-wavelet, weight", partial(pics, one, WAVELET), WAVELET_WEIGHTS,
+                   .003, programs=BART),
+        Competitor("pics-l2", "ecalib + pics l2, weight", partial(pics, one, ("-l2", "-r", "{}")),
+                   (.001, .003, .01, .03, .1), .01, programs=BART),
+        Competitor("pics-tv-2", "ecalib -m2 + pics TV, weight", partial(pics, two, TV), TV_WEIGHTS, .005,
+                   programs=BART),
+        Competitor("pics-wavelet-2", "ecalib -m2 + pics l1-wavelet, weight", partial(pics, two, WAVELET),
+                   WAVELET_WEIGHTS, .003, programs=BART),
         Competitor("pogmdm", "pogmdm, maximum", partial(_pogmdm, {})),
         Competitor("pogmdm-mean", "pogmdm, posterior mean", partial(_pogmdm, {"method": "gibbs"})),
         Competitor("pogmdm-diffusion", "pogmdm, Algorithm 1",
@@ -117,25 +116,6 @@ def _joint_tv(iterations: int, kspace: Array, mask: Array, weight: float) -> Est
     return Estimate(result.image, sens=result.sens)
 
 
-def _nlinv(kspace: Array, mask: Array, steps: int) -> Estimate:
-    image, sens = bart(2, f"nlinv -S -i{steps}", to_bart(kspace * mask))
-    return Estimate(image.reshape(mask.shape), sens=_coils_first(sens, kspace.shape))
-
-
-def _pics(iterations: int, options: tuple[str, ...], kspace: Array, mask: Array, weight: float) -> Estimate:
-    """Run `pics` with sensitivities of `ecalib` and with options in which {} stands for the weight."""
-    sens = _ecalib(kspace * mask)
-    command = ["pics", "-S", f"-i{iterations}", *(word.format(weight) for word in options)]
-    return Estimate(bart(1, command, to_bart(kspace * mask), to_bart(sens)).reshape(mask.shape), sens=sens)
-
-
-def _ecalib(kspace: Array) -> Array:
-    """Return the sensitivities (J, ny, nx) of `ecalib`; 1 for one coil."""
-    if len(kspace) == 1:
-        return np.ones(kspace.shape, np.complex64)
-    return _coils_first(bart(1, "ecalib -m1 -c0", to_bart(kspace)), kspace.shape)
-
-
 def _pogmdm(options: dict[str, Any], kspace: Array, mask: Array, parameter: None) -> Estimate:
     return _estimate(recon(kspace * mask, mask, **options))
 
@@ -156,7 +136,7 @@ def _bart_sample(samples: int, kspace: Array, mask: Array, weights: str) -> Esti
     Both scales are those of a reconstruction with the same sensitivities.  They go into the sensitivities, together
     with the smooth phase of the image, because denoisers learn from real images.
     """
-    maps = _ecalib(kspace * mask)
+    maps = bart_methods.ecalib(kspace * mask)[0]
     known = recon(kspace * mask, mask, sens=maps)
     noise = 2**0.5 * max(known.info["noise_std"], known.info["residual_std"])  # Maps that do not fit are noise, too.
     unit = known.info["scale"] * SmoothPhase().turn(known.image)
@@ -172,11 +152,6 @@ def _bart_sample(samples: int, kspace: Array, mask: Array, weights: str) -> Esti
 
 def _network(reconstruct: Callable[[Array, Array, str], Array], kspace: Array, mask: Array, weights: str) -> Estimate:
     return Estimate(reconstruct(kspace, mask, weights))
-
-
-def _coils_first(sens: Array, shape: Shape) -> Array:
-    """Return sensitivities in BART's order as (J, ny, nx), the shape of the k-space."""
-    return np.moveaxis(sens.reshape(shape[1], shape[2], shape[0]), -1, 0)
 
 
 COMPETITORS = competitors(Effort())

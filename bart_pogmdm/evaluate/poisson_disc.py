@@ -6,20 +6,20 @@ import numpy as np
 
 from ..arrays.array_types import Array, Shape
 
-CENTRE_PART = 12     # The centre that is fully sampled is a square of 1 / 12 of the shorter side.
+CENTRE_PART = 12     # The fully sampled centre is a square of 1 / 12 of the shorter side, unless said otherwise.
 MOST_SURPLUS = 0.01  # Part of the points of a full throw that may be left out, the last ones, for the wanted number.
 TRIALS = 12          # Slopes after which the best one is taken; three suffice unless the grid is small.
 
 
-def poisson_disc(shape: Shape, acceleration: float, seed: int) -> Array:
+def poisson_disc(shape: Shape, acceleration: float, seed: int, side: int) -> Array:
     """Return a mask (ny, nx) of 1 / acceleration of all points, inside the ellipse that touches the edges.
 
     Two points are at least as far from each other as the smaller `local_distance` of the two, with the slope at which
-    the wanted number of points just fits; only the points of `centre_square`, which are all sampled, are closer.
+    the wanted number of points just fits; only the points of the central square of `side`, all sampled, are closer.
     So everything is sampled around the centre, as far as the local distance is at most 1.
     An acceleration below 4 / pi gives the whole ellipse, and one that the square exceeds gives the square.
     """
-    radius, square = ellipse_radius(shape), centre_square(shape)
+    radius, square = ellipse_radius(shape), centre_square(shape, side)
     darts = np.random.default_rng(seed).permutation(np.flatnonzero((radius <= 1) | square))
     wanted = min(max(round(radius.size / acceleration), square.sum()), len(darts))
     slope = (radius.size / wanted) ** 0.7  # This power comes near the solution at all accelerations of use.
@@ -42,9 +42,9 @@ def ellipse_radius(shape: Shape) -> Array:
     return np.hypot(y[:, None], x)
 
 
-def centre_square(shape: Shape) -> Array:
-    """Return the mask of the square around the zero frequency."""
-    side = max(1, min(shape) // CENTRE_PART)
+def centre_square(shape: Shape, side: int) -> Array:
+    """Return the mask of the square of a side, at least one point, around the zero frequency."""
+    side = min(max(1, side), *shape)
     mask = np.zeros(shape, bool)
     mask[tuple(slice(n // 2 - side // 2, n // 2 - side // 2 + side) for n in shape)] = True
     return mask

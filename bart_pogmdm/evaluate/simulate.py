@@ -5,6 +5,8 @@ import numpy as np
 from ..arrays.array_types import Array, Shape
 from ..physics.fourier import fft2c
 
+COILS = 8          # Coils of simulated data.
+NOISE_STD = 0.005  # Noise of simulated data per real and imaginary part, for images of maximum 1.
 # Value, centre (x, y) and half axes (x, y) of the ellipses of the phantom; values add up where ellipses overlap.
 ELLIPSES = ((0.6, 0, 0, 0.8, 0.9), (0.4, 0.3, -0.2, 0.2, 0.3), (-0.3, -0.3, 0.1, 0.25, 0.2), (0.3, 0, 0.6, 0.5, 0.1))
 
@@ -34,8 +36,13 @@ def sensitivities(shape: Shape, coils: int) -> Array:
     return sens / np.sqrt((np.abs(sens) ** 2).sum(0))
 
 
-def kspace(image: Array, coils: int, noise_std: float, seed: int) -> Array:
+def kspace(image: Array, coils: int = COILS, noise_std: float = NOISE_STD, seed: int = 0) -> Array:
     """Simulate k-space (J, ny, nx), complex64, of an image, with noise of noise_std per real and imaginary part."""
     samples = fft2c(sensitivities(image.shape, coils) * image)
-    noise = np.random.default_rng(seed).standard_normal((2, *samples.shape))
-    return (samples + noise_std * (noise[0] + 1j * noise[1])).astype(np.complex64)
+    return (samples + noise_std * noise(samples.shape, seed)).astype(np.complex64)
+
+
+def noise(shape: Shape, seed: int) -> Array:
+    """Return white noise of standard deviation 1 in real and imaginary part."""
+    parts = np.random.default_rng(seed).standard_normal((2, *shape))
+    return parts[0] + 1j * parts[1]

@@ -106,13 +106,18 @@ def _scan(path: Path, name: str, kspace: Array, reference: Array | None = None) 
     if not np.isfinite(kspace).all():
         raise ValueError(f"{path}: expected finite samples, got NaN or infinite ones")
     if reference is None:
-        if (kspace == 0).all(0).mean() > LARGEST_EMPTY_PART:
+        if not is_full(kspace):
             raise ValueError(f"{path}: expected a reference or fully sampled k-space, got neither")
         reference = rss(ifft2c(kspace))
     if reference.shape != kspace.shape[1:] or reference.dtype.kind not in "fiu":
         raise ValueError(f"{path}: expected a real reference {kspace.shape[1:]},"
                          f" got {reference.dtype} {reference.shape}")
     return ReferenceScan(name, kspace, _of_maximum_1(path, reference).astype(np.float32))
+
+
+def is_full(kspace: Array) -> bool:
+    """Return whether k-space counts as fully sampled, so that its root sum of squares is a reference."""
+    return bool((kspace == 0).all(0).mean() <= LARGEST_EMPTY_PART)
 
 
 def _of_maximum_1(path: Path, array: Array) -> Array:
