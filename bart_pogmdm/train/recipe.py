@@ -24,7 +24,7 @@ class Config:
     """Seed of all random numbers."""
 
     sigma_min: float = 0.005
-    """Least noise level, relative to an image of maximum 1.  A reconstruction uses a level as low as 0.015."""
+    """Least noise level, in images of scale 1.  A reconstruction uses a level as low as 0.015."""
 
     sigma_max: float = 0.5
     """Largest noise level; the levels are log-uniform."""
@@ -66,8 +66,8 @@ class PatchRules:
     """The choice of random patches."""
 
     least_mean: float = 0.02
-    """A patch is kept if its mean exceeds a random number from 0 to least_mean, relative to the maximum of the image:
-    patches of air teach nothing."""
+    """A patch is kept if its mean exceeds a random number from 0 to least_mean, in images of scale 1: patches of air
+    teach nothing."""
 
     phase_cycles: float = 1.0
     """Standard deviation of a linear term of the random phase, in cycles over twice the width of a patch: as smooth
@@ -133,7 +133,7 @@ class ValidationRules:
     """The validation: the images that are denoised, their noise levels, and the time of a validation."""
 
     levels: tuple[float, ...] = (0.025, 0.05, 0.1, 0.2)
-    """Noise levels, relative to an image of maximum 1: from detail to rough shape."""
+    """Noise levels, in images of scale 1: from detail to rough shape."""
 
     interval: int = 500
     """Steps between validations.  Each also writes a checkpoint and a row of the log."""
