@@ -18,8 +18,10 @@ from conftest import simulate
 from bart_pogmdm import PoGMDM, load_prior
 from bart_pogmdm.commands.main import main
 from bart_pogmdm.commands.train import train, write_prior
+from bart_pogmdm.evaluate import simulate as phantoms
 from bart_pogmdm.files.cfl import write
 from bart_pogmdm.prior.image_scale import ImageScale
+from bart_pogmdm.prior.rules import PriorRules
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 
@@ -34,9 +36,11 @@ from bart_pogmdm.train.recipe import (  # noqa: E402
     AdaBeliefRules,
     Config,
     Recipe,
+    RuleSearch,
     StepSize,
     ValidationRules,
 )
+from bart_pogmdm.train.rule_search import learn_rules, simulated_cases  # noqa: E402
 from bart_pogmdm.train.twin import LEARNED, Twin  # noqa: E402
 from bart_pogmdm.train.validation import validate, validation_images  # noqa: E402
 
@@ -321,18 +325,30 @@ def test_constraints_hold_after_every_step(folder):
 OPTIONS = ["--steps", "6", "--batch", "4", "--patch", "66"]
 
 
+# A search of seconds: three values of one number.
+SEARCH = RuleSearch(names=("start",), step=2.0, least_gain=9.0, images=1, side=40, coils=2, samples=1)
+
+
 def test_command(folder, capsys, monkeypatch):
     monkeypatch.chdir(folder)
-    assert main(["train", "--images", "images.h5", "--out", "new.npz", *OPTIONS]) == 0
+    command = ["--images", "images.h5", "--out", "new.npz", *OPTIONS]
+    assert train(command, search=SEARCH) == 0
+    assert "rules: start 2.4: PSNR " in capsys.readouterr().err
     prior = load_prior("new.npz")
     assert prior.name == "new" and prior.provenance["config"]["steps"] == 6
     assert {"source": "generator a/one", "licence": "CC0", "images": 2} in prior.provenance["data"]
-    assert set(prior.provenance) == {"config", "device", "torch", "revision", "validation_psnr", "data"}
-    assert main(["train", "--images", "images.h5", "--out", "new.npz", *OPTIONS]) == 1
+    assert set(prior.provenance) == {"config", "device", "torch", "revision", "validation_psnr", "rules", "data"}
+    assert prior.provenance["rules"]["side"] == 40
+    assert list(prior.provenance["rules"]["psnr"]) == ["start 1.2", "start 2.4", "start 0.6"]
+    assert prior.rules == replace(PriorRules(), calibration=prior.calibration)
+    assert prior.calibration != PriorRules.calibration
+    assert main(["train", *command]) == 1
     assert "give --resume" in capsys.readouterr().err
-    assert main(["train", "--images", "images.h5", "--out", "new.npz", "--resume", *OPTIONS]) == 0
+    (folder / "new.npz").unlink()
+    assert train([*command, "--resume"], search=SEARCH) == 0 and load_prior("new.npz").digest == prior.digest
     assert main(["show", "new.npz"]) == 0
     out = capsys.readouterr().out
+    assert f"calibration {prior.calibration:g}" in out and '"start 2.4": ' in out
     assert "1578 parameters" in out and '"licence": "CC0"' in out and "picture: new.png" in out
     assert (folder / "new.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
@@ -340,24 +356,63 @@ def test_command(folder, capsys, monkeypatch):
 def test_command_notes_another_recipe(folder, monkeypatch):
     monkeypatch.chdir(folder)
     recipe = Recipe(validation=ValidationRules(interval=3, held_out=4))
-    assert train(["--images", "images.h5", "--out", "new.npz", *OPTIONS], recipe) == 0
+    assert train(["--images", "images.h5", "--out", "new.npz", *OPTIONS], recipe, SEARCH) == 0
     provenance = load_prior("new.npz").provenance
     assert provenance["recipe"]["validation"]["interval"] == 3
     assert sum(part["images"] for part in provenance["data"]) == 9  # A quarter of twelve images is held out.
     assert len((folder / "new.csv").read_text().splitlines()) == 3
 
 
+TRAINED = f"""
+import sys
+from bart_pogmdm.commands.train import train
+from bart_pogmdm.train.recipe import RuleSearch
+sys.exit(train(sys.argv[1:], search={SEARCH}))
+"""
+
+
 def test_two_processes_train_as_one(folder):
     """torchrun with gloo: the same prior up to the order of a sum."""
-    command = ["--images", "images.h5", *OPTIONS]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, "-m", "bart_pogmdm", "train", *command, "--out", "one.npz"], cwd=folder, check=True,
-                   env=env)
-    subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m",
-                    "bart_pogmdm", "train", *command, "--out", "two.npz"], cwd=folder, check=True, env=env)
+    (folder / "trained.py").write_text(TRAINED)
+    command = ["trained.py", "--images", "images.h5", *OPTIONS]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, *command, "--out", "one.npz"], cwd=folder, check=True, env=env)
+    subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *command,
+                    "--out", "two.npz"], cwd=folder, check=True, env=env)
     one, two = load_prior(folder / "one.npz"), load_prior(folder / "two.npz")
     for name in LEARNED:
         np.testing.assert_allclose(getattr(one, name), getattr(two, name), atol=1e-4)
+    np.testing.assert_allclose(two.calibration, one.calibration, rtol=0.05)
+
+
+def test_a_prior_of_images_twice_as_large_gets_twice_the_scale(prior):
+    """p(x / 2), where the noise level does not smooth the experts, from the same numbers; others stay."""
+    y, x = phantoms.coordinates((48, 44))
+    image = np.abs(phantoms.phantom((48, 44))) * (1 + 0.1 * np.sin(25 * x + 9 * y**2))
+    image /= ImageScale().of(image)
+    search = RuleSearch(names=("start",), step=2.0, coils=4, masks=("gaussian4",), noise_stds=(0.02,), samples=1)
+    rules, said = replace(prior.rules, noise_gain=1e-3), []
+    once, twice = (learn_rules(replace(prior, gains=prior.gains / factor, rules=rules), [image], search, said.append)
+                   for factor in (1, 2))
+    assert twice.image_scale.start == 2 * once.image_scale.start
+    for found in (once, twice):
+        changed = replace(found.rules, scale=rules.scale, calibration=rules.calibration)
+        assert changed == rules and 1 < found.calibration < 4
+        psnr = found.provenance["rules"]["psnr"]
+        assert psnr[f"start {found.image_scale.start:g}"] == max(psnr.values())
+    assert len(said) == 9
+
+
+def test_scans_for_the_rules_are_of_some_images_and_their_bright_part(rng):
+    """Six images give three; a dark rim is cut away; every mask; a small image stays whole."""
+    image = np.zeros((90, 64))
+    image[50:80, 3:40] = 1 + rng.random((30, 37))
+    search = RuleSearch(side=40, coils=2)
+    cases = simulated_cases([image, image, *4 * [image[50:55]]], search)
+    assert [case.reference.shape for case in cases] == 2 * [(40, 40)] + 4 * [(5, 40)]
+    assert np.isclose(cases[0].reference.sum(), image.sum(), rtol=0.02)
+    assert [case.kspace.shape[0] for case in cases] == 6 * [2]
+    assert all((case.kspace[:, ~case.mask] == 0).all() and case.mask.any() for case in cases)
 
 
 KILLED = """

@@ -167,3 +167,38 @@ class Recipe:
 
 
 DEFAULT_RECIPE = Recipe()
+
+
+@dataclass(frozen=True)
+class RuleSearch:
+    """The search for the numbers of a trained prior that reconstructions choose, on simulated scans."""
+
+    names: tuple[str, ...] = ("start", "fine_gain")
+    """The numbers that are searched for, by their names in `PriorRules` and `ImageScale`."""
+
+    step: float = 2**0.5
+    """Factor between the values that are tried: within a step the PSNR hardly changes."""
+
+    least_gain: float = 0.05
+    """Least gain in mean PSNR, in dB, for which a number is changed: smaller ones depend on the images and masks."""
+
+    images: int = 3
+    """Largest number of validation images."""
+
+    side: int = 256
+    """Largest side of an image in pixels; larger ones are cut, to save time."""
+
+    coils: int = 8
+    """Number of simulated coils."""
+
+    noise_stds: tuple[float, ...] = (0.005, 0.02)
+    """Noise per real and imaginary part, in images of scale 1, of one image after the other."""
+
+    masks: tuple[str, ...] = ("cartesian4", "gaussian8")
+    """Sampling masks of each image, as `evaluate.masks.named` knows them: aliasing along lines, and incoherent."""
+
+    samples: int = 4
+    """Draws from the posterior of each scan for the calibration: one from each chain."""
+
+
+DEFAULT_SEARCH = RuleSearch()
