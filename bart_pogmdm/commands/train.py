@@ -30,7 +30,8 @@ def _parser(recipe: Recipe) -> Parser:
     parser.take("-o", required=True, metavar="FILE.npz", help="The prior")
     parser.take("--validation", help=OPTIONS["--validation"].meaning.format(held_out=recipe.validation.held_out))
     parser.take("--acquisition", metavar=None, choices=("CORPD", "CORPDFS"))
-    parser.take("--steps", "--batch", "--patch", "--phase", "-s", "--device", "--name", "--resume")
+    parser.take("--steps", "--batch", "--patch", "--phase", "-s", "--device", "--name", "--resume",
+                "--keep-rules")
     return parser
 
 
@@ -68,7 +69,10 @@ def train(argv: list[str], recipe: Recipe = DEFAULT_RECIPE, search: RuleSearch =
         leave_processes()
         if rank > 0:
             return 0
-        prior = learn_rules(prior, validation_images(validation, recipe.validation), search, report=_say)
+        if args.keep_rules:
+            prior = replace(prior, provenance={"rules": "those of the shipped prior, by --keep-rules"})
+        else:
+            prior = learn_rules(prior, validation_images(validation, recipe.validation), search, report=_say)
     except KeyboardInterrupt:
         state = "the same command with --resume goes on" if checkpoint.exists() else "before the first checkpoint"
         raise ValueError(f"train: interrupted; {state}") from None

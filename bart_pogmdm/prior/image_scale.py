@@ -9,7 +9,7 @@ from ..arrays.modules import array_module
 
 @dataclass(frozen=True)
 class ImageScale:
-    """How the scale of an image is measured, and which scale a prior knows.  Training images have the scale 1."""
+    """How the scale of an image is measured, and which scale a prior knows."""
 
     quantile: float = 0.999
     """Quantile of the magnitude that measures an image's scale, because the maximum may be a single bright pixel."""
@@ -18,8 +18,7 @@ class ImageScale:
     """The maximum counts as at most so many times the scale, for images of a few bright points."""
 
     start: float = 1.2
-    """Scale of the start image in the solver.  It is not that of the training images, because a start image of few
-    samples is blurred, and the noise level of a reconstruction is one only."""
+    """Scale of the start image in the solver: the prior then reconstructs images of maximum about 1 best."""
 
     def __post_init__(self) -> None:
         check_fields(self, {}, ["quantile", "most_peak", "start"])

@@ -54,7 +54,7 @@ def _cut(image: Array, side: int) -> Array:
 
 def learn_rules(prior: PoGMDM, images: Sequence[Array], search: RuleSearch = DEFAULT_SEARCH,
                 report: Callable[[str], object] = print) -> PoGMDM:
-    """Return the prior with the numbers that reconstruct images of scale 1 best, and their origin in its provenance.
+    """Return the prior with the numbers that reconstruct the images best, and their origin in its provenance.
 
     One number after the other is changed in steps as long as the mean PSNR of the joint maximum rises, until no change
     helps.  The calibration follows from Gibbs sampling.  The numbers that shape denoising as well (exponent,
