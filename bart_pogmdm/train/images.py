@@ -12,8 +12,8 @@ from ..prior.image_scale import ImageScale
 
 # Interpolation makes some values of a magnitude image negative, up to this part of the maximum; they are taken as 0.
 MOST_NEGATIVE = 0.05
-# Scale (`ImageScale.of`) of the images: the median of images of maximum 1, for which the recipe was found.
-SCALE = 0.87
+# Scale (`ImageScale.of`) of the images.  With 0.87, the median of images of maximum 1, or 1 the prior is worse.
+SCALE = 0.7
 LEAST_MEAN = 0.001  # Of a usable image, relative to its maximum: few patches of a darker one hold anything.
 SHOWN_REASONS = 3  # If no image is usable, the error message gives at most this many of the reasons.
 
