@@ -231,7 +231,7 @@ def train_campaign(folder, images, kills, seed):
     def call(out):
         resume = ["--resume"] if (folder / out).with_suffix(".ckpt").exists() else []
         return [sys.executable, "-c", TRAIN, "--images", images, "--out", out, "--steps", "60", "--batch", "2",
-                "--patch", "65", *resume]
+                "--patch", "65", "--keep-rules", *resume]
 
     np.save(folder / images, abs(np.load(folder / "pictures.npz")["images"]))
     began = time.perf_counter()

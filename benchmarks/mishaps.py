@@ -31,7 +31,7 @@ COMMANDS = {
     "compare": ["compare", "pictures.npz", "--masks", MASK, "--methods", "zero-filled", "--coils", "2",
                 "--out", "disk/compared"],
     "train": ["train", "--images", "pictures.npz", "--out", "disk/prior.npz", "--steps", "2", "--batch", "2",
-              "--patch", "65"],
+              "--patch", "65", "--keep-rules"],
     "volume": ["volume", f"-i{ITERATIONS}", "--jobs", "2", "volume.h5", "disk/volume.h5"]}
 
 

@@ -18,13 +18,12 @@ from bart_pogmdm.algorithms.problem import Problem
 from bart_pogmdm.algorithms.quadratic_step import newton_step
 from bart_pogmdm.algorithms.refinement import Refinement, refine
 from bart_pogmdm.algorithms.state import State
-from bart_pogmdm.algorithms.units import Units
+from bart_pogmdm.algorithms.units import OneCoilScale, Units
 from bart_pogmdm.arrays.kernels import cpu, generic
 from bart_pogmdm.physics.cartesian import CartesianSampling
 from bart_pogmdm.physics.coil_model import CoilModel
 from bart_pogmdm.physics.fourier import ifft2c
 from bart_pogmdm.physics.image_set import ImageSet
-from bart_pogmdm.prior.image_scale import ImageScale
 from bart_pogmdm.prior.smooth_phase import SmoothPhase
 
 
@@ -229,7 +228,7 @@ def test_each_step_lowers_the_posterior_energy(prior, rng):
     scale = np.abs(ifft2c(kspace)).max()
     sampling, noise_std = CartesianSampling.centred(mask, np.float64), 0.05
     images = ifft2c(kspace.astype(complex) / scale)
-    start = State(images[0], np.ones((1, 48, 40), complex), units=Units(rule=ImageScale(rate=0.0)))
+    start = State(images[0], np.ones((1, 48, 40), complex), units=Units(one_coil=OneCoilScale(rate=0.0)))
     problem = Problem(sampling, sampling.forward(images.copy()), noise_std, None, ImageSet((48, 40)), start)
     phase = np.exp(1j * rng.standard_normal((48, 40)))
     options = Map(iterations=12, one_coil_sigma=0.05, momentum=0, phase=FixedPhase(phase),

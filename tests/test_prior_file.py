@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from bart_pogmdm import PoGMDM, load_prior
+from bart_pogmdm.prior.description import describe
+from bart_pogmdm.prior.image_scale import ImageScale
 from bart_pogmdm.prior.rules import PriorRules
 
 
@@ -20,7 +22,14 @@ def test_save_and_load(prior, tmp_path, rng):
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"schema": 99}, "expected schema 2, got 99"),
+    ({"schema": 99}, "expected schema 2 or 3, got 99"),
+    ({"start": None}, "missing start"),
+    ({"start": np.float64(0)}, "start must lie between 1e-06 and 1e"),
+    ({"calibration": np.float64(-2)}, "calibration must lie between 1e-06 and 1e"),
+    ({"exponent": np.float64("nan")}, "exponent holds NaN"),
+    ({"fine_gain": np.ones(2)}, r"fine_gain: expected real numbers of shape \(\), got float64 \(2,\)"),
+    ({"noise_gain": np.array("0.3")}, r"noise_gain: expected real numbers of shape \(\), got <U3"),
+    ({"quantile": np.float64(1.5)}, "quantile must lie between 1e-06 and 1"),
     ({"provenance": "[1]"}, "provenance: expected a JSON object"),
     ({"gains": None}, "missing gains"),
     ({"gains": np.ones(19, "f4")}, "gains: expected real numbers of shape"),
@@ -80,7 +89,28 @@ def test_a_prior_reads_no_more_than_its_own_arrays(prior, tmp_path):
         load_prior(tmp_path / "large.npz")
 
 
-def test_rules_that_the_file_cannot_hold_are_refused(prior, tmp_path):
-    with pytest.raises(ValueError, match="rules: schema 2 holds the default rules only"):
-        replace(prior, rules=PriorRules(exponent=0.3)).save(tmp_path / "prior.npz")
-    assert not list(tmp_path.iterdir())
+OTHER = PriorRules(0.3, 1.2, 0.25, 0.02, 1.7, ImageScale(0.99, 6.0, 1 / 3))
+
+
+def test_a_prior_keeps_its_rules(prior, tmp_path):
+    """They belong to what a result depends on, and so to the digest."""
+    other = replace(prior, rules=OTHER)
+    other.save(tmp_path / "prior.npz")
+    copy = load_prior(tmp_path / "prior.npz")
+    assert copy.rules == OTHER and copy.digest == other.digest
+    digests = {replace(prior, rules=PriorRules.of({**prior.rules.numbers, name: value / 2})).digest
+               for name, value in prior.rules.numbers.items()}
+    assert len(digests | {prior.digest}) == 1 + len(prior.rules.numbers)
+
+
+def test_a_file_without_rules_gets_those_of_the_shipped_prior_and_says_so(prior, tmp_path):
+    """A file of schema 2; what it has under the names of the rules is not read."""
+    prior.save(tmp_path / "prior.npz")
+    with np.load(tmp_path / "prior.npz") as file:
+        content = {key: value for key, value in file.items() if key not in prior.rules.numbers}
+    np.savez(tmp_path / "old.npz", **content | {"schema": 2, "start": np.ones(3)})
+    old = load_prior(tmp_path / "old.npz")
+    assert old.rules == PriorRules() == load_prior().rules and old.digest == prior.digest
+    assert old.provenance["rules"] == "those of the shipped prior, because a file of schema 2 holds none"
+    assert old.provenance["rules"] in describe(old) and "start 1.2" in describe(old)
+    assert load_prior().provenance["rules"].startswith("chosen by reconstructions")

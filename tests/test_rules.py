@@ -14,6 +14,7 @@ from conftest import simulate
 from bart_pogmdm import Diffusion, Gibbs, Map, recon
 from bart_pogmdm.algorithms.likelihood import Likelihood
 from bart_pogmdm.algorithms.schedules import SensitivityPenalty
+from bart_pogmdm.algorithms.units import OneCoilScale
 from bart_pogmdm.physics.kspace_centre import CentreRules
 from bart_pogmdm.physics.kspace_rings import RingRules
 from bart_pogmdm.physics.noise_level import NoiseRules
@@ -27,8 +28,8 @@ from bart_pogmdm.reconstruction.doubts import DoubtRules
 from bart_pogmdm.reconstruction.options import OptionKeywords, Options, Rules, options_of, prior_of
 from bart_pogmdm.volume.plan import make_plan
 
-RECORDS = (PriorRules, ImageScale, SmoothPhase, Likelihood, RingRules, Map, Gibbs, Diffusion, SensitivityPenalty,
-           CentreRules, DoubtRules, NoiseRules, ReadoutRules, SobolevRules, StartRules, Options)
+RECORDS = (PriorRules, ImageScale, OneCoilScale, SmoothPhase, Likelihood, RingRules, Map, Gibbs, Diffusion,
+           SensitivityPenalty, CentreRules, DoubtRules, NoiseRules, ReadoutRules, SobolevRules, StartRules, Options)
 # The one name that tests may patch: the stand-in for CuPy compiles the CUDA kernels as plain C++.
 PATCHED = {("strict_cupy.py", "bart_pogmdm.arrays.kernels.cuda._module")}
 
@@ -115,7 +116,7 @@ def test_a_patch_is_found(tmp_path, source, name):
 
 
 CHOSEN = {"method": Gibbs(chains=3), "samples": 3, "iterations": 7, "noise_std": 0.1, "maps": 2, "normalize": False,
-          "keep_samples": True, "seed": 5, "rules": Rules(scale=ImageScale(start=2.0))}
+          "keep_samples": True, "seed": 5, "rules": Rules(one_coil=OneCoilScale(brighter=2.0))}
 
 
 def test_every_option_is_a_keyword():
@@ -142,6 +143,8 @@ def test_an_unknown_keyword_is_named(function):
     (lambda: Gibbs(side_by_side=-2), "side_by_side: expected an integer >= 1, got -2"),
     (lambda: StartRules(newton_steps=2.5), "newton_steps: expected an integer >= 1, got 2.5"),
     (lambda: ImageScale(start=0), "start: expected a number > 0, got 0"),
+    (lambda: ImageScale(quantile=1.5), "quantile: expected a number <= 1, got 1.5"),
+    (lambda: OneCoilScale(brighter=-1), "brighter: expected a number > 0, got -1"),
     (lambda: PriorRules(exponent=float("nan")), "exponent: expected a number > 0, got nan"),
 ])
 def test_bad_rules_are_named(make, message):
@@ -168,6 +171,10 @@ def test_a_method_says_what_its_prior_lacks():
                                    (Quadratic(), Gibbs(), "exponent, drawn_score")):
         with pytest.raises(TypeError, match=f"prior: method {method.name} needs {missing}, which"):
             prior_of(prior, method)
+    scaled = Quadratic()
+    scaled.image_scale = 2.0
+    with pytest.raises(TypeError, match="prior: image_scale: expected an ImageScale, got float"):
+        prior_of(scaled, Map())
 
 
 def test_a_prior_without_a_name_reconstructs():

@@ -18,6 +18,7 @@ from bart_pogmdm.algorithms.problem import Problem
 from bart_pogmdm.algorithms.refinement import Refinement, refine
 from bart_pogmdm.algorithms.state import State
 from bart_pogmdm.physics.cartesian import CartesianScan
+from bart_pogmdm.prior.image_scale import ImageScale
 from bart_pogmdm.reconstruction.frame import Frame
 from bart_pogmdm.reconstruction.options import Options
 from bart_pogmdm.reconstruction.start import problem_of
@@ -37,7 +38,8 @@ def problem_for(solver, coils, chains=2, *, known_sens=False):
     """A small Problem in double precision, with sensitivities that are unknown unless there is one coil."""
     kspace, mask, _ = simulate((40, 36), coils)
     sens = np.ones(kspace.shape, complex) if known_sens else None
-    problem = problem_of(CartesianScan(kspace.astype(complex), mask), Frame(1.0), 0.01, sens, None, None, Options())
+    problem = problem_of(CartesianScan(kspace.astype(complex), mask), Frame(1.0), 0.01, sens, None, None, ImageScale(),
+                         Options())
     return problem.in_chains(chains) if solver is refine else problem
 
 

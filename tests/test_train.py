@@ -18,7 +18,10 @@ from conftest import simulate
 from bart_pogmdm import PoGMDM, load_prior
 from bart_pogmdm.commands.main import main
 from bart_pogmdm.commands.train import train, write_prior
+from bart_pogmdm.evaluate import simulate as phantoms
 from bart_pogmdm.files.cfl import write
+from bart_pogmdm.prior.image_scale import ImageScale
+from bart_pogmdm.prior.rules import PriorRules
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 
@@ -33,9 +36,11 @@ from bart_pogmdm.train.recipe import (  # noqa: E402
     AdaBeliefRules,
     Config,
     Recipe,
+    RuleSearch,
     StepSize,
     ValidationRules,
 )
+from bart_pogmdm.train.rule_search import learn_rules, simulated_cases  # noqa: E402
 from bart_pogmdm.train.twin import LEARNED, Twin  # noqa: E402
 from bart_pogmdm.train.validation import validate, validation_images  # noqa: E402
 
@@ -320,26 +325,46 @@ def test_constraints_hold_after_every_step(folder):
 OPTIONS = ["--steps", "6", "--batch", "4", "--patch", "66"]
 
 
+# A search of seconds: three values of one number, one scan.
+SEARCH = RuleSearch(names=("start",), step=2.0, least_gain=9.0, images=1, side=40, coils=2, masks=("gaussian4",),
+                    samples=1)
+
+
 def test_command(folder, capsys, monkeypatch):
     monkeypatch.chdir(folder)
-    assert main(["train", "--images", "images.h5", "--out", "new.npz", *OPTIONS]) == 0
+    command = ["--images", "images.h5", "--out", "new.npz", *OPTIONS]
+    assert train(command, search=SEARCH) == 0
+    assert "rules: start 2.4: PSNR " in capsys.readouterr().err
     prior = load_prior("new.npz")
     assert prior.name == "new" and prior.provenance["config"]["steps"] == 6
     assert {"source": "generator a/one", "licence": "CC0", "images": 2} in prior.provenance["data"]
-    assert set(prior.provenance) == {"config", "device", "torch", "revision", "validation_psnr", "data"}
-    assert main(["train", "--images", "images.h5", "--out", "new.npz", *OPTIONS]) == 1
+    assert set(prior.provenance) == {"config", "device", "torch", "revision", "validation_psnr", "rules", "data"}
+    assert prior.provenance["rules"]["side"] == 40
+    assert list(prior.provenance["rules"]["psnr"]) == ["start 1.2", "start 2.4", "start 0.6"]
+    assert prior.rules == replace(PriorRules(), calibration=prior.calibration)
+    assert prior.calibration != PriorRules.calibration
+    assert main(["train", *command]) == 1
     assert "give --resume" in capsys.readouterr().err
-    assert main(["train", "--images", "images.h5", "--out", "new.npz", "--resume", *OPTIONS]) == 0
+    (folder / "new.npz").unlink()
+    assert train([*command, "--resume"], search=SEARCH) == 0 and load_prior("new.npz").digest == prior.digest
     assert main(["show", "new.npz"]) == 0
     out = capsys.readouterr().out
+    assert f"calibration {prior.calibration:g}" in out and '"start 2.4": ' in out
     assert "1578 parameters" in out and '"licence": "CC0"' in out and "picture: new.png" in out
     assert (folder / "new.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_command_keeps_the_rules(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert main(["train", "--images", "images.h5", "--out", "new.npz", *OPTIONS, "--keep-rules"]) == 0
+    prior = load_prior("new.npz")
+    assert prior.rules == PriorRules() and prior.provenance["rules"] == "those of the shipped prior, by --keep-rules"
 
 
 def test_command_notes_another_recipe(folder, monkeypatch):
     monkeypatch.chdir(folder)
     recipe = Recipe(validation=ValidationRules(interval=3, held_out=4))
-    assert train(["--images", "images.h5", "--out", "new.npz", *OPTIONS], recipe) == 0
+    assert train(["--images", "images.h5", "--out", "new.npz", *OPTIONS, "--keep-rules"], recipe) == 0
     provenance = load_prior("new.npz").provenance
     assert provenance["recipe"]["validation"]["interval"] == 3
     assert sum(part["images"] for part in provenance["data"]) == 9  # A quarter of twelve images is held out.
@@ -348,7 +373,7 @@ def test_command_notes_another_recipe(folder, monkeypatch):
 
 def test_two_processes_train_as_one(folder):
     """torchrun with gloo: the same prior up to the order of a sum."""
-    command = ["--images", "images.h5", *OPTIONS]
+    command = ["--images", "images.h5", *OPTIONS, "--keep-rules"]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-m", "bart_pogmdm", "train", *command, "--out", "one.npz"], cwd=folder, check=True,
                    env=env)
@@ -357,6 +382,36 @@ def test_two_processes_train_as_one(folder):
     one, two = load_prior(folder / "one.npz"), load_prior(folder / "two.npz")
     for name in LEARNED:
         np.testing.assert_allclose(getattr(one, name), getattr(two, name), atol=1e-4)
+
+
+def test_a_prior_of_images_twice_as_large_gets_twice_the_scale(prior):
+    """p(x / 2), where the noise level does not smooth the experts, from the same numbers; others stay."""
+    y, x = phantoms.coordinates((48, 44))
+    image = np.abs(phantoms.phantom((48, 44))) * (1 + 0.1 * np.sin(25 * x + 9 * y**2))
+    image /= ImageScale().of(image)
+    search = RuleSearch(names=("start",), step=2.0, coils=4, masks=("gaussian4",), noise_stds=(0.02,), samples=1)
+    rules, said = replace(prior.rules, noise_gain=1e-3), []
+    once, twice = (learn_rules(replace(prior, gains=prior.gains / factor, rules=rules), [image], search, said.append)
+                   for factor in (1, 2))
+    assert twice.image_scale.start == 2 * once.image_scale.start
+    for found in (once, twice):
+        changed = replace(found.rules, scale=rules.scale, calibration=rules.calibration)
+        assert changed == rules and 1 < found.calibration < 4
+        psnr = found.provenance["rules"]["psnr"]
+        assert psnr[f"start {found.image_scale.start:g}"] == max(psnr.values())
+    assert len(said) == 9
+
+
+def test_scans_for_the_rules_are_of_some_images_and_their_bright_part(rng):
+    """Six images give two; a dark rim is cut away; every mask; a small image stays whole."""
+    image = np.zeros((90, 64))
+    image[50:80, 3:40] = 1 + rng.random((30, 37))
+    search = RuleSearch(side=40, coils=2)
+    cases = simulated_cases([*3 * [image], *3 * [image[50:55]]], search)
+    assert [case.reference.shape for case in cases] == 3 * [(40, 40)] + 3 * [(5, 40)]
+    assert np.isclose(cases[0].reference.sum(), image.sum(), rtol=0.02)
+    assert [case.kspace.shape[0] for case in cases] == 6 * [2]
+    assert all((case.kspace[:, ~case.mask] == 0).all() and case.mask.any() for case in cases)
 
 
 KILLED = """
@@ -403,7 +458,7 @@ def test_files_of_many_kinds(tmp_path, rng):
     series, skipped = images.load_series([tmp_path], 66)
     assert not skipped and [len(one.images) for one in series] == [2, 2, 2, 11, 11]
     for one in series[:3]:
-        np.testing.assert_allclose(one.images[0], array[0] / array[0].max(), rtol=1e-5)
+        np.testing.assert_allclose(one.images[0], images.SCALE / ImageScale().of(array[0]) * array[0], rtol=1e-5)
     shutil.copy(tmp_path / "knees" / "d.h5", tmp_path / "knees" / "f.HDF5")
     shutil.copy(tmp_path / "a.npy", tmp_path / "knees" / "g.NPY")
     shutil.copy(tmp_path / "b.npz", tmp_path / "knees" / "h.h5")
@@ -429,8 +484,8 @@ def test_bad_images_are_named_and_left_out(tmp_path, rng):
     integers = (1000 * good).astype(np.int16)
     np.save(tmp_path / "scale.npy", np.stack([good * 1e300, good * 1e-300, integers]))
     series, skipped = images.load_series([tmp_path / "scale.npy"], 66)
-    assert not skipped and all(image.max() == 1 for image in series[0].images)
-    np.testing.assert_allclose(series[0].images[0], good / good.max(), rtol=1e-6)
+    assert not skipped and all(np.isclose(ImageScale().of(image), images.SCALE) for image in series[0].images)
+    np.testing.assert_allclose(series[0].images[0], images.SCALE / ImageScale().of(good) * good, rtol=1e-6)
     np.testing.assert_allclose(series[0].images[1], series[0].images[0])
     padded, spike, signed = integers.copy(), good.copy(), good - 0.01
     padded[:3], spike[3, 4] = -32768, 1e300
@@ -441,7 +496,7 @@ def test_bad_images_are_named_and_left_out(tmp_path, rng):
     np.save(tmp_path / "bad.npy", signed)
     assert images.load_series([tmp_path / "bad.npy"], 66)[0][0].images[0].min() == 0
     np.save(tmp_path / "bad.npy", np.stack([good * 1e300 * (1 + 1j)]))
-    assert images.load_series([tmp_path / "bad.npy"], 66)[0][0].images[0].max() == 1
+    assert np.isclose(ImageScale().of(images.load_series([tmp_path / "bad.npy"], 66)[0][0].images[0]), images.SCALE)
     with pytest.raises(ValueError, match=r"images: no usable image in .*smaller than the patch"):
         images.load_series([tmp_path / "small.npy"], 66)
     (tmp_path / "empty").mkdir()

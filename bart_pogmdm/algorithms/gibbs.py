@@ -43,9 +43,6 @@ class Gibbs:
     draw_cg: int = 6
     """Conjugate gradient steps for each drawn image: components that have not converged have too little variance."""
 
-    calibration: float = 2.05
-    """Factor on the standard deviation, learned on validation images (benchmarks/calibration.py)."""
-
     side_by_side: int | None = None
     """Chains that go together at most; None: as many as the cache of a CPU or the memory of a GPU holds."""
 
@@ -60,7 +57,7 @@ class Gibbs:
     def __post_init__(self) -> None:
         together = {} if self.side_by_side is None else {"side_by_side": 1}
         check_fields(self, {"chains": 1, "burn_in": 0, "thin": 1, "draw_cg": 1} | together,
-                     ["calibration"] if self.sigma is None else ["calibration", "sigma"])
+                     [] if self.sigma is None else ["sigma"])
 
     @property
     def iterations(self) -> int:
@@ -93,10 +90,11 @@ class Gibbs:
     def spread(self, prior: LatentPrior, problem: Problem) -> float:
         """Return the factor from the standard deviation of the draws to that of the posterior.
 
-        1 / alpha^(1/2) undoes their temperature, which is exact where the posterior is Gaussian; the calibration
-        makes up for the rest.
+        1 / alpha^(1/2) undoes their temperature, which is exact where the posterior is Gaussian; the calibration of
+        the prior makes up for the rest.  A prior without one is taken as calibrated.
         """
-        return self.calibration / prior_for(problem, prior).exponent(self.level(problem)) ** 0.5
+        exponent = prior_for(problem, prior).exponent(self.level(problem))
+        return float(getattr(prior, "calibration", 1.0) / exponent**0.5)
 
     def solve(self, problem: Problem, prior: LatentPrior, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
         """Yield the State after each step to the maximum, then of each sweep of each chain."""

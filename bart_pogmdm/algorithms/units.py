@@ -6,9 +6,33 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from ..arrays.array_types import Array
+from ..arrays.checks import check_fields
 from ..prior.image_scale import ImageScale
 
 Value = TypeVar("Value", Array, float)
+
+
+@dataclass(frozen=True)
+class OneCoilScale:
+    """How the unit follows the image that is found from one coil: its start image of few samples is too dark."""
+
+    brighter: float = 1.25
+    """Scale of that image, relative to the scale of the start image."""
+
+    rate: float = 0.1
+    """Exponent of the correction in each iteration; 1 would be unstable."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, {}, ["brighter"])
+
+    def step(self, image: Array, followed: float, scale: ImageScale) -> float:
+        """Return the divisor that brings the image of one coil a part of the way to its scale.
+
+        followed: the product of all divisors so far, which is bounded below by 1 / brighter.  Without the bound, an
+        image that shrinks, because samples are few or noise is strong, is amplified again and again.
+        """
+        wanted = self.brighter * scale.start
+        return max((scale.of(image) / wanted) ** self.rate, scale.start / wanted / followed)
 
 
 @dataclass(frozen=True)
@@ -16,12 +40,13 @@ class Units:
     """An image in data units is `scale` times the image in solver units, where the prior knows it.
 
     from_start: the factor that the start image has fixed; followed: the factor that has followed the image of one coil
-    since then; rule: the scale that images should have in the solver.
+    since then; rule: the scale of the images that the prior knows; one_coil: how the unit follows one coil.
     """
 
     from_start: float = 1.0
     followed: float = 1.0
     rule: ImageScale = ImageScale()
+    one_coil: OneCoilScale = OneCoilScale()
 
     @property
     def scale(self) -> float:
@@ -38,7 +63,7 @@ class Units:
 
     def step(self, image: Array) -> float:
         """Return the divisor that brings an image of one coil a part of the way to its scale."""
-        return self.rule.step(image, self.followed)
+        return self.one_coil.step(image, self.followed, self.rule)
 
     def to_solver(self, value: Value) -> Value:
         """Convert images, samples or noise levels to solver units."""

@@ -104,6 +104,8 @@ TRAIN = (
     Option("--device", "device", "<string>", "name", "cpu or cuda (default: cpu)"),
     Option("--name", "name", "<string>", "name", "Name of the prior (default: that of OUT)"),
     Option("--resume", "resume", None, "", "Go on from OUT.ckpt"),
+    Option("--keep-rules", "keep_rules", None, "",
+           "Keep image scale, fine gains and calibration of the package's prior: choose none by reconstructions"),
 )
 EXPORT = (
     Option("--size", "size", "d:d", "y:x", "Size of the images, READ and PHS1, as 256:192"),

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..prior.pogmdm import PoGMDM
 from ..prior.prior_file import load_prior
-from ..train.recipe import DEFAULT_RECIPE, Config, Recipe
+from ..train.recipe import DEFAULT_RECIPE, DEFAULT_SEARCH, Config, Recipe, RuleSearch
 from .option_table import OPTIONS
 from .parser import Parser, given
 
@@ -23,17 +23,19 @@ LEAST_VALUES = {"steps": 1, "batch": 2, "patch": 65, "seed": 0}  # A patch of 65
 
 def _parser(recipe: Recipe) -> Parser:
     parser = Parser(prog="bart-pogmdm train", description=(
-        "Learn a prior from magnitude images. Writes OUT, and beside it OUT.ckpt to resume from and OUT.csv, the log. "
+        "Learn a prior from magnitude images, then choose its image scale, fine gains and calibration by "
+        "reconstructions of validation images. Writes OUT, and beside it OUT.ckpt to resume from and OUT.csv, the log. "
         "Under torchrun all processes share each step."))
     parser.take("--images", required=True)
     parser.take("-o", required=True, metavar="FILE.npz", help="The prior")
     parser.take("--validation", help=OPTIONS["--validation"].meaning.format(held_out=recipe.validation.held_out))
     parser.take("--acquisition", metavar=None, choices=("CORPD", "CORPDFS"))
-    parser.take("--steps", "--batch", "--patch", "--phase", "-s", "--device", "--name", "--resume")
+    parser.take("--steps", "--batch", "--patch", "--phase", "-s", "--device", "--name", "--resume",
+                "--keep-rules")
     return parser
 
 
-def train(argv: list[str], recipe: Recipe = DEFAULT_RECIPE) -> int:
+def train(argv: list[str], recipe: Recipe = DEFAULT_RECIPE, search: RuleSearch = DEFAULT_SEARCH) -> int:
     """Learn a prior as the arguments say.  Raises ValueError, OSError or ImportError with one sentence."""
     args = _parser(recipe).parse_args(argv)
     _check(args)
@@ -46,7 +48,8 @@ def train(argv: list[str], recipe: Recipe = DEFAULT_RECIPE) -> int:
             raise
         raise ImportError("training needs torch: pip install 'bart_pogmdm[train]'") from None
     from ..train.processes import join_processes, leave_processes
-    from ..train.validation import sentence
+    from ..train.rule_search import learn_rules
+    from ..train.validation import sentence, validation_images
     rank, device = join_processes(args.device or "cpu")
     config = Config(**given(args, "steps", "batch", "patch", "seed", "phase"))
     series, skipped = images.load_series(args.images, config.patch, args.acquisition)
@@ -63,20 +66,30 @@ def train(argv: list[str], recipe: Recipe = DEFAULT_RECIPE) -> int:
     try:
         prior, psnr = loop.train_prior(config, series, validation, checkpoint, resume=bool(args.resume), device=device,
                                        callback=_Progress(config, is_quiet=rank > 0), recipe=recipe)
+        leave_processes()
+        if rank > 0:
+            return 0
+        if args.keep_rules:
+            prior = replace(prior, provenance={"rules": "those of the shipped prior, by --keep-rules"})
+        else:
+            prior = learn_rules(prior, validation_images(validation, recipe.validation), search, report=_say)
     except KeyboardInterrupt:
         state = "the same command with --resume goes on" if checkpoint.exists() else "before the first checkpoint"
         raise ValueError(f"train: interrupted; {state}") from None
-    if rank == 0:
-        provenance = {"config": asdict(config), "device": device, "torch": version("torch"), "revision": _revision(),
-                      "validation_psnr": {str(level): round(value, 3) for level, value in psnr.items()},
-                      "data": [{"source": one.source, "licence": one.licence, "images": len(one.images)}
-                               for one in series]}
-        if recipe != DEFAULT_RECIPE:
-            provenance["recipe"] = asdict(recipe)
-        write_prior(replace(prior, name=args.name or out.stem, provenance=provenance), out)
-        print(f"{out}: {sentence(psnr)}", file=sys.stderr)
-    leave_processes()
+    provenance = {"config": asdict(config), "device": device, "torch": version("torch"), "revision": _revision(),
+                  "validation_psnr": {str(level): round(value, 3) for level, value in psnr.items()},
+                  **prior.provenance,
+                  "data": [{"source": one.source, "licence": one.licence, "images": len(one.images)}
+                           for one in series]}
+    if recipe != DEFAULT_RECIPE:
+        provenance["recipe"] = asdict(recipe)
+    write_prior(replace(prior, name=args.name or out.stem, provenance=provenance), out)
+    _say(f"{out}: {sentence(psnr)}")
     return 0
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
 
 
 def _check(args: Namespace) -> None:

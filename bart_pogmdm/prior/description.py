@@ -14,7 +14,8 @@ def describe(prior: PoGMDM) -> str:
     parameters += NUM_FILTERS * ((prior.means.size + 1) // 2)  # the weights are symmetric
     lines = [f"{prior.name}  ({prior.digest})",
              f"{NUM_FILTERS} filters, {prior.means.size} components from {prior.means[0]:g} to {prior.means[-1]:g},"
-             f" {parameters} parameters, exponent {prior.rules.exponent:g}",
+             f" {parameters} parameters",
+             f"rules  {', '.join(f'{name} {number:g}' for name, number in prior.rules.numbers.items())}",
              f"lowpass h  {' '.join(f'{value:.4f}' for value in prior.lowpass)}",
              "filter  gain    weight at 0  rms of the means"]
     spread = np.sqrt(prior.weights @ prior.means**2)

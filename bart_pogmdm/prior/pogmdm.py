@@ -24,11 +24,12 @@ from ..arrays.threads import share
 from ..files.atomic import write_file
 from . import shearlets
 from .experts import Experts, Latents, Table
+from .image_scale import ImageScale
 from .rules import PriorRules
 from .shearlets import NUM_FILTERS
 
 Activation = Callable[[Array, slice], None]  # replaces the responses (K', S, ny, nx) of a slice of the filters
-SCHEMA = 2  # of the prior's file
+SCHEMA = 3  # of the prior's file
 SHAPES: dict[str, tuple[int | None, ...]] = {  # of the parameters; None: the number of components
     "lowpass": (9,), "directional": (17, 17), "gains": (NUM_FILTERS,), "weights": (NUM_FILTERS, None),
     "means": (None,), "base_std": ()}
@@ -101,12 +102,23 @@ class PoGMDM:
         """
         return replace(self, gains=np.where(shearlets.is_fine(), self.rules.fine_gain, 1) * self.gains)
 
+    @property
+    def image_scale(self) -> ImageScale:
+        """Scale of the images that the prior knows."""
+        return self.rules.scale
+
+    @property
+    def calibration(self) -> float:
+        """Factor on the standard deviation of Gibbs sampling."""
+        return self.rules.calibration
+
     @cached_property
     def digest(self) -> str:
-        """First 12 hexadecimal digits of the SHA-256 of all parameters."""
+        """First 12 hexadecimal digits of the SHA-256 of all parameters and rules: all that a result depends on."""
         sha = hashlib.sha256()
         for key in SHAPES:
             sha.update(np.ascontiguousarray(getattr(self, key), "<f4").tobytes())
+        sha.update(np.array(list(self.rules.numbers.values()), "<f8").tobytes())
         return sha.hexdigest()[:12]
 
     def score(self, image: Array, sigma: float, *, exact: bool = False) -> Array:
@@ -187,13 +199,9 @@ class PoGMDM:
         return factor * _total_power(self, tuple(shape), xp)
 
     def save(self, path: str | Path) -> None:
-        """Write the parameters as npz (schema in `prior_file.load_prior`), whole or not at all.
-
-        Raises ValueError for rules other than the default ones, which the file does not hold.
-        """
-        if self.rules != PriorRules():
-            raise ValueError(f"rules: schema {SCHEMA} holds the default rules only, got {self.rules}")
+        """Write the parameters and rules as npz (schema in `prior_file.load_prior`), whole or not at all."""
         parameters: dict[str, Any] = {key: np.asarray(getattr(self, key), "f4") for key in SHAPES}
+        parameters |= {key: np.float64(number) for key, number in self.rules.numbers.items()}
         provenance = json.dumps(self.provenance, indent=1)
         write_file(path, lambda file: np.savez_compressed(
             file, schema=SCHEMA, name=self.name, provenance=provenance, **parameters))

@@ -11,20 +11,28 @@ import numpy as np
 from ..arrays.array_types import Array
 from ..files.npz import read_npz
 from .pogmdm import SCHEMA, SHAPES, PoGMDM
+from .rules import NUMBERS, PriorRules
 
 DEFAULT_PRIOR = Path(__file__).with_name("data") / "prior.npz"
-MEMBERS = {"schema", "name", "provenance", *SHAPES}  # Other arrays of the file are not read.
+TEXTS = ("name", "provenance")
+MEMBERS = {"schema", *TEXTS, *SHAPES, *NUMBERS}  # Other arrays of the file are not read.
+WITHOUT_RULES = 2        # The schema that lacks NUMBERS.
+BORROWED = f"those of the shipped prior, because a file of schema {WITHOUT_RULES} holds none"
 MOST_COMPONENTS = 256    # Their numbers are stored in a byte when samples are drawn.
 LARGEST = 1e6            # Of a parameter; squares of much larger or smaller ones leave the range of single precision.
+MOST = {"quantile": 1}   # Of a rule, where it is not LARGEST.
 LARGEST_BYTES = 1 << 24  # Of all arrays, hundreds of times those of the package's own.
 
 
 def load_prior(path: str | os.PathLike[str] | None = None) -> PoGMDM:
     """Return the prior from an npz file; the package's own by default.
 
-    Schema 2, float32: `schema`, `name`, `lowpass` (9,) of sum 1, `directional` (17, 17) of absolute sum 1,
+    Schema 3, float32: `schema`, `name`, `lowpass` (9,) of sum 1, `directional` (17, 17) of absolute sum 1,
     `gains` (20,) >= 0, `weights` (20, L) on the simplex and symmetric, `means` (L,) equispaced and
-    symmetric, `base_std`; `provenance`, a JSON object: data, licences, training, validation.
+    symmetric, `base_std`; `provenance`, a JSON object: data, licences, training, validation, origin of the rules.
+    float64 > 0, the numbers of `PriorRules` and its `ImageScale`: `exponent`, `fine_gain`, `noise_gain`, `ridge`,
+    `calibration`, `quantile`, `most_peak`, `start`.  Schema 2 lacks these.  Such a prior gets those of the shipped
+    one, and its provenance says so.
     Raises FileNotFoundError, or ValueError for a damaged or foreign file.
     """
     if not isinstance(path, (str, os.PathLike, type(None))):
@@ -45,23 +53,33 @@ def _load(path: Path) -> PoGMDM:
     if fault := _format_fault(content) or _value_fault(content):
         raise ValueError(f"prior {path}: {fault}")
     parameters: dict[str, Any] = {key: content[key] for key in SHAPES}
-    return PoGMDM(**parameters, name=str(content["name"]), provenance=json.loads(str(content["provenance"])))
+    provenance, rules = json.loads(str(content["provenance"])), PriorRules()
+    if _has_rules(content):
+        rules = PriorRules.of({name: float(content[name]) for name in NUMBERS})
+    else:
+        provenance["rules"] = BORROWED
+    return PoGMDM(**parameters, name=str(content["name"]), provenance=provenance, rules=rules)
+
+
+def _has_rules(content: dict[str, Array]) -> bool:
+    return not ("schema" in content and content["schema"].shape == () and content["schema"] == WITHOUT_RULES)
 
 
 def _format_fault(content: dict[str, Array]) -> str | None:
     """Return what is wrong with the names, types and shapes in a prior file, or None."""
-    if missing := MEMBERS - set(content):
+    numbers: tuple[str, ...] = NUMBERS if _has_rules(content) else ()
+    if missing := {"schema", *TEXTS, *SHAPES, *numbers} - set(content):
         return f"not a PoGMDM prior (missing {', '.join(sorted(missing))})"
-    if content["schema"].shape != () or content["schema"] != SCHEMA:
-        return f"expected schema {SCHEMA}, got {content['schema']}"
-    for key, shape in SHAPES.items():
+    if content["schema"].shape != () or content["schema"] not in (WITHOUT_RULES, SCHEMA):
+        return f"expected schema {WITHOUT_RULES} or {SCHEMA}, got {content['schema']}"
+    for key, shape in {**SHAPES, **dict.fromkeys(numbers, ())}.items():
         array = content[key]
         if array.dtype.kind != "f" or len(array.shape) != len(shape) \
                 or any(want not in (None, got) for want, got in zip(shape, array.shape)):
             return f"{key}: expected real numbers of shape {shape}, got {array.dtype} {array.shape}"
         if not np.isfinite(array).all():
             return f"{key} holds NaN or infinite numbers"
-    for key in ("name", "provenance"):
+    for key in TEXTS:
         if content[key].shape != () or content[key].dtype.kind != "U":
             return f"{key}: expected a string, got {content[key].dtype} {content[key].shape}"
     try:
@@ -92,5 +110,7 @@ def _value_fault(content: dict[str, Array]) -> str | None:
         f"gains, means and base_std must not exceed {LARGEST:g}, nor base_std and means fall below {1 / LARGEST:g}":
             max(content["gains"].max(), means[-1], content["base_std"]) <= LARGEST
             and min(means[-1], content["base_std"]) >= 1 / LARGEST,
+        **{f"{name} must lie between {1 / LARGEST:g} and {MOST.get(name, LARGEST):g}":
+           1 / LARGEST <= content[name] <= MOST.get(name, LARGEST) for name in NUMBERS if _has_rules(content)},
     }
     return next((message for message, holds in checks.items() if not holds), None)

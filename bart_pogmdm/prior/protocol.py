@@ -9,7 +9,10 @@ from ..arrays.array_types import Array, ArrayModule, Shape
 
 
 class ScorePrior(Protocol):
-    """A prior for `method="diffusion"`: images (samples, y, x) of maximum about 1, real or complex."""
+    """A prior for `method="diffusion"`: images (samples, y, x) of maximum about 1, real or complex.
+
+    A prior of images of another scale has an `image_scale`, an ImageScale.
+    """
 
     def score(self, image: Array, sigma: float) -> Array:
         """Return grad log p_sigma(x) at the noise level sigma."""
@@ -30,7 +33,10 @@ class Prior(ScorePrior, Protocol):
 
 
 class LatentPrior(Prior, Protocol):
-    """A prior for Gibbs sampling: a product of mixtures, whose components are latent variables."""
+    """A prior for Gibbs sampling: a product of mixtures, whose components are latent variables.
+
+    It may have a `calibration`, the factor on the standard deviation; without one that is 1.
+    """
 
     def exponent(self, sigma: float) -> float:
         """Return the power to which the product of mixtures is raised."""

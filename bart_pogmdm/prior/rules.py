@@ -1,13 +1,19 @@
-"""The numbers that shape the prior but are not learned."""
+"""The numbers that belong to a prior but are not learned by denoising."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 
 from ..arrays.checks import check_fields
+from .image_scale import ImageScale
+
+OF_SCALE = tuple(field.name for field in fields(ImageScale))
 
 
 @dataclass(frozen=True)
 class PriorRules:
-    """Numbers of a PoGMDM that were chosen by reconstructions, not learned by denoising."""
+    """Numbers of a PoGMDM that are chosen by reconstructions; the defaults are those of the shipped prior."""
 
     exponent: float = 0.4
     """Power of every expert: responses of overlapping filters are no independent observations."""
@@ -23,5 +29,26 @@ class PriorRules:
     """Part of the filters' overlap that is added in their normalisation, so that the lowest frequencies, which no
     filter passes, are not amplified."""
 
+    calibration: float = 2.05
+    """Factor on the standard deviation of Gibbs sampling, so that 90 % of the errors are within 1.645 of it."""
+
+    scale: ImageScale = ImageScale()
+    """Scale of the images that the prior knows."""
+
     def __post_init__(self) -> None:
-        check_fields(self, {}, ["exponent", "fine_gain", "noise_gain", "ridge"])
+        check_fields(self, {}, ["exponent", "fine_gain", "noise_gain", "ridge", "calibration"])
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """All numbers by their names, also those of the scale."""
+        return {**{name: getattr(self, name) for name in OWN}, **asdict(self.scale)}
+
+    @classmethod
+    def of(cls, numbers: Mapping[str, float]) -> PriorRules:
+        """Return the rules of all numbers by their names.  ValueError that names one out of its range."""
+        scale = ImageScale(**{name: float(numbers[name]) for name in OF_SCALE})
+        return cls(**{name: float(numbers[name]) for name in OWN}, scale=scale)
+
+
+OWN = tuple(field.name for field in fields(PriorRules) if field.name != "scale")
+NUMBERS = (*OWN, *OF_SCALE)

@@ -13,6 +13,7 @@ from ..algorithms.diffusion import Diffusion
 from ..algorithms.gibbs import Gibbs
 from ..algorithms.joint_map import Map
 from ..algorithms.method import Method
+from ..algorithms.units import OneCoilScale
 from ..arrays.checks import is_integer
 from ..physics.kspace_centre import CentreRules
 from ..physics.noise_level import NoiseRules
@@ -34,14 +35,14 @@ METHODS: dict[str, type[Map] | type[Gibbs] | type[Diffusion]] = {
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules around the method, one record for each idea.  A method holds its own."""
+    """The rules around the method, one record for each idea.  A method holds its own, and so does a prior."""
 
     centre: CentreRules = CentreRules()
     noise: NoiseRules = NoiseRules()
     readouts: ReadoutRules = ReadoutRules()
     sens: SobolevRules = SobolevRules()
     start: StartRules = StartRules()
-    scale: ImageScale = ImageScale()
+    one_coil: OneCoilScale = OneCoilScale()
     doubts: DoubtRules = DoubtRules()
 
 
@@ -74,7 +75,7 @@ class Options:
     """Seed of all draws; each chain of each slice draws from its own child of it."""
 
     rules: Rules = Rules()
-    """Rules of centre, noise, readouts, sensitivities, start, scale and doubts."""
+    """Rules of centre, noise, readouts, sensitivities, start, one coil and doubts."""
 
     @property
     def num_samples(self) -> int:
@@ -160,4 +161,11 @@ def prior_of(prior: Any, method: Method) -> Any:
     prior = prior if hasattr(prior, "score") else load_prior(prior)
     if missing := [name for name in method.prior_members if not hasattr(prior, name)]:
         raise TypeError(f"prior: method {method.name} needs {', '.join(missing)}, which {type(prior).__name__} has not")
+    if not isinstance(scale := scale_of(prior), ImageScale):
+        raise TypeError(f"prior: image_scale: expected an ImageScale, got {type(scale).__name__}")
     return prior
+
+
+def scale_of(prior: Any) -> ImageScale:
+    """Return the scale of the images that a prior knows; the default for a prior that does not say it."""
+    return getattr(prior, "image_scale", ImageScale())

@@ -19,7 +19,7 @@ from . import layout
 from .doubts import gathered, of_slice
 from .inputs import Inputs
 from .one_slice import reconstruct_slice
-from .options import OptionKeywords, Options, Unpack, options_of, prior_of, with_sets
+from .options import OptionKeywords, Options, Unpack, options_of, prior_of, scale_of, with_sets
 from .outputs import Outputs
 from .result import Result, along_batch
 from .start import problem_of
@@ -51,7 +51,8 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
         Two sets, along MAPS or a first axis, mean maps 2.
     start: an image to start from, in the shape and scale of the result.
     prior: a PoGMDM, the path of one, or None for the default; for the maximum, any object with its score and
-        curvature; for "diffusion", any with its score, of images (samples, y, x).
+        curvature; for "diffusion", any with its score, of images (samples, y, x).  Such an object may have an
+        `image_scale`, the ImageScale of its images.
     device: "cpu", "gpu", "auto" (a GPU if there is one); None: where k-space is.  The result is where k-space is.
     callback: called with the `State` after each iteration, whose arrays are the solver's own, in its units.
 
@@ -66,7 +67,7 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
     normalize: report the image times the RSS of the sensitivities, and these with RSS 1; True.
     keep_samples: return the samples, too; they need their own memory.
     seed: each chain or sample of each slice draws from its own child of it; 0.
-    rules: rules of centre, noise, readouts, sensitivities, start, scale and doubts (`options.Rules`).
+    rules: rules of centre, noise, readouts, sensitivities, start, one coil and doubts (`options.Rules`).
 
     Returns a Result.  Its info holds method, iterations, samples, noise_std, scale and the final residual_std (one
     number for each slice), the median rhat and the effective sample size ess of chains, seconds, name and hash of the
@@ -108,7 +109,7 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
             noise_std = float(frame.weight * frame.scale * estimate_noise(*scan.acquired(), options.rules.noise)
                               if options.noise_std is None else options.noise_std)
             problem = problem_of(scan, frame, noise_std / frame.weight, known_sens, slices.start(index),
-                                 inputs.neighbour, options)
+                                 inputs.neighbour, scale_of(prior), options)
             found = reconstruct_slice(problem, frame, known_sens, prior, options, (options.seed, number),
                                       outputs.kept(index), report)
         outputs.put(index, noise_std, frame.weight * found.residual_std, found)

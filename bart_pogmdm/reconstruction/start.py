@@ -16,23 +16,24 @@ from ..physics.image_set import ImageAxis, ImageSet
 from ..physics.sampling import Sampling, Scan
 from ..physics.sensitivities import SensitivityModel
 from ..physics.sensitivity_start import StartRules, joint_inversion
+from ..prior.image_scale import ImageScale
 from .frame import Frame
 from .options import Options
 
 
 def problem_of(scan: Scan, frame: Frame, noise_std: float, sens: Array | None, start: Array | None,
-               neighbour: Array | None, options: Options) -> Problem:
+               neighbour: Array | None, scale: ImageScale, options: Options) -> Problem:
     """Return the Problem of one slice, in solver units.
 
     scan: in the frame; noise_std: of the weighted samples, in data units; sens: known sensitivities of any scale,
     (J, ny, nx) or (J, sets, ny, nx); start: an image (ny, nx) to start from, in data units; neighbour: coefficients of
-    the sensitivities of a similar slice.
+    the sensitivities of a similar slice; scale: of the images that the prior knows.
     Raises ValueError for unusable samples.
     """
     rules, (sampling, samples) = options.rules, scan.sampled()
     sens_model = SensitivityModel.of(scan, rules.sens) if sens is None and len(samples) > 1 else None
-    unit = rules.scale.of(rss(sampling.adjoint(samples.copy())))
-    units = Units(frame.scale, rule=rules.scale).times(unit)
+    unit = scale.of(rss(sampling.adjoint(samples.copy())))
+    units = Units(frame.scale, rule=scale, one_coil=rules.one_coil).times(unit)
     samples, sens_model = samples / unit, sens_model and sens_model.in_units(unit)
     image = None if start is None else units.to_solver(frame.into(start))
     noise_std = units.to_solver(noise_std)
@@ -43,7 +44,7 @@ def problem_of(scan: Scan, frame: Frame, noise_std: float, sens: Array | None, s
     if state.image.ndim > 2:
         images = images.along(ImageAxis(len(state.image), adds_up=True))
     problem = Problem(sampling, samples, noise_std, sens_model, images, replace(state, units=units))
-    problem = problem.in_units(rules.scale.of(state.image * rss(state.sens)) / rules.scale.start)
+    problem = problem.in_units(scale.of(state.image * rss(state.sens)) / scale.start)
     return _with_second_set(problem, options) if options.maps == 2 and sens is None else problem
 
 

@@ -1,4 +1,4 @@
-"""Training images: the usable magnitude images of files, scaled to maximum 1, and those held out for validation."""
+"""Training images: the usable magnitude images of files, of one scale, and those held out for validation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,16 +8,19 @@ import numpy as np
 
 from ..arrays.array_types import Array
 from ..files.images import ImageStack, find_image_files, read_images
+from ..prior.image_scale import ImageScale
 
 # Interpolation makes some values of a magnitude image negative, up to this part of the maximum; they are taken as 0.
 MOST_NEGATIVE = 0.05
+# Scale (`ImageScale.of`) of the images.  With 0.87, the median of images of maximum 1, or 1 the prior is worse.
+SCALE = 0.7
 LEAST_MEAN = 0.001  # Of a usable image, relative to its maximum: few patches of a darker one hold anything.
 SHOWN_REASONS = 3  # If no image is usable, the error message gives at most this many of the reasons.
 
 
 @dataclass(frozen=True)
 class Series:
-    """Magnitude images (ny, nx) that belong together, each of maximum 1, with their source and licence."""
+    """Magnitude images (ny, nx) that belong together, each of scale SCALE, with their source and licence."""
 
     images: tuple[Array, ...]
     source: str
@@ -84,7 +87,7 @@ def _usable(stack: ImageStack, patch: int, skipped: dict[str, str]) -> tuple[Arr
 
 
 def _magnitude(image: Array, patch: int) -> Array:
-    """Return the magnitude of an image, float32 of maximum 1.  Raises ValueError with the reason if it is not usable.
+    """Return the magnitude of an image, float32 of scale SCALE.  Raises ValueError with the reason if it is not usable.
 
     It is computed in double precision, in which the magnitude of the least integer of a type is no overflow.
     """
@@ -103,7 +106,7 @@ def _magnitude(image: Array, patch: int) -> Array:
         if image.min() < -MOST_NEGATIVE * image.max():
             raise ValueError(f"values down to {image.min():g}, but a magnitude is not negative (set padding to 0)")
         magnitude = np.maximum(image, 0)
-    magnitude /= largest
+    magnitude /= largest  # It may be so large that a sum overflows.
     if magnitude.mean() < LEAST_MEAN:
         raise ValueError(f"its mean is {magnitude.mean():.2g} of its maximum: dark except for a spike")
-    return magnitude.astype(np.float32)
+    return (SCALE / ImageScale().of(magnitude) * magnitude).astype(np.float32)

@@ -24,7 +24,7 @@ class Config:
     """Seed of all random numbers."""
 
     sigma_min: float = 0.005
-    """Least noise level, relative to an image of maximum 1.  A reconstruction uses a level as low as 0.015."""
+    """Least noise level, in images of maximum about 1.  A reconstruction uses a level as low as 0.015."""
 
     sigma_max: float = 0.5
     """Largest noise level; the levels are log-uniform."""
@@ -66,7 +66,7 @@ class PatchRules:
     """The choice of random patches."""
 
     least_mean: float = 0.02
-    """A patch is kept if its mean exceeds a random number from 0 to least_mean, relative to the maximum of the image:
+    """A patch is kept if its mean exceeds a random number from 0 to least_mean, in images of maximum about 1:
     patches of air teach nothing."""
 
     phase_cycles: float = 1.0
@@ -133,7 +133,7 @@ class ValidationRules:
     """The validation: the images that are denoised, their noise levels, and the time of a validation."""
 
     levels: tuple[float, ...] = (0.025, 0.05, 0.1, 0.2)
-    """Noise levels, relative to an image of maximum 1: from detail to rough shape."""
+    """Noise levels, in images of maximum about 1: from detail to rough shape."""
 
     interval: int = 500
     """Steps between validations.  Each also writes a checkpoint and a row of the log."""
@@ -167,3 +167,38 @@ class Recipe:
 
 
 DEFAULT_RECIPE = Recipe()
+
+
+@dataclass(frozen=True)
+class RuleSearch:
+    """The search for the numbers of a trained prior that reconstructions choose, on simulated scans."""
+
+    names: tuple[str, ...] = ("start", "fine_gain")
+    """The numbers that are searched for, by their names in `PriorRules` and `ImageScale`."""
+
+    step: float = 2**0.5
+    """Factor between the values that are tried: within a step the PSNR hardly changes."""
+
+    least_gain: float = 0.1
+    """Least gain in mean PSNR, in dB, for which a number is changed: smaller ones depend on the images and masks."""
+
+    images: int = 2
+    """Largest number of validation images."""
+
+    side: int = 256
+    """Largest side of an image in pixels; larger ones are cut, to save time."""
+
+    coils: int = 8
+    """Number of simulated coils."""
+
+    noise_stds: tuple[float, ...] = (0.005, 0.02)
+    """Noise per real and imaginary part, in images of maximum about 1, of one image after the other."""
+
+    masks: tuple[str, ...] = ("cartesian4", "radial40", "gaussian8")
+    """Sampling masks of each image, by their names in `evaluate.masks`."""
+
+    samples: int = 4
+    """Draws from the posterior of each scan for the calibration: one from each chain."""
+
+
+DEFAULT_SEARCH = RuleSearch()

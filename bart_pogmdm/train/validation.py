@@ -18,7 +18,7 @@ def validation_images(series: Sequence[Series], rules: ValidationRules = DEFAULT
 
 def validate(prior: PoGMDM, images: Sequence[Array],
              levels: Sequence[float] = DEFAULT_RECIPE.validation.levels) -> dict[float, float]:
-    """Return {noise level: mean PSNR in dB of the denoised images, relative to a maximum of 1}."""
+    """Return {noise level: mean PSNR in dB of the denoised images, relative to 1}."""
     rng, scores = np.random.default_rng(0), {}
     for sigma in levels:
         errors = []

@@ -85,7 +85,7 @@ class VolumeInput:
 class Plan:
     """Everything that determines the result: the input, the job, and the size of the blocks of slices.
 
-    prior_name: name, digest and rules of the prior.
+    prior_name: name and digest of the prior.
     """
 
     volume: VolumeInput
@@ -139,8 +139,7 @@ def make_plan(source: str | Path, *, mask: Array | None = None, prior: Any = Non
         raise ValueError(f"warm_start: goes with one set of maps, got {options.maps}")
     volume = VolumeInput.of(source, mask)
     job = Job(str(Path(source).resolve()), volume.shape, _pickled(prior), options, device, library_versions())
-    identity = f"{prior.name} {prior.digest} {getattr(prior, 'rules', '')}".rstrip()
-    return Plan(volume, job, warm_start, identity)
+    return Plan(volume, job, warm_start, f"{prior.name} {prior.digest}")
 
 
 def check_positive(name: str, number: Any) -> None:

@@ -1,0 +1,124 @@
+"""The numbers of a prior that are chosen by reconstructions of validation images with simulated coils."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from ..algorithms.gibbs import Gibbs
+from ..algorithms.joint_map import Map
+from ..arrays.array_types import Array
+from ..evaluate import masks, metrics, simulate
+from ..prior.pogmdm import PoGMDM
+from ..prior.rules import PriorRules
+from ..reconstruction.inputs import Inputs
+from ..reconstruction.options import Options, options_of
+from ..reconstruction.recon import reconstruct
+from ..reconstruction.result import Result
+from .recipe import DEFAULT_SEARCH, RuleSearch
+
+DIGITS = 4  # Significant ones of a number that was found.
+
+
+class Case(NamedTuple):
+    """k-space (coil, y, x) where the mask (y, x) samples it, and the magnitude (y, x) behind it."""
+
+    kspace: Array
+    mask: Array
+    reference: Array
+
+
+def simulated_cases(images: Sequence[Array], search: RuleSearch = DEFAULT_SEARCH) -> list[Case]:
+    """Return scans of some of the images (cut to a largest size) with a smooth phase, coils, noise, and each mask."""
+    chosen = images[::max(1, len(images) // search.images)][:search.images]
+    return [case for number, image in enumerate(chosen) for case in _scans(_cut(image, search.side), number, search)]
+
+
+def _scans(image: Array, number: int, search: RuleSearch) -> list[Case]:
+    y, x = simulate.coordinates(image.shape)
+    kspace = simulate.kspace(image * np.exp(1j * (0.6 * x - 0.8 * y * x)), search.coils,
+                             search.noise_stds[number % len(search.noise_stds)], number)
+    patterns = [masks.named(word, image.shape, number) for word in search.masks]
+    return [Case(kspace * mask, mask, image) for mask in patterns]
+
+
+def _cut(image: Array, side: int) -> Array:
+    """Return a bright part of an image, of at most side x side pixels."""
+    for _ in range(2):
+        profile = image.sum(1)
+        first = np.convolve(profile, np.ones(min(side, len(profile))), "valid").argmax()
+        image = image[first:first + side].T
+    return image
+
+
+def learn_rules(prior: PoGMDM, images: Sequence[Array], search: RuleSearch = DEFAULT_SEARCH,
+                report: Callable[[str], object] = print) -> PoGMDM:
+    """Return the prior with the numbers that reconstruct the images best, and their origin in its provenance.
+
+    One number after the other is changed in steps as long as the mean PSNR of the joint maximum rises, until no change
+    helps.  The calibration follows from Gibbs sampling.  The numbers that shape denoising as well (exponent,
+    noise_gain, ridge) stay as they were in training.  report is called with a sentence about each trial.
+    """
+    cases = simulated_cases(images, search)
+    found: dict[PriorRules, float] = {}
+
+    def quality(rules: PriorRules) -> float:
+        if rules not in found:
+            found[rules] = _mean_psnr(replace(prior, rules=rules), cases)
+            report(f"rules: {_named(rules, search)}: PSNR {found[rules]:.2f} dB")
+        return found[rules]
+
+    best, previous = prior.rules, None
+    while best != previous:
+        previous = best
+        for name in search.names:
+            best = _climbed(best, name, quality, search)
+    calibration = _calibration(replace(prior, rules=best), cases, search)
+    report(f"rules: calibration {calibration:g}")
+    psnr = {_named(rules, search): round(value, 3) for rules, value in found.items()}
+    return replace(prior, rules=replace(best, calibration=calibration),
+                   provenance={**prior.provenance, "rules": {"psnr": psnr, "cases": len(cases), **asdict(search)}})
+
+
+def _climbed(rules: PriorRules, name: str, quality: Callable[[PriorRules], float], search: RuleSearch) -> PriorRules:
+    """Return the rules with one number multiplied or divided by the step as often as that helps."""
+    for factor in (search.step, 1 / search.step):
+        while quality(rules) + search.least_gain < quality(other := _multiplied(rules, name, factor)):
+            rules = other
+    return rules
+
+
+def _multiplied(rules: PriorRules, name: str, factor: float) -> PriorRules:
+    return PriorRules.of({**rules.numbers, name: _rounded(factor * rules.numbers[name])})
+
+
+def _rounded(number: float) -> float:
+    return float(f"{number:.{DIGITS}g}")
+
+
+def _named(rules: PriorRules, search: RuleSearch) -> str:
+    return ", ".join(f"{name} {rules.numbers[name]:g}" for name in search.names)
+
+
+def _mean_psnr(prior: PoGMDM, cases: Sequence[Case]) -> float:
+    """Return the mean PSNR of the joint maximum in the object."""
+    options = options_of(method=Map())
+    return float(np.mean([metrics.psnr(_result(case, prior, options).image, case.reference) for case in cases]))
+
+
+def _calibration(prior: PoGMDM, cases: Sequence[Case], search: RuleSearch) -> float:
+    """Return the mean factor on the standard deviation that brings 90 % of the errors within 1.645 of it."""
+    plain = replace(prior, rules=replace(prior.rules, calibration=1.0))
+    options, factors = options_of(method=Gibbs(), samples=search.samples), []
+    for case in cases:
+        result = _result(case, plain, options)
+        assert result.std is not None, "Gibbs sampling has a standard deviation"
+        errors = metrics.standardised_error(result.image, result.std, case.reference)
+        factors.append(np.quantile(errors, 0.9) / metrics.NORMAL_90)
+    return _rounded(float(np.mean(factors)))
+
+
+def _result(case: Case, prior: PoGMDM, options: Options) -> Result:
+    """Reconstruct a case; doubts about it, which `recon` would raise as warnings, are nothing to a user here."""
+    return reconstruct(Inputs(case.kspace, case.mask), prior, options)[0]
