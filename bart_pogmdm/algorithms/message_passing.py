@@ -29,7 +29,7 @@ class MessagePassing:
     rounds: int = 2
     """Rounds of a linear estimate and a denoising: later ones change the image by less than 0.1 dB."""
 
-    damping: float = 0.5
+    damping: float = 0.7
     """Part of a new message that replaces the old one: whole ones diverge where aliasing is stronger than noise."""
 
     widest: float = 0.3
