@@ -1,16 +1,24 @@
-"""The compared methods of BART: `nlinv`, and `pics` with the sensitivities of `ecalib`.
+"""The compared methods of BART: `nlinv`, `homodyne`, and `pics` with sensitivities of `ecalib`, `nlinv` or `sake`.
 
 Each is a function of k-space (J, ny, nx), a mask (ny, nx) and its parameter.  Stored results of these methods stay
 valid as long as this module and BART are the same.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 
 from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import to_bart
 from ..physics.coil_model import rss
+from ..physics.fourier import ifft2c, resize
 from ..toolbox.bart_call import quiet_bart as bart
-from .estimate import Estimate
+from .estimate import DoesNotApply, Estimate
+
+CALIBRATION = 24     # Side of the low frequencies that give the phase of an image: as many as usual calibration lines.
+NEWTON_STEPS = 9     # Steps of `nlinv` for sensitivities, its usual middle value.
+SAKE_SIDE = 32       # Side of the centre that `sake` completes; its time grows with the square of the number of points.
+SAKE_ITERATIONS = 20
 
 
 def nlinv(kspace: Array, mask: Array, steps: int) -> Estimate:
@@ -19,10 +27,35 @@ def nlinv(kspace: Array, mask: Array, steps: int) -> Estimate:
     return Estimate(image.reshape(mask.shape), sens=sets_first(sens, kspace.shape)[0])
 
 
-def ecalib_pics(iterations: int, sets: int, options: tuple[str, ...], kspace: Array, mask: Array,
-                weight: float) -> Estimate:
-    """Run `pics` with `sets` sets of sensitivities of `ecalib` and with options in which {} stands for the weight."""
-    return pics(iterations, options, kspace * mask, ecalib(kspace * mask, sets), weight)
+def homodyne(kspace: Array, mask: Array, offset: float) -> Estimate:
+    """Run `homodyne` with the offset of its ramp filter on each coil, for partial Fourier without undersampling.
+
+    Raises DoesNotApply for other masks.
+    """
+    lines = mask.shape[1]
+    count = int(np.count_nonzero(mask.any(0)))
+    if not (mask[:, :count].all() and lines // 2 < count < lines):
+        raise DoesNotApply("homodyne needs all lines up to a part of more than a half, as partial0.75 samples")
+    images = bart(1, f"homodyne -C -r {offset} 1 {count / lines}", to_bart(kspace * mask))
+    return Estimate(rss(np.moveaxis(images.reshape(*mask.shape, -1), -1, 0)))
+
+
+Maps = Callable[[Array], Array]  # undersampled k-space (J, ny, nx) -> sensitivities (sets, J, ny, nx)
+
+
+def pics_with(maps: Maps, iterations: int, options: tuple[str, ...], kspace: Array, mask: Array,
+              weight: float) -> Estimate:
+    """Run `pics` with sensitivities that `maps` finds and with options in which {} stands for the weight."""
+    return pics(iterations, options, kspace * mask, maps(kspace * mask), weight)
+
+
+def real_pics(iterations: int, options: tuple[str, ...], kspace: Array, mask: Array, weight: float) -> Estimate:
+    """Run `pics` with sensitivities of `ecalib` under the constraint that the image has the phase of low frequencies.
+
+    For partial Fourier: the conjugate symmetry of the rest of the image then replaces samples that are missing.
+    """
+    sens = ecalib(kspace * mask)
+    return pics(iterations, ("-c", *options), kspace * mask, sens * low_phase(kspace * mask, sens[0]), weight)
 
 
 def pics(iterations: int, options: tuple[str, ...], kspace: Array, maps: Array, weight: float) -> Estimate:
@@ -35,11 +68,44 @@ def pics(iterations: int, options: tuple[str, ...], kspace: Array, maps: Array, 
     return Estimate(rss((maps * images[:, None]).sum(0)))
 
 
+def low_phase(kspace: Array, sens: Array) -> Array:
+    """Return exp(i phase) of the image of the low frequencies, for undersampled k-space and its sensitivities."""
+    window = resize(np.outer(*[np.hanning(CALIBRATION + 1)[:-1]] * 2), kspace.shape[1:])
+    image = (sens.conj() * ifft2c(kspace * window)).sum(0)
+    return np.exp(1j * np.angle(image)).astype(np.complex64)
+
+
 def ecalib(kspace: Array, sets: int = 1) -> Array:
     """Return the sensitivities (sets, J, ny, nx) of `ecalib`; 1 for one coil."""
     if len(kspace) == 1:
         return np.ones((1, *kspace.shape), np.complex64)
     return sets_first(bart(1, f"ecalib -m{sets} -c0", to_bart(kspace)), kspace.shape)
+
+
+def ecalib_two_sets(kspace: Array) -> Array:
+    """Return two sets of `ecalib`, for objects that are larger than the field of view."""
+    return ecalib(kspace, 2)
+
+
+def nlinv_maps(kspace: Array, sets: int = 1) -> Array:
+    """Return the sensitivities (sets, J, ny, nx) of `nlinv`, which needs no calibration region, with RSS 1."""
+    sens = sets_first(bart(2, f"nlinv -i{NEWTON_STEPS} -m{sets} -U", to_bart(kspace))[1], kspace.shape)
+    return sens / np.maximum(rss(sens.reshape(-1, *sens.shape[2:])), np.finfo(np.float32).tiny)
+
+
+def enlive_maps(kspace: Array) -> Array:
+    """Return two sets of `nlinv`.  H. C. M. Holme et al., Sci. Rep. 9, 2019, doi 10.1038/s41598-019-39888-7."""
+    return nlinv_maps(kspace, 2)
+
+
+def sake_maps(kspace: Array) -> Array:
+    """Return the sensitivities (1, J, ny, nx) of `ecalib` from the centre of k-space, completed by `sake`.
+
+    P. J. Shin et al., Magn. Reson. Med. 72, 2014, doi 10.1002/mrm.24997.
+    """
+    side = [min(SAKE_SIDE, n) for n in kspace.shape[1:]]
+    centre = bart(1, f"sake -i{SAKE_ITERATIONS}", to_bart(resize(kspace, tuple(side))))
+    return ecalib(resize(np.moveaxis(centre.reshape(*side, -1), -1, 0), kspace.shape[1:]))
 
 
 def sets_first(sens: Array, shape: Shape) -> Array:

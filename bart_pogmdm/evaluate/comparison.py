@@ -29,6 +29,7 @@ from ..version import library_versions
 from . import metrics
 from .cases import Case
 from .competitors import COMPETITORS, Competitor
+from .estimate import DoesNotApply
 from .rows import Parameter, Row
 
 PACKAGE = Path(__file__).parents[1]
@@ -49,6 +50,8 @@ def evaluate(case: Case, competitor: Competitor, parameter: Parameter) -> tuple[
             estimate = competitor.run(case.kspace, case.mask, parameter)
     except BartError as error:
         return replace(row, note=_reason(error.stderr)), {}
+    except DoesNotApply as reason:
+        return replace(row, note=str(reason)), {}
     except BartMissingError:
         return replace(row, note="BART is not installed"), {}
     seconds = time.perf_counter() - began

@@ -25,12 +25,11 @@ from ..toolbox.bart_call import quiet_bart as bart
 from . import bart_methods, networks
 from .charbonnier_tv import CharbonnierTV
 from .estimate import Estimate
+from .plug_and_play import pnp_bm3d
 from .rows import Parameter
+from .sigpy_methods import jsense
 
-TV, WAVELET = ("-R", "T:3:0:{}"), ("-R", "W:3:0:{}")  # Options of `pics`, with {} for the weight.
 BART = ("bart",)
-TV_WEIGHTS = (.001, .002, .003, .005, .01, .02, .03)
-WAVELET_WEIGHTS = (.001, .002, .003, .005, .01)
 
 
 @dataclass(frozen=True)
@@ -70,21 +69,34 @@ class Competitor:
 
 def competitors(effort: Effort) -> dict[str, Competitor]:
     """Return {name: method} of all compared methods, in the order of the tables."""
-    samples, pics, one, two = effort.num_samples, partial(bart_methods.ecalib_pics, effort.pics_iterations), 1, 2
+    samples = effort.num_samples
+
+    def pics(name: str, label: str, run: Callable[..., Estimate], *maps: Any) -> tuple[Competitor, Competitor]:
+        """Return a method with TV and with l1-wavelets."""
+        first = *maps, effort.pics_iterations
+        return (Competitor(f"{name}-tv", f"{label} TV, weight", partial(run, *first, ("-R", "T:3:0:{}")),
+                           (.001, .002, .003, .005, .01, .02, .03), .005, programs=BART),
+                Competitor(f"{name}-wavelet", f"{label} l1-wavelet, weight", partial(run, *first, ("-R", "W:3:0:{}")),
+                           (.001, .002, .003, .005, .01), .003, programs=BART))
+
     methods = (
         Competitor("zero-filled", "zero-filled RSS", _zero_filled),
         Competitor("joint-tv", "joint TV, weight", partial(_joint_tv, effort.tv_iterations), (5, 10, 20, 40, 80), 20),
-        Competitor("nlinv", "nlinv, -i", bart_methods.nlinv, (8, 9, 10), 9,
-                   programs=BART),
-        Competitor("pics-tv", "ecalib + pics TV, weight", partial(pics, one, TV), TV_WEIGHTS, .005, programs=BART),
-        Competitor("pics-wavelet", "ecalib + pics l1-wavelet, weight", partial(pics, one, WAVELET), WAVELET_WEIGHTS,
-                   .003, programs=BART),
-        Competitor("pics-l2", "ecalib + pics l2, weight", partial(pics, one, ("-l2", "-r", "{}")),
+        Competitor("nlinv", "nlinv, -i", bart_methods.nlinv, (8, 9, 10), 9, programs=BART),
+        Competitor("homodyne", "homodyne, -r", bart_methods.homodyne, (0, .25, .5, .75, 1), .75, programs=BART),
+        *pics("pics", "ecalib + pics", bart_methods.pics_with, bart_methods.ecalib),
+        Competitor("pics-l2", "ecalib + pics l2, weight",
+                   partial(bart_methods.pics_with, bart_methods.ecalib, effort.pics_iterations, ("-l2", "-r", "{}")),
                    (.001, .003, .01, .03, .1), .01, programs=BART),
-        Competitor("pics-tv-2", "ecalib -m2 + pics TV, weight", partial(pics, two, TV), TV_WEIGHTS, .005,
-                   programs=BART),
-        Competitor("pics-wavelet-2", "ecalib -m2 + pics l1-wavelet, weight", partial(pics, two, WAVELET),
-                   WAVELET_WEIGHTS, .003, programs=BART),
+        *pics("ecalib2", "ecalib -m2 + pics", bart_methods.pics_with, bart_methods.ecalib_two_sets),
+        *pics("nlinv", "nlinv + pics", bart_methods.pics_with, bart_methods.nlinv_maps),
+        *pics("enlive", "nlinv -m2 + pics", bart_methods.pics_with, bart_methods.enlive_maps),
+        *pics("sake", "sake + ecalib + pics", bart_methods.pics_with, bart_methods.sake_maps),
+        *pics("real", "ecalib + pics -c", bart_methods.real_pics),
+        Competitor("jsense", "SigPy's JsenseRecon + l1-wavelet, weight", jsense, (.001, .002, .003, .005, .01), .003,
+                   programs=("sigpy",)),
+        Competitor("pnp-bm3d", "ecalib + plug-and-play BM3D, noise", pnp_bm3d, (.005, .01, .02, .03, .05, .08), .02,
+                   programs=("bart", "bm3d")),
         Competitor("pogmdm", "pogmdm, maximum", partial(_pogmdm, {})),
         Competitor("pogmdm-mean", "pogmdm, posterior mean", partial(_pogmdm, {"method": "gibbs"})),
         Competitor("pogmdm-diffusion", "pogmdm, Algorithm 1",

@@ -17,3 +17,7 @@ class Estimate:
     std: Array | None = None
     sens: Array | None = None
     warnings: Sequence[str] = ()
+
+
+class DoesNotApply(Exception):
+    """A method is not made for the mask or the data of a case; the text says why."""
