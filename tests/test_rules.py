@@ -12,7 +12,9 @@ import pytest
 from conftest import simulate
 
 from bart_pogmdm import Diffusion, Gibbs, Map, recon
+from bart_pogmdm.algorithms.kept_samples import KeptRules
 from bart_pogmdm.algorithms.likelihood import Likelihood
+from bart_pogmdm.algorithms.message_passing import MessagePassing
 from bart_pogmdm.algorithms.schedules import SensitivityPenalty
 from bart_pogmdm.algorithms.units import OneCoilScale
 from bart_pogmdm.physics.kspace_centre import CentreRules
@@ -28,8 +30,9 @@ from bart_pogmdm.reconstruction.doubts import DoubtRules
 from bart_pogmdm.reconstruction.options import OptionKeywords, Options, Rules, options_of, prior_of
 from bart_pogmdm.volume.plan import make_plan
 
-RECORDS = (PriorRules, ImageScale, OneCoilScale, SmoothPhase, Likelihood, RingRules, Map, Gibbs, Diffusion,
-           SensitivityPenalty, CentreRules, DoubtRules, NoiseRules, ReadoutRules, SobolevRules, StartRules, Options)
+RECORDS = (PriorRules, ImageScale, OneCoilScale, SmoothPhase, Likelihood, RingRules, KeptRules, MessagePassing, Map,
+           Gibbs, Diffusion, SensitivityPenalty, CentreRules, DoubtRules, NoiseRules, ReadoutRules, SobolevRules,
+           StartRules, Options)
 # The one name that tests may patch: the stand-in for CuPy compiles the CUDA kernels as plain C++.
 PATCHED = {("strict_cupy.py", "bart_pogmdm.arrays.kernels.cuda._module")}
 
