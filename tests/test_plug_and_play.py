@@ -183,6 +183,7 @@ def test_the_example_of_drunet_runs_with_its_interface(monkeypatch):
     assert gain_of_example("DRUNet(") > 1
 
 
+@pytest.mark.slow
 def test_the_example_of_bm3d_runs():
     pytest.importorskip("bm3d", reason="bm3d is not installed")
     assert gain_of_example("bm3d") > 1
