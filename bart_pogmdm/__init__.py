@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .arrays.doubts import ReconstructionWarning as ReconstructionWarning
     from .files.cfl import read as read
     from .files.cfl import write as write
+    from .prior.plug_and_play import PlugAndPlay as PlugAndPlay
     from .prior.pogmdm import PoGMDM as PoGMDM
     from .prior.prior_file import load_prior as load_prior
     from .reconstruction.options import Rules as Rules
@@ -32,6 +33,7 @@ _PUBLIC = {
     "Map": "algorithms.joint_map", "Gibbs": "algorithms.gibbs", "Diffusion": "algorithms.diffusion",
     "Rules": "reconstruction.options",
     "load_prior": "prior.prior_file", "PoGMDM": "prior.pogmdm",
+    "PlugAndPlay": "prior.plug_and_play",
     "read": "files.cfl", "write": "files.cfl", "to_bart": "arrays.bart_dims", "from_bart": "arrays.bart_dims",
     "bart": "toolbox.bart_call", "BartError": "toolbox.bart_call",
 }

@@ -122,7 +122,7 @@ def test_code_runs(commands, tmp_path, monkeypatch, page):
         pytest.importorskip("torch")
     if page == "volumes.md":
         pytest.importorskip("distributed")
-    if page == "compare.md":
+    if page in ("compare.md", "python.md"):
         pytest.importorskip("skimage")
     monkeypatch.chdir(tmp_path)
     namespace = {}

@@ -241,7 +241,7 @@ def bad(change):
     ({"noise_std": np.nan}, "noise_std: expected a number >= 0, got nan"),
     ({"noise_std": "a"}, "noise_std: expected a number >= 0, got 'a'"),
     ({"mask": [[1], [1, 1]]}, "mask: expected an array"),
-    ({"prior": 5}, "prior: expected a PoGMDM or a path, got int"),
+    ({"prior": 5}, "prior: expected a PoGMDM, a path or PlugAndPlay.denoiser., got int"),
     ({"sens": np.ones((3, 20, 20), complex)},
      r"sens: expected shape \(2, 20, 20\), or two such sets, got \(3, 20, 20\)"),
     ({"sens": np.zeros((2, 20, 20), complex)}, "sens: all values are zero"),

@@ -36,7 +36,7 @@ def load_prior(path: str | os.PathLike[str] | None = None) -> PoGMDM:
     Raises FileNotFoundError, or ValueError for a damaged or foreign file.
     """
     if not isinstance(path, (str, os.PathLike, type(None))):
-        raise TypeError(f"prior: expected a PoGMDM or a path, got {type(path).__name__}")
+        raise TypeError(f"prior: expected a PoGMDM, a path or PlugAndPlay(denoiser), got {type(path).__name__}")
     return _default() if path is None else _load(Path(path))
 
 

@@ -50,9 +50,9 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
     sens: known sensitivities, of the shape of the result's, or 1 in dimensions that are looped over; None: estimated.
         Two sets, along MAPS or a first axis, mean maps 2.
     start: an image to start from, in the shape and scale of the result.
-    prior: a PoGMDM, the path of one, or None for the default; for the maximum, any object with its score and
-        curvature; for "diffusion", any with its score, of images (samples, y, x).  Such an object may have an
-        `image_scale`, the ImageScale of its images.
+    prior: a PoGMDM, the path of one, or None for the default; a denoiser as PlugAndPlay(denoiser); for the maximum,
+        any object with its score and curvature; for "diffusion", any with its score, of images (samples, y, x).  Such
+        an object may have an `image_scale`, the ImageScale of its images.
     device: "cpu", "gpu", "auto" (a GPU if there is one); None: where k-space is.  The result is where k-space is.
     callback: called with the `State` after each iteration, whose arrays are the solver's own, in its units.
 
