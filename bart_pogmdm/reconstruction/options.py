@@ -17,6 +17,7 @@ from ..arrays.checks import is_integer
 from ..physics.kspace_centre import CentreRules
 from ..physics.noise_level import NoiseRules
 from ..physics.readout_factors import ReadoutRules
+from ..physics.sampled_box import BoxRules
 from ..physics.sensitivity_start import StartRules
 from ..physics.sobolev_maps import SobolevRules
 from ..prior.image_scale import ImageScale
@@ -36,6 +37,7 @@ METHODS: dict[str, type[Map] | type[Gibbs] | type[Diffusion]] = {
 class Rules:
     """The rules around the method, one record for each idea.  A method holds its own."""
 
+    box: BoxRules = BoxRules()
     centre: CentreRules = CentreRules()
     noise: NoiseRules = NoiseRules()
     readouts: ReadoutRules = ReadoutRules()
@@ -74,7 +76,7 @@ class Options:
     """Seed of all draws; each chain of each slice draws from its own child of it."""
 
     rules: Rules = Rules()
-    """Rules of centre, noise, readouts, sensitivities, start, scale and doubts."""
+    """Rules of box, centre, noise, readouts, sensitivities, start, scale and doubts."""
 
     @property
     def num_samples(self) -> int:
