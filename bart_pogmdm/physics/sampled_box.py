@@ -15,7 +15,7 @@ from ..arrays.modules import move
 class BoxRules:
     """When k-space counts as padded with zeros along an axis."""
 
-    lines: int = 4
+    lines: int = 5
     """Sampled lines that the empty border would hold on one side, at their density just inside of it: an undersampled
     scan may miss its outermost lines by chance, but seldom so many."""
 
@@ -48,6 +48,7 @@ def _size(lines: Array, rules: BoxRules) -> int:
     count = max(lines[first:first + border].sum(), lines[first + size - border:first + size].sum())
     if size < rules.least or count < rules.lines:
         return n
-    # The scan goes on to the lines that would have been the next to be sampled.
+    # The scan ends somewhere before the lines that would have been the next to be sampled: half way there.
     further = round(border / int(count)) - 1
-    return max(size, min(2 * (before + further) + 1, 2 * (after + further) + 2))
+    largest = min(2 * (before + further) + 1, 2 * (after + further) + 2)
+    return (size + max(size, largest) + 1) // 2
