@@ -18,6 +18,7 @@ from bart_pogmdm.arrays.fft import dst1
 from bart_pogmdm.arrays.modules import move
 from bart_pogmdm.physics.cartesian import CartesianSampling
 from bart_pogmdm.physics.coil_model import CoilModel
+from bart_pogmdm.physics.fourier import resample, resize
 from bart_pogmdm.physics.sobolev_maps import SobolevMaps, SobolevRules
 from bart_pogmdm.prior.pogmdm import _spectra
 
@@ -101,6 +102,18 @@ def test_memory_is_about_the_estimate(small, monkeypatch):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert 0.7 < peak / estimate < 1.2
+
+
+@pytest.mark.filterwarnings("ignore:.*do not explain:bart_pogmdm.ReconstructionWarning")
+@pytest.mark.parametrize("known", [False, True])
+def test_padded_kspace(cupy, small, known):
+    kspace, mask = (resize(array, (80, 72)) for array in small[:2])
+    sens = resample(small[0], (80, 72)) if known else None
+    expected = recon(kspace, mask, sens=sens, iterations=2)
+    sens = None if sens is None else cupy.asarray(sens)
+    result = recon(cupy.asarray(kspace), cupy.asarray(mask), sens=sens, iterations=2)
+    assert relative(result.image, expected.image) < 1e-4
+    assert relative(result.sens, expected.sens) < 1e-3
 
 
 @pytest.mark.filterwarnings("ignore:.*do not explain:bart_pogmdm.ReconstructionWarning")

@@ -264,7 +264,7 @@ def test_bad_arguments_are_named(arguments, message):
 def test_a_neighbour_that_does_not_fit_is_named(prior, arguments, message):
     kspace = bad(lambda k: k.__setitem__((slice(None), 0, 0), 0))
     with pytest.raises(ValueError, match=message):
-        reconstruct(Inputs(kspace, neighbour=np.ones((2, 3, 3), complex), **arguments), prior, options_of(iterations=1))
+        reconstruct(Inputs(kspace, neighbour=np.ones((3, 3, 3), complex), **arguments), prior, options_of(iterations=1))
 
 
 class OwnError(ValueError):

@@ -21,6 +21,7 @@ from bart_pogmdm.physics.kspace_centre import CentreRules
 from bart_pogmdm.physics.kspace_rings import RingRules
 from bart_pogmdm.physics.noise_level import NoiseRules
 from bart_pogmdm.physics.readout_factors import ReadoutRules
+from bart_pogmdm.physics.sampled_box import BoxRules
 from bart_pogmdm.physics.sensitivity_start import StartRules
 from bart_pogmdm.physics.sobolev_maps import SobolevRules
 from bart_pogmdm.prior.image_scale import ImageScale
@@ -32,7 +33,7 @@ from bart_pogmdm.volume.plan import make_plan
 
 RECORDS = (PriorRules, ImageScale, OneCoilScale, SmoothPhase, Likelihood, RingRules, KeptRules, MessagePassing, Map,
            Gibbs, Diffusion, SensitivityPenalty, CentreRules, DoubtRules, NoiseRules, ReadoutRules, SobolevRules,
-           StartRules, Options)
+           StartRules, BoxRules, Options)
 # The one name that tests may patch: the stand-in for CuPy compiles the CUDA kernels as plain C++.
 PATCHED = {("strict_cupy.py", "bart_pogmdm.arrays.kernels.cuda._module")}
 

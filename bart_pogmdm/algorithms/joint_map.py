@@ -19,7 +19,7 @@ from .likelihood import Likelihood, RingWeights
 from .message_passing import LinearEstimate, Message, MessagePassing, next_message
 from .method import Rngs, prior_for
 from .problem import Problem
-from .quadratic_step import newton_step
+from .quadratic_step import filtered, newton_step
 from .schedules import MOST_MOMENTUM, SensitivityPenalty, momentum
 from .state import State
 
@@ -116,13 +116,13 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
     linear, message = linear_estimate(rest, options), Message(judged.image, options.level(problem) ** 2)
     for _ in range(options.mean.rounds):
         message = next_message(linear, message, prior, options.phase.turn, options.mean, rng)
-    weight = kept.weight(judged.sens, judged.image, linear.of(message))
+    weights = kept.weights(judged.sens, judged.image, linear.of(message)) if bool(kept.which.any()) else None
     previous = before.image * (before.units.followed / judged.units.followed)
     for step, state in zip(last, joint_map(kept.problem, of_maximum, options, steps=last, previous=previous)):
-        if weight and step == last[-1]:
+        if weights is not None and step == last[-1]:
             mean = linear_estimate(kept.problem.started_from(state), options).of(message.in_units(
                 state.units.followed / judged.units.followed))
-            state = replace(state, image=state.image + weight * (mean - state.image))
+            state = replace(state, image=state.image + filtered(weights, mean - state.image))
         yield state
 
 

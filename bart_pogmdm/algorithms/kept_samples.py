@@ -8,8 +8,12 @@ import numpy as np
 
 from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
+from ..arrays.conjugate_gradients import at_least
 from ..arrays.modules import array_module
+from ..physics.kspace_rings import RingRules, Rings
 from .problem import Problem
+
+TINY = 1e-30  # in the place of zero as a divisor
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class KeptSamples:
 
     problem: Problem
     which: Array
+    rings: RingRules = RingRules()
 
     @classmethod
     def drawn(cls, problem: Problem, rules: KeptRules, rng: np.random.Generator) -> KeptSamples:
@@ -45,19 +50,24 @@ class KeptSamples:
         """The problem without these samples."""
         return self.problem.without(self.which)
 
-    def weight(self, sens: Array, first: Array, second: Array) -> float:
-        """Return the weight w, from 0 to 1, with which (1 - w) first + w second predicts the samples best.
+    def weights(self, sens: Array, first: Array, second: Array) -> Array:
+        """Return the weights w (ny, nx), from 0 to 1, with which first + w (second - first) predicts the samples best.
 
-        The misfit is quadratic in w, so its minimum has a closed form.  It is shrunk by 1 - (its standard error / w)^2,
-        so that the second image must be better beyond chance to count.
+        They filter the difference of the images in Fourier space, zero frequency first.  In each ring of k-space the
+        misfit is quadratic in w, so its minimum has a closed form.  It is shrunk by 1 - (its standard error / w)^2:
+        the second image must be better beyond chance to count.  Between rings w is linear.
         """
-        forward, xp = self.problem.model(sens).forward, array_module(first)
+        sampling, xp = self.problem.sampling, array_module(first)
+        forward = self.problem.model(sens).forward
         misfit = (forward(first) - self.problem.samples)[..., self.which]
         change = forward(second - first)[..., self.which]
-        ascent, power = -(change.conj() * misfit).real.sum(0), (xp.abs(change) ** 2).sum(0)
-        if ascent.size < 2 or not float(power.sum()) > 0:
-            return 0.0
-        total = float(power.sum())
-        weight = float(ascent.sum()) / total
-        variance = float(((ascent - weight * power) ** 2).sum()) * ascent.size / (ascent.size - 1) / total**2
-        return 0.0 if weight <= variance**0.5 else min(weight, 1.0) * (1 - variance / weight**2)
+        descent, power = -(change.conj() * misfit).real.sum(0), (xp.abs(change) ** 2).sum(0)
+        radius = sampling.radius(sampling.shape)[self.which]
+        rings = Rings.of(radius, radius.size, self.rings)
+        slope, curvature = rings.means(descent), at_least(rings.means(power), TINY)
+        weight = slope / curvature
+        scatter = rings.means(descent**2) - 2 * weight * rings.means(descent * power) + weight**2 * rings.means(power**2)
+        variance = scatter / curvature**2 / xp.asarray(np.maximum(np.diff(rings.bounds) - 1, TINY))
+        shrunk = weight.clip(0, 1) * (1 - variance / at_least(weight**2, TINY)).clip(0)
+        rows, columns = (xp.asarray(abs(np.fft.fftfreq(n))) for n in sampling.shape)
+        return rings.interpolate(shrunk, xp.hypot(rows[:, None], columns)).astype(radius.dtype)

@@ -39,6 +39,21 @@ def resample(image: Array, shape: Shape) -> Array:
     return image if image.shape[-2:] == tuple(shape) else ifft2c(resize(fft2c(image), shape))
 
 
+def interpolate(maps: Array, shape: Shape) -> Array:
+    """Return maps (…, ny, nx) at another size, linearly between their pixels: maps may end abruptly, as at an object.
+
+    The pixels n // 2 coincide, as in `resample`; the values do not change with the size.
+    """
+    xp = array_module(maps)
+    for axis, points in zip(PLANE, shape):
+        n = maps.shape[axis]
+        position = ((xp.arange(points) - points // 2) * (n / points) + n // 2).clip(0, n - 1)
+        lower = xp.minimum(position.astype(int), n - 2)
+        part = (position - lower).astype(maps.real.dtype).reshape(-1, *(1,) * (-1 - axis))
+        maps = maps.take(lower, axis) * (1 - part) + maps.take(lower + 1, axis) * part
+    return maps
+
+
 def power_of_coils(samples: Array) -> Array:
     """Return |z|^2 summed over the coils, the first axis."""
     return (samples.real**2 + samples.imag**2).sum(0)

@@ -14,6 +14,7 @@ from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import conjugate_gradients, inner
 from ..arrays.modules import array_module
 from .coil_model import CoilModel
+from .fourier import resize
 from .sensitivities import SensitivityModel
 
 
@@ -57,7 +58,7 @@ def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array
     """Return image (gy, gx) and coefficients by iteratively regularised Gauss-Newton steps on z = M F (x E W chat).
 
     They start from x = 1 and chat = 0, or from a neighbour's chat and the image that goes with it.  The maps are
-    scaled to a mean RSS of 1 where the image is bright.  ValueError for a neighbour of another size.
+    scaled to a mean RSS of 1 where the image is bright.  ValueError for a neighbour of other coils.
     """
     xp = array_module(model.samples)
     norm = float(inner(model.samples, model.samples)) ** 0.5 / rules.data_norm
@@ -65,6 +66,11 @@ def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array
     origin = _pack(xp.ones(model.sampling.shape, samples.dtype), model.nothing())
     estimate, first = origin, 0
     if neighbour is not None:
+        if len(neighbour) != len(samples):
+            raise ValueError(f"neighbour: expected coefficients of as many coils as k-space, {len(samples)}, got"
+                             f" {len(neighbour)}")
+        # On a grid of another size, as of samples in another box, the same frequencies count from the same centre.
+        neighbour = resize(neighbour, model.low.weight.shape)
         estimate = _pack(_image_of(model, samples, neighbour, rules), neighbour)
         first = rules.newton_steps - rules.neighbour_steps
     for i in range(first, rules.newton_steps):
@@ -77,8 +83,6 @@ def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array
 
 def _image_of(model: SensitivityModel, samples: Array, neighbour: Array, rules: StartRules) -> Array:
     """Return the image of low resolution that goes with a neighbour's coefficients."""
-    if neighbour.shape != model.nothing().shape:
-        raise ValueError("neighbour: expected coefficients of as many coils and an image of the same size")
     coils = CoilModel(model.sampling, model.low.forward(neighbour))
     return conjugate_gradients(lambda image: coils.normal(image) + rules.neighbour_damping * image,
                                coils.adjoint(samples), iterations=rules.neighbour_cg)

@@ -1,10 +1,16 @@
-"""The frame in which a slice is solved: its largest sample is about 1, and the centre of k-space at zero frequency."""
+"""The frame in which a slice is solved.
+
+Its largest sample is about 1, the centre of k-space is at zero frequency, and the grid has no border of zeros.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..arrays.array_types import Array, Shape
+from ..physics.fourier import interpolate, resample
 from ..physics.kspace_centre import phase_ramp
 
 
@@ -17,6 +23,7 @@ class Frame:
     fit: how well k-space fits the shape that it should have about its centre, from 0 to 1.
     sens_scale: known sensitivities were divided by this power of two.
     weight: weights of samples were divided by this number.
+    grid, box: k-space was cropped from this size to that of the box of its samples; empty if it was not.
     """
 
     scale: float
@@ -24,11 +31,24 @@ class Frame:
     fit: float = 1.0
     sens_scale: float = 1.0
     weight: float = 1.0
+    grid: Shape = ()
+    box: Shape = ()
+
+    @property
+    def interpolation(self) -> float:
+        """Factor on the magnitude of an image that `out_of` interpolates, because the transforms are unitary."""
+        return float(np.prod(self.box) / np.prod(self.grid)) ** 0.5 if self.grid else 1.0
 
     def into(self, image: Array) -> Array:
-        """Return an image (ny, nx) with the phase that it has in this frame."""
+        """Return an image (ny, nx) of the data with the phase and the size that it has in this frame."""
+        image = resample(image, self.box) if self.grid else image
         return image * phase_ramp(self.centre, image).conj() if any(self.centre) else image
 
+    def maps_into(self, sens: Array) -> Array:
+        """Return sensitivities (…, ny, nx) of the data with the size that they have in this frame."""
+        return interpolate(sens, self.box) if self.grid else sens
+
     def out_of(self, image: Array) -> Array:
-        """Return an image (ny, nx) of this frame with the phase that it has in the data."""
-        return image * phase_ramp(self.centre, image) if any(self.centre) else image
+        """Return an image (…, ny, nx) of this frame with the phase and the size that it has in the data."""
+        image = image * phase_ramp(self.centre, image) if any(self.centre) else image
+        return resample(image, self.grid) if self.grid else image

@@ -13,11 +13,14 @@ from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.bart_dims import COIL
 from ..arrays.binary_scale import exponent_of, scaled
 from ..arrays.modules import array_module, complex_dtype, move
+from ..arrays.rounding import is_acquired
 from ..physics.cartesian import CartesianScan
+from ..physics.fourier import resize
 from ..physics.kspace_centre import find_centre
 from ..physics.noncartesian import NonCartesianScan, image_size
 from ..physics.nufft import library
 from ..physics.readout_factors import align
+from ..physics.sampled_box import sampled_box
 from ..physics.sampling import Scan
 from . import doubts, layout
 from .frame import Frame
@@ -84,10 +87,15 @@ class Inputs:
 
         def scan(index: Shape) -> tuple[Scan, Frame]:
             _check_spikes(slices[index])
-            kspace, frame = _scaled(*_inside(slices[index], patterns[index]))
-            weights, unit = _weights(patterns[index], kspace)
-            scan = CartesianScan(kspace, (patterns[index] != 0).any(0), weights)
-            return _centred(scan, replace(frame, weight=unit), rules)
+            (kspace, where), pattern, grid = _inside(slices[index], patterns[index]), patterns[index], ()
+            # The box lies about the centre of the grid, so it comes before the centre that the data have.
+            box = sampled_box(is_acquired(kspace, 2), rules.box)
+            if box != kspace.shape[-2:]:
+                kspace, pattern, grid = resize(kspace, box), resize(pattern, box), kspace.shape[-2:]
+            kspace, frame = _scaled(kspace, where)
+            weights, unit = _weights(pattern, kspace)
+            scan = CartesianScan(kspace, (pattern != 0).any(0), weights)
+            return _centred(scan, replace(frame, weight=unit, grid=grid, box=box if grid else ()), rules)
 
         return scan, self.kspace.shape, doubts.of_axes(slices)
 
@@ -145,7 +153,7 @@ class Slices:
         return scan, replace(frame, sens_scale=2.0**self._sens_exponent)
 
     def sens(self, index: Shape) -> Array | None:
-        """Return the known sensitivities of a slice in its frame, (J, y, x) or (J, 2, y, x), or None.
+        """Return the known sensitivities of a slice in the scale of its frame, (J, y, x) or (J, 2, y, x), or None.
 
         They are C-contiguous.
         """

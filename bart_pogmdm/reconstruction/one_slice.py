@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ..algorithms.posterior_statistics import PosteriorStatistics, Welford
@@ -12,7 +12,8 @@ from ..algorithms.state import State
 from ..arrays.array_types import Array
 from ..arrays.modules import array_module
 from ..physics.coil_model import rss
-from ..physics.fourier import divide
+from ..physics.fourier import divide, interpolate
+from ..physics.sobolev_maps import SobolevMaps
 from .frame import Frame
 from .options import Options
 
@@ -38,7 +39,7 @@ def reconstruct_slice(problem: Problem, frame: Frame, known_sens: Array | None, 
                       seed: tuple[int, ...], kept: list[Array] | None, report: Callable[[State], None]) -> SliceResult:
     """Solve the problem by the method of the options; the samples go to `kept`.
 
-    known_sens: the sensitivities as the caller gave them, in the frame.  report: called with each State.
+    known_sens: the sensitivities as the caller gave them, in the scale of the frame.  report: called with each State.
     Raises ValueError for a result that is not finite.
     """
     method, samples, state, reference = options.method, options.num_samples, None, None
@@ -49,35 +50,38 @@ def reconstruct_slice(problem: Problem, frame: Frame, known_sens: Array | None, 
             reference = state
         elif state.info.is_draw:
             reference = reference or state
-            image = _combined(state, reference.sens)
+            image = frame.out_of(_combined(state, reference.sens))
             statistics.add(image, state.info.chain)
             residual_var.add(state.info.residual_std**2)
             if kept and state.info.sample is not None:
                 kept[state.info.sample][...] = image
     assert state is not None and reference is not None, "a method yields at least one State"
+    units = reference.units
     if problem.images.adds_up:
-        reference = _sets_together(reference)
-    units, weight = reference.units, rss(reference.sens)
+        image, sens = _sets_together(reference, frame)
+    else:
+        image, sens = frame.out_of(reference.image * rss(reference.sens)), _maps(reference, frame, known_sens, options)
+    weight = rss(sens)
     convergence: dict[str, float | None] = {}
     if options.samples is None:
-        image, spread, std, residual_std = reference.image * weight, 1.0, None, reference.info.residual_std
+        spread, std, residual_std = 1.0, None, reference.info.residual_std
     else:
         image, spread = statistics.mean, method.spread(prior, problem)
         std, residual_std = spread * statistics.std, residual_var.mean**0.5
         convergence = dict(zip(("rhat", "ess"), statistics.convergence()))
     factor: Any = units.scale  # from images times the RSS of their sensitivities to reported images
     if options.normalize:
-        sens = divide(reference.sens, weight)
+        sens = divide(sens, weight)
     elif known_sens is None:
-        sens, factor = reference.sens, divide(factor, weight)
+        factor = divide(factor, weight)
     else:
         sens, factor = known_sens * frame.sens_scale, divide(factor, rss(known_sens)) / frame.sens_scale
     for sample in kept or ():
-        sample[...] = frame.out_of((image + spread * (sample - image)) * factor)
-    image, std = frame.out_of(image * factor), None if std is None else std * factor
+        sample[...] = (image + spread * (sample - image)) * factor
+    image, std = image * factor, None if std is None else std * factor
     _check_finite(image, sens, std)
-    return SliceResult(image, sens, std, units.scale, float(units.to_user(residual_std)), convergence,
-                       state.coefficients)
+    return SliceResult(image, sens, std, units.scale * frame.interpolation, float(units.to_user(residual_std)),
+                       convergence, state.coefficients)
 
 
 def _check_finite(*arrays: Array | None) -> None:
@@ -88,13 +92,27 @@ def _check_finite(*arrays: Array | None) -> None:
                              f" result (in {array.dtype})")
 
 
-def _sets_together(state: State) -> State:
-    """Return one image and one set of sensitivities, of RSS 1, for all sets; the phase is that of the first image."""
+def _maps(state: State, frame: Frame, known_sens: Array | None, options: Options) -> Array:
+    """Return the sensitivities (J, ny, nx) of a state with the size that they have in the data."""
+    if not frame.grid:
+        return state.sens
+    if known_sens is not None:
+        return divide(known_sens, rss(known_sens))
+    if state.coefficients is None:
+        return interpolate(state.sens, frame.grid)
+    xp, rules = array_module(state.sens), options.rules.sens
+    return SobolevMaps.on_grid(frame.grid, frame.box, state.sens.dtype, rules, xp).forward(state.coefficients)
+
+
+def _sets_together(state: State, frame: Frame) -> tuple[Array, Array]:
+    """Return one image and one set of sensitivities, of RSS 1, for all sets, as they are in the data.
+
+    The phase is that of the first image.
+    """
     xp = array_module(state.image)
-    coil_images = (state.sens * state.image).sum(1)
-    first = state.image[0]
+    coil_images, first = frame.out_of((state.sens * state.image).sum(1)), frame.out_of(state.image[0])
     image = rss(coil_images) * divide(first, xp.abs(first))
-    return replace(state, image=image, sens=divide(coil_images, image))
+    return image, divide(coil_images, image)
 
 
 def _combined(state: State, reference: Array) -> Array:

@@ -18,6 +18,7 @@ from ..arrays.checks import is_integer
 from ..physics.kspace_centre import CentreRules
 from ..physics.noise_level import NoiseRules
 from ..physics.readout_factors import ReadoutRules
+from ..physics.sampled_box import BoxRules
 from ..physics.sensitivity_start import StartRules
 from ..physics.sobolev_maps import SobolevRules
 from ..prior.image_scale import ImageScale
@@ -37,6 +38,7 @@ METHODS: dict[str, type[Map] | type[Gibbs] | type[Diffusion]] = {
 class Rules:
     """The rules around the method, one record for each idea.  A method holds its own, and so does a prior."""
 
+    box: BoxRules = BoxRules()
     centre: CentreRules = CentreRules()
     noise: NoiseRules = NoiseRules()
     readouts: ReadoutRules = ReadoutRules()
@@ -75,7 +77,7 @@ class Options:
     """Seed of all draws; each chain of each slice draws from its own child of it."""
 
     rules: Rules = Rules()
-    """Rules of centre, noise, readouts, sensitivities, start, one coil and doubts."""
+    """Rules of box, centre, noise, readouts, sensitivities, start, one coil and doubts."""
 
     @property
     def num_samples(self) -> int:

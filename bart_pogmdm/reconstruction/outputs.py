@@ -57,7 +57,7 @@ class Outputs:
         return {key: np.squeeze(values)[()] for key, values in self._facts.items()}
 
     def memory(self, chains: int | None = None) -> int:
-        """Return about how many bytes the solver works with; of the options' chains for None."""
+        """Return about how many bytes the solver works with on the whole grid; of the options' chains for None."""
         shape, dtype = self._sens.shape[-3:], complex_dtype(self.image.dtype)
         if chains is None:
             chains = chains_that_fit(self._options.method.chain_shape(self._options.num_samples)[0], self._sens)

@@ -67,7 +67,7 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
     normalize: report the image times the RSS of the sensitivities, and these with RSS 1; True.
     keep_samples: return the samples, too; they need their own memory.
     seed: each chain or sample of each slice draws from its own child of it; 0.
-    rules: rules of centre, noise, readouts, sensitivities, start, one coil and doubts (`options.Rules`).
+    rules: rules of box, centre, noise, readouts, sensitivities, start, one coil, doubts (`options.Rules`).
 
     Returns a Result.  Its info holds method, iterations, samples, noise_std, scale and the final residual_std (one
     number for each slice), the median rhat and the effective sample size ess of chains, seconds, name and hash of the

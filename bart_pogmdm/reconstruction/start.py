@@ -26,8 +26,9 @@ def problem_of(scan: Scan, frame: Frame, noise_std: float, sens: Array | None, s
     """Return the Problem of one slice, in solver units.
 
     scan: in the frame; noise_std: of the weighted samples, in data units; sens: known sensitivities of any scale,
-    (J, ny, nx) or (J, sets, ny, nx); start: an image (ny, nx) to start from, in data units; neighbour: coefficients of
-    the sensitivities of a similar slice; scale: of the images that the prior knows.
+    (J, ny, nx) or (J, sets, ny, nx); start: an image (ny, nx) to start from, in data units, both of the
+    size of the data; neighbour: coefficients of the sensitivities of a similar slice; scale: of the images that the prior
+    knows.
     Raises ValueError for unusable samples.
     """
     rules, (sampling, samples) = options.rules, scan.sampled()
@@ -36,6 +37,7 @@ def problem_of(scan: Scan, frame: Frame, noise_std: float, sens: Array | None, s
     units = Units(frame.scale, rule=scale, one_coil=rules.one_coil).times(unit)
     samples, sens_model = samples / unit, sens_model and sens_model.in_units(unit)
     image = None if start is None else units.to_solver(frame.into(start))
+    sens = None if sens is None else frame.maps_into(sens)
     noise_std = units.to_solver(noise_std)
     variance = options.method.likelihood.at_start(noise_std)
     state = (_known(sampling, samples, sens, image, rules.start) if sens_model is None else
