@@ -23,7 +23,7 @@ class KeptRules:
     part: float = 0.04
     """Part of the samples: enough to judge by, too few to be missed."""
 
-    centre: float = 8.0
+    centre: float = 16.0
     """Samples up to this frequency, in cycles per field of view, are not kept: the brightness depends on them."""
 
     def __post_init__(self) -> None:
@@ -55,7 +55,8 @@ class KeptSamples:
 
         They filter the difference of the images in Fourier space, zero frequency first.  In each ring of k-space the
         misfit is quadratic in w, so its minimum has a closed form.  It is shrunk by 1 - (its standard error / w)^2:
-        the second image must be better beyond chance to count.  Between rings w is linear.
+        the second image must be better beyond chance to count.  Between rings w is linear, and 0 at zero
+        frequency, near which no sample is kept.
         """
         sampling, xp = self.problem.sampling, array_module(first)
         forward = self.problem.model(sens).forward
@@ -65,9 +66,11 @@ class KeptSamples:
         radius = sampling.radius(sampling.shape)[self.which]
         rings = Rings.of(radius, radius.size, self.rings)
         slope, curvature = rings.means(descent), at_least(rings.means(power), TINY)
-        weight = slope / curvature
-        scatter = rings.means(descent**2) - 2 * weight * rings.means(descent * power) + weight**2 * rings.means(power**2)
+        weight, mixed = slope / curvature, rings.means(descent * power)
+        scatter = rings.means(descent**2) - 2 * weight * mixed + weight**2 * rings.means(power**2)
         variance = scatter / curvature**2 / xp.asarray(np.maximum(np.diff(rings.bounds) - 1, TINY))
         shrunk = weight.clip(0, 1) * (1 - variance / at_least(weight**2, TINY)).clip(0)
         rows, columns = (xp.asarray(abs(np.fft.fftfreq(n))) for n in sampling.shape)
-        return rings.interpolate(shrunk, xp.hypot(rows[:, None], columns)).astype(radius.dtype)
+        distances, at_zero = xp.hypot(rows[:, None], columns), xp.zeros(1)
+        centres, shrunk = (xp.concatenate([at_zero, values]) for values in (rings.centres, shrunk))
+        return xp.interp(distances, centres, shrunk).astype(radius.dtype)

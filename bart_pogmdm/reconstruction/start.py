@@ -27,8 +27,7 @@ def problem_of(scan: Scan, frame: Frame, noise_std: float, sens: Array | None, s
 
     scan: in the frame; noise_std: of the weighted samples, in data units; sens: known sensitivities of any scale,
     (J, ny, nx) or (J, sets, ny, nx); start: an image (ny, nx) to start from, in data units, both of the
-    size of the data; neighbour: coefficients of the sensitivities of a similar slice; scale: of the images that the prior
-    knows.
+    size of the data; neighbour: coefficients of the sensitivities of a similar slice; scale: of the prior's images.
     Raises ValueError for unusable samples.
     """
     rules, (sampling, samples) = options.rules, scan.sampled()
