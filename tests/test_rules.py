@@ -14,6 +14,7 @@ from conftest import simulate
 from bart_pogmdm import Diffusion, Gibbs, Map, recon
 from bart_pogmdm.algorithms.likelihood import Likelihood
 from bart_pogmdm.algorithms.schedules import SensitivityPenalty
+from bart_pogmdm.physics.espirit import EspiritRules
 from bart_pogmdm.physics.kspace_centre import CentreRules
 from bart_pogmdm.physics.kspace_rings import RingRules
 from bart_pogmdm.physics.noise_level import NoiseRules
@@ -28,7 +29,7 @@ from bart_pogmdm.reconstruction.options import OptionKeywords, Options, Rules, o
 from bart_pogmdm.volume.plan import make_plan
 
 RECORDS = (PriorRules, ImageScale, SmoothPhase, Likelihood, RingRules, Map, Gibbs, Diffusion, SensitivityPenalty,
-           CentreRules, DoubtRules, NoiseRules, ReadoutRules, SobolevRules, StartRules, Options)
+           CentreRules, DoubtRules, EspiritRules, NoiseRules, ReadoutRules, SobolevRules, StartRules, Options)
 # The one name that tests may patch: the stand-in for CuPy compiles the CUDA kernels as plain C++.
 PATCHED = {("strict_cupy.py", "bart_pogmdm.arrays.kernels.cuda._module")}
 

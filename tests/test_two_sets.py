@@ -6,7 +6,7 @@ from conftest import simulate
 
 from bart_pogmdm import recon, to_bart
 from bart_pogmdm.evaluate import masks, metrics
-from bart_pogmdm.evaluate.simulate import sensitivities
+from bart_pogmdm.evaluate import simulate as simulation
 from bart_pogmdm.physics.fourier import fft2c, ifft2c
 
 
@@ -15,12 +15,8 @@ def folded(part, noise_std=0.005):
     _, _, reference = simulate((128, 96), coils=4)
     rows, columns = (np.linspace(-1, 1, n) for n in reference.shape)
     image = reference / reference.max() * np.exp(0.5j * rows[:, None] + 0.4j * columns)
-    full = sensitivities(image.shape, 8) * image
-    height = round(part * len(image)) // 2 * 2
-    first = len(image) // 2 - height // 2
-    images = full[:, first:first + height].copy()
-    images[:, height - first:] += full[:, :first]
-    images[:, :first] += full[:, first + height:]
+    full = simulation.sensitivities(image.shape, 8) * image
+    images = simulation.folded(full, (round(part * len(image)) // 2 * 2, image.shape[1]))
     noise = np.random.default_rng(0).standard_normal((2, *images.shape))
     kspace = fft2c(images) + noise_std * (noise[0] + 1j * noise[1])
     return kspace.astype(np.complex64), np.sqrt((np.abs(images) ** 2).sum(0))
@@ -82,14 +78,14 @@ def test_known_sets_of_ecalib(bart):
     (lambda sens: 0 * sens, "sens: all values are zero")])
 def test_wrong_sets_are_named(change, message):
     kspace, mask, _ = simulate((64, 60), coils=3)
-    sens = np.stack([sensitivities((64, 60), 3)] * 2)
+    sens = np.stack([simulation.sensitivities((64, 60), 3)] * 2)
     with pytest.raises(ValueError, match=message):
         recon(kspace, mask, sens=change(sens))
 
 
 def test_known_sets_have_their_limits():
     kspace, mask, _ = simulate((64, 60), coils=3)
-    sens = np.stack([sensitivities((64, 60), 3)] * 2)
+    sens = np.stack([simulation.sensitivities((64, 60), 3)] * 2)
     for options, message in (({"samples": 2}, "maps: 2, or two sets"), ({"normalize": False}, "maps: 2, or two sets"),
                              ({"start": kspace[0]}, "sens: two sets go with several coils and no start")):
         with pytest.raises(ValueError, match=message):

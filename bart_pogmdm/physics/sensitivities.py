@@ -68,11 +68,15 @@ class SensitivityModel:
         shape = (len(self.samples), *self.low.weight.shape)
         return array_module(self.samples).zeros(shape, self.samples.dtype)
 
-    def second_set(self, image: Array, coefficients: Array, variance: float, weight: float, iterations: int) -> Array:
-        """Return coefficients of another set for the same image, fitted to the residual of the first set."""
-        image = resample(image, self.sampling.shape)
-        residual = self.samples - self.sampling.forward(image * self.low.forward(coefficients))
-        return replace(self, samples=residual).update(image, None, variance, weight, iterations)
+    def coil_images(self, image: Array, coefficients: Array, iterations: int) -> Array:
+        """Return coil images (J, gy, gx) of low resolution that fit the samples, and c x where there are none.
+
+        CG steps on ||M F y_j - z_j||^2 lead to them from the coil images c x.  They take the image at full size.
+        """
+        images = resample(image, self.sampling.shape) * self.low.forward(coefficients)
+        residual = self.samples - self.sampling.forward(images.copy())
+        return images + conjugate_gradients(lambda change: self.sampling.normal(change.copy()),
+                                            self.sampling.adjoint(residual), iterations=iterations, axes=PLANE)
 
     def update(self, image: Array, coefficients: Array | None, variance: Array | float, weight: float, iterations: int,
                images: ImageSet | None = None) -> Array:

@@ -14,6 +14,7 @@ from ..algorithms.gibbs import Gibbs
 from ..algorithms.joint_map import Map
 from ..algorithms.method import Method
 from ..arrays.checks import is_integer
+from ..physics.espirit import EspiritRules
 from ..physics.kspace_centre import CentreRules
 from ..physics.noise_level import NoiseRules
 from ..physics.readout_factors import ReadoutRules
@@ -41,6 +42,7 @@ class Rules:
     readouts: ReadoutRules = ReadoutRules()
     sens: SobolevRules = SobolevRules()
     start: StartRules = StartRules()
+    espirit: EspiritRules = EspiritRules()
     scale: ImageScale = ImageScale()
     doubts: DoubtRules = DoubtRules()
 

@@ -11,6 +11,7 @@ from ..arrays.array_types import Array
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.modules import array_module
 from ..physics.coil_model import CoilModel, SetsModel, coil_model, rss
+from ..physics.espirit import two_sets
 from ..physics.fourier import divide
 from ..physics.image_set import ImageAxis, ImageSet
 from ..physics.sampling import Sampling, Scan
@@ -84,15 +85,13 @@ def _first_image(model: CoilModel | SetsModel, samples: Array, rules: StartRules
 def _with_second_set(problem: Problem, options: Options) -> Problem:
     """Return the problem of two images, the second for the part of an object that folds over.
 
-    The sensitivities of the second set fit the residual of the first.  ValueError for one coil.
+    ESPIRiT finds the sensitivities of both.  ValueError for one coil.
     """
-    sens_model, start, rules = problem.sens_model, problem.start, options.rules.start
+    sens_model, start, rules = problem.sens_model, problem.start, options.rules
     if not sens_model or start.coefficients is None:
         raise ValueError("maps: 2 needs several coils, got one")
-    variance = options.method.likelihood.at_start(problem.noise_std)
-    second = sens_model.second_set(start.image, start.coefficients, variance, rules.sens_penalty, rules.image_cg)
-    coefficients = array_module(second).stack([start.coefficients, second], 1)
+    coefficients = two_sets(sens_model, start.image, start.coefficients, problem.noise_std, rules.espirit, rules.sens)
     images = problem.images.along(ImageAxis(2, adds_up=True))
     model = coil_model(problem.sampling, sens_model.maps.forward(coefficients), images)
-    image = _first_image(model, problem.samples, rules)
+    image = _first_image(model, problem.samples, rules.start)
     return replace(problem, images=images, start=State(image, model.sens, coefficients, problem.units))
