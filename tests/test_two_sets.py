@@ -39,7 +39,18 @@ def test_two_sets_unfold_a_small_field_of_view():
     assert np.linalg.norm(coil_images - ifft2c(kspace)) < 0.15 * np.linalg.norm(kspace)
 
 
-@pytest.mark.parametrize("options", [{"maps": 3}, {"maps": 2, "samples": 2}, {"maps": 2, "normalize": False}])
+def test_the_second_set_is_taken_where_the_object_folds_over():
+    """Slice by slice, and one set is taken where nothing folds, with noise as well, and where something given says so."""
+    inside, reference = folded(1), folded(0.8)[1]
+    coil_images = simulation.folded(ifft2c(inside[0]), reference.shape)
+    pair = [ifft2c(folded(1)[0])[:, 11:-11], coil_images]
+    series = np.stack([to_bart(fft2c(images)) for images in pair], -1)[..., None].swapaxes(-1, -2).astype(np.complex64)
+    lines = masks.named("cartesian2", reference.shape, 0)
+    assert recon(series, lines, iterations=2).info["maps"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("options", [{"maps": 3}, {"maps": "two"}, {"maps": 2, "normalize": False},
+                                     {"maps": 2, "method": "diffusion"}])
 def test_sets_have_their_limits(phantom, options):
     with pytest.raises(ValueError, match="maps: "):
         recon(phantom[0], phantom[1], **options)
@@ -86,7 +97,7 @@ def test_wrong_sets_are_named(change, message):
 def test_known_sets_have_their_limits():
     kspace, mask, _ = simulate((64, 60), coils=3)
     sens = np.stack([simulation.sensitivities((64, 60), 3)] * 2)
-    for options, message in (({"samples": 2}, "maps: 2, or two sets"), ({"normalize": False}, "maps: 2, or two sets"),
+    for options, message in (({"method": "diffusion"}, "maps: 2, or two"), ({"normalize": False}, "maps: 2, or two"),
                              ({"start": kspace[0]}, "sens: two sets go with several coils and no start")):
         with pytest.raises(ValueError, match=message):
             recon(kspace, mask, sens=sens, **options)

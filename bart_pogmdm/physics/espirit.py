@@ -29,6 +29,9 @@ class EspiritRules:
     kernel: int = 6
     """Size of the windows whose correlations tell the sensitivities, in samples."""
 
+    coils: int = 8
+    """Virtual coils that the maps are computed for, those of most energy: more would only take more time."""
+
     subspace: float = 0.03
     """Singular values of the windows below this part of the largest one count as noise."""
 
@@ -37,6 +40,9 @@ class EspiritRules:
 
     certain: float = 0.8
     """Eigenvalue at which a set begins to count: 1 says that the windows hold it, others of real scans reach 0.75."""
+
+    folded: float = 1e-3
+    """Part of the energy of the coil images that only a second set explains, above which the object folds over."""
 
     penalty: float = 1e-4
     """Penalty on the coefficients of the smooth maps that are fitted to those of unit norm."""
@@ -49,26 +55,47 @@ class EspiritRules:
 
     def __post_init__(self) -> None:
         check_fields(self, {"block": 4, "kernel": 2, "pixels": 4, "fit_cg": 1, "fill_cg": 1},
-                     ["subspace", "certain", "penalty"])
+                     ["subspace", "certain", "folded", "penalty"])
 
 
-def two_sets(model: SensitivityModel, image: Array, coefficients: Array, noise_std: float, rules: EspiritRules,
-             smooth: SobolevRules) -> Array:
-    """Return coefficients (J, 2, my, mx) of two sets, from an image with the coefficients (J, my, mx) of one set.
+@dataclass(frozen=True, eq=False)
+class TwoSets:
+    """Maps (J, 2, gy, gx) of two sets for images (ny, nx) of `shape`, and how much of the object is in the second.
 
-    The calibration block consists of samples, and of what the image predicts where there are none.
+    The norm of the maps is 1 where their eigenvalue is 1, and 0 where it does not count.
+    second: the part of the energy of the coil images that only the second set explains.
     """
-    xp, shape = array_module(image), model.maps.shape
-    block = _block(model.coil_images(image, coefficients, rules.fill_cg), rules.block)
-    grid = tuple(max(2 * rules.kernel, round(rules.pixels * n / field_size(shape))) for n in shape)
-    eigenvalues, maps = espirit(block, noise_std, grid, rules)
-    strongest = xp.linalg.eigh(xp.tensordot(block, block.conj(), ((1, 2), (1, 2))))[1][:, -1]
-    turn = xp.tensordot(strongest, maps[:, :2].conj(), (0, 0))  # eigenvectors have no phase of their own
-    certain = ((eigenvalues[:2] - rules.certain) / (1 - rules.certain)).clip(0, 1)
-    maps = (certain**0.5 * xp.exp(1j * xp.angle(turn)) * maps[:, :2]).astype(image.dtype)
-    smooth_maps = SobolevMaps.on_grid(grid, shape, image.dtype, smooth, xp)
-    return conjugate_gradients(lambda part: smooth_maps.adjoint(smooth_maps.forward(part)) + rules.penalty * part,
-                               smooth_maps.adjoint(maps), iterations=rules.fit_cg)
+
+    maps: Array
+    second: float
+    shape: Shape
+
+    @classmethod
+    def of(cls, model: SensitivityModel, image: Array, coefficients: Array, noise_std: float,
+           rules: EspiritRules) -> TwoSets:
+        """Find two sets, from an image with coefficients (J, my, mx) of one set.
+
+        The calibration block consists of samples, and of what the image predicts where there are none.
+        """
+        xp, shape = array_module(image), model.maps.shape
+        block = _block(model.coil_images(image, coefficients, rules.fill_cg), rules.block)
+        covariance = xp.einsum("jyx,iyx->ji", block, block.conj())  # not by BLAS, whose rounding depends on its threads
+        virtual = xp.linalg.eigh(covariance)[1][:, ::-1][:, :rules.coils]
+        block = xp.einsum("jv,jyx->vyx", virtual.conj(), block)
+        grid = tuple(max(2 * rules.kernel, round(rules.pixels * n / field_size(shape))) for n in shape)
+        eigenvalues, maps = (array[:2] for array in espirit(block, noise_std, grid, rules))
+        certain = ((eigenvalues - rules.certain) / (1 - rules.certain)).clip(0, 1)
+        coil_images = ifft2c(resize(block, grid))
+        energy = certain * xp.abs((maps.conj() * coil_images).sum(1)) ** 2
+        turn = xp.exp(-1j * xp.angle(maps[:, :1]))  # eigenvectors have no phase of their own: that of the first coil
+        maps = xp.einsum("jv,mvyx->jmyx", virtual, certain[:, None] ** 0.5 * turn * maps).astype(image.dtype)
+        return cls(maps, float(energy[1].sum() / (xp.abs(coil_images) ** 2).sum()), shape)
+
+    def fitted(self, rules: EspiritRules, smooth: SobolevRules) -> Array:
+        """Return the coefficients (J, 2, my, mx) of smooth maps that fit these."""
+        maps = SobolevMaps.on_grid(self.maps.shape[-2:], self.shape, self.maps.dtype, smooth, array_module(self.maps))
+        return conjugate_gradients(lambda part: maps.adjoint(maps.forward(part)) + rules.penalty * part,
+                                   maps.adjoint(self.maps), iterations=rules.fit_cg)
 
 
 def _block(images: Array, size: int) -> Array:
@@ -77,7 +104,7 @@ def _block(images: Array, size: int) -> Array:
 
 
 def espirit(block: Array, noise_std: float, grid: Shape, rules: EspiritRules) -> tuple[Array, Array]:
-    """Return eigenvalues (J, ny, nx), largest first, and maps (J, set, ny, nx) of norm 1, at the points of a grid.
+    """Return eigenvalues (M, ny, nx), largest first, and maps (M, J, ny, nx) of norm 1, M = J, at points of a grid.
 
     block: k-space (J, by, bx) without gaps, with white noise.  The maps at a pixel q are the eigenvectors c of the
     projection of c_j exp(-i d q), d in a window, onto the span of all windows of the block.  The eigenvalue is 1 where
@@ -86,13 +113,13 @@ def espirit(block: Array, noise_std: float, grid: Shape, rules: EspiritRules) ->
     xp, coils, size = array_module(block), len(block), rules.kernel
     windows = xp.lib.stride_tricks.sliding_window_view(block, (size, size), (1, 2))
     windows = windows.transpose(0, 3, 4, 1, 2).reshape(coils * size**2, -1)
-    directions, values, _ = xp.linalg.svd(windows, full_matrices=False)
+    values, directions = xp.linalg.eigh(windows @ windows.conj().T)
     noise = 2**0.5 * noise_std * (windows.shape[0] ** 0.5 + windows.shape[1] ** 0.5)  # its largest singular value
-    basis = directions[:, values > max(rules.subspace * float(values[0]), noise)]
+    basis = directions[:, values > max(rules.subspace**2 * float(values[-1]), noise**2)]
     projection = (basis @ basis.conj().T).reshape(coils, size, size, coils, size, size)
     by_shift = xp.zeros((coils, coils, 2 * size, 2 * size), block.dtype)
     for (y, x), (v, u) in product(np.ndindex(size, size), repeat=2):
         by_shift[:, :, size + y - v, size + x - u] += projection[:, y, x, :, v, u]
     operator = ifft2c(resize(by_shift, grid)) * (np.prod(grid) ** 0.5 / size**2)
     eigenvalues, maps = xp.linalg.eigh(operator.transpose(2, 3, 0, 1))
-    return eigenvalues[..., ::-1].transpose(2, 0, 1), maps[..., ::-1].transpose(2, 3, 0, 1)
+    return eigenvalues[..., ::-1].transpose(2, 0, 1), maps[..., ::-1].transpose(3, 2, 0, 1)

@@ -23,6 +23,7 @@ class SliceResult:
 
     scale: of the solver's units; convergence: rhat and ess of a method that samples.
     coefficients: of the last sensitivities, from which a similar slice may start; None if they have none.
+    maps: the number of sets.
     """
 
     image: Array
@@ -32,6 +33,7 @@ class SliceResult:
     residual_std: float
     convergence: dict[str, float | None]
     coefficients: Array | None
+    maps: int
 
 
 def reconstruct_slice(problem: Problem, frame: Frame, known_sens: Array | None, prior: Any, options: Options,
@@ -48,15 +50,14 @@ def reconstruct_slice(problem: Problem, frame: Frame, known_sens: Array | None, 
         if state.info.chain is None:
             reference = state
         elif state.info.is_draw:
-            reference = reference or state
-            image = _combined(state, reference.sens)
+            reference = _as_one_set(problem, state if reference is None else reference)
+            image = _combined(_as_one_set(problem, state), reference.sens)
             statistics.add(image, state.info.chain)
             residual_var.add(state.info.residual_std**2)
             if kept and state.info.sample is not None:
                 kept[state.info.sample][...] = image
     assert state is not None and reference is not None, "a method yields at least one State"
-    if problem.images.adds_up:
-        reference = _sets_together(reference)
+    reference = _as_one_set(problem, reference)
     units, weight = reference.units, rss(reference.sens)
     convergence: dict[str, float | None] = {}
     if options.samples is None:
@@ -77,7 +78,7 @@ def reconstruct_slice(problem: Problem, frame: Frame, known_sens: Array | None, 
     image, std = frame.out_of(image * factor), None if std is None else std * factor
     _check_finite(image, sens, std)
     return SliceResult(image, sens, std, units.scale, float(units.to_user(residual_std)), convergence,
-                       state.coefficients)
+                       state.coefficients, problem.images.sets)
 
 
 def _check_finite(*arrays: Array | None) -> None:
@@ -88,8 +89,13 @@ def _check_finite(*arrays: Array | None) -> None:
                              f" result (in {array.dtype})")
 
 
-def _sets_together(state: State) -> State:
-    """Return one image and one set of sensitivities, of RSS 1, for all sets; the phase is that of the first image."""
+def _as_one_set(problem: Problem, state: State) -> State:
+    """Return one image and one set of sensitivities, of RSS 1, for all sets; the phase is that of the first image.
+
+    A state of one set stays as it is.
+    """
+    if state.image.ndim == len(problem.images.grid):
+        return state
     xp = array_module(state.image)
     coil_images = (state.sens * state.image).sum(1)
     first = state.image[0]

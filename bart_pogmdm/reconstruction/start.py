@@ -11,7 +11,7 @@ from ..arrays.array_types import Array
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.modules import array_module
 from ..physics.coil_model import CoilModel, SetsModel, coil_model, rss
-from ..physics.espirit import two_sets
+from ..physics.espirit import TwoSets
 from ..physics.fourier import divide
 from ..physics.image_set import ImageAxis, ImageSet
 from ..physics.sampling import Sampling, Scan
@@ -45,7 +45,11 @@ def problem_of(scan: Scan, frame: Frame, noise_std: float, sens: Array | None, s
         images = images.along(ImageAxis(len(state.image), adds_up=True))
     problem = Problem(sampling, samples, noise_std, sens_model, images, replace(state, units=units))
     problem = problem.in_units(rules.scale.of(state.image * rss(state.sens)) / rules.scale.start)
-    return _with_second_set(problem, options) if options.maps == 2 and sens is None else problem
+    if options.maps == "auto":  # a start image or the sensitivities of a similar slice mean one set
+        seeks_second = sens_model is not None and start is None and neighbour is None
+    else:
+        seeks_second = options.maps == 2 and sens is None
+    return _with_second_set(problem, options) if seeks_second else problem
 
 
 def _unknown(sampling: Sampling, samples: Array, sens_model: SensitivityModel, image: Array | None,
@@ -85,12 +89,16 @@ def _first_image(model: CoilModel | SetsModel, samples: Array, rules: StartRules
 def _with_second_set(problem: Problem, options: Options) -> Problem:
     """Return the problem of two images, the second for the part of an object that folds over.
 
-    ESPIRiT finds the sensitivities of both.  ValueError for one coil.
+    ESPIRiT finds the sensitivities of both.  For maps "auto" the problem stays as it is where one set suffices.
+    ValueError for one coil.
     """
     sens_model, start, rules = problem.sens_model, problem.start, options.rules
     if not sens_model or start.coefficients is None:
         raise ValueError("maps: 2 needs several coils, got one")
-    coefficients = two_sets(sens_model, start.image, start.coefficients, problem.noise_std, rules.espirit, rules.sens)
+    sets = TwoSets.of(sens_model, start.image, start.coefficients, problem.noise_std, rules.espirit)
+    if options.maps == "auto" and sets.second < rules.espirit.folded:
+        return problem
+    coefficients = sets.fitted(rules.espirit, rules.sens)
     images = problem.images.along(ImageAxis(2, adds_up=True))
     model = coil_model(problem.sampling, sens_model.maps.forward(coefficients), images)
     image = _first_image(model, problem.samples, rules.start)
