@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import simulate
 
-from bart_pogmdm import recon, to_bart
+from bart_pogmdm import Diffusion, Gibbs, recon, to_bart
 from bart_pogmdm.evaluate import masks, metrics
 from bart_pogmdm.evaluate import simulate as simulation
 from bart_pogmdm.physics.fourier import fft2c, ifft2c
@@ -39,14 +39,34 @@ def test_two_sets_unfold_a_small_field_of_view():
     assert np.linalg.norm(coil_images - ifft2c(kspace)) < 0.15 * np.linalg.norm(kspace)
 
 
+@pytest.mark.filterwarnings("ignore:kspace. image and sens:bart_pogmdm.ReconstructionWarning")
 def test_the_second_set_is_taken_where_the_object_folds_over():
-    """Slice by slice, and one set is taken where nothing folds, with noise as well, and where something given says so."""
-    inside, reference = folded(1), folded(0.8)[1]
-    coil_images = simulation.folded(ifft2c(inside[0]), reference.shape)
-    pair = [ifft2c(folded(1)[0])[:, 11:-11], coil_images]
-    series = np.stack([to_bart(fft2c(images)) for images in pair], -1)[..., None].swapaxes(-1, -2).astype(np.complex64)
+    """Slice by slice; one set is taken where nothing folds, also with noise, and where something given says so."""
+    kspace, reference = folded(0.8)
+    height, width = reference.shape
+    rng, whole = np.random.default_rng(1), simulation.kspace(simulation.phantom(reference.shape), 8, 0.005, 0)
+    noise = 0.05 * (rng.standard_normal(whole.shape) + 1j * rng.standard_normal(whole.shape))
+    series = np.stack([to_bart(samples) for samples in (whole, kspace, whole + noise)], -1).astype(np.complex64)
     lines = masks.named("cartesian2", reference.shape, 0)
-    assert recon(series, lines, iterations=2).info["maps"].tolist() == [1, 2]
+    found = recon(series.reshape(height, width, 1, 8, 3), lines, iterations=2)
+    assert found.info["maps"].tolist() == [1, 2, 1]
+    for options in ({"start": found.image[:, :, 0, 0, 1]}, {"normalize": False}, {"maps": 1},
+                    {"method": Diffusion(num_levels=2, come_closer=0.1), "samples": 1}):
+        assert recon(kspace * lines, lines, **({"iterations": 2} | options)).info["maps"] == 1
+
+
+def test_the_posterior_of_two_sets_has_the_accuracy_of_their_maximum():
+    """Its standard deviation is that of the combined image, and its samples are such images."""
+    kspace, reference = folded(0.75)
+    lines = masks.named("horizontal1.5", reference.shape, 0)
+    maximum = recon(kspace * lines, lines, iterations=10)
+    result = recon(kspace * lines, lines, method=Gibbs(chains=2, burn_in=2, thin=2), samples=2, keep_samples=True,
+                   iterations=10)
+    assert maximum.info["maps"] == result.info["maps"] == 2
+    accuracy = metrics.psnr(maximum.image, reference)
+    assert metrics.psnr(result.image, reference) > accuracy - 1
+    assert all(metrics.psnr(sample, reference) > accuracy - 6 for sample in result.samples)
+    assert 0 < result.std.mean() < 0.05
 
 
 @pytest.mark.parametrize("options", [{"maps": 3}, {"maps": "two"}, {"maps": 2, "normalize": False},

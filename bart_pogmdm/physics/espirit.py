@@ -14,6 +14,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.modules import array_module
+from .coil_model import SetsModel
 from .fourier import fft2c, field_size, ifft2c, resize
 from .sensitivities import SensitivityModel
 from .sobolev_maps import SobolevMaps, SobolevRules
@@ -41,8 +42,15 @@ class EspiritRules:
     certain: float = 0.8
     """Eigenvalue at which a set begins to count: 1 says that the windows hold it, others of real scans reach 0.75."""
 
-    folded: float = 1e-3
-    """Part of the energy of the coil images that only a second set explains, above which the object folds over."""
+    folded: float = 2e-3
+    """Part of the energy of the coil images that only a second set explains, above which the object folds over: one
+    that ends at the border of the field of view reaches 0.0019, others 0.0004."""
+
+    doubtful: float = 0.1
+    """Part of that limit above which it is judged again, with predictions of both sets, as those of one hide a fold."""
+
+    image_cg: int = 10
+    """Conjugate gradient steps to these predictions."""
 
     penalty: float = 1e-4
     """Penalty on the coefficients of the smooth maps that are fitted to those of unit norm."""
@@ -54,8 +62,9 @@ class EspiritRules:
     """Conjugate gradient steps to the coil images that fit the samples; on a grid the first one is exact."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {"block": 4, "kernel": 2, "pixels": 4, "fit_cg": 1, "fill_cg": 1},
-                     ["subspace", "certain", "folded", "penalty"])
+        check_fields(self, {"block": 4, "kernel": 2, "pixels": 4, "image_cg": 1, "fit_cg": 1, "fill_cg": 1},
+                     ["subspace", "certain", "folded", "doubtful",
+                      "penalty"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,14 +80,10 @@ class TwoSets:
     shape: Shape
 
     @classmethod
-    def of(cls, model: SensitivityModel, image: Array, coefficients: Array, noise_std: float,
-           rules: EspiritRules) -> TwoSets:
-        """Find two sets, from an image with coefficients (J, my, mx) of one set.
-
-        The calibration block consists of samples, and of what the image predicts where there are none.
-        """
-        xp, shape = array_module(image), model.maps.shape
-        block = _block(model.coil_images(image, coefficients, rules.fill_cg), rules.block)
+    def of(cls, model: SensitivityModel, predicted: Array, noise_std: float, rules: EspiritRules) -> TwoSets:
+        """Find two sets in the samples and, where there are none, in predicted coil images (J, gy, gx)."""
+        xp, shape = array_module(predicted), model.maps.shape
+        block = _block(model.coil_images(predicted, rules.fill_cg), rules.block)
         covariance = xp.einsum("jyx,iyx->ji", block, block.conj())  # not by BLAS, whose rounding depends on its threads
         virtual = xp.linalg.eigh(covariance)[1][:, ::-1][:, :rules.coils]
         block = xp.einsum("jv,jyx->vyx", virtual.conj(), block)
@@ -88,7 +93,7 @@ class TwoSets:
         coil_images = ifft2c(resize(block, grid))
         energy = certain * xp.abs((maps.conj() * coil_images).sum(1)) ** 2
         turn = xp.exp(-1j * xp.angle(maps[:, :1]))  # eigenvectors have no phase of their own: that of the first coil
-        maps = xp.einsum("jv,mvyx->jmyx", virtual, certain[:, None] ** 0.5 * turn * maps).astype(image.dtype)
+        maps = xp.einsum("jv,mvyx->jmyx", virtual, certain[:, None] ** 0.5 * turn * maps).astype(predicted.dtype)
         return cls(maps, float(energy[1].sum() / (xp.abs(coil_images) ** 2).sum()), shape)
 
     def fitted(self, rules: EspiritRules, smooth: SobolevRules) -> Array:
@@ -96,6 +101,15 @@ class TwoSets:
         maps = SobolevMaps.on_grid(self.maps.shape[-2:], self.shape, self.maps.dtype, smooth, array_module(self.maps))
         return conjugate_gradients(lambda part: maps.adjoint(maps.forward(part)) + rules.penalty * part,
                                    maps.adjoint(self.maps), iterations=rules.fit_cg)
+
+
+def folds(sets: TwoSets, model: SensitivityModel, noise_std: float, rules: EspiritRules, smooth: SobolevRules) -> bool:
+    """Return True if one set does not suffice, because the object folds over."""
+    if not rules.doubtful * rules.folded < sets.second < rules.folded:
+        return sets.second >= rules.folded
+    both = SetsModel(model.sampling, model.low.forward(sets.fitted(rules, smooth)))
+    images = conjugate_gradients(both.normal, both.adjoint(model.samples), iterations=rules.image_cg)
+    return TwoSets.of(model, (both.sens * images).sum(1), noise_std, rules).second >= rules.folded
 
 
 def _block(images: Array, size: int) -> Array:
@@ -110,9 +124,11 @@ def espirit(block: Array, noise_std: float, grid: Shape, rules: EspiritRules) ->
     projection of c_j exp(-i d q), d in a window, onto the span of all windows of the block.  The eigenvalue is 1 where
     the windows hold c.
     """
-    xp, coils, size = array_module(block), len(block), rules.kernel
-    windows = xp.lib.stride_tricks.sliding_window_view(block, (size, size), (1, 2))
-    windows = windows.transpose(0, 3, 4, 1, 2).reshape(coils * size**2, -1)
+    xp, coils = array_module(block), len(block)
+    size = min(rules.kernel, *((n + 1) // 2 for n in block.shape[1:]))
+    rows, columns = (n - size + 1 for n in block.shape[1:])
+    windows = xp.stack([block[:, y:y + rows, x:x + columns] for y, x in np.ndindex(size, size)], 1)
+    windows = windows.reshape(coils * size**2, -1)
     values, directions = xp.linalg.eigh(windows @ windows.conj().T)
     noise = 2**0.5 * noise_std * (windows.shape[0] ** 0.5 + windows.shape[1] ** 0.5)  # its largest singular value
     basis = directions[:, values > max(rules.subspace**2 * float(values[-1]), noise**2)]

@@ -69,14 +69,17 @@ class SensitivityModel:
         shape = (len(self.samples), *self.low.weight.shape)
         return array_module(self.samples).zeros(shape, self.samples.dtype)
 
-    def coil_images(self, image: Array, coefficients: Array, iterations: int) -> Array:
-        """Return coil images (J, gy, gx) of low resolution that fit the samples, and c x where there are none.
+    def predicted(self, image: Array, coefficients: Array) -> Array:
+        """Return the coil images (J, gy, gx) of low resolution of an image of full size."""
+        return resample(image, self.sampling.shape) * self.low.forward(coefficients)
 
-        CG steps on ||M F y_j - z_j||^2 lead to them from the coil images c x.  They take the image at full size.
+    def coil_images(self, predicted: Array, iterations: int) -> Array:
+        """Return coil images (J, gy, gx) of low resolution that fit the samples, and are the predicted ones elsewhere.
+
+        CG steps on ||M F y_j - z_j||^2 lead to them from the predicted ones.
         """
-        images = resample(image, self.sampling.shape) * self.low.forward(coefficients)
-        residual = self.samples - self.sampling.forward(images.copy())
-        return images + conjugate_gradients(lambda change: self.sampling.normal(change.copy()),
+        residual = self.samples - self.sampling.forward(predicted.copy())
+        return predicted + conjugate_gradients(lambda change: self.sampling.normal(change.copy()),
                                             self.sampling.adjoint(residual), iterations=iterations, axes=PLANE)
 
     def update(self, image: Array, coefficients: Array | None, variance: Array | float, weight: float, iterations: int,

@@ -11,7 +11,7 @@ from ..arrays.array_types import Array
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.modules import array_module
 from ..physics.coil_model import CoilModel, SetsModel, coil_model, rss
-from ..physics.espirit import TwoSets
+from ..physics.espirit import TwoSets, folds
 from ..physics.fourier import divide
 from ..physics.image_set import ImageAxis, ImageSet
 from ..physics.sampling import Sampling, Scan
@@ -95,8 +95,9 @@ def _with_second_set(problem: Problem, options: Options) -> Problem:
     sens_model, start, rules = problem.sens_model, problem.start, options.rules
     if not sens_model or start.coefficients is None:
         raise ValueError("maps: 2 needs several coils, got one")
-    sets = TwoSets.of(sens_model, start.image, start.coefficients, problem.noise_std, rules.espirit)
-    if options.maps == "auto" and sets.second < rules.espirit.folded:
+    predicted, noise_std = sens_model.predicted(start.image, start.coefficients), problem.noise_std
+    sets = TwoSets.of(sens_model, predicted, noise_std, rules.espirit)
+    if options.maps == "auto" and not folds(sets, sens_model, noise_std, rules.espirit, rules.sens):
         return problem
     coefficients = sets.fitted(rules.espirit, rules.sens)
     images = problem.images.along(ImageAxis(2, adds_up=True))
