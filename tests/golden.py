@@ -41,11 +41,8 @@ def cartesian(mask: str, coils: int = COILS, noise_std: float = NOISE, known: bo
 def folded(mask: str, **options: object) -> Case:
     """An object that is larger than the field of view along the rows by a third, so that its ends fold over."""
     def run() -> tuple[Result, np.ndarray]:
-        size, margin = (4 * SHAPE[0] // 3, SHAPE[1]), SHAPE[0] // 6
-        coils = ifft2c(simulate.kspace(simulate.phantom(size), COILS, NOISE, 0))
-        inside = coils[:, margin:-margin].copy()
-        inside[:, :margin] += coils[:, -margin:]
-        inside[:, -margin:] += coils[:, :margin]
+        coils = ifft2c(simulate.kspace(simulate.phantom((4 * SHAPE[0] // 3, SHAPE[1])), COILS, NOISE, 0))
+        inside = simulate.folded(coils, SHAPE)
         pattern = masks.named(mask, SHAPE, 0)
         kspace = (fft2c(inside) * pattern).astype(np.complex64)
         return recon(kspace, pattern, **options), np.sqrt((np.abs(inside) ** 2).sum(0))

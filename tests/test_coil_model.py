@@ -11,7 +11,8 @@ from bart_pogmdm.physics.image_set import ImageAxis, ImageSet
 
 SHAPE = (12, 15)
 MASKS = {"lines": (1, 15), "rows": (12, 1), "points": SHAPE, "full": (1, 1)}
-SETS = {(): ImageSet(SHAPE), (2,): ImageSet(SHAPE, (ImageAxis(2, adds_up=True),))}
+ONE, TWO = ImageSet(SHAPE), ImageSet(SHAPE, (ImageAxis(2, adds_up=True),))
+SETS = {(): ONE, (2,): TWO}
 
 
 def sampling(kind, rng):
@@ -81,3 +82,17 @@ def test_gradient_of_the_data_term(rng):
         coil_images = sens * x
         residual = model.sampling.forward(coil_images.sum(1) if sets else coil_images) - z
         np.testing.assert_allclose(model.gradient(x, z)[1], (np.abs(residual) ** 2).sum(0))
+
+
+def test_chains_of_two_sets_are_models_of_their_own(rng):
+    operator, x = sampling("points", rng), random_complex(rng, (3, 2, *SHAPE))
+    sens, z = random_complex(rng, (5, 3, 2, *SHAPE)), operator.mask * random_complex(rng, (5, 1, *SHAPE))
+    chains = coil_model(operator, sens, TWO.along(ImageAxis(3, adds_up=False)))
+    gradient, power = chains.gradient(x, z)
+    for i in range(3):
+        alone = coil_model(operator, sens[:, i], TWO)
+        for together, expected in ((gradient, alone.gradient(x[i], z[:, 0])[0]),
+                                   (power, alone.gradient(x[i], z[:, 0])[1]),
+                                   (chains.normal(x), alone.normal(x[i])), (chains.density, alone.density)):
+            np.testing.assert_allclose(together[i], expected, atol=1e-11)
+    assert chains.axes == (-3, -2, -1)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from conftest import simulate
 
-from bart_pogmdm import recon, to_bart
+from bart_pogmdm import Diffusion, Gibbs, recon, to_bart
 from bart_pogmdm.evaluate import masks, metrics
-from bart_pogmdm.evaluate.simulate import sensitivities
+from bart_pogmdm.evaluate import simulate as simulation
 from bart_pogmdm.physics.fourier import fft2c, ifft2c
 
 
@@ -15,12 +15,8 @@ def folded(part, noise_std=0.005):
     _, _, reference = simulate((128, 96), coils=4)
     rows, columns = (np.linspace(-1, 1, n) for n in reference.shape)
     image = reference / reference.max() * np.exp(0.5j * rows[:, None] + 0.4j * columns)
-    full = sensitivities(image.shape, 8) * image
-    height = round(part * len(image)) // 2 * 2
-    first = len(image) // 2 - height // 2
-    images = full[:, first:first + height].copy()
-    images[:, height - first:] += full[:, :first]
-    images[:, :first] += full[:, first + height:]
+    full = simulation.sensitivities(image.shape, 8) * image
+    images = simulation.folded(full, (round(part * len(image)) // 2 * 2, image.shape[1]))
     noise = np.random.default_rng(0).standard_normal((2, *images.shape))
     kspace = fft2c(images) + noise_std * (noise[0] + 1j * noise[1])
     return kspace.astype(np.complex64), np.sqrt((np.abs(images) ** 2).sum(0))
@@ -43,7 +39,38 @@ def test_two_sets_unfold_a_small_field_of_view():
     assert np.linalg.norm(coil_images - ifft2c(kspace)) < 0.15 * np.linalg.norm(kspace)
 
 
-@pytest.mark.parametrize("options", [{"maps": 3}, {"maps": 2, "samples": 2}, {"maps": 2, "normalize": False}])
+@pytest.mark.filterwarnings("ignore:kspace. image and sens:bart_pogmdm.ReconstructionWarning")
+def test_the_second_set_is_taken_where_the_object_folds_over():
+    """Slice by slice; one set is taken where nothing folds, also with noise, and where something given says so."""
+    kspace, reference = folded(0.8)
+    height, width = reference.shape
+    rng, whole = np.random.default_rng(1), simulation.kspace(simulation.phantom(reference.shape), 8, 0.005, 0)
+    noise = 0.05 * (rng.standard_normal(whole.shape) + 1j * rng.standard_normal(whole.shape))
+    series = np.stack([to_bart(samples) for samples in (whole, kspace, whole + noise)], -1).astype(np.complex64)
+    lines = masks.named("cartesian2", reference.shape, 0)
+    found = recon(series.reshape(height, width, 1, 8, 3), lines, iterations=2)
+    assert found.info["maps"].tolist() == [1, 2, 1]
+    for options in ({"start": found.image[:, :, 0, 0, 1]}, {"normalize": False}, {"maps": 1},
+                    {"method": Diffusion(num_levels=2, come_closer=0.1), "samples": 1}):
+        assert recon(kspace * lines, lines, **({"iterations": 2} | options)).info["maps"] == 1
+
+
+def test_the_posterior_of_two_sets_has_the_accuracy_of_their_maximum():
+    """Its standard deviation is that of the combined image, and its samples are such images."""
+    kspace, reference = folded(0.75)
+    lines = masks.named("horizontal1.5", reference.shape, 0)
+    maximum = recon(kspace * lines, lines, iterations=10)
+    result = recon(kspace * lines, lines, method=Gibbs(chains=2, burn_in=2, thin=2), samples=2, keep_samples=True,
+                   iterations=10)
+    assert maximum.info["maps"] == result.info["maps"] == 2
+    accuracy = metrics.psnr(maximum.image, reference)
+    assert metrics.psnr(result.image, reference) > accuracy - 1
+    assert all(metrics.psnr(sample, reference) > accuracy - 6 for sample in result.samples)
+    assert 0 < result.std.mean() < 0.05
+
+
+@pytest.mark.parametrize("options", [{"maps": 3}, {"maps": "two"}, {"maps": 2, "normalize": False},
+                                     {"maps": 2, "method": "diffusion"}])
 def test_sets_have_their_limits(phantom, options):
     with pytest.raises(ValueError, match="maps: "):
         recon(phantom[0], phantom[1], **options)
@@ -82,15 +109,15 @@ def test_known_sets_of_ecalib(bart):
     (lambda sens: 0 * sens, "sens: all values are zero")])
 def test_wrong_sets_are_named(change, message):
     kspace, mask, _ = simulate((64, 60), coils=3)
-    sens = np.stack([sensitivities((64, 60), 3)] * 2)
+    sens = np.stack([simulation.sensitivities((64, 60), 3)] * 2)
     with pytest.raises(ValueError, match=message):
         recon(kspace, mask, sens=change(sens))
 
 
 def test_known_sets_have_their_limits():
     kspace, mask, _ = simulate((64, 60), coils=3)
-    sens = np.stack([sensitivities((64, 60), 3)] * 2)
-    for options, message in (({"samples": 2}, "maps: 2, or two sets"), ({"normalize": False}, "maps: 2, or two sets"),
+    sens = np.stack([simulation.sensitivities((64, 60), 3)] * 2)
+    for options, message in (({"method": "diffusion"}, "maps: 2, or two"), ({"normalize": False}, "maps: 2, or two"),
                              ({"start": kspace[0]}, "sens: two sets go with several coils and no start")):
         with pytest.raises(ValueError, match=message):
             recon(kspace, mask, sens=sens, **options)

@@ -103,7 +103,7 @@ class Gibbs:
             yield state
         assert state is not None
         problem, (chains, draws) = problem.started_from(state), self.chain_shape(samples)
-        size = self.side_by_side or chains_that_fit(chains, state.sens)
+        size = self.side_by_side or chains_that_fit(chains, state.sens.reshape(-1, *problem.images.grid))
         for batch, rngs in batches(chains, size, seed):
             for sweep, states in enumerate(islice(gibbs(problem, prior, self, rngs), self.burn_in + draws)):
                 round_, rest = divmod(sweep - self.burn_in + 1, self.thin)
@@ -124,7 +124,7 @@ def gibbs(problem: Problem, prior: LatentPrior, options: Gibbs, rngs: Rngs) -> I
     is trusted in part, this holds approximately.
     """
     start, sigma, likelihood = problem.start, options.level(problem), options.likelihood
-    hessian, temperature = prior.curvature(start.image.shape, sigma, array_module(start.image)), prior.exponent(sigma)
+    hessian, temperature = prior.curvature(problem.images.grid, sigma, array_module(start.image)), prior.exponent(sigma)
     root, phase = hessian**0.5, options.maximum.phase.of(start.image, trusted=not problem.one_coil)
     power = problem.model(start.sens).gradient(start.image, problem.samples)[1]
     variance, residual_var = likelihood.variances(problem, power)
@@ -137,18 +137,22 @@ def gibbs(problem: Problem, prior: LatentPrior, options: Gibbs, rngs: Rngs) -> I
     def white() -> Array:
         return filtered(root, white_noise(rngs, start.image))
 
+    def drawn_score(image: Array) -> Array:
+        of_each = [rng for rng in rngs for _ in range(problem.images.sets)]
+        return prior.drawn_score(image.reshape(-1, *problem.images.grid), sigma, of_each).reshape(image.shape)
+
     image, coefficients, model = problem.start.image, problem.start.coefficients, problem.model(problem.start.sens)
     penalty, sens_cg = options.maximum.sens_penalty.last, options.maximum.sens_cg
     while True:
         gradient, power = model.gradient(image, problem.samples)
         noise = for_each(rngs, lambda rng: problem.sampling.noise(rng, samples), 1)
         perturbation: Any = model.adjoint(noise) / variance**0.5 + phase.noise(white)
-        drawn = phase.ascent(lambda image: prior.drawn_score(image, sigma, rngs), image)
+        drawn = phase.ascent(drawn_score, image)
         descent = drawn - gradient / variance + temperature**0.5 * perturbation
         image = image + newton_step(model, hessian, phase.turn, descent, variance, options.draw_cg)
         if problem.sens_model and coefficients is not None:
             coefficients = problem.sens_model.draw(image, coefficients, sens_variance, penalty, sens_cg, temperature,
-                                                   rngs)
+                                                   rngs, problem.images)
             model = problem.model(problem.sens_model.maps.forward(coefficients))
         residual_std = likelihood.variances(problem, power)[1] ** 0.5
         yield State(image, model.sens, coefficients, problem.units).noted(sigma=sigma, residual_std=residual_std)

@@ -4,11 +4,19 @@ An option that is not given is None and is not passed on, so that its default is
 that uses it.  A test compares the defaults in the help texts with these.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+
+def int_or_auto(text: str) -> int | str:
+    """Return the number in a text, or the word auto."""
+    return text if text == "auto" else int(text)
+
+
 # The types of values, by their names in BART's help.
-TYPES: dict[str, type] = {"d": int, "f": float, "<file>": str, "<string>": str, "d:d": str, "d:d:d": str}
+TYPES: dict[str, Callable[[str], Any]] = {"d": int, "f": float, "<file>": str, "<string>": str, "d:d": str,
+                                          "d:d:d": str, "d|auto": int_or_auto}
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,8 @@ POGMDM = (
            "Known sensitivities, such as those of ecalib, caldir or ncalib (default: estimated)", is_array=True),
     Option("-s", "seed", "d", "seed", "Random seed (default: 0)", alias="--seed"),
     Option("-S", "rescale", None, "", "Re-scale the image (always done; accepted as in nlinv)"),
-    Option("-m", "maps", "d", "maps",
-           "Number of image and sensitivity sets: 2 where the object folds over (default: 1)"),
+    Option("-m", "maps", "d|auto", "maps",
+           "Number of image and sensitivity sets: 2 where the object folds over (default: auto, by the data)"),
     Option("-N", "normalize", None, "", "Do not normalize image with coil sensitivities", const=False),
     Option("-I", "start", "<file>", "file", "Image to start from", is_array=True),
     Option("-d", "debug_level", "d", "level", "Debug level (default: BART_DEBUG_LEVEL, or 2)"),

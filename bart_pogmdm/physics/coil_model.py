@@ -42,12 +42,7 @@ def coil_density(sampling: Sampling, sens: Array) -> Array:
 
 
 def coil_model(sampling: Sampling, sens: Array, images: ImageSet) -> CoilModel | SetsModel:
-    """Return the model of a set of images with their sensitivities (J, …, ny, nx).
-
-    NotImplementedError for images that add up in several independent problems.
-    """
-    if images.adds_up and images.independent:
-        raise NotImplementedError(f"images: no model for axes {images.axes}")
+    """Return the model of a set of images with their sensitivities (J, …, ny, nx)."""
     return SetsModel(sampling, sens) if images.adds_up else CoilModel(sampling, sens)
 
 
@@ -67,24 +62,29 @@ class _Model:
 class SetsModel(_Model):
     """A: x_1 .. x_M -> M F sum_m c_jm x_m for images (M, ny, nx), each with sensitivities of its own, (J, M, ny, nx).
 
+    For S chains: images (S, M, ny, nx), sensitivities (J, S, M, ny, nx), samples (J, S or 1, …).
+
     It is for objects larger than the field of view: folded tissue is seen through other sensitivities than the tissue
     at the pixel itself.  C. Holme et al., Scientific Reports 9, 2019, doi 10.1038/s41598-019-39888-7.
     """
 
-    axes = None  # all images belong to one system of equations
+    @property
+    def axes(self) -> tuple[int, ...] | None:
+        """Axes of one system of equations, to which all sets belong: each chain has a system of its own."""
+        return None if self.sens.ndim == 4 else (-3, *PLANE)
 
     def _coil_images(self, images: Array) -> Array:
-        return (self.sens * images).sum(1)
+        return (self.sens * images).sum(-3)
 
     def _combine(self, coil_images: Array) -> Array:
-        return (self.sens.conj() * coil_images[:, None]).sum(0)
+        return (self.sens.conj() * coil_images[..., None, :, :]).sum(0)
 
     def forward(self, images: Array) -> Array:
         """A x: the samples of all coils."""
         return self.sampling.forward(self._coil_images(images))
 
     def adjoint(self, samples: Array) -> Array:
-        """A^H z, (M, ny, nx), for samples that are zero where nothing is measured."""
+        """A^H z, (…, M, ny, nx), for samples that are zero where nothing is measured."""
         return self._combine(self.sampling.adjoint(samples.copy()))
 
     def normal(self, images: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from ..arrays.array_types import Shape
@@ -41,7 +42,12 @@ class ImageSet:
     @property
     def adds_up(self) -> bool:
         """True if several images contribute to the same samples."""
-        return any(axis.adds_up for axis in self.axes)
+        return self.sets > 1
+
+    @property
+    def sets(self) -> int:
+        """Number of images that contribute to the same samples."""
+        return math.prod(axis.size for axis in self.axes if axis.adds_up)
 
     @property
     def independent(self) -> Shape:

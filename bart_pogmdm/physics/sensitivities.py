@@ -22,6 +22,7 @@ from .sampling import Sampling, Scan
 from .sobolev_maps import SobolevMaps, SobolevRules
 
 OF_CHAIN = (0, *PLANE)  # axes of the coefficients (J, S, my, mx) that belong to one of S chains
+OF_CHAIN_OF_SETS = (0, -3, *PLANE)  # the same for (J, S, M, my, mx), with several sets
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +69,18 @@ class SensitivityModel:
         shape = (len(self.samples), *self.low.weight.shape)
         return array_module(self.samples).zeros(shape, self.samples.dtype)
 
-    def second_set(self, image: Array, coefficients: Array, variance: float, weight: float, iterations: int) -> Array:
-        """Return coefficients of another set for the same image, fitted to the residual of the first set."""
-        image = resample(image, self.sampling.shape)
-        residual = self.samples - self.sampling.forward(image * self.low.forward(coefficients))
-        return replace(self, samples=residual).update(image, None, variance, weight, iterations)
+    def predicted(self, image: Array, coefficients: Array) -> Array:
+        """Return the coil images (J, gy, gx) of low resolution of an image of full size."""
+        return resample(image, self.sampling.shape) * self.low.forward(coefficients)
+
+    def coil_images(self, predicted: Array, iterations: int) -> Array:
+        """Return coil images (J, gy, gx) of low resolution that fit the samples, and are the predicted ones elsewhere.
+
+        CG steps on ||M F y_j - z_j||^2 lead to them from the predicted ones.
+        """
+        residual = self.samples - self.sampling.forward(predicted.copy())
+        return predicted + conjugate_gradients(lambda change: self.sampling.normal(change.copy()),
+                                            self.sampling.adjoint(residual), iterations=iterations, axes=PLANE)
 
     def update(self, image: Array, coefficients: Array | None, variance: Array | float, weight: float, iterations: int,
                images: ImageSet | None = None) -> Array:
@@ -81,33 +89,33 @@ class SensitivityModel:
         They start from the coefficients, or for None from zero.  Several images (M, ny, nx) with coefficients
         (J, M, my, mx) explain the samples as the set of `images` says: together, or each on its own.
         """
-        together = images is None or images.adds_up
         image = resample(image, self.sampling.shape)
-        return self._solve(image, coefficients, variance, weight, iterations, 0, together)
+        return self._solve(image, coefficients, variance, weight, iterations, 0, images)
 
-    def draw(self, images: Array, coefficients: Array, variance: Array | float, weight: float, iterations: int,
-             temperature: float, rngs: Sequence[np.random.Generator]) -> Array:
+    def draw(self, image: Array, coefficients: Array, variance: Array | float, weight: float, iterations: int,
+             temperature: float, rngs: Sequence[np.random.Generator], images: ImageSet) -> Array:
         """Draw from exp(-energy / temperature) for the energy of `update`, as its minimum for perturbed samples.
 
-        For chains: images (S, ny, nx), coefficients (J, S, my, mx), and a generator for each.
+        For chains: image (S, …, ny, nx), coefficients (J, S, …, my, mx), and a generator for each.
         """
-        images = resample(images, self.sampling.shape)
-        noise = for_each(rngs, lambda rng: self.sampling.noise(rng, self.samples), 1)
+        image = resample(image, self.sampling.shape)
+        noise = self.sampling.adjoint(for_each(rngs, lambda rng: self.sampling.noise(rng, self.samples), 1))
         white = for_each(rngs, lambda rng: complex_normal(rng, coefficients[:, 0]), 1)
-        perturbation = (self.low.adjoint(images.conj() * self.sampling.adjoint(noise)) / variance**0.5
-                        + weight**0.5 * white)
-        return self._solve(images, coefficients, variance, weight, iterations, temperature**0.5 * perturbation, False)
+        noise = noise.reshape(*noise.shape[:2], *(1,) * (image.ndim - 3), *noise.shape[-2:])
+        perturbation = self.low.adjoint(image.conj() * noise) / variance**0.5 + weight**0.5 * white
+        return self._solve(image, coefficients, variance, weight, iterations, temperature**0.5 * perturbation, images)
 
     def _solve(self, image: Array, coefficients: Array | None, variance: Array | float, weight: float, iterations: int,
-               perturbation: Array | float, together: bool) -> Array:
-        several = image.ndim > 2
-        zero_filled = self._zero_filled[:, None] if several else self._zero_filled
+               perturbation: Array | float, images: ImageSet | None) -> Array:
+        zero_filled = self._zero_filled
+        zero_filled = zero_filled.reshape(len(zero_filled), *(1,) * (image.ndim - 2), *zero_filled.shape[-2:])
+        adds_up = images is not None and images.adds_up
         rhs = self.low.adjoint(image.conj() * zero_filled) / variance + perturbation
 
         def normal(coefficients: Array) -> Array:
-            images = image * self.low.forward(coefficients)
-            images = self.sampling.normal(images.sum(1, keepdims=True) if several and together else images)
-            return self.low.adjoint(image.conj() * images) / variance + weight * coefficients
+            coil_images = image * self.low.forward(coefficients)
+            seen = self.sampling.normal(coil_images.sum(-3, keepdims=True) if adds_up else coil_images)
+            return self.low.adjoint(image.conj() * seen) / variance + weight * coefficients
 
-        axes = OF_CHAIN if several and not together else None
+        axes = None if images is None or not images.independent else OF_CHAIN_OF_SETS if adds_up else OF_CHAIN
         return conjugate_gradients(normal, rhs, coefficients, iterations=iterations, axes=axes)

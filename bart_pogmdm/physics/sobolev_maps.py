@@ -73,6 +73,11 @@ class SobolevMaps:
         norm = rules.padding * field_size(shape)
         return cls(waves[0], waves[1], xp.asarray(weight / norm, real_dtype(dtype)))
 
+    @property
+    def shape(self) -> Shape:
+        """(ny, nx) of the maps."""
+        return len(self.rows), len(self.columns)
+
     def forward(self, coefficients: Array) -> Array:
         """E W chat: the maps of coefficients."""
         return _multiply(self.rows, _transpose(_multiply(self.columns, _transpose(self.weight * coefficients))))

@@ -137,8 +137,8 @@ def of_slice(scan: Scan, fit: float, problem: Problem, residual_std: float, imag
     signal = float(power_of_coils(problem.samples).sum()) / (2 * problem.coils * problem.sampling.count)
     if residual > rules.residual * noise and unexplained > rules.unexplained * signal**0.5:
         doubts.append("kspace: image and sensitivities do not explain the samples, the residual is far above the"
-                      " noise: check mask, traj, sens and iterations; an object larger than the field of view needs"
-                      " maps 2")
+                      " noise: check mask, traj, sens and iterations" + ("" if problem.images.adds_up else
+                      "; an object larger than the field of view needs maps 2"))
     return doubts
 
 

@@ -24,6 +24,7 @@ class SliceResult:
 
     scale: of the solver's units; convergence: rhat and ess of a method that samples.
     coefficients: of the last sensitivities, from which a similar slice may start; None if they have none.
+    maps: the number of sets.
     """
 
     image: Array
@@ -33,6 +34,7 @@ class SliceResult:
     residual_std: float
     convergence: dict[str, float | None]
     coefficients: Array | None
+    maps: int
 
 
 def reconstruct_slice(problem: Problem, frame: Frame, known_sens: Array | None, prior: Any, options: Options,
@@ -50,7 +52,7 @@ def reconstruct_slice(problem: Problem, frame: Frame, known_sens: Array | None, 
             reference = state
         elif state.info.is_draw:
             reference = reference or state
-            image = frame.out_of(_combined(state, reference.sens))
+            image = _drawn(problem, state, reference, frame)
             statistics.add(image, state.info.chain)
             residual_var.add(state.info.residual_std**2)
             if kept and state.info.sample is not None:
@@ -81,7 +83,7 @@ def reconstruct_slice(problem: Problem, frame: Frame, known_sens: Array | None, 
     image, std = image * factor, None if std is None else std * factor
     _check_finite(image, sens, std)
     return SliceResult(image, sens, std, units.scale * frame.interpolation, float(units.to_user(residual_std)),
-                       convergence, state.coefficients)
+                       convergence, state.coefficients, problem.images.sets)
 
 
 def _check_finite(*arrays: Array | None) -> None:
@@ -104,6 +106,13 @@ def _maps(state: State, frame: Frame, known_sens: Array | None, options: Options
     return SobolevMaps.on_grid(frame.grid, frame.box, state.sens.dtype, rules, xp).forward(state.coefficients)
 
 
+def _drawn(problem: Problem, state: State, reference: State, frame: Frame) -> Array:
+    """Return the image of a draw as it is in the data, with its phase for the sensitivities of the reference."""
+    if not problem.images.adds_up:
+        return frame.out_of(_combined(state.image, state.sens, reference.sens))
+    return _combined(*_sets_together(state, frame), _sets_together(reference, frame)[1])
+
+
 def _sets_together(state: State, frame: Frame) -> tuple[Array, Array]:
     """Return one image and one set of sensitivities, of RSS 1, for all sets, as they are in the data.
 
@@ -115,10 +124,10 @@ def _sets_together(state: State, frame: Frame) -> tuple[Array, Array]:
     return image, divide(coil_images, image)
 
 
-def _combined(state: State, reference: Array) -> Array:
+def _combined(image: Array, sens: Array, reference: Array) -> Array:
     """Return the image times the RSS of its sensitivities, with its phase for the sensitivities `reference`."""
-    image = state.image * rss(state.sens)
-    if state.sens is reference:
+    image = image * rss(sens)
+    if sens is reference:
         return image
-    turn = (reference.conj() * state.sens).sum(0)
+    turn = (reference.conj() * sens).sum(0)
     return image * divide(turn, array_module(image).abs(turn))

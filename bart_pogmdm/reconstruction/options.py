@@ -15,6 +15,7 @@ from ..algorithms.joint_map import Map
 from ..algorithms.method import Method
 from ..algorithms.units import OneCoilScale
 from ..arrays.checks import is_integer
+from ..physics.espirit import EspiritRules
 from ..physics.kspace_centre import CentreRules
 from ..physics.noise_level import NoiseRules
 from ..physics.readout_factors import ReadoutRules
@@ -44,6 +45,7 @@ class Rules:
     readouts: ReadoutRules = ReadoutRules()
     sens: SobolevRules = SobolevRules()
     start: StartRules = StartRules()
+    espirit: EspiritRules = EspiritRules()
     one_coil: OneCoilScale = OneCoilScale()
     doubts: DoubtRules = DoubtRules()
 
@@ -64,8 +66,8 @@ class Options:
     noise_std: float | None = None
     """Standard deviation of the noise per real and imaginary part; None: estimated in each slice."""
 
-    maps: int = 1
-    """Sets of image and sensitivities: 2 for an object that folds over."""
+    maps: int | str = "auto"
+    """Sets of image and sensitivities: 2 for an object that folds over; "auto" decides in each slice."""
 
     normalize: bool = True
     """Report the image times the RSS of the sensitivities, and these with RSS 1."""
@@ -92,7 +94,7 @@ class OptionKeywords(TypedDict, total=False):
     samples: int | None
     iterations: int
     noise_std: float | None
-    maps: int
+    maps: int | str
     normalize: bool
     keep_samples: bool
     seed: int
@@ -117,10 +119,11 @@ def options_of(**keywords: Unpack[OptionKeywords]) -> Options:
         raise ValueError(f"seed: expected an integer >= 0, got {options.seed!r}")
     if not isinstance(options.rules, Rules):
         raise TypeError(f"rules: expected Rules, got {type(options.rules).__name__}")
-    if options.maps not in (1, 2):
-        raise ValueError(f"maps: expected 1 or 2, got {options.maps!r}")
+    if options.maps not in (1, 2, "auto"):
+        raise ValueError(f"maps: expected 1, 2 or auto, got {options.maps!r}")
     _check_sets(options)
-    iterations, maps, seed = int(options.iterations), int(options.maps), int(options.seed)
+    maps = 1 if options.maps == "auto" and not _takes_sets(options) else options.maps
+    iterations, maps, seed = int(options.iterations), maps if isinstance(maps, str) else int(maps), int(options.seed)
     return replace(options, method=method.with_iterations(iterations), iterations=iterations, maps=maps, seed=seed,
                    normalize=bool(options.normalize), keep_samples=bool(options.keep_samples))
 
@@ -142,7 +145,7 @@ def _method(method: str | Method | None, samples: int | None) -> tuple[Method, i
 
 def with_sets(options: Options, known: int) -> Options:
     """Return the options for some number of sets of known sensitivities.  ValueError where they do not go together."""
-    if options.maps > known:
+    if options.maps == 2 and known == 1:
         raise ValueError(f"maps: {options.maps} goes with unknown sens, or with as many sets, got {known}")
     options = replace(options, maps=known)
     _check_sets(options)
@@ -151,8 +154,13 @@ def with_sets(options: Options, known: int) -> Options:
 
 def _check_sets(options: Options) -> None:
     """Raise ValueError for two sets with a method or form of the result that has one only."""
-    if options.maps == 2 and (options.method.name != "map" or not options.normalize):
-        raise ValueError("maps: 2, or two sets of sens, goes with method map and normalize only")
+    if options.maps == 2 and not _takes_sets(options):
+        raise ValueError("maps: 2, or two sets of sens, goes with normalize, and not with method diffusion")
+
+
+def _takes_sets(options: Options) -> bool:
+    """Return True if the method and the form of the result allow for several sets."""
+    return options.method.name != Diffusion.name and options.normalize
 
 
 def prior_of(prior: Any, method: Method) -> Any:

@@ -48,9 +48,9 @@ class Outputs:
         self._sens[index][...] = result.sens
         if self.std is not None:
             layout.slices(self.std)[index][0] = result.std
-        facts = {"noise_std": noise_std, "scale": result.scale, "residual_std": residual_std}
+        facts = {"noise_std": noise_std, "scale": result.scale, "residual_std": residual_std, "maps": result.maps}
         for key, value in (facts | result.convergence).items():
-            self._facts.setdefault(key, np.empty(self.loop))[index] = value
+            self._facts.setdefault(key, np.empty(self.loop, int if isinstance(value, int) else float))[index] = value
 
     def facts(self) -> dict[str, Any]:
         """Return the facts of the slices, a number or an array for each."""

@@ -63,17 +63,19 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
     iterations: majorise-minimise steps to the maximum ("map" and "gibbs"), 40.
     noise_std: of the data (samples of weight 1) per real and imaginary part; None: estimated.
     maps: 2 for an object larger than the field of view, so that it folds over: another image with its own
-        sensitivities for the folded part, and the result for both together; "map" only.
+        sensitivities for the folded part, and the result for both together; not for "diffusion".  "auto", the
+        default: 2 in the slices whose samples show it, else 1.  It is 1 with start, too.
     normalize: report the image times the RSS of the sensitivities, and these with RSS 1; True.
     keep_samples: return the samples, too; they need their own memory.
     seed: each chain or sample of each slice draws from its own child of it; 0.
     rules: rules of box, centre, noise, readouts, sensitivities, start, one coil, doubts (`options.Rules`).
 
-    Returns a Result.  Its info holds method, iterations, samples, noise_std, scale and the final residual_std (one
-    number for each slice), the median rhat and the effective sample size ess of chains, seconds, name and hash of the
-    prior, seed, the estimated memory of the solver in bytes, and warnings: sentences about an image that may be wrong,
-    each of which is also raised as a ReconstructionWarning.  Raises ValueError or TypeError that names the
-    argument, MemoryError for too many samples to keep, ImportError where a trajectory lacks finufft.
+    Returns a Result.  Its info holds method, iterations, samples; noise_std, scale, the final residual_std and maps,
+    the number of sets (one number for each slice); the median rhat and the effective sample size ess of chains,
+    seconds, name and hash of the prior, seed, the estimated memory of the solver in bytes, and warnings: sentences
+    about an image that may be wrong, each of which is also raised as a ReconstructionWarning.  Raises ValueError or
+    TypeError that names the argument, MemoryError for too many samples to keep, ImportError where a trajectory lacks
+    finufft.
     """
     chosen = options_of(**options)
     inputs = Inputs(kspace, mask, traj, dims, sens, start)

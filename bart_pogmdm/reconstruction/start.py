@@ -11,6 +11,7 @@ from ..arrays.array_types import Array
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.modules import array_module
 from ..physics.coil_model import CoilModel, SetsModel, coil_model, rss
+from ..physics.espirit import TwoSets, folds
 from ..physics.fourier import divide
 from ..physics.image_set import ImageAxis, ImageSet
 from ..physics.sampling import Sampling, Scan
@@ -46,7 +47,11 @@ def problem_of(scan: Scan, frame: Frame, noise_std: float, sens: Array | None, s
         images = images.along(ImageAxis(len(state.image), adds_up=True))
     problem = Problem(sampling, samples, noise_std, sens_model, images, replace(state, units=units))
     problem = problem.in_units(scale.of(state.image * rss(state.sens)) / scale.start)
-    return _with_second_set(problem, options) if options.maps == 2 and sens is None else problem
+    if options.maps == "auto":  # a start image or the sensitivities of a similar slice mean one set
+        seeks_second = sens_model is not None and start is None and neighbour is None
+    else:
+        seeks_second = options.maps == 2 and sens is None
+    return _with_second_set(problem, options) if seeks_second else problem
 
 
 def _unknown(sampling: Sampling, samples: Array, sens_model: SensitivityModel, image: Array | None,
@@ -86,15 +91,18 @@ def _first_image(model: CoilModel | SetsModel, samples: Array, rules: StartRules
 def _with_second_set(problem: Problem, options: Options) -> Problem:
     """Return the problem of two images, the second for the part of an object that folds over.
 
-    The sensitivities of the second set fit the residual of the first.  ValueError for one coil.
+    ESPIRiT finds the sensitivities of both.  For maps "auto" the problem stays as it is where one set suffices.
+    ValueError for one coil.
     """
-    sens_model, start, rules = problem.sens_model, problem.start, options.rules.start
+    sens_model, start, rules = problem.sens_model, problem.start, options.rules
     if not sens_model or start.coefficients is None:
         raise ValueError("maps: 2 needs several coils, got one")
-    variance = options.method.likelihood.at_start(problem.noise_std)
-    second = sens_model.second_set(start.image, start.coefficients, variance, rules.sens_penalty, rules.image_cg)
-    coefficients = array_module(second).stack([start.coefficients, second], 1)
+    predicted, noise_std = sens_model.predicted(start.image, start.coefficients), problem.noise_std
+    sets = TwoSets.of(sens_model, predicted, noise_std, rules.espirit)
+    if options.maps == "auto" and not folds(sets, sens_model, noise_std, rules.espirit, rules.sens):
+        return problem
+    coefficients = sets.fitted(rules.espirit, rules.sens)
     images = problem.images.along(ImageAxis(2, adds_up=True))
     model = coil_model(problem.sampling, sens_model.maps.forward(coefficients), images)
-    image = _first_image(model, problem.samples, rules)
+    image = _first_image(model, problem.samples, rules.start)
     return replace(problem, images=images, start=State(image, model.sens, coefficients, problem.units))

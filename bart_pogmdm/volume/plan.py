@@ -135,8 +135,10 @@ def make_plan(source: str | Path, *, mask: Array | None = None, prior: Any = Non
     check_positive("warm_start", warm_start)
     if options.keep_samples:
         raise ValueError("keep_samples: goes with recon; a volume has image, sens and std only")
-    if warm_start > 1 and options.maps > 1:
-        raise ValueError(f"warm_start: goes with one set of maps, got {options.maps}")
+    if warm_start > 1:
+        if options.maps == 2:
+            raise ValueError(f"warm_start: goes with one set of maps, got {options.maps}")
+        options = replace(options, maps=1)
     volume = VolumeInput.of(source, mask)
     job = Job(str(Path(source).resolve()), volume.shape, _pickled(prior), options, device, library_versions())
     return Plan(volume, job, warm_start, f"{prior.name} {prior.digest}")

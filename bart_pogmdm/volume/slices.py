@@ -22,7 +22,7 @@ from ..version import library_versions
 
 FileStatus: TypeAlias = tuple[tuple[int, int, int], ...]  # Inode, size and time of change of each file.
 # Entries of the info of a result that go into the manifest.
-FACTS = ("noise_std", "scale", "residual_std", "rhat", "ess", "seconds")
+FACTS = ("noise_std", "scale", "residual_std", "maps", "rhat", "ess", "seconds")
 
 
 class RefusalError(ValueError):
