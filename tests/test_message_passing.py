@@ -16,9 +16,11 @@ from bart_pogmdm.algorithms.message_passing import LinearEstimate, Message, Mess
 from bart_pogmdm.algorithms.quadratic_step import filtered
 from bart_pogmdm.algorithms.state import State
 from bart_pogmdm.evaluate import metrics
+from bart_pogmdm.evaluate.simulate import folded
 from bart_pogmdm.evaluate.simulate import kspace as simulated_kspace
 from bart_pogmdm.evaluate.simulate import phantom as head
 from bart_pogmdm.physics.cartesian import CartesianSampling
+from bart_pogmdm.physics.fourier import fft2c, ifft2c
 
 SMOOTH = np.ones((3, 64, 64), complex) / 3**0.5
 NEVER = Map(last_steps=40)  # the maximum without the mean
@@ -164,3 +166,15 @@ def test_weights_of_the_linear_estimate_belong_to_the_samples_that_it_sees(prior
     estimate = linear_estimate(problem, Map())
     assert isinstance(estimate.model.sampling, CartesianSampling)
     np.testing.assert_array_equal(estimate.model.sampling.mask, problem.sampling.mask)
+
+
+def test_two_sets_gain_by_the_mean_too():
+    shape, mask = (96, 64), np.ones((80, 64), bool)
+    mask[::2] = False
+    mask[28:52] = True
+    coils = folded(ifft2c(simulated_kspace(head(shape), 8, 0.04, 0)), mask.shape)
+    clean = folded(ifft2c(simulated_kspace(head(shape), 8, 0, 0)), mask.shape)
+    truth = np.sqrt((abs(clean) ** 2).sum(0))
+    maximum, found = (metrics.psnr(recon(fft2c(coils) * mask, mask, method=method, maps=2).image, truth)
+                      for method in (NEVER, Map()))
+    assert found > maximum + 0.5
