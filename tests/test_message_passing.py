@@ -172,7 +172,7 @@ def test_two_sets_gain_by_the_mean_too():
     shape, mask = (96, 64), np.ones((80, 64), bool)
     mask[::2] = False
     mask[28:52] = True
-    coils = folded(ifft2c(simulated_kspace(head(shape), 8, 0.04, 0)), mask.shape)
+    coils = folded(ifft2c(simulated_kspace(head(shape), 8, 0.1, 0)), mask.shape)
     clean = folded(ifft2c(simulated_kspace(head(shape), 8, 0, 0)), mask.shape)
     truth = np.sqrt((abs(clean) ** 2).sum(0))
     maximum, found = (metrics.psnr(recon(fft2c(coils) * mask, mask, method=method, maps=2).image, truth)
