@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays.array_types import Array
+from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module, kernels_for
 from ..arrays.threads import share
@@ -154,3 +155,10 @@ class CoilModel(_Model):
             return sampling.adjoint(difference), power
 
         return self._combine(residual)
+
+
+def least_squares(model: CoilModel | SetsModel, samples: Array, iterations: int) -> Array:
+    """Return the image, or images, of a few CG steps on ||A x - z||^2."""
+    inexact = model.sampling.inexact
+    return conjugate_gradients(lambda image: model.normal(image) + inexact * image, model.adjoint(samples),
+                               iterations=iterations)

@@ -14,7 +14,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.modules import array_module
-from .coil_model import SetsModel
+from .coil_model import SetsModel, least_squares
 from .fourier import fft2c, field_size, ifft2c, resize
 from .sensitivities import SensitivityModel
 from .sobolev_maps import SobolevMaps, SobolevRules
@@ -108,7 +108,7 @@ def folds(sets: TwoSets, model: SensitivityModel, noise_std: float, rules: Espir
     if not rules.doubtful * rules.folded < sets.second < rules.folded:
         return sets.second >= rules.folded
     both = SetsModel(model.sampling, model.low.forward(sets.fitted(rules, smooth)))
-    images = conjugate_gradients(both.normal, both.adjoint(model.samples), iterations=rules.image_cg)
+    images = least_squares(both, model.samples, rules.image_cg)
     return TwoSets.of(model, (both.sens * images).sum(1), noise_std, rules).second >= rules.folded
 
 

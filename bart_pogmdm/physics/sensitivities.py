@@ -79,8 +79,9 @@ class SensitivityModel:
         CG steps on ||M F y_j - z_j||^2 lead to them from the predicted ones.
         """
         residual = self.samples - self.sampling.forward(predicted.copy())
-        return predicted + conjugate_gradients(lambda change: self.sampling.normal(change.copy()),
-                                            self.sampling.adjoint(residual), iterations=iterations, axes=PLANE)
+        return predicted + conjugate_gradients(
+            lambda change: self.sampling.normal(change.copy()) + self.sampling.inexact * change,
+            self.sampling.adjoint(residual), iterations=iterations)
 
     def update(self, image: Array, coefficients: Array | None, variance: Array | float, weight: float, iterations: int,
                images: ImageSet | None = None) -> Array:

@@ -8,9 +8,8 @@ from ..algorithms.problem import Problem
 from ..algorithms.state import State
 from ..algorithms.units import Units
 from ..arrays.array_types import Array
-from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.modules import array_module
-from ..physics.coil_model import CoilModel, SetsModel, coil_model, rss
+from ..physics.coil_model import CoilModel, SetsModel, coil_model, least_squares, rss
 from ..physics.espirit import TwoSets, folds
 from ..physics.fourier import divide
 from ..physics.image_set import ImageAxis, ImageSet
@@ -47,8 +46,8 @@ def problem_of(scan: Scan, frame: Frame, noise_std: float, sens: Array | None, s
         images = images.along(ImageAxis(len(state.image), adds_up=True))
     problem = Problem(sampling, samples, noise_std, sens_model, images, replace(state, units=units))
     problem = problem.in_units(scale.of(state.image * rss(state.sens)) / scale.start)
-    if options.maps == "auto":  # a start image or the sensitivities of a similar slice mean one set
-        seeks_second = sens_model is not None and start is None and neighbour is None
+    if options.maps == "auto":  # two sets in two coils explain anything; a start image and a similar slice have one
+        seeks_second = sens is None and len(samples) > 2 and start is None and neighbour is None
     else:
         seeks_second = options.maps == 2 and sens is None
     return _with_second_set(problem, options) if seeks_second else problem
@@ -60,7 +59,7 @@ def _unknown(sampling: Sampling, samples: Array, sens_model: SensitivityModel, i
     coefficients = (joint_inversion(sens_model, rules, neighbour)[1] if image is None else
                     sens_model.update(image, None, variance, rules.sens_penalty, rules.image_cg))
     model = CoilModel(sampling, sens_model.maps.forward(coefficients))
-    return State(_first_image(model, samples, rules) if image is None else image, model.sens, coefficients)
+    return State(least_squares(model, samples, rules.image_cg) if image is None else image, model.sens, coefficients)
 
 
 def _known(sampling: Sampling, samples: Array, sens: Array | None, image: Array | None, rules: StartRules) -> State:
@@ -71,21 +70,14 @@ def _known(sampling: Sampling, samples: Array, sens: Array | None, image: Array 
     if unit_sens.ndim > 3:
         if image is not None or len(samples) == 1:
             raise ValueError(f"sens: two sets go with several coils and no start, got {len(samples)} coils")
-        return State(_first_image(SetsModel(sampling, unit_sens), samples, rules), unit_sens)
+        return State(least_squares(SetsModel(sampling, unit_sens), samples, rules.image_cg), unit_sens)
     model = CoilModel(sampling, unit_sens)
     if image is None:
-        image = _first_image(model, samples, rules)
+        image = least_squares(model, samples, rules.image_cg)
     else:  # the given image may have the scale of another program
         seen = model.forward(image)
         image = image * complex((seen.conj() * samples).sum() / (xp.abs(seen) ** 2).sum().clip(1e-30))
     return State(image, unit_sens)
-
-
-def _first_image(model: CoilModel | SetsModel, samples: Array, rules: StartRules) -> Array:
-    """Return the image of a few CG steps on ||A x - z||^2."""
-    inexact = model.sampling.inexact
-    return conjugate_gradients(lambda image: model.normal(image) + inexact * image, model.adjoint(samples),
-                               iterations=rules.image_cg)
 
 
 def _with_second_set(problem: Problem, options: Options) -> Problem:
@@ -104,5 +96,5 @@ def _with_second_set(problem: Problem, options: Options) -> Problem:
     coefficients = sets.fitted(rules.espirit, rules.sens)
     images = problem.images.along(ImageAxis(2, adds_up=True))
     model = coil_model(problem.sampling, sens_model.maps.forward(coefficients), images)
-    image = _first_image(model, problem.samples, rules.start)
+    image = least_squares(model, problem.samples, rules.start.image_cg)
     return replace(problem, images=images, start=State(image, model.sens, coefficients, problem.units))
