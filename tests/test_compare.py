@@ -206,6 +206,13 @@ def test_results_of_other_programs_stay_valid_when_this_package_changes(full):
         assert len({key_of(case, COMPETITORS[name], 1, programs | {"bart": bart}) for bart in "ab"}) == 2
 
 
+def test_stored_results_are_read_without_computing(full, tmp_path):
+    case = Case("scan", full[0], full[1] / full[1].max(), "m", masks.named("full", full[1].shape, 0))
+    tried = {"zero-filled": (None,)}
+    assert run_comparison([case], tried, tmp_path, compute=False) == []
+    assert run_comparison([case], tried, tmp_path) == run_comparison([case], tried, tmp_path, compute=False)
+
+
 def test_metrics_are_those_of_scikit_image(full, rng):
     reference = full[1]
     noisy = (reference + 0.05 * rng.standard_normal(reference.shape)).astype(np.float32)
