@@ -29,7 +29,7 @@ from bart_pogmdm.physics.coil_compression import compression
 from bart_pogmdm.physics.fourier import fft2c, ifft2c, resize
 
 OURS = "pogmdm"
-METHODS = (OURS, "pics-tv", "pics-wavelet", "pics-tv-2", "pics-wavelet-2")
+METHODS = (OURS, "pics-tv", "pics-wavelet", "ecalib2-tv", "homodyne")
 BEHIND = 0.05  # dB below the best peer that count as behind; smaller differences are those of rounding.
 FOLDED = 0.8   # Field of view of the folded brain, in units of the width of the head.
 

@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import importlib.util
 import re
 from dataclasses import replace
 from functools import partial
@@ -19,13 +20,15 @@ from bart_pogmdm.arrays.doubts import ReconstructionWarning, doubt
 from bart_pogmdm.commands.compare import compare
 from bart_pogmdm.commands.main import main
 from bart_pogmdm.evaluate import masks, metrics, simulate
-from bart_pogmdm.evaluate.cases import Case, load_scans
+from bart_pogmdm.evaluate.cases import Case, cases, load_scans
 from bart_pogmdm.evaluate.charbonnier_tv import CharbonnierTV
 from bart_pogmdm.evaluate.comparison import evaluate, key_of, options_text, program_versions, run_comparison
 from bart_pogmdm.evaluate.competitors import COMPETITORS, Effort, competitors
+from bart_pogmdm.evaluate.conditions import Condition
 from bart_pogmdm.evaluate.report import write_report
 from bart_pogmdm.evaluate.rows import Row, best_of, tune
 from bart_pogmdm.files.cfl import write
+from bart_pogmdm.files.references import ReferenceScan
 from bart_pogmdm.physics.fourier import ifft2c
 
 pytestmark = pytest.mark.slow
@@ -100,6 +103,116 @@ def test_poisson_masks_at_the_ends():
         assert abs(mask.mean() - part) < 0.01 and mask[22:26, 22:26].all()
 
 
+def test_uniform_masks_go_through_the_centre_and_have_calibration_lines():
+    for width in (64, 51, 180):
+        line = masks.named("uniform3acs10", (40, width), 5)[7]
+        np.testing.assert_array_equal(line, masks.named("uniform3acs10", (40, width), 6)[0])
+        centre = width // 2
+        assert line[centre - 5:centre + 5].all() and line[centre % 3::3].all()
+        places = set(range(centre % 3, width, 3)) | set(range(centre - 5, centre + 5))
+        assert set(np.flatnonzero(line)) == places
+    assert masks.named("uniform2", (8, 180), 0)[0, 78:102].all() and not masks.named("uniform2", (8, 180), 0)[0, 77]
+
+
+def test_caipi_masks_are_shifted_in_every_other_row():
+    mask = masks.named("caipi4acs4", (32, 32), 0)
+    assert mask[14:18, 14:18].all() and not mask[1::2, :14].any()
+    np.testing.assert_array_equal(mask[0::4, :12], np.tile([True, False], (8, 6)))
+    np.testing.assert_array_equal(mask[2::4, :12], np.tile([False, True], (8, 6)))
+    assert abs(masks.named("caipi6acs0", (48, 48), 0).mean() - 1 / 6) < 1e-9
+
+
+def test_words_joined_by_plus_leave_what_all_sample():
+    shape = (40, 48)
+    both = masks.named("uniform2acs8+partial0.75+ellipse", shape, 0)
+    parts = [masks.named(word, shape, 0) for word in ("uniform2acs8", "partial0.75", "ellipse")]
+    np.testing.assert_array_equal(both, np.logical_and.reduce(parts))
+    assert parts[1][:, :36].all() and not parts[1][:, 36:].any() and masks.named("full", shape, 0).all()
+    echo = masks.named("echo0.75", shape, 0)
+    assert echo[10:].all() and not echo[:10].any()
+    assert not masks.named("ellipse", shape, 0)[0, 0] and masks.named("ellipse", shape, 0)[20].all()
+    assert masks.named("poisson8acs16", (96, 96), 0)[40:56, 40:56].all()
+
+
+@pytest.mark.parametrize("word, message", [
+    ("uniform2.5", "uniform expects a whole number >= 1, got 'uniform2.5'"),
+    ("caipi3", "caipi expects an even number >= 2, got 'caipi3'"),
+    ("partial0.3", "partial expects a number from 0.5 to 1, got 'partial0.3'"),
+    ("full2", "full takes no number, got 'full2'"),
+    ("gaussian8acs4", "gaussian has no acs, got 'gaussian8acs4'"),
+    ("cartesian4acs400", "cartesian expects at most 100 percent at the centre"),
+    ("uniform2+magic", "expected one of cartesian, horizontal"),
+])
+def test_wrong_words_for_masks_are_named(word, message):
+    with pytest.raises(ValueError, match=r"^masks: ") as error:
+        masks.parse(word)
+    assert message in str(error.value)
+
+
+def test_conditions_take_the_first_coils_add_noise_and_pad_with_zeros(full, rng):
+    """Noise is in units of the reference, in whatever units k-space is; the reference has no added noise."""
+    kspace, reference = full
+    scan = ReferenceScan("scan", 1000 * kspace, reference / reference.max())
+    few = Condition(coils=2).apply(scan)
+    assert few.kspace.shape == (2, 48, 40) and few.name == "scan-coils2" and few.source == "scan"
+    np.testing.assert_allclose(few.reference, (own := np.sqrt((np.abs(ifft2c(kspace[:2])) ** 2).sum(0))) / own.max(),
+                               rtol=1e-4)
+    noisy = Condition(noise_std=0.1).apply(scan)
+    added = (noisy.kspace - scan.kspace) / (1000 * reference.max())
+    assert abs(added.real.std() - 0.1) < 0.005 and abs(added.imag.std() - 0.1) < 0.005
+    np.testing.assert_array_equal(noisy.reference, scan.reference)
+    padded = Condition(zero_pad=1.5).apply(scan)
+    assert padded.kspace.shape == (4, 72, 60) and padded.measured == (48, 40)
+    case, = cases([padded], ["uniform2acs8"], 1)
+    np.testing.assert_array_equal(case.mask[12:60, 10:50], masks.named("uniform2acs8", (48, 40), 0))
+    assert case.mask.sum() == case.mask[12:60, 10:50].sum()
+    assert metrics.psnr(COMPETITORS["zero-filled"].run(padded.kspace, np.ones((72, 60), bool), None).image,
+                        padded.reference) > 60
+
+
+def test_compare_applies_conditions(folder):
+    """Several levels of noise are several cases, for scans and for images with simulated coils."""
+    np.savez("images.npz", images=np.ones((1, 48, 40)) * np.exp(0.1j * np.arange(40)))
+    words = ["--masks", "uniform2acs16+partial0.75", "--methods", "zero-filled", "--coils", "2", "--zero-pad", "1.5"]
+    assert run("scan.npz", "images.npz", *words, "--noise", "0", "0.1", "--out", "out") == 0
+    with open("out/results.csv") as file:
+        rows = {row["data"]: float(row["psnr"]) for row in csv.DictReader(file)}
+    assert sorted(rows) == ["images-0-coils2-noise0-pad1.5", "images-0-coils2-noise0.1-pad1.5",
+                            "scan-coils2-noise0-pad1.5", "scan-coils2-noise0.1-pad1.5"]
+    assert rows["scan-coils2-noise0-pad1.5"] > rows["scan-coils2-noise0.1-pad1.5"] + 1
+
+
+@pytest.mark.parametrize("words, message", [
+    (["--coils", "5"], "coils: scan has 4, fewer than 5"),
+    (["--coils", "0"], "coils: expected at least 1, got 0"),
+    (["--noise-std", "-1"], "noise_std: expected a number >= 0, got -1.0"),
+    (["--zero-pad", "0.5"], "zero_pad: expected a factor from 1 to 4.0, got 0.5"),
+    (["part.npz", "--coils", "1"], "part: fewer coils and zero-padding need fully sampled k-space"),
+    (["part.npz", "--zero-pad", "2"], "part: fewer coils and zero-padding need fully sampled k-space"),
+])
+def test_conditions_that_cannot_be_made_are_named(folder, full, words, message, capsys):
+    np.savez("part.npz", kspace=full[0] * masks.cartesian((48, 40), 3, 0), reference=full[1])
+    words = words if words[0].endswith("npz") else ["scan.npz", *words]
+    assert run(*words, "--methods", "zero-filled", "--masks", "cartesian2", "--out", "out") == 1
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_results_of_other_programs_stay_valid_when_this_package_changes(full):
+    case = Case("scan", full[0], full[1], "m", masks.named("full", full[1].shape, 0))
+    programs = program_versions()
+    for name, same in (("pics-tv", True), ("homodyne", True), ("pogmdm", False), ("joint-tv", False)):
+        keys = {key_of(case, COMPETITORS[name], 1, programs | {"code": code}) for code in "ab"}
+        assert (len(keys) == 1) == same
+        assert len({key_of(case, COMPETITORS[name], 1, programs | {"bart": bart}) for bart in "ab"}) == 2
+
+
+def test_stored_results_are_read_without_computing(full, tmp_path):
+    case = Case("scan", full[0], full[1] / full[1].max(), "m", masks.named("full", full[1].shape, 0))
+    tried = {"zero-filled": (None,)}
+    assert run_comparison([case], tried, tmp_path, compute=False) == []
+    assert run_comparison([case], tried, tmp_path) == run_comparison([case], tried, tmp_path, compute=False)
+
+
 def test_metrics_are_those_of_scikit_image(full, rng):
     reference = full[1]
     noisy = (reference + 0.05 * rng.standard_normal(reference.shape)).astype(np.float32)
@@ -158,17 +271,50 @@ def test_joint_tv_has_converged(shared):
     assert abs(metrics.psnr(twice, reference) - metrics.psnr(once, reference)) < 0.05
 
 
-def test_every_method_runs(full, bart):
-    kspace, reference = full
-    mask = masks.cartesian(reference.shape, 2, 0, acs_fraction=0.4)
+METHODS = [name for name, method in COMPETITORS.items() if name != "pogmdm-diffusion" and not method.needs_weights]
+MASK_OF = {"homodyne": "partial0.75"}  # Methods for masks of one kind.
+SLOW = ("sake-tv",)  # `sake-wavelet` is the same but for the last step.
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in SLOW])
+def test_every_method_runs(full, bart, name):
+    method, (kspace, reference) = COMPETITORS[name], full
+    for library in method.programs:
+        if library != "bart":
+            pytest.importorskip(library, reason=f"{library} is not installed (extra {library})")
+    mask = masks.named(MASK_OF.get(name, "cartesian2acs40"), reference.shape, 0)
     zero_filled = COMPETITORS["zero-filled"].run(kspace, mask, None).image
-    for name, method in COMPETITORS.items():
-        if name == "pogmdm-diffusion" or method.needs_weights:
-            continue
-        estimate = method.run(kspace, mask, method.default)
-        assert estimate.image.shape == mask.shape and (estimate.std is None) == (name != "pogmdm-mean")
-        assert metrics.psnr(estimate.image, reference) >= metrics.psnr(zero_filled, reference) - 0.1, name
-        assert estimate.sens is None or estimate.sens.shape == kspace.shape
+    estimate = method.run(kspace, mask, method.default)
+    assert estimate.image.shape == mask.shape and (estimate.std is None) == (name != "pogmdm-mean")
+    assert metrics.psnr(estimate.image, reference) >= metrics.psnr(zero_filled, reference) - 0.1
+    assert estimate.sens is None or estimate.sens.shape == kspace.shape
+    assert len(method.sweep) == 1 or method.default in method.sweep
+
+
+@pytest.mark.parametrize("name", ["jsense", "pnp-bm3d"])
+def test_peers_without_their_program_say_how_to_install_it(folder, name, capsys):
+    library = COMPETITORS[name].programs[-1]
+    if importlib.util.find_spec(library):
+        pytest.skip(f"{library} is installed")
+    assert run("scan.npz", "--masks", "cartesian2", "--methods", name, "--out", "out") == 1
+    assert f"pip install 'bart_pogmdm[{library}]'" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_homodyne_says_which_masks_it_is_for(full, bart):
+    kspace, reference = full
+    row, images = evaluate(Case("scan", kspace, reference, "c", masks.named("cartesian2", reference.shape, 0)),
+                           COMPETITORS["homodyne"], 0.5)
+    assert row.psnr is None and not images and "as partial0.75 samples" in row.note
+
+
+def test_two_sets_of_maps_are_for_objects_larger_than_the_field_of_view(bart):
+    """Every second line of full k-space folds the object onto half the field of view."""
+    image = simulate.phantom((64, 96))
+    kspace = simulate.kspace(image, 8, 0.001, 0)[:, :, ::2]
+    reference = np.sqrt((np.abs(ifft2c(kspace)) ** 2).sum(0)).astype(np.float32)
+    case = Case("folded", kspace, reference / reference.max(), "u", masks.named("uniform2", (64, 48), 0))
+    one, two = (evaluate(case, COMPETITORS[name], 0.002)[0].psnr for name in ("pics-tv", "ecalib2-tv"))
+    assert two > one + 3
 
 
 def run(*words):
@@ -269,20 +415,20 @@ def test_other_files(folder, full):
     write({"scan": to_bart(full[0])})
     images = np.stack([full[1], full[1][::-1]]) * 1j
     np.savez("images.npz", images=images)
-    loaded = list(load_scans(["scan", "images.npz"], coils=3))
-    assert [name for name, _, _ in loaded] == ["scan", "images-0", "images-1"]
-    assert [len(kspace) for _, kspace, _ in loaded] == [4, 3, 3]
-    assert all(reference.max() == 1 and reference.shape == (48, 40) for _, _, reference in loaded)
+    loaded = list(load_scans(["scan", "images.npz"]))
+    assert [scan.name for scan in loaded] == ["scan", "images-0", "images-1"]
+    assert [len(scan.kspace) for scan in loaded] == [4, 8, 8]
+    assert all(scan.reference.max() == 1 and scan.reference.shape == (48, 40) for scan in loaded)
     import h5py
     with h5py.File("file.h5", "w") as file:
         file["kspace"] = random_complex(np.random.default_rng(0), (13, 2, 20, 368), np.complex64)
-    assert [name for name, _, _ in load_scans(["file.h5"])] == [f"file-{n}" for n in range(1, 12)]
+    assert [scan.name for scan in load_scans(["file.h5"])] == [f"file-{n}" for n in range(1, 12)]
 
 
 @pytest.mark.parametrize("words, message", [
     (["scan.npz", "--methods", "magic"], "--methods: expected some of zero-filled, "),
     (["scan.npz", "--masks", "magic4"], "masks: expected one of cartesian, horizontal"),
-    (["scan.npz", "--masks", "cartesian"], "masks: expected one of cartesian, horizontal"),
+    (["scan.npz", "--masks", "cartesian"], "masks: cartesian expects a number >= 1"),
     (["scan.npz", "--seeds", "0"], "--seeds: expected at least 1, got 0"),
     (["nowhere.npz"], "nowhere.npz"),
     (["empty.npz"], "expected an array kspace or images, got neither"),

@@ -16,7 +16,8 @@ from .option_table import OPTIONS
 from .parser import Parser, given
 
 MASKS = ("cartesian4", "horizontal4", "radial24", "gaussian8")  # Lines in both directions, spokes, and points.
-SLOW = ("pogmdm-diffusion",)  # Algorithm 1 takes minutes for an image; it runs only where it is asked for.
+USUAL = ("zero-filled", "joint-tv", "nlinv", "pics-tv", "pics-wavelet", "pics-l2", "ecalib2-tv", "pogmdm",
+         "pogmdm-mean")  # The others are slow, need more than BART, or are for special cases.
 
 
 def _networks(competitors: Mapping[str, Competitor]) -> list[str]:
@@ -31,7 +32,7 @@ def _parser(competitors: Mapping[str, Competitor]) -> Parser:
     parser.add_argument("data", nargs="+", metavar="DATA", help=(
         "npz (kspace, or images for simulated coils), fastMRI h5, cfl, ra"))
     networks = _networks(competitors)
-    usual = [name for name in competitors if name not in (*networks, *SLOW)]
+    usual = [name for name in competitors if name in USUAL]
     words = {"kinds": ", ".join(masks.KINDS), "masks": " ".join(MASKS), "methods": ", ".join(competitors),
              "usual": ", ".join(usual), "networks": ", ".join(networks)}
     for flag, default in (("--masks", MASKS), ("--methods", usual), ("--weights", ())):

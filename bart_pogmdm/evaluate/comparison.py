@@ -1,6 +1,5 @@
 """Runs every method on every case and stores the results, so that an interrupted comparison can continue."""
 
-import contextlib
 import hashlib
 import inspect
 import json
@@ -106,9 +105,15 @@ def program_versions() -> dict[str, str]:
     code, versions = hashlib.sha256(), library_versions()
     for path in sorted(path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".cu", ".npz")):
         code.update(path.read_bytes())
-    with contextlib.suppress(PackageNotFoundError):  # Only networks need it.
-        versions["torch"] = version("torch")
-    return {**versions, "code": code.hexdigest(), "bart": bart_version() or "none"}
+    return {**versions, "torch": _version_of("torch"), "code": code.hexdigest(), "bart": bart_version() or "none"}
+
+
+def _version_of(package: str) -> str:
+    """Return the version of an optional package."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
 
 
 def key_of(case: Case, competitor: Competitor, parameter: Parameter, programs: Mapping[str, str]) -> str:
@@ -121,7 +126,7 @@ def key_of(case: Case, competitor: Competitor, parameter: Parameter, programs: M
         parameter = hashlib.sha256(Path(str(parameter)).read_bytes()).hexdigest()
     if competitor.programs:
         sources = (module_of(competitor.run), Path(metrics.__file__))
-        programs = {name: programs["bart"] if name == "bart" else version(name) for name in competitor.programs} | {
+        programs = {name: programs["bart"] if name == "bart" else _version_of(name) for name in competitor.programs} | {
             source.stem: hashlib.sha256(source.read_bytes()).hexdigest() for source in sources}
     words = [competitor.name, options_text(competitor.run), parameter, dict(programs)]
     digest = hashlib.sha256(json.dumps(words).encode())
