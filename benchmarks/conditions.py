@@ -4,7 +4,8 @@ usage: conditions.py DEV_DATA_FOLDER --out DIR [--only WORD …] [--methods METH
 
 The conditions are noise, few coils, folding, interpolated k-space, partial Fourier and sampling of all kinds, at usual
 and at high accelerations.  Their data are brain8ch_espirit, brain16ch_mchiew_96, knee_l1_espirit, brain1ch_T2_loraks,
-cardiac1ch_fau, and complex_t2_images with simulated coils.  PSNR and SSIM are those of `compare`.
+cardiac1ch_fau, and complex_t2_images with simulated coils.  (The image of cardiac1ch_fau is real, so that it would tell
+nothing about partial Fourier.)  PSNR and SSIM are those of `compare`.
 
 Results are stored in DIR as by `compare`: an interrupted run goes on, and those of peers, which depend on their own
 programs only, are computed once.  --only takes conditions whose names contain one of the words, --methods computes
@@ -122,7 +123,7 @@ SETTINGS = (
     other(KNEE, "knee-random8+noise.1", "gaussian8", noise_std=0.1),
     other(KNEE, "knee-uniform2+noise.1", "uniform2", noise_std=0.1),
     Setting("64x64-uniform2", "uniform2acs16", change=small),
-    other(FAU, "fau1-PF.625-R1", "partial0.625"),
+    other(T2, "1coil-PF.625", "partial0.625"),
     brain("uniform2+noise0.01", "uniform2", noise_std=0.01),
     # The other conditions.
     brain("ZIP1.5-poisson8", "poisson8", zero_pad=1.5),

@@ -161,7 +161,7 @@ def test_conditions_take_the_first_coils_add_noise_and_pad_with_zeros(full, rng)
     added = (noisy.kspace - scan.kspace) / (1000 * reference.max())
     assert abs(added.real.std() - 0.1) < 0.005 and abs(added.imag.std() - 0.1) < 0.005
     np.testing.assert_array_equal(noisy.reference, scan.reference)
-    padded = Condition(zero_pad=1.5).apply(scan)
+    padded = Condition(zero_pad=1.5).apply(scan)  # Sizes are even.
     assert padded.kspace.shape == (4, 72, 60) and padded.measured == (48, 40)
     case, = cases([padded], ["uniform2acs8"], 1)
     np.testing.assert_array_equal(case.mask[12:60, 10:50], masks.named("uniform2acs8", (48, 40), 0))

@@ -75,9 +75,9 @@ def competitors(effort: Effort) -> dict[str, Competitor]:
         """Return a method with TV and with l1-wavelets."""
         first = *maps, effort.pics_iterations
         return (Competitor(f"{name}-tv", f"{label} TV, weight", partial(run, *first, ("-R", "T:3:0:{}")),
-                           (.001, .002, .003, .005, .01, .02, .03), .005, programs=BART),
+                           (.001, .002, .003, .005, .01, .02, .03, .05, .1), .005, programs=BART),
                 Competitor(f"{name}-wavelet", f"{label} l1-wavelet, weight", partial(run, *first, ("-R", "W:3:0:{}")),
-                           (.001, .002, .003, .005, .01), .003, programs=BART))
+                           (.001, .002, .003, .005, .01, .02, .03), .003, programs=BART))
 
     methods = (
         Competitor("zero-filled", "zero-filled RSS", _zero_filled),

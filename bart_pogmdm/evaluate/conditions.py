@@ -34,7 +34,7 @@ class Condition:
     coils: the number of coils: the first ones of a scan, or those that are simulated for an image.
     noise_std: white noise per real and imaginary part, in units in which the reference has maximum 1: added to a scan,
     or that of the simulation.  zero_pad: factor by which both sides of k-space are padded with zeros after the
-    acquisition, as scanners do to interpolate; the reference is that of the full data, padded alike.
+    acquisition, to even sizes, as scanners do to interpolate; the reference is that of the full data, padded alike.
     Raises ValueError for values outside their ranges.
     """
 
@@ -64,7 +64,7 @@ class Condition:
             noisy = kspace + unit * noise_std * simulate.noise(kspace.shape, seed)
         if self.zero_pad > 1:
             _check_full(found.name, kspace)
-            padded = tuple(round(self.zero_pad * n) for n in shape)
+            padded = tuple(2 * round(self.zero_pad * n / 2) for n in shape)  # `ecalib` shifts maps of odd sizes.
             reference, noisy = reference_of(resize(kspace, padded)), resize(noisy, padded)
         return Scan(found.name + self.suffix, found.name, noisy.astype(np.complex64), reference, shape)
 
