@@ -69,7 +69,9 @@ def assert_same_states(left, right):
 
 @every_solver
 def test_the_arguments_are_problem_prior_options_and_generators(solver):
-    assert list(inspect.signature(solver).parameters) == ["problem", "prior", "options", "rngs"]
+    assert list(inspect.signature(solver).parameters)[:4] == ["problem", "prior", "options", "rngs"]
+    assert all(parameter.kind is parameter.KEYWORD_ONLY
+               for parameter in list(inspect.signature(solver).parameters.values())[4:])
     hints = get_type_hints(solver)
     assert hints["problem"] is Problem and isinstance(OPTIONS[solver], hints["options"])
 

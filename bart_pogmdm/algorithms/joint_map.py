@@ -107,6 +107,13 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
     maximum.  Some samples are therefore kept from both, decide how far to go, and are put back for the last steps.
     """
     of_maximum, kept = prior_for(problem, prior), KeptSamples.drawn(problem, options.kept, rng)
+    if not kept.enough:
+        yield from joint_map(problem, of_maximum, options)
+        return
+
+    def turn(image: Array) -> Array:
+        return options.phase.of(image, trusted=True).turn
+
     last = range(options.iterations - options.last_steps, options.iterations)
     rest, before, judged = kept.rest, problem.start, problem.start
     for state in joint_map(rest, of_maximum, options, steps=range(last.start)):
@@ -115,11 +122,11 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
     kept, rest = replace(kept, problem=problem.started_from(judged)), rest.started_from(judged)
     linear, message = linear_estimate(rest, options), Message(judged.image, options.level(problem) ** 2)
     for _ in range(options.mean.rounds):
-        message = next_message(linear, message, prior, options.phase.turn, options.mean, rng)
-    weights = kept.weights(judged.sens, judged.image, linear.of(message)) if bool(kept.which.any()) else None
+        message = next_message(linear, message, prior, turn, options.mean, rng)
+    weights = kept.weights(judged.sens, judged.image, linear.of(message))
     previous = before.image * (before.units.followed / judged.units.followed)
     for step, state in zip(last, joint_map(kept.problem, of_maximum, options, steps=last, previous=previous)):
-        if weights is not None and step == last[-1]:
+        if step == last[-1]:
             mean = linear_estimate(kept.problem.started_from(state), options).of(message.in_units(
                 state.units.followed / judged.units.followed))
             state = replace(state, image=state.image + filtered(weights, mean - state.image))

@@ -46,6 +46,11 @@ class KeptSamples:
         return cls(problem, chosen & (radius > rules.centre) & (radius < np.inf))
 
     @property
+    def enough(self) -> bool:
+        """Whether they are as many as a ring holds at least: fewer cannot judge."""
+        return int(self.which.sum()) >= self.rings.least_samples
+
+    @property
     def rest(self) -> Problem:
         """The problem without these samples."""
         return self.problem.without(self.which)
@@ -68,8 +73,9 @@ class KeptSamples:
         slope, curvature = rings.means(descent), at_least(rings.means(power), TINY)
         weight, mixed = slope / curvature, rings.means(descent * power)
         scatter = rings.means(descent**2) - 2 * weight * mixed + weight**2 * rings.means(power**2)
-        variance = scatter / curvature**2 / xp.asarray(np.maximum(np.diff(rings.bounds) - 1, TINY))
-        shrunk = weight.clip(0, 1) * (1 - variance / at_least(weight**2, TINY)).clip(0)
+        degrees = xp.asarray(np.diff(rings.bounds) - 1)
+        variance = scatter.clip(0) / curvature**2 / degrees.clip(1)
+        shrunk = (degrees > 0) * weight.clip(0, 1) * (1 - variance / at_least(weight**2, TINY)).clip(0)
         rows, columns = (xp.asarray(abs(np.fft.fftfreq(n))) for n in sampling.shape)
         distances, at_zero = xp.hypot(rows[:, None], columns), xp.zeros(1)
         centres, shrunk = (xp.concatenate([at_zero, values]) for values in (rings.centres, shrunk))
