@@ -77,7 +77,7 @@ def test_the_weights_are_those_of_the_smallest_misfit(rng):
     problem, model, _, _ = small_problem(rng, 3, shape)
     truth, low = random_complex(rng, shape), np.hypot(*np.meshgrid(np.fft.fftfreq(64), np.fft.fftfreq(64))) < 0.25
     kept = KeptSamples(replace(problem, samples=model.forward(truth), start=State(truth, SMOOTH)),
-                       rng.random(shape) < 0.3)
+                       rng.random(shape) < 0.3, KeptRules())
     kept = replace(kept, problem=replace(kept.problem, samples=kept.problem.model(SMOOTH).forward(truth)))
     first, second = (truth + filtered(np.where(low, inside, outside), random_complex(rng, shape))
                      for inside, outside in ((0.3, 1), (1, 0.3)))
@@ -92,9 +92,22 @@ def test_the_weights_are_those_of_the_smallest_misfit(rng):
 def test_an_image_that_is_not_better_beyond_chance_has_no_weight(rng):
     problem, model, _, _ = small_problem(rng, 3, (32, 32))
     truth = random_complex(rng, (32, 32))
-    kept = KeptSamples(replace(problem, samples=model.forward(truth)), rng.random(truth.shape) < 0.5)
+    kept = KeptSamples(replace(problem, samples=model.forward(truth)), rng.random(truth.shape) < 0.5,
+                       KeptRules())
     for other in (truth + random_complex(rng, truth.shape), truth):
         np.testing.assert_array_equal(kept.weights(problem.start.sens, truth, other), 0)
+
+
+def test_a_noise_level_that_holds_signal_is_refuted(rng):
+    problem, model, _, _ = small_problem(rng, 3, (64, 64), noise_std=0.1)
+    truth = random_complex(rng, (64, 64))
+    noise = random_complex(rng, problem.samples.shape)
+    noise *= 0.1 / noise.real.std()
+    problem = replace(problem, samples=model.forward(truth) + problem.sampling.mask * noise)
+    which = (rng.random((64, 64)) < 0.5) & (problem.sampling.mask > 0)
+    state = State(truth, problem.start.sens)
+    for level, refuted in ((0.05, False), (0.1, False), (0.15, True)):
+        assert KeptSamples(replace(problem, noise_std=level), which, KeptRules()).refute_noise(state) == refuted
 
 
 def test_kept_samples_are_few_and_none_of_the_centre(rng):
@@ -108,7 +121,7 @@ def test_kept_samples_are_few_and_none_of_the_centre(rng):
 
 def test_an_estimate_without_them_does_not_depend_on_them(rng):
     problem, *_ = small_problem(rng, 3)
-    kept = KeptSamples(problem, rng.random(problem.images.grid) < 0.3)
+    kept = KeptSamples(problem, rng.random(problem.images.grid) < 0.3, KeptRules())
     changed = replace(kept, problem=replace(problem, samples=problem.samples + 5 * kept.which))
     np.testing.assert_array_equal(kept.rest.samples, changed.rest.samples)
     assert kept.rest.sampling.count < problem.sampling.count

@@ -123,10 +123,10 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
     linear, message = linear_estimate(rest, options), Message(judged.image, options.level(problem) ** 2)
     for _ in range(options.mean.rounds):
         message = next_message(linear, message, prior, turn, options.mean, rng)
-    weights = kept.weights(judged.sens, judged.image, linear.of(message))
+    weights = None if kept.refute_noise(judged) else kept.weights(judged.sens, judged.image, linear.of(message))
     previous = before.image * (before.units.followed / judged.units.followed)
     for step, state in zip(last, joint_map(kept.problem, of_maximum, options, steps=last, previous=previous)):
-        if step == last[-1]:
+        if weights is not None and step == last[-1]:
             mean = linear_estimate(kept.problem.started_from(state), options).of(message.in_units(
                 state.units.followed / judged.units.followed))
             state = replace(state, image=state.image + filtered(weights, mean - state.image))

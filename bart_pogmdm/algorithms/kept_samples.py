@@ -9,9 +9,11 @@ import numpy as np
 from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import at_least
-from ..arrays.modules import array_module
+from ..arrays.modules import array_module, move
+from ..physics.fourier import power_of_coils
 from ..physics.kspace_rings import RingRules, Rings
 from .problem import Problem
+from .state import State
 
 TINY = 1e-30  # in the place of zero as a divisor
 
@@ -26,8 +28,14 @@ class KeptRules:
     centre: float = 16.0
     """Samples up to this frequency, in cycles per field of view, are not kept: the brightness depends on them."""
 
+    chance: float = 3.0
+    """Standard errors by which their misfit is below the noise level before they refute it."""
+
+    rings: RingRules = RingRules()
+    """How they are divided into rings."""
+
     def __post_init__(self) -> None:
-        check_fields(self, {}, ["part", "centre"])
+        check_fields(self, {}, ["part", "centre", "chance"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,24 +44,37 @@ class KeptSamples:
 
     problem: Problem
     which: Array
-    rings: RingRules = RingRules()
+    rules: KeptRules
 
     @classmethod
     def drawn(cls, problem: Problem, rules: KeptRules, rng: np.random.Generator) -> KeptSamples:
         """Draw samples at random, the same frequencies for all coils."""
         radius = problem.sampling.radius((1, 1))  # in cycles per field of view
         chosen = array_module(radius).asarray(rng.random(radius.shape) < rules.part)
-        return cls(problem, chosen & (radius > rules.centre) & (radius < np.inf))
+        return cls(problem, chosen & (radius > rules.centre) & (radius < np.inf), rules)
 
     @property
     def enough(self) -> bool:
         """Whether they are as many as a ring holds at least: fewer cannot judge."""
-        return int(self.which.sum()) >= self.rings.least_samples
+        return int(self.which.sum()) >= self.rules.rings.least_samples
 
     @property
     def rest(self) -> Problem:
         """The problem without these samples."""
         return self.problem.without(self.which)
+
+    def refute_noise(self, state: State) -> bool:
+        """Whether an estimate that has not seen them is nearer to them than their noise allows, in a ring of k-space.
+
+        Then the noise level holds signal.  "Nearer" means by more than `chance` standard errors.
+        """
+        problem = self.problem
+        misfit = (problem.model(state.sens).forward(state.image) - problem.samples)[..., self.which]
+        radius = problem.sampling.radius(problem.sampling.shape)[self.which]
+        rings = Rings.of(radius, radius.size, self.rules.rings)
+        variances = move(rings.means(power_of_coils(misfit)), np) / (2 * problem.coils)
+        error = (problem.coils * np.diff(rings.bounds)) ** -0.5
+        return bool((variances < problem.noise_std**2 * (1 - self.rules.chance * error)).any())
 
     def weights(self, sens: Array, first: Array, second: Array) -> Array:
         """Return the weights w (ny, nx), from 0 to 1, with which first + w (second - first) predicts the samples best.
@@ -69,7 +90,7 @@ class KeptSamples:
         change = forward(second - first)[..., self.which]
         descent, power = -(change.conj() * misfit).real.sum(0), (xp.abs(change) ** 2).sum(0)
         radius = sampling.radius(sampling.shape)[self.which]
-        rings = Rings.of(radius, radius.size, self.rings)
+        rings = Rings.of(radius, radius.size, self.rules.rings)
         slope, curvature = rings.means(descent), at_least(rings.means(power), TINY)
         weight, mixed = slope / curvature, rings.means(descent * power)
         scatter = rings.means(descent**2) - 2 * weight * mixed + weight**2 * rings.means(power**2)
