@@ -26,7 +26,7 @@ from bart_pogmdm.volume.slices import reconstruct_block
 
 pytestmark = pytest.mark.slow
 
-TRAIN = ["--steps", "2", "--batch", "2", "--patch", "65"]
+TRAIN = ["--steps", "2", "--batch", "2", "--patch", "65", "--keep-rules"]
 
 
 @pytest.fixture
