@@ -28,7 +28,7 @@ def weights(tmp_path_factory):
     folder = tmp_path_factory.mktemp("networks")
     shapes = [np.roll(conftest.simulate((120, 110), coils=4, seed=seed)[2], 3 * seed, 1) for seed in range(4)]
     np.save(folder / "images.npy", np.stack(shapes))
-    run(sys.executable, EXAMPLES / "networks.py", folder / "images.npy", folder, 60, cwd=folder)
+    run(sys.executable, EXAMPLES / "networks.py", folder / "images.npy", folder, 45, cwd=folder)
     return folder
 
 
