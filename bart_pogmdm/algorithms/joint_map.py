@@ -119,11 +119,13 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
     for state in joint_map(rest, of_maximum, options, steps=range(last.start)):
         before, judged = judged, state
         yield state
-    kept, rest = replace(kept, problem=problem.started_from(judged)), rest.started_from(judged)
-    linear, message = linear_estimate(rest, options), Message(judged.image, options.level(problem) ** 2)
-    for _ in range(options.mean.rounds):
-        message = next_message(linear, message, prior, turn, options.mean, rng)
-    weights = None if kept.refute_noise(judged) else kept.weights(judged.sens, judged.image, linear.of(message))
+    kept = replace(kept, problem=problem.started_from(judged))
+    message, weights = Message(judged.image, options.level(problem) ** 2), None
+    if not kept.refute_noise:
+        linear = linear_estimate(rest.started_from(judged), options)
+        for _ in range(options.mean.rounds):
+            message = next_message(linear, message, prior, turn, options.mean, rng)
+        weights = kept.weights(linear.of(message))
     previous = before.image * (before.units.followed / judged.units.followed)
     for step, state in zip(last, joint_map(kept.problem, of_maximum, options, steps=last, previous=previous)):
         if weights is not None and step == last[-1]:

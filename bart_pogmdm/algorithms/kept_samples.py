@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -13,7 +14,6 @@ from ..arrays.modules import array_module, move
 from ..physics.fourier import power_of_coils
 from ..physics.kspace_rings import RingRules, Rings
 from .problem import Problem
-from .state import State
 
 TINY = 1e-30  # in the place of zero as a divisor
 
@@ -40,7 +40,7 @@ class KeptRules:
 
 @dataclass(frozen=True, eq=False)
 class KeptSamples:
-    """A problem, and which of its samples are kept from the estimates: booleans, in the order of the samples."""
+    """A problem, and which of its samples its start has not seen: booleans, in the order of the samples."""
 
     problem: Problem
     which: Array
@@ -63,41 +63,48 @@ class KeptSamples:
         """The problem without these samples."""
         return self.problem.without(self.which)
 
-    def refute_noise(self, state: State) -> bool:
-        """Whether an estimate that has not seen them is nearer to them than their noise allows, in a ring of k-space.
+    @cached_property
+    def _rings(self) -> Rings:
+        sampling = self.problem.sampling
+        radius = sampling.radius(sampling.shape)[self.which]
+        return Rings.of(radius, radius.size, self.rules.rings)
+
+    @cached_property
+    def _misfit(self) -> Array:
+        """The misfit of the start, (J, M)."""
+        return self._seen(self.problem.start.image) - self.problem.samples[..., self.which]
+
+    def _seen(self, image: Array) -> Array:
+        return self.problem.model(self.problem.start.sens).forward(image)[..., self.which]
+
+    @property
+    def refute_noise(self) -> bool:
+        """Whether the start is nearer to them than their noise allows, in a ring of k-space.
 
         Then the noise level holds signal.  "Nearer" means by more than `chance` standard errors.
         """
         problem = self.problem
-        misfit = (problem.model(state.sens).forward(state.image) - problem.samples)[..., self.which]
-        radius = problem.sampling.radius(problem.sampling.shape)[self.which]
-        rings = Rings.of(radius, radius.size, self.rules.rings)
-        variances = move(rings.means(power_of_coils(misfit)), np) / (2 * problem.coils)
-        error = (problem.coils * np.diff(rings.bounds)) ** -0.5
+        variances = move(self._rings.means(power_of_coils(self._misfit)), np) / (2 * problem.coils)
+        error = (problem.coils * np.diff(self._rings.bounds)) ** -0.5
         return bool((variances < problem.noise_std**2 * (1 - self.rules.chance * error)).any())
 
-    def weights(self, sens: Array, first: Array, second: Array) -> Array:
-        """Return the weights w (ny, nx), from 0 to 1, with which first + w (second - first) predicts the samples best.
+    def weights(self, image: Array) -> Array:
+        """Return the weights w (ny, nx), from 0 to 1, with which start + w (image - start) predicts the samples best.
 
         They filter the difference of the images in Fourier space, zero frequency first.  In each ring of k-space the
         misfit is quadratic in w, so its minimum has a closed form.  It is shrunk by 1 - (its standard error / w)^2:
-        the second image must be better beyond chance to count.  Between rings w is linear, and 0 at zero
-        frequency, near which no sample is kept.
+        the image must be better beyond chance to count.  Between rings w is linear, and 0 at zero frequency, near
+        which no sample is kept.
         """
-        sampling, xp = self.problem.sampling, array_module(first)
-        forward = self.problem.model(sens).forward
-        misfit = (forward(first) - self.problem.samples)[..., self.which]
-        change = forward(second - first)[..., self.which]
-        descent, power = -(change.conj() * misfit).real.sum(0), (xp.abs(change) ** 2).sum(0)
-        radius = sampling.radius(sampling.shape)[self.which]
-        rings = Rings.of(radius, radius.size, self.rules.rings)
+        rings, xp, change = self._rings, array_module(image), self._seen(image - self.problem.start.image)
+        descent, power = -(change.conj() * self._misfit).real.sum(0), power_of_coils(change)
         slope, curvature = rings.means(descent), at_least(rings.means(power), TINY)
         weight, mixed = slope / curvature, rings.means(descent * power)
         scatter = rings.means(descent**2) - 2 * weight * mixed + weight**2 * rings.means(power**2)
         degrees = xp.asarray(np.diff(rings.bounds) - 1)
         variance = scatter.clip(0) / curvature**2 / degrees.clip(1)
         shrunk = (degrees > 0) * weight.clip(0, 1) * (1 - variance / at_least(weight**2, TINY)).clip(0)
-        rows, columns = (xp.asarray(abs(np.fft.fftfreq(n))) for n in sampling.shape)
+        rows, columns = (xp.asarray(abs(np.fft.fftfreq(n))) for n in image.shape[-2:])
         distances, at_zero = xp.hypot(rows[:, None], columns), xp.zeros(1)
         centres, shrunk = (xp.concatenate([at_zero, values]) for values in (rings.centres, shrunk))
-        return xp.interp(distances, centres, shrunk).astype(radius.dtype)
+        return xp.interp(distances, centres, shrunk).astype(image.real.dtype)

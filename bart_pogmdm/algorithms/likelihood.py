@@ -80,11 +80,11 @@ class Likelihood:
         r_k^2 is the residual variance in a ring of k-space: what is above the noise is an error of the model, which is
         no reason to trust the data.  power: |A x - z|^2 of each sample, summed over the coils.
         """
-        sampling, variance, xp = problem.sampling, max(problem.noise_std**2, self.least_variance), array_module(power)
+        sampling, variance = problem.sampling, max(problem.noise_std**2, self.least_variance)
         radius = sampling.radius(sampling.shape)
         rings = Rings.of(radius, sampling.count, self.rings)
-        ratio = xp.log(xp.maximum(rings.means(power) / (2 * problem.coils * variance), 1))
-        return variance, sampling.weighted(xp.exp(-rings.interpolate(ratio, radius)).astype(power.dtype))
+        excess = rings.means(power) / (2 * problem.coils * variance)
+        return variance, sampling.weighted(rings.weights(excess, radius).astype(power.dtype))
 
     @staticmethod
     def of_sensitivities(variance: Any, residual_var: Any) -> Any:
@@ -138,7 +138,6 @@ class RingWeights:
         ring_power = xp.minimum(self.rings.means(power), rule.largest_error**2 * self._signal)
         ring_var = ring_power / (2 * problem.coils)
         excess = rule.excess * (ring_var - residual_var - problem.noise_std**2) / rule.confidence(residual_var)
-        ratio = xp.log(xp.maximum(excess / variance, 1))
-        weights, of_model = (xp.exp(-self.rings.interpolate(ratio, radius)).astype(power.dtype)
+        weights, of_model = (self.rings.weights(excess / variance, radius).astype(power.dtype)
                              for radius in self._radii)
         return problem.sampling.weighted(weights), self.sens_model.weighted(of_model)

@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import to_bart
 from ..physics.coil_model import rss
-from ..physics.fourier import ifft2c, resize
+from ..physics.fourier import divide, ifft2c, resize
 from ..toolbox.bart_call import quiet_bart as bart
 from .estimate import DoesNotApply, Estimate
 
@@ -90,7 +90,7 @@ def ecalib_two_sets(kspace: Array) -> Array:
 def nlinv_maps(kspace: Array, sets: int = 1) -> Array:
     """Return the sensitivities (sets, J, ny, nx) of `nlinv`, which needs no calibration region, with RSS 1."""
     sens = sets_first(bart(2, f"nlinv -i{NEWTON_STEPS} -m{sets} -U", to_bart(kspace))[1], kspace.shape)
-    return sens / np.maximum(rss(sens.reshape(-1, *sens.shape[2:])), np.finfo(np.float32).tiny)
+    return divide(sens, rss(sens.reshape(-1, *sens.shape[2:])))
 
 
 def enlive_maps(kspace: Array) -> Array:

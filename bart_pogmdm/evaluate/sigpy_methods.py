@@ -4,7 +4,7 @@ import numpy as np
 
 from ..arrays.array_types import Array
 from ..physics.coil_model import rss
-from ..physics.fourier import ifft2c
+from ..physics.fourier import divide, ifft2c
 from .estimate import Estimate
 
 ITERATIONS = 100  # Iterations of the reconstruction, as those of `pics`.
@@ -25,6 +25,6 @@ def jsense(kspace: Array, mask: Array, weight: float) -> Estimate:
     sens = np.ones_like(samples)
     if len(samples) > 1:
         sens = JsenseRecon(samples, ksp_calib_width=min(CALIBRATION, *mask.shape), show_pbar=False).run()
-        sens = sens / np.maximum(rss(sens), np.finfo(np.float32).tiny)
+        sens = divide(sens, rss(sens))
     image = L1WaveletRecon(samples, sens, weight, max_iter=ITERATIONS, show_pbar=False).run()
     return Estimate(np.asarray(image), sens=np.asarray(sens))

@@ -63,8 +63,7 @@ class EspiritRules:
 
     def __post_init__(self) -> None:
         check_fields(self, {"block": 4, "kernel": 2, "pixels": 4, "image_cg": 1, "fit_cg": 1, "fill_cg": 1},
-                     ["subspace", "certain", "folded", "doubtful",
-                      "penalty"])
+                     ["subspace", "certain", "folded", "doubtful", "penalty"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +82,8 @@ class TwoSets:
     def of(cls, model: SensitivityModel, predicted: Array, noise_std: float, rules: EspiritRules) -> TwoSets:
         """Find two sets in the samples and, where there are none, in predicted coil images (J, gy, gx)."""
         xp, shape = array_module(predicted), model.maps.shape
-        block = _block(model.coil_images(predicted, rules.fill_cg), rules.block)
+        kspace = fft2c(model.coil_images(predicted, rules.fill_cg))
+        block = resize(kspace, tuple(min(rules.block, n) for n in kspace.shape[-2:]))
         covariance = xp.einsum("jyx,iyx->ji", block, block.conj())  # not by BLAS, whose rounding depends on its threads
         virtual = xp.linalg.eigh(covariance)[1][:, ::-1][:, :rules.coils]
         block = xp.einsum("jv,jyx->vyx", virtual.conj(), block)
@@ -110,11 +110,6 @@ def folds(sets: TwoSets, model: SensitivityModel, noise_std: float, rules: Espir
     both = SetsModel(model.sampling, model.low.forward(sets.fitted(rules, smooth)))
     images = least_squares(both, model.samples, rules.image_cg)
     return TwoSets.of(model, (both.sens * images).sum(1), noise_std, rules).second >= rules.folded
-
-
-def _block(images: Array, size: int) -> Array:
-    """Return the centre of k-space of coil images, at most `size` samples along each axis."""
-    return resize(fft2c(images), tuple(min(size, n) for n in images.shape[-2:]))
 
 
 def espirit(block: Array, noise_std: float, grid: Shape, rules: EspiritRules) -> tuple[Array, Array]:

@@ -44,15 +44,17 @@ def reconstruct_slice(problem: Problem, frame: Frame, known_sens: Array | None, 
     known_sens: the sensitivities as the caller gave them, in the scale of the frame.  report: called with each State.
     Raises ValueError for a result that is not finite.
     """
-    method, samples, state, reference = options.method, options.num_samples, None, None
+    method, samples, state, reference, reference_sens = options.method, options.num_samples, None, None, None
     statistics, residual_var = PosteriorStatistics(method.chain_shape(samples)[1]), Welford()
     for state in method.solve(problem, prior, samples, seed):
         report(state)
         if state.info.chain is None:
             reference = state
         elif state.info.is_draw:
-            reference = reference or state
-            image = _drawn(problem, state, reference, frame)
+            if reference_sens is None:
+                reference = reference or state
+                reference_sens = _sets_together(reference, frame)[1] if problem.images.adds_up else reference.sens
+            image = _drawn(problem, state, reference_sens, frame)
             statistics.add(image, state.info.chain)
             residual_var.add(state.info.residual_std**2)
             if kept and state.info.sample is not None:
@@ -106,11 +108,11 @@ def _maps(state: State, frame: Frame, known_sens: Array | None, options: Options
     return SobolevMaps.on_grid(frame.grid, frame.box, state.sens.dtype, rules, xp).forward(state.coefficients)
 
 
-def _drawn(problem: Problem, state: State, reference: State, frame: Frame) -> Array:
-    """Return the image of a draw as it is in the data, with its phase for the sensitivities of the reference."""
-    if not problem.images.adds_up:
-        return frame.out_of(_combined(state.image, state.sens, reference.sens))
-    return _combined(*_sets_together(state, frame), _sets_together(reference, frame)[1])
+def _drawn(problem: Problem, state: State, reference: Array, frame: Frame) -> Array:
+    """Return the image of a draw as it is in the data, with its phase for the sensitivities `reference`."""
+    if problem.images.adds_up:
+        return _combined(*_sets_together(state, frame), reference)
+    return frame.out_of(_combined(state.image, state.sens, reference))
 
 
 def _sets_together(state: State, frame: Frame) -> tuple[Array, Array]:
