@@ -89,7 +89,7 @@ def next_message(linear: LinearEstimate, message: Message, prior: Denoiser, phas
                  options: MessagePassing, rng: np.random.Generator) -> Message:
     """Return the message after one round: a linear estimate, then a denoising of what the samples alone say.
 
-    x = E[x | z, d, g] of variance e: without the message it is r = x + (h / g) (x - d), 1 / h = 1 / e - 1 / g, an image
+    x = E[x | z, d, g] of variance b: without the message it is r = x + (h / g) (x - d), 1 / h = 1 / b - 1 / g, an image
     in nearly white noise of variance h.  y = denoise(r, h^(1/2)) has the variance h div y: without r it is the new
     message d = y + (g / h) (y - r), 1 / g = (1 / div y - 1) / h.  The smooth phase of x is taken out before denoising.
     """
