@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bart_pogmdm.physics.fourier import PLANE
 from bart_pogmdm.prior.smooth_phase import Phase, SmoothPhase
 
 
@@ -13,7 +14,7 @@ class FixedPhase:
 
     turn: np.ndarray
 
-    def of(self, image, *, trusted):
+    def of(self, image, axes=PLANE, *, trusted):
         return Phase(self.turn)
 
 
@@ -21,5 +22,5 @@ class FixedPhase:
 class TrustedPhase(SmoothPhase):
     """The smooth phase of the image, also where the image does not agree with it."""
 
-    def of(self, image, *, trusted):
-        return super().of(image, trusted=True)
+    def of(self, image, axes=PLANE, *, trusted):
+        return super().of(image, axes, trusted=True)

@@ -153,7 +153,7 @@ def test_algorithm_1_on_a_gaussian(gaussian, rng):
     """Without corrector it is a linear recursion in each frequency, for one coil: mean and variance in closed form."""
     sigmas, step, runs = [0.5, 0.3, 0.15, 0.05], 0.7, 2000
     problem, _, _, _ = small_problem(rng, 1)
-    shape, mask = problem.images.shape, problem.sampling.mask
+    shape, mask = problem.images.shape, problem.sampling.density
     mean, variance = np.zeros(shape, complex), np.full(shape, sigmas[0] ** 2)
     for sigma, sigma_next in pairwise(sigmas):
         change = sigma**2 - sigma_next**2

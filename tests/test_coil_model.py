@@ -11,7 +11,7 @@ from bart_pogmdm.physics.image_set import ImageAxis, ImageSet
 
 SHAPE = (12, 15)
 MASKS = {"lines": (1, 15), "rows": (12, 1), "points": SHAPE, "full": (1, 1)}
-ONE, TWO = ImageSet(SHAPE), ImageSet(SHAPE, (ImageAxis(2, adds_up=True),))
+ONE, TWO = ImageSet(SHAPE), ImageSet(SHAPE, (ImageAxis.sets(2),))
 SETS = {(): ONE, (2,): TWO}
 
 
@@ -41,7 +41,7 @@ def test_sampling_and_coil_model_are_adjoint(kind, weighted, rng):
 
 def test_coil_model_matches_its_formula(rng):
     operator, sens, x = sampling("points", rng), random_complex(rng, (5, *SHAPE)), random_complex(rng, SHAPE)
-    model, mask = CoilModel(operator, sens), np.fft.fftshift(operator.mask)
+    model, mask = CoilModel(operator, sens), np.fft.fftshift(operator.density)
     dense = (sens.conj() * ifft2c(mask * fft2c(sens * x))).sum(0)
     np.testing.assert_allclose(model.normal(x), dense, atol=1e-11)
     np.testing.assert_allclose(model.adjoint(model.forward(x)), dense, atol=1e-11)
@@ -87,7 +87,7 @@ def test_gradient_of_the_data_term(rng):
 def test_chains_of_two_sets_are_models_of_their_own(rng):
     operator, x = sampling("points", rng), random_complex(rng, (3, 2, *SHAPE))
     sens, z = random_complex(rng, (5, 3, 2, *SHAPE)), operator.mask * random_complex(rng, (5, 1, *SHAPE))
-    chains = coil_model(operator, sens, TWO.along(ImageAxis(3, adds_up=False)))
+    chains = coil_model(operator, sens, TWO.along(ImageAxis.chains(3)))
     gradient, power = chains.gradient(x, z)
     for i in range(3):
         alone = coil_model(operator, sens[:, i], TWO)

@@ -52,7 +52,7 @@ def test_interpolation_is_exact_on_lines():
 
 
 def test_a_residual_like_noise_is_not_weighted(problem):
-    power = problem.sampling.mask * 4 * 2 * 0.02**2
+    power = problem.sampling.density * 4 * 2 * 0.02**2
     sampling, sens_model = weighted(problem, power)
     for part in (sampling, sens_model.sampling):
         np.testing.assert_array_equal(part.weights, 1)
@@ -62,7 +62,7 @@ def test_a_residual_like_noise_is_not_weighted(problem):
 def test_the_excess_residual_of_a_ring_is_its_variance(problem, error):
     """Errors of the model within 0.25 cycles per pixel: v / w is three times their excess, of errors up to 0.03."""
     radius, signal = problem.sampling.radius((96, 80)), 2.0
-    power = problem.sampling.mask * 4 * (2 * 0.01**2 + error**2 * signal * (radius < 0.25))
+    power = problem.sampling.density * 4 * (2 * 0.01**2 + error**2 * signal * (radius < 0.25))
     sampling, sens_model = weighted(problem, power)
     variance, residual_var = Likelihood().variances(problem, power)
     centre = radius < 0.1

@@ -101,7 +101,7 @@ def test_a_noise_level_that_holds_signal_is_refuted(rng):
     noise = random_complex(rng, problem.samples.shape)
     noise *= 0.1 / noise.real.std()
     problem = started_at(replace(problem, samples=model.forward(truth) + problem.sampling.mask * noise), truth)
-    which = (rng.random((64, 64)) < 0.5) & (problem.sampling.mask > 0)
+    which = (rng.random((64, 64)) < 0.5) & (problem.sampling.density > 0)
     for level, refuted in ((0.05, False), (0.1, False), (0.15, True)):
         assert KeptSamples(replace(problem, noise_std=level), which, KeptRules()).refute_noise == refuted
 
@@ -111,8 +111,8 @@ def test_kept_samples_are_few_and_none_of_the_centre(rng):
     problem, *_ = small_problem(rng, 2, shape)
     which = np.fft.fftshift(KeptSamples.drawn(problem, KeptRules(), rng).which)
     y, x = np.indices(shape) - np.array(shape)[:, None, None] // 2
-    assert not which[np.hypot(y, x) <= 16].any() and not which[np.fft.fftshift(problem.sampling.mask) == 0].any()
-    assert 0.02 < which.sum() / problem.sampling.mask.sum() < 0.06
+    assert not which[np.hypot(y, x) <= 16].any() and not which[np.fft.fftshift(problem.sampling.density) == 0].any()
+    assert 0.02 < which.sum() / problem.sampling.density.sum() < 0.06
 
 
 def test_an_estimate_without_them_does_not_depend_on_them(rng):
@@ -126,7 +126,7 @@ def test_an_estimate_without_them_does_not_depend_on_them(rng):
 def test_the_noise_is_larger_where_the_model_does_not_fit(rng):
     problem, *_ = small_problem(rng, 2, (64, 64), noise_std=0.1)
     radius = problem.sampling.radius(problem.sampling.shape)
-    power = np.where(radius < 0.2, 8.0, 0.01) * problem.coils * problem.noise_std**2 * problem.sampling.mask
+    power = np.where(radius < 0.2, 8.0, 0.01) * problem.coils * problem.noise_std**2 * problem.sampling.density
     variance, sampling = Likelihood().noise(problem, power)
     assert variance == problem.noise_std**2
     np.testing.assert_allclose(sampling.weights[radius < 0.15], 0.25, rtol=1e-6)

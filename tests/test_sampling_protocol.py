@@ -86,7 +86,7 @@ def test_operators_are_linear_and_adjoint(pair, weighted, rng):
     """In the inner product of the samples with weights W: <A x, W z> = <x, A* (z)>."""
     samplings = pair.weighted(rng) if weighted else (pair.on_grid, pair.along)
     for sampling, codomain, restrict, rtol in zip(samplings, (SHAPE, (int(pair.along.count),)),
-                                                  (pair.on_grid.mask, 1), (1e-10, 1e-5)):
+                                                  (pair.on_grid.density, 1), (1e-10, 1e-5)):
         weights = sampling.weights if weighted else 1
         for linear, domain in ((sampling, (3, *SHAPE)), (CoilModel(sampling, random_complex(rng, (3, *SHAPE))), SHAPE)):
             def adjoint(z, linear=linear, weights=weights):
@@ -147,7 +147,7 @@ def test_noise_has_the_variance_of_the_weights(pair, rng):
             assert abs(part.std() - 1) < 0.01 and abs(part.mean()) < 0.01
             assert abs((part**2).mean(0) - 1).max() < 0.5  # at each point, whatever its weight
     noise = on_grid.noise(rng, np.zeros((1, *SHAPE), complex))
-    assert (noise[:, on_grid.mask == 0] == 0).all()
+    assert (noise[:, on_grid.density == 0] == 0).all()
 
 
 def test_scans_agree(pair, rng):

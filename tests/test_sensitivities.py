@@ -29,7 +29,7 @@ def test_plane_waves_are_orthonormal_on_the_padded_field_of_view():
     maps = SobolevMaps.on_grid(shape, shape, np.complex128, RULES)
     padded = [int(RULES.padding * n) for n in shape]
     frequencies = [np.arange(-(wave.shape[1] // 2), wave.shape[1] // 2 + 1) / n
-                   for wave, n in zip((maps.rows, maps.columns), padded)]
+                   for wave, n in zip(maps.waves, padded)]
     waves = [np.exp(2j * np.pi * np.outer(np.arange(n), f)) / n**0.5 for n, f in zip(padded, frequencies)]
     for wave in waves:
         np.testing.assert_allclose(wave.conj().T @ wave, np.eye(wave.shape[1]), atol=1e-12)

@@ -20,8 +20,8 @@ from bart_pogmdm.algorithms.state import State
 from bart_pogmdm.physics.cartesian import CartesianScan
 from bart_pogmdm.prior.image_scale import ImageScale
 from bart_pogmdm.reconstruction.frame import Frame
-from bart_pogmdm.reconstruction.options import Options
-from bart_pogmdm.reconstruction.start import problem_of
+from bart_pogmdm.reconstruction.options import Options, Rules
+from bart_pogmdm.reconstruction.start import Measured, problem_of
 
 STEPS = 3
 LEVELS = Diffusion(num_levels=30, come_closer=0.3)
@@ -38,8 +38,9 @@ def problem_for(solver, coils, chains=2, *, known_sens=False):
     """A small Problem in double precision, with sensitivities that are unknown unless there is one coil."""
     kspace, mask, _ = simulate((40, 36), coils)
     sens = np.ones(kspace.shape, complex) if known_sens else None
-    problem = problem_of(CartesianScan(kspace.astype(complex), mask), Frame(1.0), 0.01, sens, None, None, ImageScale(),
-                         Options())
+    measured = Measured.of(CartesianScan(kspace.astype(complex), mask), Frame(1.0), 0.01, None, ImageScale(), Rules(),
+                           known_sens=known_sens)
+    problem = problem_of(measured, sens, None, ImageScale(), Options())
     return problem.in_chains(chains) if solver is refine else problem
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,20 +16,20 @@ from ..prior.shearlets import NUM_FILTERS
 
 
 def solver_memory(shape: Shape, dtype: DTypeLike, chains: int) -> int:
-    """Return about how many bytes the solver of one slice (J, ny, nx) needs for so many chains side by side.
+    """Return about how many bytes the solver of one slice (J, *grid) needs for so many chains side by side.
 
     It counts 5 complex images per filter for spectra, and for each chain one per filter and 6 per coil (measured).
     """
-    coils, ny, nx = shape
-    return (5 * NUM_FILTERS + chains * (NUM_FILTERS + 6 * coils)) * ny * nx * np.dtype(dtype).itemsize
+    coils, *grid = shape
+    return (5 * NUM_FILTERS + chains * (NUM_FILTERS + 6 * coils)) * math.prod(grid) * np.dtype(dtype).itemsize
 
 
 def chains_that_fit(chains: int, sens: Array) -> int:
     """Return how many of the chains go together: as many as a CPU's cache or a GPU's memory has room for.
 
-    sens: sensitivities (…, J, ny, nx) of the slices, whose size, precision and device count.
+    sens: sensitivities (J, *grid) of a slice, whose size, precision and device count.
     """
-    xp, shape = array_module(sens), sens.shape[-3:]
+    xp, shape = array_module(sens), sens.shape
     if xp is np:
         room: float = CACHE_BYTES // (int(np.prod(shape[1:])) * sens.itemsize)
     else:

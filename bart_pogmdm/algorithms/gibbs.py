@@ -5,6 +5,7 @@ M. Kuric et al., The Gaussian latent machine, arXiv 2505.12836.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -125,7 +126,8 @@ def gibbs(problem: Problem, prior: LatentPrior, options: Gibbs, rngs: Rngs) -> I
     """
     start, sigma, likelihood = problem.start, options.level(problem), options.likelihood
     hessian, temperature = prior.curvature(problem.images.grid, sigma, array_module(start.image)), prior.exponent(sigma)
-    root, phase = hessian**0.5, options.maximum.phase.of(start.image, trusted=not problem.one_coil)
+    root, axes = hessian**0.5, problem.images.grid_axes
+    phase = options.maximum.phase.of(start.image, axes, trusted=not problem.one_coil)
     power = problem.model(start.sens).gradient(start.image, problem.samples)[1]
     variance, residual_var = likelihood.variances(problem, power)
     sens_variance, samples = likelihood.of_sensitivities(variance, residual_var), problem.samples
@@ -134,11 +136,13 @@ def gibbs(problem: Problem, prior: LatentPrior, options: Gibbs, rngs: Rngs) -> I
         problem = replace(problem, sampling=sampling, sens_model=sens_model)
     problem = problem.in_chains(len(rngs))
 
+    images_of_chain = math.prod(start.image.shape[:-len(axes)])
+
     def white() -> Array:
-        return filtered(root, white_noise(rngs, start.image))
+        return filtered(root, white_noise(rngs, start.image), axes)
 
     def drawn_score(image: Array) -> Array:
-        of_each = [rng for rng in rngs for _ in range(problem.images.sets)]
+        of_each = [rng for rng in rngs for _ in range(images_of_chain)]
         return prior.drawn_score(image.reshape(-1, *problem.images.grid), sigma, of_each).reshape(image.shape)
 
     image, coefficients, model = problem.start.image, problem.start.coefficients, problem.model(problem.start.sens)

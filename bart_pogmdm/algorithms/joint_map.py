@@ -106,33 +106,55 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
     The mean holds less noise.  Where aliasing or errors of the model are stronger than noise, it may be worse than the
     maximum.  Some samples are therefore kept from both, decide how far to go, and are put back for the last steps.
     """
-    of_maximum, kept = prior_for(problem, prior), KeptSamples.drawn(problem, options.kept, rng)
-    if not kept.enough:
+    of_maximum = prior_for(problem, prior)
+    kept = [KeptSamples.drawn(one, options.kept, rng) for one in problem.each()]
+    if not all(one.enough for one in kept):
         yield from joint_map(problem, of_maximum, options)
         return
-
-    def turn(image: Array) -> Array:
-        return options.phase.of(image, trusted=True).turn
-
     last = range(options.iterations - options.last_steps, options.iterations)
-    rest, before, judged = kept.rest, problem.start, problem.start
+    rest, before, judged = problem.without(problem.together([one.which for one in kept])), problem.start, problem.start
     for state in joint_map(rest, of_maximum, options, steps=range(last.start)):
         before, judged = judged, state
         yield state
-    kept = replace(kept, problem=problem.started_from(judged))
-    message, weights = Message(judged.image, options.level(problem) ** 2), None
-    if not kept.refute_noise:
-        linear = linear_estimate(rest.started_from(judged), options)
-        for _ in range(options.mean.rounds):
-            message = next_message(linear, message, prior, turn, options.mean, rng)
-        weights = kept.weights(linear.of(message))
+    problem, rest = problem.started_from(judged), rest.started_from(judged)
+    means = [mean_of(replace(one, problem=whole), part, prior, options, rng)
+             for one, whole, part in zip(kept, problem.each(), rest.each())]
     previous = before.image * (before.units.followed / judged.units.followed)
-    for step, state in zip(last, joint_map(kept.problem, of_maximum, options, steps=last, previous=previous)):
-        if weights is not None and step == last[-1]:
-            mean = linear_estimate(kept.problem.started_from(state), options).of(message.in_units(
-                state.units.followed / judged.units.followed))
-            state = replace(state, image=state.image + filtered(weights, mean - state.image))
+    for step, state in zip(last, joint_map(problem, of_maximum, options, steps=last, previous=previous)):
+        if step == last[-1]:
+            each = problem.started_from(state).each()
+            state = replace(state, image=problem.together([
+                one.start.image if mean is None else mean.mixed(one, judged.units.followed, options)
+                for one, mean in zip(each, means)]))
         yield state
+
+
+@dataclass(frozen=True, eq=False)
+class Mean:
+    """What the prior says about an image, and the weights with which its mean replaces the maximum."""
+
+    message: Message
+    weights: Array
+
+    def mixed(self, problem: Problem, followed: float, options: Map) -> Array:
+        """Return the maximum, the start of the problem, moved towards the mean.
+
+        followed: the factor that the units had followed when the message was found.
+        """
+        message, maximum = self.message.in_units(problem.units.followed / followed), problem.start.image
+        mean = linear_estimate(problem, options).of(message)
+        return maximum + filtered(self.weights, mean - maximum, problem.images.grid_axes)
+
+
+def mean_of(kept: KeptSamples, rest: Problem, prior: Any, options: Map, rng: np.random.Generator) -> Mean | None:
+    """Return the mean and its weights, from the start of the problem without the kept samples; None for none."""
+    if kept.refute_noise:
+        return None
+    axes, message = rest.images.grid_axes, Message(rest.start.image, options.level(rest) ** 2)
+    linear = linear_estimate(rest, options)
+    for _ in range(options.mean.rounds):
+        message = next_message(linear, message, prior, lambda image: options.phase.turn(image, axes), options.mean, rng)
+    return Mean(message, kept.weights(linear.of(message)))
 
 
 def linear_estimate(problem: Problem, options: Map) -> LinearEstimate:
@@ -155,7 +177,7 @@ def joint_map(problem: Problem, prior: Prior, options: Map, rngs: Rngs = (), *,
     """
     image, coefficients = problem.start.image, problem.start.coefficients
     model, sigma = problem.model(problem.start.sens), options.level(problem)
-    hessian = prior.curvature(image.shape[-2:], sigma, array_module(image))
+    hessian = prior.curvature(problem.images.grid, sigma, array_module(image))
     sens_model = problem.sens_model
     weights = sens_model and RingWeights(problem, sens_model, options.likelihood)
     steps, previous = steps or range(options.iterations), image if previous is None else previous
@@ -164,7 +186,7 @@ def joint_map(problem: Problem, prior: Prior, options: Map, rngs: Rngs = (), *,
         extrapolated = image + factor * (image - previous)
         gradient, power = model.gradient(extrapolated, problem.samples)
         variance, residual_var = options.likelihood.variances(problem, power)
-        phase = options.phase.of(extrapolated, trusted=not problem.one_coil)
+        phase = options.phase.of(extrapolated, problem.images.grid_axes, trusted=not problem.one_coil)
         descent = phase.ascent(lambda image: prior.score(image, sigma), extrapolated) - gradient / variance
         previous = image
         image = extrapolated + newton_step(model, hessian, phase.turn, descent, variance, options.image_cg)

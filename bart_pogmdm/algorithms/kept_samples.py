@@ -11,7 +11,7 @@ from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import at_least
 from ..arrays.modules import array_module, move
-from ..physics.fourier import power_of_coils
+from ..physics.fourier import distances, power_of_coils
 from ..physics.kspace_rings import RingRules, Rings
 from .problem import Problem
 
@@ -49,7 +49,7 @@ class KeptSamples:
     @classmethod
     def drawn(cls, problem: Problem, rules: KeptRules, rng: np.random.Generator) -> KeptSamples:
         """Draw samples at random, the same frequencies for all coils."""
-        radius = problem.sampling.radius((1, 1))  # in cycles per field of view
+        radius = problem.sampling.radius((1,) * len(problem.images.grid))  # in cycles per field of view
         chosen = array_module(radius).asarray(rng.random(radius.shape) < rules.part)
         return cls(problem, chosen & (radius > rules.centre) & (radius < np.inf), rules)
 
@@ -57,11 +57,6 @@ class KeptSamples:
     def enough(self) -> bool:
         """Whether they are as many as a ring holds at least: fewer cannot judge."""
         return int(self.which.sum()) >= self.rules.rings.least_samples
-
-    @property
-    def rest(self) -> Problem:
-        """The problem without these samples."""
-        return self.problem.without(self.which)
 
     @cached_property
     def _rings(self) -> Rings:
@@ -89,7 +84,7 @@ class KeptSamples:
         return bool((variances < problem.noise_std**2 * (1 - self.rules.chance * error)).any())
 
     def weights(self, image: Array) -> Array:
-        """Return the weights w (ny, nx), from 0 to 1, with which start + w (image - start) predicts the samples best.
+        """Return the weights w (*grid), from 0 to 1, with which start + w (image - start) predicts the samples best.
 
         They filter the difference of the images in Fourier space, zero frequency first.  In each ring of k-space the
         misfit is quadratic in w, so its minimum has a closed form.  It is shrunk by 1 - (its standard error / w)^2:
@@ -104,7 +99,6 @@ class KeptSamples:
         degrees = xp.asarray(np.diff(rings.bounds) - 1)
         variance = scatter.clip(0) / curvature**2 / degrees.clip(1)
         shrunk = (degrees > 0) * weight.clip(0, 1) * (1 - variance / at_least(weight**2, TINY)).clip(0)
-        rows, columns = (xp.asarray(abs(np.fft.fftfreq(n))) for n in image.shape[-2:])
-        distances, at_zero = xp.hypot(rows[:, None], columns), xp.zeros(1)
-        centres, shrunk = (xp.concatenate([at_zero, values]) for values in (rings.centres, shrunk))
-        return xp.interp(distances, centres, shrunk).astype(image.real.dtype)
+        radius = distances(*(xp.asarray(np.fft.fftfreq(n)) for n in self.problem.images.grid))
+        centres, shrunk = (xp.concatenate([xp.zeros(1), values]) for values in (rings.centres, shrunk))
+        return xp.interp(radius, centres, shrunk).astype(image.real.dtype)

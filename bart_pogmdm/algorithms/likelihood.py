@@ -16,6 +16,7 @@ from ..physics.fourier import power_of_coils
 from ..physics.kspace_rings import RingRules, Rings
 from ..physics.sampling import Sampling
 from ..physics.sensitivities import SensitivityModel
+from ..physics.series import SeriesSampling
 from .problem import Problem
 
 
@@ -62,13 +63,13 @@ class Likelihood:
         variance = at_least(residual_var - problem.noise_std**2, self.continuation * residual_var)
         return at_least(variance / self.confidence(residual_var), self.least(problem.noise_std)), residual_var
 
-    def least(self, noise_std: float) -> float:
+    def least(self, noise_std: Any) -> Any:
         """Return the least variance that is assumed, max((noise_floor noise_std)^2, least_variance)."""
-        return max((self.noise_floor * noise_std) ** 2, self.least_variance)
+        return at_least((self.noise_floor * noise_std) ** 2, self.least_variance)
 
-    def at_start(self, noise_std: float) -> float:
+    def at_start(self, noise_std: Any) -> Any:
         """Return the variance of the first fit of sensitivities to a given image: that of the noise."""
-        return max(noise_std**2, self.least_variance)
+        return at_least(noise_std**2, self.least_variance)
 
     def confidence(self, residual_var: Any) -> Any:
         """Return 1 + r / noisy, the divisor of the assumed variance; it grows with the residual r."""
@@ -94,9 +95,9 @@ class Likelihood:
 
 def _mean_power(problem: Problem, power: Array) -> Any:
     """Return the power of the residual per sample."""
-    chains = problem.images.independent
-    total = power.reshape(*chains, -1).sum(-1).reshape(*chains, 1, 1) if chains else power.sum()
-    return (float(total) if array_module(power) is np and not chains else total) / problem.sampling.count
+    alone, ndim = problem.images.independent, len(problem.images.grid)
+    total = power.reshape(*alone, -1).sum(-1).reshape(*alone, *(1,) * ndim) if alone else power.sum()
+    return (float(total) if array_module(power) is np and not alone else total) / problem.sampling.count
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +110,12 @@ class RingWeights:
     problem: Problem
     sens_model: SensitivityModel
     likelihood: Likelihood
+
+    @cached_property
+    def _of_each(self) -> list[RingWeights]:
+        """The weights of the images of a series, one by one."""
+        return [RingWeights(problem, problem.sens_model, self.likelihood) for problem in self.problem.each()
+                if problem.sens_model]
 
     @cached_property
     def _radii(self) -> tuple[Array, Array]:
@@ -133,6 +140,9 @@ class RingWeights:
         (largest_error |z_k|)^2 / 2, and r^2 of all samples.  |z_k|^2 is the mean power of a coil's samples in the ring.
         Between rings log w is linear.
         """
+        if self.problem.images.is_series:
+            samplings, models = zip(*(one.weighted(of_image) for one, of_image in zip(self._of_each, power)))
+            return SeriesSampling(samplings), SensitivityModel.together(models, SeriesSampling)
         problem, rule, xp = self.problem, self.likelihood, array_module(power)
         variance, residual_var = rule.variances(problem, power)
         ring_power = xp.minimum(self.rings.means(power), rule.largest_error**2 * self._signal)

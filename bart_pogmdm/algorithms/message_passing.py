@@ -16,6 +16,7 @@ from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import conjugate_gradients, inner
 from ..arrays.generators import complex_normal
 from ..physics.coil_model import CoilModel, SetsModel
+from ..physics.fourier import axes_of
 from ..prior.protocol import Denoiser
 from .quadratic_step import filtered
 
@@ -80,9 +81,9 @@ class LinearEstimate:
 
     def _solve(self, message: Message, rhs: Array, start: Array | None) -> Array:
         variance, precision = self.variance, 1 / message.variance
-        inverse = 1 / (self.model.density / variance + precision)
+        inverse, axes = 1 / (self.model.density / variance + precision), axes_of(self.model.sampling.shape)
         return conjugate_gradients(lambda image: self.model.normal(image) / variance + precision * image, rhs, start,
-                                   iterations=self.cg, precondition=lambda image: filtered(inverse, image))
+                                   iterations=self.cg, precondition=lambda image: filtered(inverse, image, axes))
 
 
 def next_message(linear: LinearEstimate, message: Message, prior: Denoiser, phase_of: Callable[[Array], Array],

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..prior.pogmdm import PoGMDM
 from .likelihood import Likelihood
 from .problem import Problem
 from .state import State
@@ -61,8 +60,8 @@ class Method(Protocol):
 
 
 def prior_for(problem: Problem, prior: Any) -> Any:
-    """Return the form of a PoGMDM for reconstruction from several coils; other priors stay as they are.
+    """Return the form that a prior has for reconstructions from several coils, if it has one, as a PoGMDM.
 
     With one coil the learned gains stay: there no other coil would hold detail that the prior removes.
     """
-    return prior.reconstructing if isinstance(prior, PoGMDM) and not problem.one_coil else prior
+    return prior if problem.one_coil else getattr(prior, "reconstructing", prior)

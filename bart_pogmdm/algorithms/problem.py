@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ..arrays.array_types import Array
+from ..arrays.modules import array_module
 from ..physics.coil_model import CoilModel, SetsModel, coil_model
-from ..physics.image_set import ImageAxis, ImageSet
+from ..physics.image_set import ImageAxis, ImageSet, of_samples
 from ..physics.sampling import Sampling
 from ..physics.sensitivities import SensitivityModel
+from ..physics.series import SeriesSampling
 from .state import State
 from .units import Units
 
@@ -18,7 +22,7 @@ class Problem:
     """One set of images to be found from their samples, scaled to images of maximum about 1.
 
     sampling, samples: M F, and z of J coils in the form that the sampling gives them.
-    noise_std: standard deviation of the noise per real and imaginary part.
+    noise_std: standard deviation of the noise per real and imaginary part, for the images of a series (A, 1, …).
     sens_model: the model of unknown sensitivities; None if those of the start are known.
     images: the set of images; its axes say which images share samples or sensitivities.
     start: image and sensitivities to start from, with the units of all of these.
@@ -27,7 +31,7 @@ class Problem:
 
     sampling: Sampling
     samples: Array
-    noise_std: float
+    noise_std: Any
     sens_model: SensitivityModel | None
     images: ImageSet
     start: State
@@ -53,7 +57,7 @@ class Problem:
         """True for single-coil data, where no sensitivity map can absorb phase or intensity that the prior rejects."""
         return self.coils == 1
 
-    def in_units(self, factor: float) -> Problem:
+    def in_units(self, factor: Any) -> Problem:
         """Return the problem with images divided by a factor, before the solver begins."""
         return self._divided(factor, self.units.times(factor))
 
@@ -61,15 +65,29 @@ class Problem:
         """Return the problem with images divided by a step of the solver."""
         return self._divided(step, self.units.follow(step))
 
+    def together(self, arrays: Sequence[Array]) -> Array:
+        """Return arrays of the problems of `each` as one for this problem."""
+        return array_module(arrays[0]).stack(arrays) if self.images.is_series else arrays[0]
+
     def started_from(self, state: State) -> Problem:
         """Return the problem in the units of a state, which it starts from."""
         step = state.units.followed
         return replace(self if step == 1 else self._divided(step, state.units), start=state)
 
-    def _divided(self, factor: float, units: Units) -> Problem:
+    def _divided(self, factor: Any, units: Units) -> Problem:
         start = replace(self.start, image=self.start.image / factor, units=units)
-        return replace(self, samples=self.samples / factor, noise_std=self.noise_std / factor, start=start,
+        samples, noise_std = self.samples / of_samples(factor, self.samples), self.noise_std / factor
+        return replace(self, samples=samples, noise_std=noise_std, start=start,
                        sens_model=self.sens_model and self.sens_model.in_units(factor))
+
+    def each(self) -> list[Problem]:
+        """Return the problems of the images of a series, one by one; for any other set of images the problem itself."""
+        if not isinstance(self.sampling, SeriesSampling):
+            return [self]
+        return [replace(self, sampling=part, samples=self.samples[:, number], images=ImageSet(self.images.grid),
+                        noise_std=float(self.noise_std.ravel()[number]), start=self.start.image_of(number),
+                        sens_model=self.sens_model and self.sens_model.image_of(number))
+                for number, part in enumerate(self.sampling.parts)]
 
     def without(self, which: Array) -> Problem:
         """Return the problem without some of the samples, booleans of the shape of one coil's samples.
@@ -81,7 +99,7 @@ class Problem:
 
     def in_chains(self, count: int) -> Problem:
         """Return the problem of several chains side by side, each with image and sensitivities of its own."""
-        images = self.images.along(ImageAxis(count, adds_up=False))
+        images = self.images.along(ImageAxis.chains(count))
         return replace(self, samples=self.samples[:, None], images=images, start=self.start.repeated(count))
 
     def model(self, sens: Array) -> CoilModel | SetsModel:

@@ -6,6 +6,7 @@ from ..arrays.array_types import Array
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.fft import fftn, ifftn
 from ..physics.coil_model import CoilModel, SetsModel
+from ..physics.fourier import PLANE, axes_of
 
 
 def newton_step(model: CoilModel | SetsModel, hessian: Array, phase: Array, descent: Array, variance: Any,
@@ -15,13 +16,13 @@ def newton_step(model: CoilModel | SetsModel, hessian: Array, phase: Array, desc
     H and the diagonal of A^H A in Fourier space are the preconditioner.  For one coil and e = 1 that is exact.
     """
     def normal(image: Array) -> Array:
-        return model.normal(image) / variance + phase * filtered(hessian, phase.conj() * image)
+        return model.normal(image) / variance + phase * filtered(hessian, phase.conj() * image, axes)
 
-    inverse = 1 / (hessian + model.density / variance)
+    axes, inverse = axes_of(model.sampling.shape), 1 / (hessian + model.density / variance)
     return conjugate_gradients(normal, descent, iterations=iterations, axes=model.axes,
-                               precondition=lambda image: filtered(inverse, image))
+                               precondition=lambda image: filtered(inverse, image, axes))
 
 
-def filtered(response: Array, image: Array) -> Array:
-    """Return the image filtered by a frequency response, zero frequency first."""
-    return ifftn(response * fftn(image))
+def filtered(response: Array, image: Array, axes: tuple[int, ...] = PLANE) -> Array:
+    """Return images filtered by a frequency response along their axes, zero frequency first."""
+    return ifftn(response * fftn(image, axes), axes)

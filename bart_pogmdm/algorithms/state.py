@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from ..arrays.array_types import Array
 from ..arrays.modules import array_module
 from .units import Units
@@ -16,7 +18,7 @@ class Info:
 
     iteration: the number of the iteration within the call, from 1; iterations: how many there will be.
     sigma: noise level of the prior.
-    residual_std: standard deviation of the residual before the iteration, in solver units.
+    residual_std: standard deviation of the residual before the iteration, in solver units; (A, 1, …) for a series.
     chain: the number of the chain that the state belongs to, None on the way to the maximum.
     is_draw: whether the state counts as a draw from the posterior; sample: its number if it is kept as a sample.
     """
@@ -54,9 +56,19 @@ class State:
         coefficients = None if self.coefficients is None else xp.stack([self.coefficients] * count, 1)
         return State(xp.stack([self.image] * count), xp.stack([self.sens] * count, 1), coefficients, self.units)
 
+    def image_of(self, number: int) -> State:
+        """Return the state of one image of a series, or of one of several slices."""
+        coefficients, info, residual_std = self.coefficients, self.info, self.info.residual_std
+        if np.ndim(residual_std):
+            info = replace(info, residual_std=residual_std.ravel()[number])
+        own = min(number, self.sens.shape[1] - 1)  # a series shares them
+        return State(self.image[number], self.sens[:, own], None if coefficients is None else coefficients[:, own],
+                     self.units.image_of(number), info)
+
     def chain(self, number: int) -> State:
         """Return the state of one of the chains."""
         coefficients = None if self.coefficients is None else self.coefficients[:, number]
-        residual_std = self.info.residual_std.reshape(-1)[number]
+        residual_std = self.info.residual_std[number]
+        residual_std = residual_std.reshape(()) if residual_std.size == 1 else residual_std
         return replace(self, image=self.image[number], sens=self.sens[:, number], coefficients=coefficients,
                        info=replace(self.info, residual_std=residual_std))

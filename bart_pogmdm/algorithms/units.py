@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any
+
+import numpy as np
 
 from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
 from ..prior.image_scale import ImageScale
-
-Value = TypeVar("Value", Array, float)
 
 
 @dataclass(frozen=True)
@@ -39,21 +39,22 @@ class OneCoilScale:
 class Units:
     """An image in data units is `scale` times the image in solver units, where the prior knows it.
 
-    from_start: the factor that the start image has fixed; followed: the factor that has followed the image of one coil
-    since then; rule: the scale of the images that the prior knows; one_coil: how the unit follows one coil.
+    from_start: the factor that the start image has fixed, for the images of a series (A, 1, …); followed: the factor
+    that has followed the image of one coil since then; rule: the scale of the images that the prior knows; one_coil:
+    how the unit follows one coil.
     """
 
-    from_start: float = 1.0
+    from_start: Any = 1.0
     followed: float = 1.0
     rule: ImageScale = ImageScale()
     one_coil: OneCoilScale = OneCoilScale()
 
     @property
-    def scale(self) -> float:
+    def scale(self) -> Any:
         """Data units in a solver unit."""
         return self.from_start * self.followed
 
-    def times(self, factor: float) -> Units:
+    def times(self, factor: Any) -> Units:
         """Return units that are larger by a factor, before the solver begins."""
         return replace(self, from_start=self.from_start * factor)
 
@@ -65,10 +66,15 @@ class Units:
         """Return the divisor that brings an image of one coil a part of the way to its scale."""
         return self.one_coil.step(image, self.followed, self.rule)
 
-    def to_solver(self, value: Value) -> Value:
+    def image_of(self, number: int) -> Units:
+        """Return the units of one image of a series."""
+        factors = np.ravel(self.from_start)
+        return replace(self, from_start=float(factors[min(number, len(factors) - 1)]))
+
+    def to_solver(self, value: Any) -> Any:
         """Convert images, samples or noise levels to solver units."""
         return value / self.scale
 
-    def to_user(self, value: Value) -> Value:
+    def to_user(self, value: Any) -> Any:
         """Convert images, samples or noise levels to data units."""
         return value * self.scale

@@ -1,6 +1,6 @@
 """BART's 16 array dimensions: their names, and the way from (coil, y, x) to BART's order and back."""
 
-from types import EllipsisType
+from typing import Any
 
 import numpy as np
 
@@ -8,8 +8,8 @@ from .array_types import Array, Shape
 
 DIMS = ("READ", "PHS1", "PHS2", "COIL", "MAPS", "TE", "COEFF", "COEFF2",
         "ITER", "CSHIFT", "TIME", "TIME2", "LEVEL", "SLICE", "AVG", "BATCH")
-COIL, MAPS, TE, TIME, TIME2, SLICE, BATCH = (
-    DIMS.index(name) for name in ("COIL", "MAPS", "TE", "TIME", "TIME2", "SLICE", "BATCH"))
+COIL, MAPS, TE, COEFF, TIME, TIME2, SLICE, AVG, BATCH = (
+    DIMS.index(name) for name in ("COIL", "MAPS", "TE", "COEFF", "TIME", "TIME2", "SLICE", "AVG", "BATCH"))
 BEYOND = COIL + 1  # A reconstruction loops over the dimensions from this one on.
 
 
@@ -21,7 +21,7 @@ def pad_dims(shape: Shape, name: str = "array") -> Shape:
     return (shape + (1,) * len(DIMS))[:len(DIMS)]
 
 
-def index_of(place: Shape) -> tuple[EllipsisType | int, ...]:
+def index_of(place: tuple[int | slice, ...]) -> Any:
     """Return the index of everything at a place in the last dimensions, such as those beyond COIL: [..., *place]."""
     return (..., *place)
 

@@ -12,37 +12,44 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.fft import fftn, ifftn
 from ..arrays.generators import complex_normal
 from ..arrays.modules import array_module, kernels_for, real_dtype
-from .fourier import PLANE, ifft2c, power_of_coils, resize
+from .fourier import axes_of, distances, ifft2c, power_of_coils, resize
 
 
 @dataclass(frozen=True, eq=False)
 class CartesianSampling:
-    """M F (see `sampling.Sampling`): unitary FFT of (J, …, ny, nx) images, then the mask.
+    """M F (see `sampling.Sampling`): unitary FFT of (J, …, *grid) images, then the mask.
 
-    mask: (ny, nx), or (J, ny, nx) if the coils have masks of their own; zeros and ones or, if not `binary`, weights of
+    mask: (1, *grid), or (J, *grid) if the coils have masks of their own; zeros and ones or, if not `binary`, weights of
     the samples, by which these are multiplied as well.  Zero frequency comes first.
-    weights W: (ny, nx), or None for 1.
+    weights W: (*grid), or None for 1.
+    ndim: number of dimensions of the grid, 2 or 3.
     """
 
     mask: Array
     weights: Array | None = None
     binary: bool = True
+    ndim: int = 2
 
     inexact = 0.0
 
     @classmethod
-    def centred(cls, mask: Array, dtype: DTypeLike) -> CartesianSampling:
-        """From a mask, boolean or of weights, with zero frequency at n // 2."""
-        xp = array_module(mask)
+    def centred(cls, mask: Array, dtype: DTypeLike, ndim: int = 2) -> CartesianSampling:
+        """From a mask (*grid) or (J, *grid), boolean or of weights, with zero frequency at n // 2."""
+        xp, axes = array_module(mask), tuple(range(-ndim, 0))
+        mask = mask[None] if mask.ndim == ndim else mask
         binary = bool(((mask == 0) | (mask == 1)).all())
-        return cls(xp.ascontiguousarray(xp.fft.ifftshift(mask, PLANE), dtype), binary=binary)
+        return cls(xp.ascontiguousarray(xp.fft.ifftshift(mask, axes), dtype), binary=binary, ndim=ndim)
+
+    @property
+    def _axes(self) -> tuple[int, ...]:
+        return tuple(range(-self.ndim, 0))
 
     def of_coils(self, coils: slice) -> CartesianSampling:
         """Return the sampling of some of the coils."""
-        return self if self.mask.ndim == 2 else replace(self, mask=self.mask[coils])
+        return self if len(self.mask) == 1 else replace(self, mask=self.mask[coils])
 
     def without(self, which: Array, samples: Array) -> tuple[CartesianSampling, Array]:
-        """Return sampling and samples (J, ny, nx) without some of them, booleans (ny, nx)."""
+        """Return sampling and samples (J, *grid) without some of them, booleans (*grid)."""
         return replace(self, mask=self.mask * ~which), samples * ~which
 
     def weighted(self, weights: Array) -> CartesianSampling:
@@ -51,8 +58,8 @@ class CartesianSampling:
 
     @property
     def shape(self) -> Shape:
-        """(ny, nx) of the images."""
-        return self.mask.shape[-2:]
+        """Grid of the images."""
+        return self.mask.shape[-self.ndim:]
 
     @cached_property
     def norm(self) -> float:
@@ -67,8 +74,8 @@ class CartesianSampling:
 
     @property
     def density(self) -> Array:
-        """The diagonal of F^H M W M F in Fourier space, (ny, nx), the mean of the coils, zero frequency first."""
-        return self._square if self.mask.ndim == 2 else self._square.mean(0)
+        """The diagonal of F^H M W M F in Fourier space, (*grid), the mean of the coils, zero frequency first."""
+        return self._square[0] if len(self._square) == 1 else self._square.mean(0)
 
     @cached_property
     def count(self) -> float:
@@ -78,56 +85,56 @@ class CartesianSampling:
     def radius(self, shape: Shape) -> Array:
         """Distance of the grid points from zero frequency in cycles per pixel of `shape`; infinite if not sampled."""
         xp, dtype = array_module(self.mask), real_dtype(self.mask.dtype)
-        rows, columns = (xp.asarray(np.fft.fftfreq(points) * (points / n), dtype)
-                         for points, n in zip(self.shape, shape))
-        sampled = (self.mask != 0).reshape(-1, *self.shape).any(0)
-        return xp.where(sampled, xp.hypot(rows[:, None], columns), xp.inf)
+        frequencies = (xp.asarray(np.fft.fftfreq(points) * (points / n), dtype)
+                       for points, n in zip(self.shape, shape))
+        sampled = (self.mask != 0).any(0)
+        return xp.where(sampled, distances(*frequencies), xp.inf)
 
     def forward(self, images: Array) -> Array:
         """M F x; may overwrite x."""
-        return _scaled(fftn(images, overwrite=True), self.mask)
+        return self._scaled(fftn(images, self._axes, overwrite=True), self.mask)
 
     def adjoint(self, samples: Array) -> Array:
         """F^H M W z for samples that are zero where the mask is; may overwrite z."""
         if self.weights is not None:
-            samples = _scaled(samples, self.weights)
+            samples = self._scaled(samples, self.weights[None])
         if not self.binary:
-            samples = _scaled(samples, self.mask)
-        return ifftn(samples, overwrite=True)
+            samples = self._scaled(samples, self.mask)
+        return ifftn(samples, self._axes, overwrite=True)
 
     def normal(self, images: Array) -> Array:
         """F^H M W M F x; may overwrite x."""
-        return ifftn(_scaled(fftn(images, overwrite=True), self._square), overwrite=True)
+        spectra = self._scaled(fftn(images, self._axes, overwrite=True), self._square)
+        return ifftn(spectra, self._axes, overwrite=True)
 
     def noise(self, rng: np.random.Generator, samples: Array) -> Array:
         """Noise of standard deviation W^(-1/2) in real and imaginary part, where there are samples."""
         mask = self.mask if self.binary else (self.mask != 0).astype(self.mask.dtype)
-        noise = _scaled(complex_normal(rng, samples), mask)
+        noise = self._scaled(complex_normal(rng, samples), mask)
         return noise if self.weights is None else noise / self.weights**0.5
 
     def equalize(self, images: Array) -> Array:
         """Return the images, with the frequencies that count more than once, by their weights, divided by these."""
         if self.binary:
             return images
-        largest = self._square.reshape(-1, *self.shape).max(0)
-        return ifftn(_scaled(fftn(images), 1 / largest.clip(1)), overwrite=True)
+        most = 1 / self._square.max(0, keepdims=True).clip(1)
+        return ifftn(self._scaled(fftn(images, self._axes), most), self._axes, overwrite=True)
 
-
-def _scaled(samples: Array, factor: Array) -> Array:
-    """Multiply samples (J, …, ny, nx) in place by factors (ny, nx), or (J, ny, nx), and return them."""
-    if factor.ndim == 2:
-        kernels_for(samples).scale(samples, factor)
-    else:
-        samples *= factor.reshape(len(factor), *(1,) * (samples.ndim - 3), *factor.shape[1:])
-    return samples
+    def _scaled(self, samples: Array, factor: Array) -> Array:
+        """Multiply samples (J, …, *grid) in place by factors (1, *grid) or (J, *grid), and return them."""
+        if len(factor) == 1:
+            kernels_for(samples).scale(samples, factor[0])
+        else:
+            samples *= factor.reshape(len(factor), *(1,) * (samples.ndim - factor.ndim), *factor.shape[1:])
+        return samples
 
 
 @dataclass(frozen=True, eq=False)
 class CartesianScan:
-    """A slice (see `sampling.Scan`): k-space (J, ny, nx), zero frequency at n // 2, and its mask (ny, nx).
+    """A slice or volume (see `sampling.Scan`): k-space (J, *grid), zero frequency at n // 2, and its mask (*grid).
 
     k-space is zero outside the mask.
-    weights: of the samples, (ny, nx) or (J, ny, nx), zero outside the mask; None for 1.
+    weights: of the samples, (*grid) or (J, *grid), zero outside the mask; None for 1.
     """
 
     kspace: Array
@@ -136,25 +143,25 @@ class CartesianScan:
 
     @property
     def shape(self) -> Shape:
-        """(ny, nx) of the image."""
+        """Grid of the image."""
         return self.mask.shape
 
     def acquired(self) -> tuple[Array, Array]:
         """Return the acquired samples (J, M) and their distance (M,) from zero frequency, in cycles per pixel."""
         xp = array_module(self.kspace)
-        rows, columns = ((xp.arange(n) - n // 2) / n for n in self.mask.shape)
+        frequencies = ((xp.arange(n) - n // 2) / n for n in self.mask.shape)
         kspace = self.kspace if self.weights is None else self.weights * self.kspace
-        return kspace[:, self.mask], xp.hypot(rows[:, None], columns)[self.mask]
+        return kspace[:, self.mask], distances(*frequencies)[self.mask]
 
     def power(self) -> tuple[Array, Array]:
-        """Return the power of the samples, summed over the coils, and the mask, both (ny, nx)."""
+        """Return the power of the samples, summed over the coils, and the mask, both (*grid)."""
         return power_of_coils(self.kspace), self.mask
 
     def moved(self, centre: Shape) -> CartesianScan:
         """Return the scan with the frequency `centre`, in whole samples, in the place of zero frequency."""
-        xp, back = array_module(self.kspace), tuple(-d for d in centre)
-        weights = None if self.weights is None else xp.roll(self.weights, back, PLANE)
-        return CartesianScan(xp.roll(self.kspace, back, PLANE), xp.roll(self.mask, back, PLANE), weights)
+        xp, back, axes = array_module(self.kspace), tuple(-d for d in centre), axes_of(self.shape)
+        weights = None if self.weights is None else xp.roll(self.weights, back, axes)
+        return CartesianScan(xp.roll(self.kspace, back, axes), xp.roll(self.mask, back, axes), weights)
 
     def low(self, grid: Shape, cut: Shape) -> CartesianScan:
         """Return the frequencies within a window of size `cut` about zero, on a smaller grid."""
@@ -164,5 +171,5 @@ class CartesianScan:
     def sampled(self) -> tuple[CartesianSampling, Array]:
         """Return the sampling, and the samples in the form that it gives them, times their weights."""
         mask = self.mask if self.weights is None else self.weights
-        sampling = CartesianSampling.centred(mask, real_dtype(self.kspace.dtype))
-        return sampling, sampling.forward(ifft2c(self.kspace))
+        sampling = CartesianSampling.centred(mask, real_dtype(self.kspace.dtype), len(self.shape))
+        return sampling, sampling.forward(ifft2c(self.kspace, axes_of(self.shape)))

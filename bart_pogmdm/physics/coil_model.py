@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays.array_types import Array
+from ..arrays.array_types import Array, Shape
+from ..arrays.bart_dims import index_of
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module, kernels_for
 from ..arrays.threads import share
-from .fourier import PLANE, fft2c, power_of_coils, resize
+from .fourier import axes_of, fft2c, power_of_coils, resize
 from .image_set import ImageSet
 from .sampling import Sampling
 
@@ -28,31 +29,38 @@ def rss(images: Array) -> Array:
 
 
 def coil_density(sampling: Sampling, sens: Array) -> Array:
-    """Return the diagonal of A^H A in Fourier space, (…, ny, nx), zero frequency first, for sens (J, …, ny, nx).
+    """Return the diagonal of A^H A in Fourier space, (…, *grid), zero frequency first, for sens (J, …, *grid).
 
     sum_jv D(v) |F c_j|^2(v - w) / N: the density D of the sampling, smeared by the spectra of the sensitivities.
     In large images it uses every second, third, … pixel of the smooth sensitivities.
     """
-    density = sampling.density
-    stride = max(1, min(density.shape) // DENSITY_PIXELS)
-    sens = sens[..., ::stride, ::stride]
-    power: Array = sum(abs(fft2c(coil)) ** 2 for coil in sens) / np.prod(sens.shape[-2:])  # type: ignore[assignment]
-    power = array_module(sens).fft.ifftshift(resize(power, density.shape), PLANE)
-    density, power = (fftn(spectrum.astype(sens.dtype)) for spectrum in (density, power))
-    return density.size**0.5 * ifftn(density * power.conj()).real.clip(0)
+    density, grid, axes = sampling.density, sampling.shape, axes_of(sampling.shape)
+    stride = max(1, min(grid) // DENSITY_PIXELS)
+    sens = sens[index_of((slice(None, None, stride),) * len(grid))]
+    pixels = np.prod(sens.shape[-len(grid):])
+    power: Array = sum(abs(fft2c(coil, axes)) ** 2 for coil in sens) / pixels
+    power = array_module(sens).fft.ifftshift(resize(power, grid), axes)
+    density, power = (fftn(spectrum.astype(sens.dtype), axes) for spectrum in (density, power))
+    return float(np.prod(grid)) ** 0.5 * ifftn(density * power.conj(), axes).real.clip(0)
 
 
 def coil_model(sampling: Sampling, sens: Array, images: ImageSet) -> CoilModel | SetsModel:
     """Return the model of a set of images with their sensitivities (J, …, ny, nx)."""
-    return SetsModel(sampling, sens) if images.adds_up else CoilModel(sampling, sens)
+    return (SetsModel if images.adds_up else CoilModel)(sampling, sens, images.systems, images.shape)
 
 
 @dataclass(frozen=True, eq=False)
 class _Model:
-    """The part that both models share: the sampling and the sensitivities."""
+    """The part that both models share: the sampling and the sensitivities.
+
+    axes: the axes of one system of equations, where the images are several systems; None for all axes.
+    shape: of the images; None if it is that of the sensitivities of a coil.
+    """
 
     sampling: Sampling
     sens: Array
+    axes: tuple[int, ...] | None = None
+    shape: Shape | None = None
 
     @cached_property
     def density(self) -> Array:
@@ -68,11 +76,6 @@ class SetsModel(_Model):
     It is for objects larger than the field of view: folded tissue is seen through other sensitivities than the tissue
     at the pixel itself.  C. Holme et al., Scientific Reports 9, 2019, doi 10.1038/s41598-019-39888-7.
     """
-
-    @property
-    def axes(self) -> tuple[int, ...] | None:
-        """Axes of one system of equations, to which all sets belong: each chain has a system of its own."""
-        return None if self.sens.ndim == 4 else (-3, *PLANE)
 
     def _coil_images(self, images: Array) -> Array:
         return (self.sens * images).sum(-3)
@@ -100,28 +103,24 @@ class SetsModel(_Model):
 
 
 class CoilModel(_Model):
-    """A x = M F (c_j x), linear in the image x (ny, nx) for fixed sensitivities c (J, ny, nx).
+    """A x = M F (c_j x), linear in the image x (*grid) for fixed sensitivities c (J, *grid).
 
-    For S chains: x (S, ny, nx), c (J, S, ny, nx), samples (J, S or 1, …).
+    For S chains: x (S, *grid), c (J, S, *grid), samples (J, S or 1, …).  For a series: x (A, *grid), c (J, 1, *grid),
+    samples (J, A, …).
     """
-
-    @property
-    def axes(self) -> tuple[int, ...] | None:
-        """Axes of one system of equations: each chain has a system of its own."""
-        return None if self.sens.ndim == 3 else PLANE
 
     def _coil_images(self, image: Array, coils: slice) -> Array:
         sens = self.sens[coils]
-        images = array_module(image).empty_like(sens)
+        images = array_module(image).empty((len(sens), *image.shape), sens.dtype)
         kernels_for(image).expand(sens, image, images)
         return images
 
     def _combine(self, images_of: Callable[[slice], tuple[Array, Any]]) -> tuple[Array, Any]:
         """Return sum_j conj(c_j) y_j and the sum of the numbers, where y, number = images_of(some coils)."""
-        like = self.sens[0]
+        like = array_module(self.sens).broadcast_to(self.sens[0], self.shape or self.sens.shape[1:])
 
         def work(pieces: list[slice]) -> tuple[Array, Any]:
-            out, total = array_module(like).zeros_like(like), 0
+            out, total = array_module(like).zeros(like.shape, like.dtype), 0
             for coils in pieces:
                 images, number = images_of(coils)
                 total = total + number
@@ -161,4 +160,4 @@ def least_squares(model: CoilModel | SetsModel, samples: Array, iterations: int)
     """Return the image, or images, of a few CG steps on ||A x - z||^2."""
     inexact = model.sampling.inexact
     return conjugate_gradients(lambda image: model.normal(image) + inexact * image, model.adjoint(samples),
-                               iterations=iterations)
+                               iterations=iterations, axes=model.axes)

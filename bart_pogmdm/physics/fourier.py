@@ -1,16 +1,24 @@
 """Centred Fourier transforms of images, and images at another size."""
 
+from functools import reduce
+
 import numpy as np
 
 from ..arrays.array_types import Array, Shape
+from ..arrays.bart_dims import index_of
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module
 
 PLANE = (-2, -1)
 
 
+def axes_of(shape: Shape) -> tuple[int, ...]:
+    """Return the axes of a grid, which are the last ones of an array: (-2, -1), or (-3, -2, -1) in three dimensions."""
+    return tuple(range(-len(shape), 0))
+
+
 def fft2c(image: Array, axes: tuple[int, ...] = PLANE) -> Array:
-    """Return the centred unitary FFT, fftshift(fft2(ifftshift(x))), which is that of `bart fft -u`."""
+    """Return the centred unitary FFT, fftshift(fftn(ifftshift(x))), which is that of `bart fft -u`."""
     xp = array_module(image)
     return xp.fft.fftshift(fftn(xp.fft.ifftshift(image, axes), axes), axes)
 
@@ -22,12 +30,12 @@ def ifft2c(kspace: Array, axes: tuple[int, ...] = PLANE) -> Array:
 
 
 def resize(array: Array, shape: Shape) -> Array:
-    """Crop or zero-pad the last two axes to `shape`, keeping the centre n // 2 in place."""
-    xp = array_module(array)
-    out = xp.zeros((*array.shape[:-2], *shape), array.dtype)
-    cut = [(slice(max(0, n // 2 - m // 2), n // 2 - m // 2 + m), slice(max(0, m // 2 - n // 2), m // 2 - n // 2 + n))
-           for n, m in zip(array.shape[-2:], shape)]
-    out[..., cut[0][1], cut[1][1]] = array[..., cut[0][0], cut[1][0]]
+    """Crop or zero-pad the last axes to `shape`, keeping the centre n // 2 in place."""
+    xp, leading, old = array_module(array), array.shape[:-len(shape)], array.shape[-len(shape):]
+    out = xp.zeros((*leading, *shape), array.dtype)
+    source, target = (tuple(slice(max(0, n // 2 - m // 2), n // 2 - m // 2 + m) for n, m in zip(*sizes))
+                      for sizes in ((old, shape), (shape, old)))
+    out[index_of(target)] = array[index_of(source)]
     return out
 
 
@@ -36,16 +44,17 @@ def resample(image: Array, shape: Shape) -> Array:
 
     The transforms are unitary, so resampling to the old size is the adjoint.
     """
-    return image if image.shape[-2:] == tuple(shape) else ifft2c(resize(fft2c(image), shape))
+    axes = axes_of(shape)
+    return image if image.shape[-len(shape):] == tuple(shape) else ifft2c(resize(fft2c(image, axes), shape), axes)
 
 
 def interpolate(maps: Array, shape: Shape) -> Array:
-    """Return maps (…, ny, nx) at another size, linearly between their pixels: maps may end abruptly, as at an object.
+    """Return maps (…, *grid) at another size, linearly between their pixels: maps may end abruptly, as at an object.
 
     The pixels n // 2 coincide, as in `resample`; the values do not change with the size.
     """
     xp = array_module(maps)
-    for axis, points in zip(PLANE, shape):
+    for axis, points in zip(axes_of(shape), shape):
         n = maps.shape[axis]
         position = ((xp.arange(points) - points // 2) * (n / points) + n // 2).clip(0, n - 1)
         lower = xp.minimum(position.astype(int), n - 2)
@@ -65,16 +74,23 @@ def divide(array: Array | float, weight: Array) -> Array:
 
 
 def plane_wave(rates: tuple[Array | float, ...], like: Array) -> Array:
-    """Return exp(i (a y + b x)), (…, ny, nx), with pixels y and x from n // 2 on, of the size and type of images.
+    """Return exp(i (a y + b x)), (…, *grid), with pixels y and x from n // 2 on, of the size and type of images.
 
-    rates: a and b, the phase from pixel to pixel in radians, numbers or arrays (…).
+    rates: a, b, one for each axis of the grid: the phase from pixel to pixel in radians, numbers or arrays (…).
     """
-    xp = array_module(like)
-    rows, columns = (xp.exp(1j * xp.asarray(rate)[..., None] * (xp.arange(n) - n // 2))
-                     for rate, n in zip(rates, like.shape[-2:]))
-    return (rows[..., None] * columns[..., None, :]).astype(like.dtype)
+    xp, last = array_module(like), len(rates) - 1
+    waves = (xp.exp(1j * xp.asarray(rate)[..., None] * (xp.arange(n) - n // 2))
+             for rate, n in zip(rates, like.shape[-len(rates):]))
+    along = (wave.reshape(*wave.shape[:-1], *(1,) * axis, -1, *(1,) * (last - axis)) for axis, wave in enumerate(waves))
+    return reduce(xp.multiply, along).astype(like.dtype)
 
 
 def field_size(shape: Shape) -> float:
-    """Return the samples per field of view: one number for both axes, because pixels are about square."""
-    return float(np.prod(shape)) ** 0.5
+    """Return the samples per field of view: one number for all axes, because pixels are about square."""
+    return float(np.prod(shape)) ** (1 / len(shape))
+
+
+def distances(*coordinates: Array) -> Array:
+    """Return the distance from zero of each point of a grid, given its coordinates (n,) along each axis."""
+    xp = array_module(coordinates[0])
+    return reduce(xp.hypot, xp.meshgrid(*coordinates, indexing="ij", sparse=True))

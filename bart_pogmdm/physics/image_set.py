@@ -4,27 +4,53 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
-from ..arrays.array_types import Shape
+import numpy as np
+
+from ..arrays.array_types import Array, Shape
+from .fourier import axes_of
 
 
 @dataclass(frozen=True)
 class ImageAxis:
-    """An axis of the set of images, in front of the image plane.
+    """An axis of the set of images, in front of the grid.
 
-    adds_up: the coil images along this axis add up to one set of samples, as for the two images of an object that
-    folds over.  Otherwise each image explains samples on its own, as for the chains of a posterior or for frames.
-    own_sens: each image has sensitivities of its own, as for sets and chains.  Otherwise the images share them.
+    alone: each image is a problem of its own where the sensitivities are known.  Otherwise the samples tell all images
+    along the axis together.
+    adds_up: the coil images along this axis add up to one set of samples.
+    own_sens: each image has sensitivities of its own.  Otherwise the images share them.
     """
 
     size: int
-    adds_up: bool
+    alone: bool
+    adds_up: bool = False
     own_sens: bool = True
+
+    @classmethod
+    def sets(cls, size: int) -> ImageAxis:
+        """The images of an object that folds over."""
+        return cls(size, alone=False, adds_up=True)
+
+    @classmethod
+    def chains(cls, size: int) -> ImageAxis:
+        """Chains of a posterior, which have the same samples."""
+        return cls(size, alone=True)
+
+    @classmethod
+    def simultaneous(cls, size: int) -> ImageAxis:
+        """Slices that were excited together, and that their sampling tells apart."""
+        return cls(size, alone=False)
+
+    @classmethod
+    def series(cls, size: int) -> ImageAxis:
+        """Images that share their sensitivities and have samples of their own, as frames or echoes."""
+        return cls(size, alone=True, own_sens=False)
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images (…, ny, nx): the grid of one image, and the axes in front of it (none for one image)."""
+    """Images (…, *grid): the grid of one image, (ny, nx) or (nz, ny, nx), and the axes in front of it, if any."""
 
     grid: Shape
     axes: tuple[ImageAxis, ...] = ()
@@ -36,8 +62,8 @@ class ImageSet:
 
     @property
     def sens_shape(self) -> Shape:
-        """Shape of the sensitivities of one coil for all images."""
-        return (*(axis.size for axis in self.axes if axis.own_sens), *self.grid)
+        """Shape of the sensitivities of one coil for all images: 1 along axes that share them."""
+        return (*(axis.size if axis.own_sens else 1 for axis in self.axes), *self.grid)
 
     @property
     def adds_up(self) -> bool:
@@ -50,10 +76,46 @@ class ImageSet:
         return math.prod(axis.size for axis in self.axes if axis.adds_up)
 
     @property
+    def is_series(self) -> bool:
+        """True if images share their sensitivities."""
+        return any(not axis.own_sens for axis in self.axes)
+
+    @property
     def independent(self) -> Shape:
-        """Sizes of the axes along which every image is a problem of its own."""
-        return tuple(axis.size for axis in self.axes if not axis.adds_up)
+        """Sizes of the axes along which every image is a problem of its own where the sensitivities are known."""
+        return tuple(axis.size for axis in self.axes if axis.alone)
+
+    @property
+    def grid_axes(self) -> tuple[int, ...]:
+        """Axes of the grid, the last ones of the images."""
+        return axes_of(self.grid)
+
+    @property
+    def systems(self) -> tuple[int, ...] | None:
+        """Axes of the images that belong to one system of equations, where there are several systems; None for all."""
+        return self._joined([not axis.alone for axis in self.axes])
+
+    @property
+    def sens_systems(self) -> tuple[int, ...] | None:
+        """Axes of the coefficients (J, …, *modes) that belong to one system, where there are several; None for all."""
+        joined = self._joined([not axis.alone or not axis.own_sens for axis in self.axes])
+        return joined if joined is None else (0, *joined)
+
+    @property
+    def shared(self) -> tuple[int, ...]:
+        """Axes of the images that share sensitivities."""
+        return tuple(number - len(self.shape) for number, axis in enumerate(self.axes) if not axis.own_sens)
 
     def along(self, axis: ImageAxis) -> ImageSet:
         """Return as many such sets as the axis is long."""
         return replace(self, axes=(axis, *self.axes))
+
+    def _joined(self, is_joined: list[bool]) -> tuple[int, ...] | None:
+        if all(is_joined):
+            return None
+        return (*(number - len(self.shape) for number, joined in enumerate(is_joined) if joined), *self.grid_axes)
+
+
+def of_samples(factor: Any, samples: Array) -> Any:
+    """Return factors of images, a number or (A, 1, …), with the dimensions that they need beside samples (J, A, …)."""
+    return factor if np.ndim(factor) == 0 else factor.reshape(len(factor), *(1,) * (samples.ndim - 2))

@@ -15,7 +15,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.checks import check_fields
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module
-from .fourier import plane_wave
+from .fourier import axes_of, distances, plane_wave
 from .sampling import Scan
 
 
@@ -65,9 +65,9 @@ def find_centre(scan: Scan, rules: CentreRules) -> Centre:
     # Noise and fine detail are everywhere: they say where samples are, and not where the centre is.
     amplitude = xp.where(sampled, xp.maximum(amplitude - xp.median(ascending), 0), 0)
     if not bool((amplitude > np.finfo(np.float32).eps * ascending[-1]).any()):
-        return Centre((0, 0), 0.0)
-    rows, columns = ((xp.arange(n) - n // 2) / rules.width for n in power.shape)
-    template = xp.fft.ifftshift((1 + rows[:, None] ** 2 + columns**2) ** (-rules.decay / 2))
+        return Centre((0,) * power.ndim, 0.0)
+    away = distances(*((xp.arange(n) - n // 2) / rules.width for n in power.shape))
+    template = xp.fft.ifftshift((1 + away**2) ** (-rules.decay / 2))
     seen = _correlation(sampled, template**2) + rules.unseen * (template**2).sum()
     fit = _correlation(amplitude, template) ** 2 / seen
     best = np.unravel_index(int(fit.argmax()), fit.shape)
@@ -76,10 +76,11 @@ def find_centre(scan: Scan, rules: CentreRules) -> Centre:
 
 def _correlation(array: Array, template: Array) -> Array:
     """Return sum_k array(k) template(k - d) for each d, with frequencies that wrap around."""
-    spectrum, of_template = fftn(array.astype(complex)), fftn(template.astype(complex))
-    return ifftn(spectrum * of_template.conj()).real * array.size**0.5
+    axes = axes_of(array.shape)
+    spectrum, of_template = (fftn(values.astype(complex), axes) for values in (array, template))
+    return ifftn(spectrum * of_template.conj(), axes).real * array.size**0.5
 
 
 def phase_ramp(centre: Shape, image: Array) -> Array:
     """Return exp(2 pi i d r / n), by which an image is multiplied to move the centre of its k-space to d."""
-    return plane_wave(tuple(2 * np.pi * d / n for d, n in zip(centre, image.shape[-2:])), image)
+    return plane_wave(tuple(2 * np.pi * d / n for d, n in zip(centre, image.shape[-len(centre):])), image)

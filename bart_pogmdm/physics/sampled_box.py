@@ -27,7 +27,7 @@ class BoxRules:
 
 
 def sampled_box(sampled: Array, rules: BoxRules) -> Shape:
-    """Return the size of the box about the centre n // 2 of the grid in which samples lie, (ny, nx) booleans.
+    """Return the size of the box about the centre n // 2 of the grid in which samples lie, (*grid) booleans.
 
     Along an axis where the box is not clearly smaller, or too small, its size is that of the grid.  If samples are
     missing on one side of the centre, as in partial Fourier, the box has the size of the other side on both.
@@ -35,7 +35,8 @@ def sampled_box(sampled: Array, rules: BoxRules) -> Shape:
     sampled = move(sampled, np)
     if not sampled.any():
         return sampled.shape
-    return tuple(_size(np.atleast_1d(sampled.any(axis)), rules) for axis in (1, 0))
+    others = (tuple(set(range(sampled.ndim)) - {axis}) for axis in range(sampled.ndim))
+    return tuple(_size(np.atleast_1d(sampled.any(axes)), rules) for axes in others)
 
 
 def _size(lines: Array, rules: BoxRules) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,8 +21,8 @@ class Sampling(Protocol):
         """(ny, nx) of the images."""
 
     @property
-    def count(self) -> float:
-        """Number of samples of one coil."""
+    def count(self) -> Any:
+        """Number of samples of one coil, a float, or an array (A, 1, …) for the images of a series."""
 
     @property
     def density(self) -> Array:

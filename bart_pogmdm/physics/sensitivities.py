@@ -9,20 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from ..arrays.array_types import Array
+from ..arrays.array_types import Array, Shape
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.generators import complex_normal, for_each
 from ..arrays.modules import array_module
-from .fourier import PLANE, field_size, resample
-from .image_set import ImageSet
+from .fourier import field_size, resample
+from .image_set import ImageAxis, ImageSet, of_samples
 from .sampling import Sampling, Scan
+from .series import SeriesSampling, SimultaneousSampling
 from .sobolev_maps import SobolevMaps, SobolevRules
-
-OF_CHAIN = (0, *PLANE)  # axes of the coefficients (J, S, my, mx) that belong to one of S chains
-OF_CHAIN_OF_SETS = (0, -3, *PLANE)  # the same for (J, S, M, my, mx), with several sets
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +50,21 @@ class SensitivityModel:
                      for points in (grid, shape))
         return cls(sampling, samples, low, maps)
 
-    def in_units(self, unit: float) -> SensitivityModel:
-        """Return the model for images divided by `unit`."""
-        return replace(self, samples=self.samples / unit)
+    @classmethod
+    def together(cls, models: Sequence[SensitivityModel],
+                 kind: type[SeriesSampling] | type[SimultaneousSampling]) -> SensitivityModel:
+        """The model of a series, whose images share their sensitivities, or of simultaneous slices, from each."""
+        samples = array_module(models[0].samples).stack([model.samples for model in models], 1)
+        return replace(models[0], sampling=kind(tuple(model.sampling for model in models)), samples=samples)
+
+    def image_of(self, number: int) -> SensitivityModel:
+        """Return the model of one image of a series."""
+        assert isinstance(self.sampling, SeriesSampling)
+        return replace(self, sampling=self.sampling.parts[number], samples=self.samples[:, number])
+
+    def in_units(self, unit: Any) -> SensitivityModel:
+        """Return the model for images divided by `unit`, a number or (A, 1, …)."""
+        return replace(self, samples=self.samples / of_samples(unit, self.samples))
 
     def weighted(self, weights: Array) -> SensitivityModel:
         """Return the model with weights of the samples."""
@@ -64,17 +75,27 @@ class SensitivityModel:
         """F^H W M z, which is the same in every update."""
         return self.sampling.adjoint(self.samples.copy())
 
-    def nothing(self) -> Array:
-        """Return coefficients (J, my, mx) of zero."""
-        shape = (len(self.samples), *self.low.weight.shape)
-        return array_module(self.samples).zeros(shape, self.samples.dtype)
+    @property
+    def images(self) -> ImageSet:
+        """The images of low resolution: one, or those of a series or of simultaneous slices."""
+        images, sampling = ImageSet(self.sampling.shape), self.sampling
+        if isinstance(sampling, SeriesSampling):
+            return images.along(ImageAxis.series(len(sampling.parts)))
+        if isinstance(sampling, SimultaneousSampling):
+            return images.along(ImageAxis.simultaneous(len(sampling.parts)))
+        return images
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the coefficients, (J, *modes), for a series (J, 1, *modes)."""
+        return (len(self.samples), *self.images.sens_shape[:-len(self.low.shape)], *self.low.weight.shape)
 
     def predicted(self, image: Array, coefficients: Array) -> Array:
-        """Return the coil images (J, gy, gx) of low resolution of an image of full size."""
+        """Return the coil images (J, *low grid) of an image of full size."""
         return resample(image, self.sampling.shape) * self.low.forward(coefficients)
 
     def coil_images(self, predicted: Array, iterations: int) -> Array:
-        """Return coil images (J, gy, gx) of low resolution that fit the samples, and are the predicted ones elsewhere.
+        """Return coil images (J, *low grid) that fit the samples, and are the predicted ones elsewhere.
 
         CG steps on ||M F y_j - z_j||^2 lead to them from the predicted ones.
         """
@@ -87,8 +108,8 @@ class SensitivityModel:
                images: ImageSet | None = None) -> Array:
         """Take CG steps on (||M F (x E W chat) - z||^2 / variance + weight ||chat||^2) / 2, with x of full size.
 
-        They start from the coefficients, or for None from zero.  Several images (M, ny, nx) with coefficients
-        (J, M, my, mx) explain the samples as the set of `images` says: together, or each on its own.
+        They start from the coefficients, or for None from zero.  Several images (M, *grid) with coefficients
+        (J, M, *modes) explain the samples as the set of `images` says: together, or each on its own.
         """
         image = resample(image, self.sampling.shape)
         return self._solve(image, coefficients, variance, weight, iterations, 0, images)
@@ -97,26 +118,32 @@ class SensitivityModel:
              temperature: float, rngs: Sequence[np.random.Generator], images: ImageSet) -> Array:
         """Draw from exp(-energy / temperature) for the energy of `update`, as its minimum for perturbed samples.
 
-        For chains: image (S, …, ny, nx), coefficients (J, S, …, my, mx), and a generator for each.
+        For chains: image (S, …, *grid), coefficients (J, S, …, *modes), and a generator for each.
         """
         image = resample(image, self.sampling.shape)
         noise = self.sampling.adjoint(for_each(rngs, lambda rng: self.sampling.noise(rng, self.samples), 1))
         white = for_each(rngs, lambda rng: complex_normal(rng, coefficients[:, 0]), 1)
-        noise = noise.reshape(*noise.shape[:2], *(1,) * (image.ndim - 3), *noise.shape[-2:])
-        perturbation = self.low.adjoint(image.conj() * noise) / variance**0.5 + weight**0.5 * white
+        noise = noise.reshape(*noise.shape[:2], *(1,) * (1 + image.ndim - noise.ndim), *noise.shape[2:])
+        perturbation = self.gathered(image.conj() * noise, images, variance**0.5) + weight**0.5 * white
         return self._solve(image, coefficients, variance, weight, iterations, temperature**0.5 * perturbation, images)
 
     def _solve(self, image: Array, coefficients: Array | None, variance: Array | float, weight: float, iterations: int,
                perturbation: Array | float, images: ImageSet | None) -> Array:
         zero_filled = self._zero_filled
-        zero_filled = zero_filled.reshape(len(zero_filled), *(1,) * (image.ndim - 2), *zero_filled.shape[-2:])
-        adds_up = images is not None and images.adds_up
-        rhs = self.low.adjoint(image.conj() * zero_filled) / variance + perturbation
+        zero_filled = zero_filled.reshape(len(zero_filled), *(1,) * (1 + image.ndim - zero_filled.ndim),
+                                          *zero_filled.shape[1:])
+        images = images or self.images
+        rhs = self.gathered(image.conj() * zero_filled, images, variance) + perturbation
 
         def normal(coefficients: Array) -> Array:
             coil_images = image * self.low.forward(coefficients)
-            seen = self.sampling.normal(coil_images.sum(-3, keepdims=True) if adds_up else coil_images)
-            return self.low.adjoint(image.conj() * seen) / variance + weight * coefficients
+            seen = self.sampling.normal(coil_images.sum(-3, keepdims=True) if images.adds_up else coil_images)
+            return self.gathered(image.conj() * seen, images, variance) + weight * coefficients
 
-        axes = None if images is None or not images.independent else OF_CHAIN_OF_SETS if adds_up else OF_CHAIN
-        return conjugate_gradients(normal, rhs, coefficients, iterations=iterations, axes=axes)
+        return conjugate_gradients(normal, rhs, coefficients, iterations=iterations, axes=images.sens_systems)
+
+    def gathered(self, maps: Array, images: ImageSet, variance: Any = 1.0) -> Array:
+        """Return W E^H c / variance, summed over the images that share sensitivities."""
+        if not images.is_series:
+            return self.low.adjoint(maps) / variance
+        return self.low.adjoint((maps / variance).sum(images.shared, keepdims=True))

@@ -55,7 +55,7 @@ class StartRules:
 
 
 def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array | None = None) -> tuple[Array, Array]:
-    """Return image (gy, gx) and coefficients by iteratively regularised Gauss-Newton steps on z = M F (x E W chat).
+    """Return image (*low grid) and coefficients by iteratively regularised Gauss-Newton steps on z = M F (x E W chat).
 
     They start from x = 1 and chat = 0, or from a neighbour's chat and the image that goes with it.  The maps are
     scaled to a mean RSS of 1 where the image is bright.  ValueError for a neighbour of other coils.
@@ -63,7 +63,7 @@ def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array
     xp = array_module(model.samples)
     norm = float(inner(model.samples, model.samples)) ** 0.5 / rules.data_norm
     samples = model.samples / norm
-    origin = _pack(xp.ones(model.sampling.shape, samples.dtype), model.nothing())
+    origin = _pack(xp.ones(model.images.shape, samples.dtype), xp.zeros(model.shape, samples.dtype))
     estimate, first = origin, 0
     if neighbour is not None:
         if len(neighbour) != len(samples):
@@ -95,7 +95,7 @@ def _newton_step(model: SensitivityModel, samples: Array, estimate: Array, origi
     sens = model.low.forward(coefficients)
 
     def adjoint(images: Array) -> Array:
-        return _pack((sens.conj() * images).sum(0), model.low.adjoint(image.conj() * images))
+        return _pack((sens.conj() * images).sum(0), model.gathered(image.conj() * images, model.images))
 
     def normal(update: Array) -> Array:
         change, coefficients = _unpack(model, update)
@@ -113,6 +113,5 @@ def _pack(image: Array, coefficients: Array) -> Array:
 
 
 def _unpack(model: SensitivityModel, vector: Array) -> tuple[Array, Array]:
-    pixels = np.prod(model.sampling.shape)
-    image, coefficients = vector[:pixels], vector[pixels:]
-    return image.reshape(model.sampling.shape), coefficients.reshape(-1, *model.low.weight.shape)
+    pixels = int(np.prod(model.images.shape))
+    return vector[:pixels].reshape(model.images.shape), vector[pixels:].reshape(model.shape)

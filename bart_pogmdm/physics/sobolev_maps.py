@@ -6,6 +6,7 @@ M. Uecker et al., Magn. Reson. Med. 60, 2008, doi 10.1002/mrm.21691.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.checks import check_fields
 from ..arrays.modules import array_module, kernels_for, real_dtype
 from ..arrays.threads import share
-from .fourier import field_size
+from .fourier import axes_of, field_size
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,12 @@ class SobolevRules:
 
 @dataclass(frozen=True, eq=False)
 class SobolevMaps:
-    """c_j = E W chat_j: maps (J, ny, nx) of coefficients (J, my, mx), which are penalised by ||chat||^2.
+    """c_j = E W chat_j: maps (J, …, *grid) of coefficients (J, …, *modes), which are penalised by ||chat||^2.
 
-    E: plane waves (rows) x (columns), orthonormal on the padded field of view; W = (1 + a k^2)^-b.
+    E: products of plane waves (n, m) along each axis, orthonormal on the padded field of view; W = (1 + a k^2)^-b.
     """
 
-    rows: Array
-    columns: Array
+    waves: tuple[Array, ...]
     weight: Array
 
     @classmethod
@@ -68,32 +68,35 @@ class SobolevMaps:
             position = (np.arange(points) - points // 2) * (n / points)
             waves.append(xp.asarray(np.exp(2j * np.pi * np.outer(position, frequency)), dtype))
             frequencies.append(frequency * field_size(shape))
-        weight = (1 + rules.a * (frequencies[0][:, None]**2 + frequencies[1]**2)) ** -rules.b
+        square = reduce(np.add, np.meshgrid(*(f**2 for f in frequencies), indexing="ij", sparse=True))
+        weight = (1 + rules.a * square) ** -rules.b
         weight[weight < rules.cutoff] = 0
-        norm = rules.padding * field_size(shape)
-        return cls(waves[0], waves[1], xp.asarray(weight / norm, real_dtype(dtype)))
+        norm = (rules.padding * field_size(shape)) ** (len(shape) / 2)
+        return cls(tuple(waves), xp.asarray(weight / norm, real_dtype(dtype)))
 
     @property
     def shape(self) -> Shape:
-        """(ny, nx) of the maps."""
-        return len(self.rows), len(self.columns)
+        """Grid of the maps."""
+        return tuple(map(len, self.waves))
 
     def forward(self, coefficients: Array) -> Array:
         """E W chat: the maps of coefficients."""
-        return _multiply(self.rows, _transpose(_multiply(self.columns, _transpose(self.weight * coefficients))))
+        maps = self.weight * coefficients
+        for axis in sorted(axes_of(self.shape), key=lambda axis: axis == -2):  # so that the maps are contiguous
+            maps = _multiply(self.waves[axis], maps, axis)
+        return maps
 
     def adjoint(self, maps: Array) -> Array:
         """W E^H c: the adjoint of `forward`."""
-        partial = _transpose(_multiply(self.rows.conj().T, maps))
-        return self.weight * _transpose(_multiply(self.columns.conj().T, partial))
+        for axis in axes_of(self.shape):
+            maps = _multiply(self.waves[axis].conj().T, maps, axis)
+        return self.weight * maps
 
 
-def _transpose(stack: Array) -> Array:
-    return stack.swapaxes(-1, -2)
-
-
-def _multiply(matrix: Array, stack: Array) -> Array:
-    """Return matrix @ stack_j for all j of one or two leading axes."""
+def _multiply(matrix: Array, stack: Array, axis: int) -> Array:
+    """Return the stack multiplied by a matrix along an axis."""
+    if axis != -2:
+        return _multiply(matrix, stack.swapaxes(axis, -2), -2).swapaxes(axis, -2)
     xp, leading = array_module(stack), stack.shape[:-2]
     matrix, stack = xp.ascontiguousarray(matrix), xp.ascontiguousarray(stack).reshape(-1, *stack.shape[-2:])
     out = xp.empty((len(stack), len(matrix), stack.shape[2]), stack.dtype)

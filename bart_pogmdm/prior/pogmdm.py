@@ -221,13 +221,13 @@ def _planes(image: Array, sigma: float) -> Array:
 
 # The following depend on a prior and an image size or a noise level only, so a few of each are kept.
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _spectra(prior: PoGMDM, shape: Shape, dtype: Any, xp: ArrayModule) -> Array:
     """Return gamma_k S_k, (20, ny, nx)."""
     return xp.asarray(prior.spectra(shape), dtype)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _total_power(prior: PoGMDM, shape: Shape, xp: ArrayModule) -> Array:
     """Return sum_k gamma_k^2 |S_k|^2, (ny, nx) float32."""
     return shearlets.power(_spectra(prior, shape, np.complex64, xp)).sum(0)

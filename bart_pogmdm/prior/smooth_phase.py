@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 
@@ -12,14 +13,16 @@ from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.checks import check_fields
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module, real_dtype
-from ..physics.fourier import PLANE, plane_wave
+from ..physics.fourier import PLANE, distances, field_size, plane_wave
+
+Axes: TypeAlias = tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Phase:
     """The prior of images x with a phase e and coherence c: log p = c log p(e* x) + (1 - c) log p(x).
 
-    turn e and coherence c: (…, ny, nx); a coherence of None means 1.
+    turn e and coherence c: (…, *grid); a coherence of None means 1.
     """
 
     turn: Array
@@ -52,12 +55,12 @@ class SmoothPhase:
     def __post_init__(self) -> None:
         check_fields(self, {}, ["cycles", "coherence_cycles", "incoherent"])
 
-    def of(self, image: Array, *, trusted: bool) -> Phase:
-        """Return the smooth phase of an image, trusted everywhere or as far as the image has it."""
-        turn = self.turn(image)
-        return Phase(turn, None if trusted else self.coherence(image, turn))
+    def of(self, image: Array, axes: Axes = PLANE, *, trusted: bool) -> Phase:
+        """Return the smooth phase of images along their axes, trusted everywhere or as far as the image has it."""
+        turn = self.turn(image, axes)
+        return Phase(turn, None if trusted else self.coherence(image, turn, axes))
 
-    def turn(self, image: Array) -> Array:
+    def turn(self, image: Array, axes: Axes = PLANE) -> Array:
         """exp(i phi) = y / |y| of the smoothed y = l F^-1 exp(-|k| / cycles) F (l* |x|^2 x); 1 where y = 0.
 
         l is the linear phase, so that the window lies about the centre of k-space, wherever that is.  k is in cycles
@@ -66,47 +69,50 @@ class SmoothPhase:
         """
         xp, image = array_module(image), _of_maximum_1(image)
         weighted = xp.abs(image) ** 2 * image
-        linear = linear_phase(weighted)
-        smoothed = linear * _smooth(linear.conj() * weighted, self.cycles)
+        linear = linear_phase(weighted, axes)
+        smoothed = linear * _smooth(linear.conj() * weighted, axes, self.cycles)
         magnitude = xp.abs(smoothed)
         return xp.where(magnitude > 0, smoothed, 1) / xp.where(magnitude > 0, magnitude, 1)
 
-    def coherence(self, image: Array, turn: Array) -> Array:
-        """How far an image (…, ny, nx) has a phase e, from 0 to 1: Re(S |x|^2 e* x + m) / (S |x|^3 + m).
+    def coherence(self, image: Array, turn: Array, axes: Axes = PLANE) -> Array:
+        """How far an image (…, *grid) has a phase e, from 0 to 1: Re(S |x|^2 e* x + m) / (S |x|^3 + m).
 
         S = F^-1 exp(-|k| / coherence_cycles) F.  Dark parts agree with any phase, by m, a part of the mean of |x|^3.
         """
         xp, image = array_module(image), _of_maximum_1(image)
         magnitude = xp.abs(image)
         power = magnitude**3
-        least = self.incoherent * power.mean((-2, -1), keepdims=True) + 1e-30
-        agreeing, total = (_smooth(part.astype(image.dtype), self.coherence_cycles).real + least
+        least = self.incoherent * power.mean(axes, keepdims=True) + 1e-30
+        agreeing, total = (_smooth(part.astype(image.dtype), axes, self.coherence_cycles).real + least
                            for part in ((magnitude**2 * turn.conj() * image).real, power))
         return (agreeing / total.clip(least)).clip(0, 1)
 
 
-def linear_phase(image: Array) -> Array:
-    """exp(i (a y + b x)) for images (…, ny, nx), with the mean change a and b of the phase from pixel to pixel.
+def linear_phase(image: Array, axes: Axes = PLANE) -> Array:
+    """exp(i (a y + b x)) for images (…, *grid), with the mean change a, b, … of the phase from pixel to pixel.
 
     It is the centre of their k-space, to a fraction of a sample.  Brighter pixels have more weight.
     """
-    xp = array_module(image)
-    down, right = image[..., :-1, :].conj() * image[..., 1:, :], image[..., :-1].conj() * image[..., 1:]
-    return plane_wave((xp.angle(down.sum(PLANE)), xp.angle(right.sum(PLANE))), image)
+    xp, rates = array_module(image), []
+    for axis in axes:
+        beside = image.swapaxes(axis, -1)
+        rates.append(xp.angle((beside[..., :-1].conj() * beside[..., 1:]).sum(axes)))
+    return plane_wave(tuple(rates), image)
 
 
 def _of_maximum_1(image: Array) -> Array:
     return image / array_module(image).abs(image).max().clip(1e-30)
 
 
-def _smooth(image: Array, cycles: float) -> Array:
+def _smooth(image: Array, axes: Axes, cycles: float) -> Array:
     """F^-1 exp(-|k| / cycles) F of an image, k in cycles per field of view."""
-    window = _window(image.shape[-2:], cycles, real_dtype(image.dtype), array_module(image))
-    return ifftn(window * fftn(image))
+    grid = tuple(image.shape[axis] for axis in axes)
+    window = _window(grid, cycles, real_dtype(image.dtype), array_module(image))
+    return ifftn(window * fftn(image, axes), axes)
 
 
 @lru_cache(maxsize=4)
 def _window(shape: Shape, cycles: float, dtype: np.dtype, xp: ArrayModule) -> Array:
     """exp(-|k| / cycles), zero frequency first; pixels are about square."""
-    rows, columns = (np.fft.fftfreq(n) * np.prod(shape) ** 0.5 for n in shape)
-    return xp.asarray(np.exp(-np.hypot(rows[:, None], columns) / cycles), dtype)
+    radius = distances(*(np.fft.fftfreq(n) * field_size(shape) for n in shape))
+    return xp.asarray(np.exp(-radius / cycles), dtype)

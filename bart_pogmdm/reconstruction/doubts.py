@@ -15,7 +15,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.checks import check_fields
 from ..arrays.modules import array_module
 from ..physics.folding import folding
-from ..physics.fourier import power_of_coils
+from ..physics.fourier import distances, power_of_coils
 from ..physics.noncartesian import on_grid
 from ..physics.sampling import Scan
 
@@ -71,17 +71,17 @@ class DoubtRules:
                       "spacing"])
 
 
-def of_axes(kspace: Array) -> list[str]:
-    """Return the doubt whether the axes of k-space (…, J, ny, nx) are in the expected order.
+def of_axes(kspace: Array, grid: Shape) -> list[str]:
+    """Return the doubt whether the axes of k-space (…, J, *grid) are in the expected order.
 
     There are more coils than rows or columns, and an eighth of them, side by side, holds most of the energy, as it is
     along an axis of k-space.
     """
-    coils = kspace.shape[-3]
-    if coils <= min(kspace.shape[-2:]):
+    coils = kspace.shape[-1 - len(grid)]
+    if coils <= min(grid):
         return []
     xp = array_module(kspace)
-    amplitude = abs(kspace).reshape(-1, *kspace.shape[-3:]).max((0, 2, 3))
+    amplitude = abs(kspace).reshape(-1, coils, math.prod(grid)).max((0, 2))
     energy = (amplitude / amplitude.max()) ** 2
     part = sum(xp.roll(energy, shift) for shift in range(max(1, coils // 8)))
     if not bool(part.max() > energy.sum() / 2):
@@ -145,8 +145,7 @@ def of_slice(scan: Scan, fit: float, problem: Problem, residual_std: float, imag
 def _of_centre(power: Array, sampled: Array, fit: float, rules: DoubtRules) -> list[str]:
     """Return doubts about the centre of k-space, which is at n // 2, and about spikes far from it."""
     xp = array_module(power)
-    rows, columns = (xp.arange(n) - n // 2 for n in power.shape)
-    distance = xp.hypot(rows[:, None], columns)[sampled]
+    distance = distances(*(xp.arange(n) - n // 2 for n in power.shape))[sampled]
     doubts, amplitude = [], xp.sqrt(power[sampled])
     if fit < rules.fit or bool(distance.min() > rules.distance):
         doubts.append("kspace: its centre is not sampled, or it has none, so that large parts of the image are unknown:"
@@ -160,7 +159,7 @@ def _of_centre(power: Array, sampled: Array, fit: float, rules: DoubtRules) -> l
 def _of_pattern(scan: Scan, problem: Problem, rules: DoubtRules) -> list[str]:
     """Return the doubt whether the image is folded."""
     if problem.sens_model:
-        window = (rules.calibration, rules.calibration)
+        window = (rules.calibration,) * len(scan.shape)
         if folding(scan.low(window, window).sampled()[0].density) > rules.folding:
             return ["mask: the image may be folded, because a regular pattern does not tell sensitivities from copies"
                     " of the image: some neighbouring lines at the centre of k-space do, or known sensitivities"]

@@ -15,7 +15,7 @@ from ..arrays.binary_scale import exponent_of, scaled
 from ..arrays.modules import array_module, complex_dtype, move
 from ..arrays.rounding import is_acquired
 from ..physics.cartesian import CartesianScan
-from ..physics.fourier import resize
+from ..physics.fourier import axes_of, resize
 from ..physics.kspace_centre import find_centre
 from ..physics.noncartesian import NonCartesianScan, image_size
 from ..physics.nufft import library
@@ -66,7 +66,7 @@ class Inputs:
         if start is not None and start.shape != image_shape:
             raise ValueError(f"start: expected shape {image_shape}, got {start.shape}")
         start = None if start is None else layout.slices(start)
-        if start is not None and not bool((start != 0).any((-1, -2)).all()):
+        if start is not None and not bool((start != 0).any(axes_of(layout.grid_of(sens_shape))).all()):
             raise ValueError("start: all values are zero" + (" in some slice" if start.ndim > 3 else ""))
         return Slices(sens_shape, about_all, scan, sens, 0 if sens is None else exponent_of(sens), start)
 
@@ -89,15 +89,15 @@ class Inputs:
             _check_spikes(slices[index])
             (kspace, where), pattern, grid = _inside(slices[index], patterns[index]), patterns[index], ()
             # The box lies about the centre of the grid, so it comes before the centre that the data have.
-            box = sampled_box(is_acquired(kspace, 2), rules.box)
-            if box != kspace.shape[-2:]:
-                kspace, pattern, grid = resize(kspace, box), resize(pattern, box), kspace.shape[-2:]
+            box = sampled_box(is_acquired(kspace, kspace.ndim - 1), rules.box)
+            if box != kspace.shape[1:]:
+                kspace, pattern, grid = resize(kspace, box), resize(pattern, box), kspace.shape[1:]
             kspace, frame = _scaled(kspace, where)
             weights, unit = _weights(pattern, kspace)
             scan = CartesianScan(kspace, (pattern != 0).any(0), weights)
             return _centred(scan, replace(frame, weight=unit, grid=grid, box=box if grid else ()), rules)
 
-        return scan, self.kspace.shape, doubts.of_axes(slices)
+        return scan, self.kspace.shape, doubts.of_axes(slices, layout.grid_of(self.kspace.shape))
 
     def _noncartesian(self, rules: Rules) -> tuple[ScanAt, Shape, list[str]]:
         """Return the same for k-space along trajectories."""
@@ -128,7 +128,7 @@ class Inputs:
 
 @dataclass(frozen=True, eq=False)
 class Slices:
-    """The slices of a call: their scans, known sensitivities (…, J, sets, y, x) and start images (…, 1, y, x)."""
+    """The slices of a call: their scans, known sensitivities (…, J, sets, *grid), start images (…, 1, *grid)."""
 
     sens_shape: Shape
     doubts: list[str]
@@ -142,10 +142,15 @@ class Slices:
         """Shape of the image, in the caller's layout."""
         return layout.image_shape(self.sens_shape)
 
+    @cached_property
+    def grid(self) -> Shape:
+        """Grid of the image of a slice, (y, x), or (z, y, x) for a volume."""
+        return layout.grid_of(self.sens_shape)
+
     @property
     def known_sets(self) -> int:
         """Number of sets of known sensitivities."""
-        return 0 if self._sens is None else self._sens.shape[-3]
+        return 0 if self._sens is None else self._sens.shape[-1 - len(self.grid)]
 
     def scan(self, index: Shape) -> tuple[Scan, Frame]:
         """Return a slice as it was measured, in its frame."""
@@ -153,7 +158,7 @@ class Slices:
         return scan, replace(frame, sens_scale=2.0**self._sens_exponent)
 
     def sens(self, index: Shape) -> Array | None:
-        """Return the known sensitivities of a slice in the scale of its frame, (J, y, x) or (J, 2, y, x), or None.
+        """Return the known sensitivities of a slice in the scale of its frame, (J, *grid) or (J, 2, *grid), or None.
 
         They are C-contiguous.
         """
@@ -163,7 +168,7 @@ class Slices:
         return array_module(sens).ascontiguousarray(sens[:, 0] if self.known_sets == 1 else sens)
 
     def start(self, index: Shape) -> Array | None:
-        """Return the start image of a slice, (y, x) and C-contiguous, or None."""
+        """Return the start image of a slice, (*grid) and C-contiguous, or None."""
         return None if self._start is None else array_module(self._start).ascontiguousarray(self._start[index][0])
 
 

@@ -1,7 +1,7 @@
 """The axis rule: which axes of a user's array are coils, rows and columns, and which are looped over.
 
-2-D (y, x): one coil.  3-D (coil, y, x).  4-D and more: BART's (READ, PHS1, PHS2, COIL, …), where the image plane is
-the pair of the first three that is longer than 1, and the dimensions after COIL are looped over.
+2-D (y, x): one coil.  3-D (coil, y, x).  4-D and more: BART's (READ, PHS1, PHS2, COIL, …), where the grid of an image
+has those of the first three that are longer than 1, two or three, and the dimensions after COIL are looped over.
 
 With a trajectory the samples take the place of the image plane: (spokes, samples), (coil, spokes, samples), or BART's
 (1, samples, spokes, COIL, …).
@@ -19,28 +19,56 @@ from ..arrays.rounding import as_pattern, is_acquired, is_rounding
 
 
 def slices(array: Array) -> Array:
-    """Return a view (…, coil, y, x) of kspace, sens or an image; the leading axes are the loop."""
+    """Return a view (…, coil, *grid) of kspace, sens or an image; the leading axes are the loop.
+
+    In BART's order the first of these has the size 1, and those after COIL follow.
+    """
     if array.ndim == 2:
         return array[None]
     if array.ndim == 3:
         return array
-    plane = plane_axes(array.shape)
-    loop = [axis for axis in range(array.ndim) if axis not in (*plane, COIL)]
-    return array.transpose(*loop, COIL, *plane)
+    grid = grid_axes(array.shape)
+    alone = [axis for axis in range(COIL) if axis not in grid]
+    view = array.transpose(*alone, *range(COIL + 1, array.ndim), COIL, *grid)
+    return view if alone else view[None]
 
 
-def plane_axes(shape: Shape) -> list[int]:
-    """Return the two axes of the image in BART's order; ValueError if there are not two."""
-    plane = [axis for axis in range(COIL) if shape[axis] > 1]
-    if len(plane) != 2:
+def grid_axes(shape: Shape) -> list[int]:
+    """Return the axes of the image in BART's order, two or three; ValueError if there are fewer."""
+    grid = [axis for axis in range(COIL) if shape[axis] > 1]
+    if len(grid) < 2:
         sizes = ", ".join(f"{name} {n}" for name, n in zip(DIMS[:COIL], shape))
-        raise ValueError(f"kspace: expected two of READ, PHS1, PHS2 longer than 1 (a 2-D slice), got {sizes}")
-    return plane
+        raise ValueError(f"kspace: expected at least two of READ, PHS1, PHS2 longer than 1, got {sizes}")
+    return grid
+
+
+def grid_of(shape: Shape) -> Shape:
+    """Return the grid of an image, (y, x) or (z, y, x), for k-space of a shape."""
+    return tuple(shape[-2:]) if len(shape) <= 3 else tuple(shape[axis] for axis in grid_axes(shape))
+
+
+def loop_of(shape: Shape) -> Shape:
+    """Return the sizes of the dimensions of k-space that are looped over, as in `slices`."""
+    return slices(np.broadcast_to(0, shape)).shape[:-1 - len(grid_of(shape))]
 
 
 def image_shape(shape: Shape) -> Shape:
     """Return the shape of the image for k-space of a shape: without coils, but of the same rank in BART's order."""
     return tuple(shape[-2:]) if len(shape) <= 3 else tuple(1 if axis == COIL else n for axis, n in enumerate(shape))
+
+
+def groups(shape: Shape, shared: int) -> list[list[tuple[int, Shape]]]:
+    """Return the slices of k-space of a shape in groups that differ only along some dimensions.
+
+    shared: BART's bits of these dimensions.  A slice is its number and its index in `loop_of(shape)`.
+    """
+    loop = loop_of(shape)
+    axes = [0, *range(COIL + 1, len(shape))]
+    found: dict[Shape, list[tuple[int, Shape]]] = {}
+    for number, index in enumerate(np.ndindex(loop)):
+        alone = tuple(0 if shared >> axis & 1 else place for axis, place in zip(axes, index))
+        found.setdefault(alone, []).append((number, index))
+    return list(found.values())
 
 
 def check_kspace(kspace: Any, is_cartesian: bool = True) -> None:
@@ -56,7 +84,7 @@ def check_kspace(kspace: Any, is_cartesian: bool = True) -> None:
             raise ValueError("kspace: with a trajectory, expected BART's (1, samples, spokes, coils),"
                              f" got {kspace.shape}")
     elif kspace.ndim > 3:
-        plane_axes(kspace.shape)
+        grid_axes(kspace.shape)
     elif min(kspace.shape[-2:]) < 2:
         raise ValueError(f"kspace: expected an image plane of at least 2 x 2, got {kspace.shape}")
 
@@ -64,13 +92,14 @@ def check_kspace(kspace: Any, is_cartesian: bool = True) -> None:
 def patterns(mask: Any, kspace: Array, is_cartesian: bool = True) -> Array:
     """Return the mask as booleans, or weights as numbers, that match `slices(kspace)`; None: where it was acquired.
 
-    Shape (…, J, y, x), and along trajectories (…, J, samples) as `sample_slices(kspace)`, with 1 in place of J if all
+    Shape (…, J, *grid), and along trajectories (…, J, samples) as `sample_slices(kspace)`, with 1 in place of J if all
     coils have the same.  Accepts (y, x) or a line that broadcasts to it, for all coils and slices, one more axis of
     coils, or BART's dims.  ValueError otherwise.
     """
     xp = array_module(kspace)
     if mask is None:
-        return is_acquired(slices(kspace), 2)[..., None, :, :]
+        ndim = len(grid_of(kspace.shape))
+        return xp.expand_dims(is_acquired(slices(kspace), ndim), -1 - ndim)
     try:
         mask = xp.asarray(mask)
     except ValueError as error:
@@ -79,9 +108,9 @@ def patterns(mask: Any, kspace: Array, is_cartesian: bool = True) -> Array:
     if kspace.ndim > 3 and pattern.ndim > 2:
         pattern = _of_rank(pattern, kspace.ndim)
     elif kspace.ndim > 3:
-        plane = plane_axes(kspace.shape) if is_cartesian else [1, 2]
-        pattern = pattern.reshape((1,) * (2 - pattern.ndim) + given)
-        pattern = xp.expand_dims(pattern, tuple(set(range(kspace.ndim)) - set(plane)))
+        grid = grid_axes(kspace.shape) if is_cartesian else [1, 2]
+        pattern = pattern.reshape((1,) * (len(grid) - pattern.ndim) + given)
+        pattern = xp.expand_dims(pattern, tuple(set(range(kspace.ndim)) - set(grid)))
     elif kspace.ndim == 3 and pattern.ndim < 3:
         pattern = pattern[None]
     shape = list(kspace.shape)
@@ -101,12 +130,12 @@ def patterns(mask: Any, kspace: Array, is_cartesian: bool = True) -> Array:
 def sampled(kspace: Array, mask: Any) -> Array:
     """Return the samples of each coil, (J, n), of k-space in BART's order; those outside the mask are zero."""
     xp = array_module(kspace)
-    measured = xp.where(patterns(mask, kspace) != 0, slices(kspace), 0)
-    return xp.moveaxis(measured, -3, 0).reshape(kspace.shape[COIL], -1)
+    measured, coils = xp.where(patterns(mask, kspace) != 0, slices(kspace), 0), -1 - len(grid_of(kspace.shape))
+    return xp.moveaxis(measured, coils, 0).reshape(kspace.shape[COIL], -1)
 
 
 def sens_slices(sens: Array, shape: Shape) -> Array:
-    """Return known sensitivities as a view (…, J, sets, y, x), with one or two sets.
+    """Return known sensitivities as a view (…, J, sets, *grid), with one or two sets.
 
     sens: of the `shape` of the result, in BART's order also 1 in dimensions that are looped over.  Two sets lie along
     MAPS, as `ecalib` writes them, or along a first axis (2, coil, y, x).  ValueError otherwise.
@@ -121,7 +150,7 @@ def sens_slices(sens: Array, shape: Shape) -> Array:
     if len(sets) > 2 or not all(n == wanted or (axis > COIL and n == 1) for one in sets
                                 for axis, (n, wanted) in enumerate(zip_longest(one.shape, shape))):
         raise ValueError(f"sens: expected shape {tuple(shape)}, or two such sets, got {given}")
-    sens, loop = xp.stack([slices(one) for one in sets], -3), slices(np.broadcast_to(0, shape)).shape[:-3]
+    sens, loop = xp.stack([slices(one) for one in sets], -1 - len(grid_of(shape))), loop_of(shape)
     return xp.broadcast_to(sens, (*loop, *sens.shape[len(loop):]))
 
 

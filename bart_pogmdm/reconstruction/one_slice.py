@@ -1,8 +1,8 @@
-"""One slice: run the method, and bring its outcome into data units."""
+"""The outcome of a method for one slice, in data units."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,55 +37,83 @@ class SliceResult:
     maps: int
 
 
-def reconstruct_slice(problem: Problem, frame: Frame, known_sens: Array | None, prior: Any, options: Options,
-                      seed: tuple[int, ...], kept: list[Array] | None, report: Callable[[State], None]) -> SliceResult:
-    """Solve the problem by the method of the options; the samples go to `kept`.
+def solve(problem: Problem, collectors: Sequence[Collector], prior: Any, options: Options, seed: tuple[int, ...],
+          report: Callable[[State, int], None]) -> list[SliceResult]:
+    """Solve the problem of a slice, or of the slices of a series, by the method of the options.
 
-    known_sens: the sensitivities as the caller gave them, in the scale of the frame.  report: called with each State.
-    Raises ValueError for a result that is not finite.
+    collectors: one for each slice; report: called with each State and the number of slices.
     """
-    method, samples, state, reference, reference_sens = options.method, options.num_samples, None, None, None
-    statistics, residual_var = PosteriorStatistics(method.chain_shape(samples)[1]), Welford()
-    for state in method.solve(problem, prior, samples, seed):
-        report(state)
+    for state in options.method.solve(problem, prior, options.num_samples, seed):
+        report(state, len(collectors))
+        for number, collector in enumerate(collectors):
+            collector.add(state if len(collectors) == 1 else state.image_of(number))
+    return [collector.result(prior) for collector in collectors]
+
+
+class Collector:
+    """Brings the States of one slice into data units: its final image, or the statistics of its draws.
+
+    known_sens: the sensitivities as the caller gave them, in the scale of the frame.  kept: where the samples go.
+    """
+
+    def __init__(self, problem: Problem, frame: Frame, known_sens: Array | None, options: Options,
+                 kept: list[Array] | None) -> None:
+        self._problem, self._frame, self._known_sens, self._options, self._kept = (
+            problem, frame, known_sens, options, kept)
+        self._statistics = PosteriorStatistics(options.method.chain_shape(options.num_samples)[1])
+        self._residual_var = Welford()
+        self._reference_sens: Array | None = None
+        self._reference: State | None = None
+        self._last: State | None = None
+
+    def add(self, state: State) -> None:
+        """Take the next State into account: the maximum is the reference of the draws that follow."""
+        self._last = state
         if state.info.chain is None:
-            reference = state
+            self._reference = state
         elif state.info.is_draw:
-            if reference_sens is None:
-                reference = reference or state
-                reference_sens = _sets_together(reference, frame)[1] if problem.images.adds_up else reference.sens
-            image = _drawn(problem, state, reference_sens, frame)
-            statistics.add(image, state.info.chain)
-            residual_var.add(state.info.residual_std**2)
-            if kept and state.info.sample is not None:
-                kept[state.info.sample][...] = image
-    assert state is not None and reference is not None, "a method yields at least one State"
-    units = reference.units
-    if problem.images.adds_up:
-        image, sens = _sets_together(reference, frame)
-    else:
-        image, sens = frame.out_of(reference.image * rss(reference.sens)), _maps(reference, frame, known_sens, options)
-    weight = rss(sens)
-    convergence: dict[str, float | None] = {}
-    if options.samples is None:
-        spread, std, residual_std = 1.0, None, reference.info.residual_std
-    else:
-        image, spread = statistics.mean, method.spread(prior, problem)
-        std, residual_std = spread * statistics.std, residual_var.mean**0.5
-        convergence = dict(zip(("rhat", "ess"), statistics.convergence()))
-    factor: Any = units.scale  # from images times the RSS of their sensitivities to reported images
-    if options.normalize:
-        sens = divide(sens, weight)
-    elif known_sens is None:
-        factor = divide(factor, weight)
-    else:
-        sens, factor = known_sens * frame.sens_scale, divide(factor, rss(known_sens)) / frame.sens_scale
-    for sample in kept or ():
-        sample[...] = (image + spread * (sample - image)) * factor
-    image, std = image * factor, None if std is None else std * factor
-    _check_finite(image, sens, std)
-    return SliceResult(image, sens, std, units.scale * frame.interpolation, float(units.to_user(residual_std)),
-                       convergence, state.coefficients, problem.images.sets)
+            if self._reference_sens is None:
+                self._reference = self._reference or state
+                self._reference_sens = (_sets_together(self._reference, self._frame)[1] if self._problem.images.adds_up
+                                        else self._reference.sens)
+            image = _drawn(self._problem, state, self._reference_sens, self._frame)
+            self._statistics.add(image, state.info.chain)
+            self._residual_var.add(state.info.residual_std**2)
+            if self._kept and state.info.sample is not None:
+                self._kept[state.info.sample][...] = image
+
+    def result(self, prior: Any) -> SliceResult:
+        """Return the result.  Raises ValueError for one that is not finite."""
+        reference, last, problem, frame = self._reference, self._last, self._problem, self._frame
+        known_sens, options, kept, statistics = self._known_sens, self._options, self._kept, self._statistics
+        assert reference is not None and last is not None, "a method yields at least one State"
+        units = reference.units
+        if problem.images.adds_up:
+            image, sens = _sets_together(reference, frame)
+        else:
+            image = frame.out_of(reference.image * rss(reference.sens))
+            sens = _maps(reference, frame, known_sens, options)
+        weight = rss(sens)
+        convergence: dict[str, float | None] = {}
+        if options.samples is None:
+            spread, std, residual_std = 1.0, None, reference.info.residual_std
+        else:
+            image, spread = statistics.mean, options.method.spread(prior, problem)
+            std, residual_std = spread * statistics.std, self._residual_var.mean**0.5
+            convergence = dict(zip(("rhat", "ess"), statistics.convergence()))
+        factor: Any = units.scale  # from images times the RSS of their sensitivities to reported images
+        if options.normalize:
+            sens = divide(sens, weight)
+        elif known_sens is None:
+            factor = divide(factor, weight)
+        else:
+            sens, factor = known_sens * frame.sens_scale, divide(factor, rss(known_sens)) / frame.sens_scale
+        for sample in kept or ():
+            sample[...] = (image + spread * (sample - image)) * factor
+        image, std = image * factor, None if std is None else std * factor
+        _check_finite(image, sens, std)
+        return SliceResult(image, sens, std, units.scale * frame.interpolation, float(units.to_user(residual_std)),
+                           convergence, last.coefficients, problem.images.sets)
 
 
 def _check_finite(*arrays: Array | None) -> None:

@@ -14,6 +14,7 @@ from ..algorithms.gibbs import Gibbs
 from ..algorithms.joint_map import Map
 from ..algorithms.method import Method
 from ..algorithms.units import OneCoilScale
+from ..arrays.bart_dims import AVG, COEFF, DIMS, MAPS, SLICE, TE
 from ..arrays.checks import is_integer
 from ..physics.espirit import EspiritRules
 from ..physics.kspace_centre import CentreRules
@@ -23,6 +24,7 @@ from ..physics.sampled_box import BoxRules
 from ..physics.sensitivity_start import StartRules
 from ..physics.sobolev_maps import SobolevRules
 from ..prior.image_scale import ImageScale
+from ..prior.planes import Planes
 from ..prior.prior_file import load_prior
 from .doubts import DoubtRules
 
@@ -30,6 +32,9 @@ if sys.version_info >= (3, 11):
     from typing import Unpack
 else:
     from typing_extensions import Unpack
+
+SHARED = 1 << TE | 1 << COEFF | 1 << AVG  # echoes, coefficients and averages see the coils where they were
+NOT_SHARED = (1 << MAPS + 1) - 1
 
 METHODS: dict[str, type[Map] | type[Gibbs] | type[Diffusion]] = {
     method.name: method for method in (Map, Gibbs, Diffusion)}
@@ -69,6 +74,12 @@ class Options:
     maps: int | str = "auto"
     """Sets of image and sensitivities: 2 for an object that folds over; "auto" decides in each slice."""
 
+    shared_sens: int = SHARED
+    """BART's bits of the dimensions along which the slices share their sensitivities, where these are unknown."""
+
+    sms: bool = False
+    """SLICE holds the shots of slices that were excited together, as in `nlinv`."""
+
     normalize: bool = True
     """Report the image times the RSS of the sensitivities, and these with RSS 1."""
 
@@ -80,6 +91,13 @@ class Options:
 
     rules: Rules = Rules()
     """Rules of box, centre, noise, readouts, sensitivities, start, one coil and doubts."""
+
+    @property
+    def together(self) -> int:
+        """BART's bits of the dimensions whose slices are solved together."""
+        if self.sms:
+            return 1 << SLICE
+        return 0 if self.method.name == Diffusion.name else self.shared_sens
 
     @property
     def num_samples(self) -> int:
@@ -95,6 +113,8 @@ class OptionKeywords(TypedDict, total=False):
     iterations: int
     noise_std: float | None
     maps: int | str
+    shared_sens: int
+    sms: bool
     normalize: bool
     keep_samples: bool
     seed: int
@@ -121,11 +141,17 @@ def options_of(**keywords: Unpack[OptionKeywords]) -> Options:
         raise TypeError(f"rules: expected Rules, got {type(options.rules).__name__}")
     if options.maps not in (1, 2, "auto"):
         raise ValueError(f"maps: expected 1, 2 or auto, got {options.maps!r}")
+    if not is_integer(options.shared_sens, 0) or options.shared_sens >> len(DIMS) or options.shared_sens & NOT_SHARED:
+        raise ValueError(f"shared_sens: expected bits of the dimensions from {DIMS[MAPS + 1]} on, as {SHARED} for TE,"
+                         f" COEFF and AVG, got {options.shared_sens!r}")
+    if options.sms and (options.method.name == Diffusion.name or options.maps == 2):
+        raise ValueError("sms: goes with maps 1, and not with method diffusion")
     _check_sets(options)
     maps = 1 if options.maps == "auto" and not _takes_sets(options) else options.maps
     iterations, maps, seed = int(options.iterations), maps if isinstance(maps, str) else int(maps), int(options.seed)
     return replace(options, method=method.with_iterations(iterations), iterations=iterations, maps=maps, seed=seed,
-                   normalize=bool(options.normalize), keep_samples=bool(options.keep_samples))
+                   shared_sens=int(options.shared_sens), sms=bool(options.sms), normalize=bool(options.normalize),
+                   keep_samples=bool(options.keep_samples))
 
 
 def _method(method: str | Method | None, samples: int | None) -> tuple[Method, int | None]:
@@ -174,6 +200,15 @@ def prior_of(prior: Any, method: Method) -> Any:
     if not isinstance(scale := scale_of(prior), ImageScale):
         raise TypeError(f"prior: image_scale: expected an ImageScale, got {type(scale).__name__}")
     return prior
+
+
+def planes_of(prior: Any, options: Options) -> Planes:
+    """Return the prior of volumes for a prior of images.  ValueError for options that go with 2-D images only."""
+    if options.method.name == Diffusion.name:
+        raise ValueError("method: diffusion goes with 2-D images, and k-space is 3-D")
+    if options.maps == 2:
+        raise ValueError("maps: 2 goes with 2-D images, and k-space is 3-D")
+    return Planes(prior)
 
 
 def scale_of(prior: Any) -> ImageScale:

@@ -36,10 +36,10 @@ class Outputs:
     @property
     def loop(self) -> Shape:
         """Sizes of the dimensions that are looped over."""
-        return self._sens.shape[:-3]
+        return layout.loop_of(self.sens.shape)
 
     def kept(self, index: Shape) -> list[Array] | None:
-        """Return the places of the samples of a slice, each (y, x), or None."""
+        """Return the places of the samples of a slice, each of its grid, or None."""
         return None if self.samples is None else [layout.slices(sample)[index][0] for sample in self.samples]
 
     def put(self, index: Shape, noise_std: float, residual_std: float, result: SliceResult) -> None:
@@ -58,9 +58,10 @@ class Outputs:
 
     def memory(self, chains: int | None = None) -> int:
         """Return about how many bytes the solver works with on the whole grid; of the options' chains for None."""
-        shape, dtype = self._sens.shape[-3:], complex_dtype(self.image.dtype)
+        shape, dtype = self._sens.shape[len(self.loop):], complex_dtype(self.image.dtype)
         if chains is None:
-            chains = chains_that_fit(self._options.method.chain_shape(self._options.num_samples)[0], self._sens)
+            number = self._options.method.chain_shape(self._options.num_samples)[0]
+            chains = chains_that_fit(number, self._sens.reshape(-1, *shape)[:shape[0]])
         return solver_memory(shape, dtype, chains)
 
 

@@ -14,15 +14,14 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.devices import choose
 from ..arrays.doubts import doubt
 from ..arrays.modules import array_module, move
-from ..physics.noise_level import estimate_noise
 from . import layout
 from .doubts import gathered, of_slice
 from .inputs import Inputs
-from .one_slice import reconstruct_slice
-from .options import OptionKeywords, Options, Unpack, options_of, prior_of, scale_of, with_sets
+from .one_slice import Collector, solve
+from .options import OptionKeywords, Options, Unpack, options_of, planes_of, prior_of, scale_of, with_sets
 from .outputs import Outputs
 from .result import Result, along_batch
-from .start import problem_of
+from .series import Part, problems_of
 
 Callback = Callable[[State], Any]
 
@@ -38,7 +37,7 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
 
     kspace: complex, zero frequency at n // 2, though the signal may have its centre elsewhere; (y, x) for one coil,
         (coil, y, x), or with four and more dimensions BART's (READ, PHS1, PHS2, COIL, …), where the dimensions after
-        COIL are looped over.
+        COIL are looped over.  If all of READ, PHS1 and PHS2 are longer than 1, the image is a volume.
     mask: boolean or 0/1, (y, x) or a line that broadcasts to it, also with an axis of coils, or in BART's dimensions;
         with traj, of the shape of the samples.  None: sampled where k-space is not zero, up to the rounding of single
         precision.  Other numbers are weights w >= 0, as in BART: the noise of a sample is noise_std / w.
@@ -65,6 +64,10 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
     maps: 2 for an object larger than the field of view, so that it folds over: another image with its own
         sensitivities for the folded part, and the result for both together; not for "diffusion".  "auto", the
         default: 2 in the slices whose samples show it, else 1.  It is 1 with start, too.
+    shared_sens: BART's bits of the dimensions along which unknown sensitivities are the same, so that all slices there
+        are solved together: TE, COEFF and AVG; 1 << 10 for TIME, 0 for none.  Not for "diffusion".
+    sms: SLICE holds the shots of slices that were excited together: k-space is also a Fourier transform along SLICE,
+        with zero frequency at n // 2 and unitary, as in `bart nlinv`; False.
     normalize: report the image times the RSS of the sensitivities, and these with RSS 1; True.
     keep_samples: return the samples, too; they need their own memory.
     seed: each chain or sample of each slice draws from its own child of it; 0.
@@ -101,23 +104,30 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
     slices = inputs.slices(options.rules)
     if slices.known_sets:
         options = with_sets(options, slices.known_sets)
+    solving = prior if len(slices.grid) == 2 else planes_of(prior, options)
     outputs, coefficients = Outputs(slices, options, inputs.kspace.dtype, here), None
     doubts: dict[Shape, list[str]] = {}
     total = options.method.num_iterations(options.num_samples) * int(np.prod(outputs.loop))
     report = _Report(callback, total)
-    for number, index in enumerate(np.ndindex(outputs.loop), int(inputs.first)):
-        with _explained(outputs, index, report):
-            (scan, frame), known_sens = slices.scan(index), slices.sens(index)
-            noise_std = float(frame.weight * frame.scale * estimate_noise(*scan.acquired(), options.rules.noise)
-                              if options.noise_std is None else options.noise_std)
-            problem = problem_of(scan, frame, noise_std / frame.weight, known_sens, slices.start(index),
-                                 inputs.neighbour, scale_of(prior), options)
-            found = reconstruct_slice(problem, frame, known_sens, prior, options, (options.seed, number),
-                                      outputs.kept(index), report)
-        outputs.put(index, noise_std, frame.weight * found.residual_std, found)
-        doubts[index] = of_slice(scan, frame.fit, problem, found.residual_std, options.method.image_noise,
-                                 options.rules.doubts)
-        coefficients = found.coefficients
+    alone = not options.sms and (inputs.neighbour is not None or slices.known_sets > 0)
+    for group in layout.groups(slices.sens_shape, 0 if alone else options.together):
+        parts = []
+        for number, index in group:
+            with _explained(outputs, index, report):
+                parts.append(Part.of(slices, index, int(inputs.first) + number, options))
+        with _explained(outputs, group[0][1], report):
+            problems = list(problems_of(parts, inputs.neighbour, scale_of(prior), options))
+        for solved, problem in problems:
+            each = problem.each() if problem.images.is_series else [problem] * len(solved)
+            with _explained(outputs, solved[0].index, report):
+                collectors = [Collector(one, part.frame, part.sens, options, outputs.kept(part.index))
+                              for one, part in zip(each, solved)]
+                results = solve(problem, collectors, solving, options, (options.seed, solved[0].number), report)
+            for part, one, found in zip(solved, each, results):
+                outputs.put(part.index, part.noise_std, part.frame.weight * found.residual_std, found)
+                doubts[part.index] = of_slice(part.scan, part.frame.fit, one, found.residual_std,
+                                              options.method.image_noise, options.rules.doubts)
+                coefficients = found.coefficients
     info = {"method": options.method.name, "iterations": options.iterations, "samples": options.samples,
             **outputs.facts(), "seconds": time.perf_counter() - began,
             "prior": getattr(prior, "name", type(prior).__name__), "prior_hash": getattr(prior, "digest", None),
@@ -133,11 +143,12 @@ class _Report:
         self._callback, self._total, self._iteration = callback, total, 0
         self.error: BaseException | None = None
 
-    def __call__(self, state: State) -> None:
-        self._iteration += 1
+    def __call__(self, state: State, slices: int) -> None:
+        self._iteration += slices
         if self._callback:
-            noted = state.noted(iteration=self._iteration, iterations=self._total,
-                                residual_std=float(state.info.residual_std))
+            residual_std = state.info.residual_std
+            residual_std = float(residual_std if slices == 1 else (residual_std**2).mean() ** 0.5)
+            noted = state.noted(iteration=self._iteration, iterations=self._total, residual_std=residual_std)
             try:
                 self._callback(noted)
             except BaseException as error:

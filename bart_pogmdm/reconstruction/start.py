@@ -1,8 +1,12 @@
-"""From one slice to the problem: its units, its first sensitivities and its first image."""
+"""From a slice, or a series, to the problem: its units, its first sensitivities and its first image."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
 
 from ..algorithms.problem import Problem
 from ..algorithms.state import State
@@ -16,58 +20,130 @@ from ..physics.image_set import ImageAxis, ImageSet
 from ..physics.sampling import Sampling, Scan
 from ..physics.sensitivities import SensitivityModel
 from ..physics.sensitivity_start import StartRules, joint_inversion
+from ..physics.series import SeriesSampling, SimultaneousSampling
 from ..prior.image_scale import ImageScale
 from .frame import Frame
-from .options import Options
+from .options import Options, Rules
 
 
-def problem_of(scan: Scan, frame: Frame, noise_std: float, sens: Array | None, start: Array | None,
-               neighbour: Array | None, scale: ImageScale, options: Options) -> Problem:
-    """Return the Problem of one slice, in solver units.
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A slice, or the slices of a series, as the solver sees them: samples with their noise, in units of their own.
 
-    scan: in the frame; noise_std: of the weighted samples, in data units; sens: known sensitivities of any scale,
-    (J, ny, nx) or (J, sets, ny, nx); start: an image (ny, nx) to start from, in data units, both of the
-    size of the data; neighbour: coefficients of the sensitivities of a similar slice; scale: of the prior's images.
-    Raises ValueError for unusable samples.
+    sens_model: of unknown sensitivities, or None.  image: to start from, or None.
     """
-    rules, (sampling, samples) = options.rules, scan.sampled()
-    sens_model = SensitivityModel.of(scan, rules.sens) if sens is None and len(samples) > 1 else None
-    unit = scale.of(rss(sampling.adjoint(samples.copy())))
-    units = Units(frame.scale, rule=scale, one_coil=rules.one_coil).times(unit)
-    samples, sens_model = samples / unit, sens_model and sens_model.in_units(unit)
-    image = None if start is None else units.to_solver(frame.into(start))
-    sens = None if sens is None else frame.maps_into(sens)
-    noise_std = units.to_solver(noise_std)
-    variance = options.method.likelihood.at_start(noise_std)
-    state = (_known(sampling, samples, sens, image, rules.start) if sens_model is None else
-             _unknown(sampling, samples, sens_model, image, neighbour, variance, rules.start))
-    images = ImageSet(sampling.shape)
-    if state.image.ndim > 2:
-        images = images.along(ImageAxis(len(state.image), adds_up=True))
-    problem = Problem(sampling, samples, noise_std, sens_model, images, replace(state, units=units))
-    problem = problem.in_units(scale.of(state.image * rss(state.sens)) / scale.start)
-    if options.maps == "auto":  # two sets in two coils explain anything; a start image and a similar slice have one
-        seeks_second = sens is None and len(samples) > 2 and start is None and neighbour is None
-    else:
-        seeks_second = options.maps == 2 and sens is None
+
+    sampling: Sampling
+    samples: Array
+    noise_std: Any
+    sens_model: SensitivityModel | None
+    image: Array | None
+    units: Units
+    images: ImageSet
+
+    @classmethod
+    def of(cls, scan: Scan, frame: Frame, noise_std: float, start: Array | None, scale: ImageScale, rules: Rules, *,
+           known_sens: bool) -> Measured:
+        """From a slice in its frame.
+
+        noise_std: of the weighted samples, in data units; start: an image (*grid) to start from, in data units and of
+        the size of the data; scale: of the prior's images.  Raises ValueError for unusable samples.
+        """
+        sampling, samples = scan.sampled()
+        sens_model = None if known_sens or len(samples) == 1 else SensitivityModel.of(scan, rules.sens)
+        unit = scale.of(rss(sampling.adjoint(samples.copy())))
+        units = Units(frame.scale, rule=scale, one_coil=rules.one_coil).times(unit)
+        image = None if start is None else units.to_solver(frame.into(start))
+        sens_model = sens_model and sens_model.in_units(unit)
+        return cls(sampling, samples / unit, units.to_solver(noise_std), sens_model, image, units,
+                   ImageSet(sampling.shape))
+
+    @classmethod
+    def simultaneous(cls, slices: Sequence[Measured]) -> Measured:
+        """Slices that were excited together, from their shots.  The noise is that of a shot on average."""
+        xp, first = array_module(slices[0].samples), slices[0]
+        factors = [one.units.scale / first.units.scale for one in slices]
+        models = [one.sens_model.in_units(1 / factor) for one, factor in zip(slices, factors) if one.sens_model]
+        noise_std = float(np.mean([(factor * one.noise_std) ** 2 for one, factor in zip(slices, factors)]) ** 0.5)
+        return cls(SimultaneousSampling(tuple(one.sampling for one in slices)),
+                   xp.stack([factor * one.samples for one, factor in zip(slices, factors)], 1), noise_std,
+                   SensitivityModel.together(models, SimultaneousSampling), None, first.units,
+                   first.images.along(ImageAxis.simultaneous(len(slices))))
+
+    @classmethod
+    def series(cls, slices: Sequence[Measured]) -> Measured:
+        """The images of a series, which share their sensitivities."""
+        xp, first = array_module(slices[0].samples), slices[0]
+
+        def of_each(values: list[Any]) -> Array:
+            return xp.asarray(values, first.samples.real.dtype).reshape(-1, *(1,) * len(first.images.grid))
+
+        models = [one.sens_model for one in slices if one.sens_model]
+        starts = [one.image for one in slices if one.image is not None]
+        return cls(SeriesSampling(tuple(one.sampling for one in slices)), xp.stack([one.samples for one in slices], 1),
+                   of_each([one.noise_std for one in slices]), SensitivityModel.together(models, SeriesSampling),
+                   xp.stack(starts) if starts else None,
+                   replace(first.units, from_start=of_each([one.units.from_start for one in slices])),
+                   first.images.along(ImageAxis.series(len(slices))))
+
+
+def problem_of(measured: Measured, sens: Array | None, neighbour: Array | None, scale: ImageScale,
+               options: Options) -> Problem:
+    """Return the Problem of what was measured, in solver units.
+
+    sens: known sensitivities of any scale, (J, *grid) or (J, sets, *grid), in the size of the frame; neighbour:
+    coefficients of the sensitivities of a similar slice; scale: of the prior's images.
+    """
+    rules, images, samples = options.rules, measured.images, measured.samples
+    variance = options.method.likelihood.at_start(measured.noise_std)
+    state = (_known(measured, sens, rules.start) if measured.sens_model is None else
+             _unknown(measured, measured.sens_model, neighbour, variance, rules.start))
+    if state.image.ndim > len(images.shape):
+        images = images.along(ImageAxis.sets(len(state.image)))
+    problem = Problem(measured.sampling, samples, measured.noise_std, measured.sens_model, images,
+                      replace(state, units=measured.units))
+    problem = problem.in_units(_scales(state.image * rss(state.sens), images, scale))
+    # Two sets in two coils explain anything; a start image and a similar slice have one.
+    may_fold = options.maps == "auto" and len(samples) > 2 and measured.image is None and neighbour is None
+    seeks_second = sens is None and len(images.shape) == 2 and (may_fold or options.maps == 2)
     return _with_second_set(problem, options) if seeks_second else problem
 
 
-def _unknown(sampling: Sampling, samples: Array, sens_model: SensitivityModel, image: Array | None,
-             neighbour: Array | None, variance: float, rules: StartRules) -> State:
+def folds_over(problem: Problem, options: Options) -> bool:
+    """Return True if the first image of a series shows that two sets are needed, for maps "auto"."""
+    one = problem.each()[0]
+    if options.maps != "auto" or one.coils < 3 or len(one.images.shape) > 2:
+        return False
+    return _with_second_set(one, options).images.sets > 1
+
+
+def _scales(magnitude: Array, images: ImageSet, scale: ImageScale) -> Any:
+    """Return the factor that brings the images to the scale at which the solver starts: a number, or (A, 1, …)."""
+    if not images.is_series:
+        return scale.of(magnitude) / scale.start
+    factors = array_module(magnitude).asarray([scale.of(one) / scale.start for one in magnitude], magnitude.dtype)
+    return factors.reshape(-1, *(1,) * len(images.grid))
+
+
+def _unknown(measured: Measured, sens_model: SensitivityModel, neighbour: Array | None, variance: Any,
+             rules: StartRules) -> State:
     """Return the State with sensitivities that fit the image, if there is one, else from the joint inversion."""
+    image = measured.image
     coefficients = (joint_inversion(sens_model, rules, neighbour)[1] if image is None else
                     sens_model.update(image, None, variance, rules.sens_penalty, rules.image_cg))
-    model = CoilModel(sampling, sens_model.maps.forward(coefficients))
-    return State(least_squares(model, samples, rules.image_cg) if image is None else image, model.sens, coefficients)
+    model = coil_model(measured.sampling, sens_model.maps.forward(coefficients), measured.images)
+    if image is None:
+        image = least_squares(model, measured.samples, rules.image_cg)
+    return State(image, model.sens, coefficients)
 
 
-def _known(sampling: Sampling, samples: Array, sens: Array | None, image: Array | None, rules: StartRules) -> State:
+def _known(measured: Measured, sens: Array | None, rules: StartRules) -> State:
     """Return the State with known sensitivities, each set scaled to RSS 1, or with 1 for a single coil."""
+    sampling, samples, image = measured.sampling, measured.samples, measured.image
     xp = array_module(samples)
     # The prior knows the scale of the image only, so the sensitivities must not carry any.
     unit_sens = (xp.ones((len(samples), *sampling.shape), samples.dtype) if sens is None else divide(sens, rss(sens)))
-    if unit_sens.ndim > 3:
+    if unit_sens.ndim > 1 + len(sampling.shape):
         if image is not None or len(samples) == 1:
             raise ValueError(f"sens: two sets go with several coils and no start, got {len(samples)} coils")
         return State(least_squares(SetsModel(sampling, unit_sens), samples, rules.image_cg), unit_sens)
@@ -94,7 +170,7 @@ def _with_second_set(problem: Problem, options: Options) -> Problem:
     if options.maps == "auto" and not folds(sets, sens_model, noise_std, rules.espirit, rules.sens):
         return problem
     coefficients = sets.fitted(rules.espirit, rules.sens)
-    images = problem.images.along(ImageAxis(2, adds_up=True))
+    images = problem.images.along(ImageAxis.sets(2))
     model = coil_model(problem.sampling, sens_model.maps.forward(coefficients), images)
     image = least_squares(model, problem.samples, rules.start.image_cg)
     return replace(problem, images=images, start=State(image, model.sens, coefficients, problem.units))

@@ -48,7 +48,7 @@ class FileLayout:
     def __init__(self, name: str | Path, shape: Shape, sampled: bool) -> None:
         self.shape, self.is_hdf5, self.paths = shape, Path(name).suffix == ".h5", array_files(name, sampled)
         self.keys = tuple(self.paths)
-        self._loop, self._plane = shape[bart_dims.BEYOND:], tuple(shape[axis] for axis in layout.plane_axes(shape))
+        self._loop, self._plane = shape[bart_dims.BEYOND:], tuple(shape[axis] for axis in layout.grid_axes(shape))
         self.files = tuple(dict.fromkeys(self.paths.values()))
         self._first_slices: dict[str, Extent] = {}
         self._frames: dict[Path, list[tuple[int, bytes]]] = {}

@@ -133,6 +133,10 @@ def make_plan(source: str | Path, *, mask: Array | None = None, prior: Any = Non
     if not (hasattr(prior, "name") and hasattr(prior, "digest")):  # by which a later run knows the same prior
         raise TypeError(f"prior: a volume needs one with name and digest, which {type(prior).__name__} has not")
     check_positive("warm_start", warm_start)
+    if options.sms or keywords.get("shared_sens"):
+        name = "sms" if options.sms else "shared_sens"
+        raise ValueError(f"{name}: goes with recon; the slices of a file are solved one by one")
+    options = replace(options, shared_sens=0)
     if options.keep_samples:
         raise ValueError("keep_samples: goes with recon; a volume has image, sens and std only")
     if warm_start > 1:

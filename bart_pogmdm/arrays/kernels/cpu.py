@@ -33,12 +33,13 @@ def combine(maps: Array, images: Array, out: Array) -> None:
 
 @jit
 def scale(images: Array, factor: Array) -> None:
-    rows, columns = factor.shape
-    planes = images.reshape(-1, rows, columns)
-    for row in range(rows):
+    columns = factor.shape[-1]
+    factors = factor.reshape(-1, columns)
+    planes = images.reshape(-1, len(factors), columns)
+    for row in range(len(factors)):
         for j in range(len(planes)):
             for i in range(columns):
-                planes[j, row, i] *= factor[row, i]
+                planes[j, row, i] *= factors[row, i]
 
 
 @jit

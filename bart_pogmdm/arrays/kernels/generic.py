@@ -27,7 +27,7 @@ def _beside(maps: Array, image: Array) -> Array:
 
 
 def scale(images: Array, factor: Array) -> None:
-    """images *= factor, a real (ny, nx) array, in place;  (…, ny, nx)."""
+    """images *= factor, a real (ny, nx) array, in place;  (…, ny, nx).  Any number of dimensions in place of two."""
     images *= factor
 
 

@@ -1,0 +1,145 @@
+"""Several samplings as one: of the images of a series, or of slices that were excited together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..arrays.array_types import Array, Shape
+from ..arrays.modules import array_module
+from .fourier import fft2c, ifft2c
+from .sampling import Sampling
+
+
+@dataclass(frozen=True, eq=False)
+class _SideBySide:
+    """Samplings of A images side by side: images (…, A, *grid) and samples (…, A, *samples).
+
+    All have samples of the same shape, as on the same grid, or at equally many points.
+    """
+
+    parts: tuple[Sampling, ...]
+
+    @property
+    def shape(self) -> Shape:
+        """Grid of the images."""
+        return self.parts[0].shape
+
+    @property
+    def norm(self) -> float:
+        """An upper bound of the largest eigenvalue of F^H M W M F."""
+        return max(part.norm for part in self.parts)
+
+    @property
+    def inexact(self) -> float:
+        """Size of the error in the eigenvalues of F^H M W M F."""
+        return max(part.inexact for part in self.parts)
+
+    def weighted(self, weights: Array) -> Any:
+        """Return the same sampling with other weights W, (A, *samples)."""
+        return replace(self, parts=tuple(part.weighted(own) for part, own in zip(self.parts, weights)))
+
+    def of_coils(self, coils: slice) -> Any:
+        """Return the sampling of some of the coils."""
+        return replace(self, parts=tuple(part.of_coils(coils) for part in self.parts))
+
+    def without(self, which: Array, samples: Array) -> tuple[Any, Array]:
+        """Return sampling and samples (J, A, *samples) without some of them, booleans (A, *samples)."""
+        parts, left = zip(*(part.without(which[number], samples[:, number]) for number, part in enumerate(self.parts)))
+        return replace(self, parts=parts), _stack(list(left), 1)
+
+    def radius(self, shape: Shape) -> Array:
+        """Distance of the samples from zero frequency, (A, *samples), in cycles per pixel of images of `shape`."""
+        return _stack([part.radius(shape) for part in self.parts])
+
+    def forward(self, images: Array) -> Array:
+        """M F x; may overwrite x."""
+        return self._each(images, lambda part, image: part.forward(image), len(self.shape))
+
+    def adjoint(self, samples: Array) -> Array:
+        """F^H M W z; may overwrite z."""
+        return self._each(samples, lambda part, own: part.adjoint(own), self._sample_ndim)
+
+    def normal(self, images: Array) -> Array:
+        """F^H M W M F x; may overwrite x."""
+        return self._each(images, lambda part, image: part.normal(image), len(self.shape))
+
+    def equalize(self, images: Array) -> Array:
+        """Scale images F^H M z such that no frequency counts more than once."""
+        return self._each(images, lambda part, image: part.equalize(image), len(self.shape))
+
+    def noise(self, rng: np.random.Generator, samples: Array) -> Array:
+        """Noise of standard deviation W^(-1/2) in real and imaginary part, of the shape of the samples."""
+        return _stack([part.noise(rng, samples[:, number]) for number, part in enumerate(self.parts)], 1)
+
+    @cached_property
+    def _densities(self) -> Array:
+        return _stack([part.density for part in self.parts])
+
+    @cached_property
+    def _sample_ndim(self) -> int:
+        """Number of dimensions of the samples of one image."""
+        return self.parts[0].radius(self.shape).ndim
+
+    def _each(self, arrays: Array, change: Callable[[Sampling, Array], Array], ndim: int) -> Array:
+        """Return the arrays (…, A, *trailing) with the change of each part, for trailing axes of this number."""
+        xp, axis = array_module(arrays), -1 - ndim
+        alone = xp.moveaxis(arrays, axis, 0)
+        return _stack([change(part, xp.ascontiguousarray(own)) for part, own in zip(self.parts, alone)], axis)
+
+
+class SeriesSampling(_SideBySide):
+    """M F (see `sampling.Sampling`) of the images of a series, each sampled in its own way."""
+
+    @cached_property
+    def count(self) -> Array:
+        """Number of samples of one coil in each image, (A, 1, …) with ones for the grid."""
+        counts = array_module(self.density).asarray([part.count for part in self.parts], float)
+        return counts.reshape(-1, *(1,) * len(self.shape))
+
+    @property
+    def density(self) -> Array:
+        """The diagonals of F^H M W M F in Fourier space, (A, *grid)."""
+        return self._densities
+
+
+class SimultaneousSampling(_SideBySide):
+    """M F F_s (see `sampling.Sampling`): A slices that were excited together, in A shots with other phases.
+
+    F_s is the centred unitary FFT along the slices: shot q has sum_p exp(-2 pi i p q / A) x_p / A^(1/2), with p and q
+    from -(A // 2) on.  S. Rosenzweig et al., Magn. Reson. Med. 79, 2018, doi 10.1002/mrm.26878.
+    """
+
+    @property
+    def count(self) -> float:
+        """Number of samples of one coil in all shots."""
+        return float(sum(part.count for part in self.parts))
+
+    @cached_property
+    def density(self) -> Array:
+        """The diagonal of F_s^H F^H M W M F F_s in Fourier space, which is the same for all slices, (*grid)."""
+        return self._densities.mean(0)
+
+    def forward(self, images: Array) -> Array:
+        """M F F_s x; may overwrite x."""
+        return super().forward(fft2c(images, self._slices))
+
+    def adjoint(self, samples: Array) -> Array:
+        """F_s^H F^H M W z; may overwrite z."""
+        return ifft2c(super().adjoint(samples), self._slices)
+
+    def normal(self, images: Array) -> Array:
+        """F_s^H F^H M W M F F_s x; may overwrite x."""
+        return ifft2c(super().normal(fft2c(images, self._slices)), self._slices)
+
+    @property
+    def _slices(self) -> tuple[int]:
+        return (-1 - len(self.shape),)
+
+
+def _stack(arrays: list[Array], axis: int = 0) -> Array:
+    return array_module(arrays[0]).stack(arrays, axis)

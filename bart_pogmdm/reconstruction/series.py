@@ -1,0 +1,87 @@
+"""Slices that are solved together: series that share their sensitivities, and simultaneous slices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from ..algorithms.problem import Problem
+from ..arrays.array_types import Array, Shape
+from ..physics.noise_level import estimate_noise
+from ..physics.sampling import Scan
+from ..prior.image_scale import ImageScale
+from .frame import Frame
+from .inputs import Slices
+from .options import Options
+from .start import Measured, folds_over, problem_of
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A slice of a call: its place and number, how it was measured, its noise in data units, and what is known of it.
+
+    sens, start: known sensitivities and an image to start from, in the scale of the frame and of the data, or None.
+    """
+
+    index: Shape
+    number: int
+    scan: Scan
+    frame: Frame
+    noise_std: float
+    sens: Array | None
+    start: Array | None
+
+    @classmethod
+    def of(cls, slices: Slices, index: Shape, number: int, options: Options) -> Part:
+        """From the slices of a call.  ValueError for unusable samples."""
+        scan, frame = slices.scan(index)
+        noise_std = float(frame.weight * frame.scale * estimate_noise(*scan.acquired(), options.rules.noise)
+                          if options.noise_std is None else options.noise_std)
+        return cls(index, number, scan, frame, noise_std, slices.sens(index), slices.start(index))
+
+    def with_centre(self, centre: Shape) -> Part:
+        """Return the slice with another point of k-space in the place of zero frequency."""
+        step = tuple(new - old for new, old in zip(centre, self.frame.centre))
+        if not any(step):
+            return self
+        return replace(self, scan=self.scan.moved(step), frame=replace(self.frame, centre=centre))
+
+    def measured(self, scale: ImageScale, options: Options) -> Measured:
+        """Return the slice as the solver sees it.  ValueError for unusable samples."""
+        return Measured.of(self.scan, self.frame, self.noise_std / self.frame.weight, self.start, scale, options.rules,
+                           known_sens=self.sens is not None)
+
+
+def problems_of(parts: Sequence[Part], neighbour: Array | None, scale: ImageScale,
+                options: Options) -> Iterator[tuple[Sequence[Part], Problem]]:
+    """Yield the slices that are solved together, with their problem: all of the parts, or one by one.
+
+    Those of a series are solved one by one where there are no unknown sensitivities to share, where their samples
+    differ in number, and where the object folds over, so that each needs two sets.
+    ValueError for simultaneous slices of which something else is asked or given.
+    """
+    if options.sms and len(parts) > 1:
+        centre = max(parts, key=lambda part: part.frame.fit).frame.centre  # the shots have the same
+        parts = [part.with_centre(centre) for part in parts]
+    slices = [part.measured(scale, options) for part in parts]
+    if options.sms and len(parts) > 1:
+        if not _alike(slices):
+            raise ValueError("sms: expected shots of several coils with equally many samples, and unknown sens")
+        yield parts, problem_of(Measured.simultaneous(slices), None, None, scale, options)
+        return
+    if len(parts) > 1 and options.maps != 2 and _alike(slices):
+        problem = problem_of(Measured.series(slices), None, None, scale, options)
+        if not folds_over(problem, options):
+            yield parts, problem
+            return
+    for part, measured in zip(parts, slices):
+        sens = None if part.sens is None else part.frame.maps_into(part.sens)
+        yield [part], problem_of(measured, sens, neighbour, scale, options)
+
+
+def _alike(slices: Sequence[Measured]) -> bool:
+    """Return True if slices have unknown sensitivities and arrays of the same shapes."""
+    models = [one.sens_model for one in slices if one.sens_model]
+    return len(models) == len(slices) and all(
+        one.samples.shape == slices[0].samples.shape and model.samples.shape == models[0].samples.shape
+        and one.images == slices[0].images for one, model in zip(slices, models))
