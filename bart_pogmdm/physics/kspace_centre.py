@@ -27,18 +27,16 @@ class CentreRules:
     """Distance from the centre, in samples, at which the amplitude of k-space begins to fall: that of an object which
     fills the field of view, seen through sensitivities whose phase turns by a few cycles."""
 
-    decay: float = 1.5
-    """Exponent of the fall of the amplitude beyond that distance, which is about that of images with edges."""
-
     unseen: float = 0.03
     """Weight with which samples that were not acquired count as empty: without it, a few lines would fit a centre far
     beside them."""
 
-    strongest: int = 16
-    """All larger amplitudes count as the one of this rank, so that no single sample, as a spike, is the centre."""
+    strongest: int = 4
+    """Side of the square, or cube, of as many samples as count with the amplitude of the weakest of them: the largest
+    ones, so that no single sample, as a spike, is the centre."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {"strongest": 1}, ["width", "decay", "unseen"])
+        check_fields(self, {"strongest": 1}, ["width", "unseen"])
 
 
 class Centre(NamedTuple):
@@ -51,23 +49,23 @@ class Centre(NamedTuple):
 def find_centre(scan: Scan, rules: CentreRules) -> Centre:
     """Return the centre of k-space.
 
-    The amplitude a is fitted by a multiple of t(k) = (1 + |k|^2 / width^2)^(-decay / 2) about each point d.  The fit is
-    best where (sum_k a(k) t(k - d))^2 / (sum_k t(k - d)^2 + unseen sum t^2) is largest, with sums over the sampled
-    frequencies but the last.  Divided by sum a^2 it is the part of the energy that is explained, at most 1.
-    Frequencies wrap around at the border of the grid.  Samples that are all alike have no centre: then the place is
-    zero frequency, and the fit 0.
+    The amplitude a is fitted by a multiple of t(k) = (1 + |k|^2 / width^2)^(-f / 2) about each point d, with the fall
+    f = (D + 1) / 2 of D-dimensional images with edges.  The fit is best where (sum_k a(k) t(k - d))^2 / (sum_k t(k - d)^2
+    + unseen sum t^2) is largest, with sums over the sampled frequencies but the last.  Divided by sum a^2 it is the part
+    of the energy that is explained, at most 1.  Frequencies wrap around at the border of the grid.  Samples that are all
+    alike have no centre: then the place is zero frequency, and the fit 0.
     """
     power, sampled = scan.power()
     xp = array_module(power)
     amplitude = xp.sqrt(power)
     ascending = xp.sort(amplitude[sampled])
-    amplitude = xp.minimum(amplitude, ascending[-min(rules.strongest, len(ascending) // 4 + 1)])
+    amplitude = xp.minimum(amplitude, ascending[-min(rules.strongest**power.ndim, len(ascending) // 4 + 1)])
     # Noise and fine detail are everywhere: they say where samples are, and not where the centre is.
     amplitude = xp.where(sampled, xp.maximum(amplitude - xp.median(ascending), 0), 0)
     if not bool((amplitude > np.finfo(np.float32).eps * ascending[-1]).any()):
         return Centre((0,) * power.ndim, 0.0)
     away = distances(*((xp.arange(n) - n // 2) / rules.width for n in power.shape))
-    template = xp.fft.ifftshift((1 + away**2) ** (-rules.decay / 2))
+    template = xp.fft.ifftshift((1 + away**2) ** (-(power.ndim + 1) / 4))
     seen = _correlation(sampled, template**2) + rules.unseen * (template**2).sum()
     fit = _correlation(amplitude, template) ** 2 / seen
     best = np.unravel_index(int(fit.argmax()), fit.shape)
