@@ -95,6 +95,7 @@ def test_an_image_that_is_not_better_beyond_chance_has_no_weight(rng):
     for other in (truth + random_complex(rng, truth.shape), truth):
         np.testing.assert_array_equal(kept.weights(other), 0)
 
+
 def test_a_noise_level_that_holds_signal_is_refuted(rng):
     problem, model, _, _ = small_problem(rng, 3, (64, 64), noise_std=0.1)
     truth = random_complex(rng, (64, 64))
@@ -119,8 +120,18 @@ def test_an_estimate_without_them_does_not_depend_on_them(rng):
     problem, *_ = small_problem(rng, 3)
     kept = KeptSamples(problem, rng.random(problem.images.grid) < 0.3, KeptRules())
     changed = replace(kept, problem=replace(problem, samples=problem.samples + 5 * kept.which))
-    np.testing.assert_array_equal(kept.rest.samples, changed.rest.samples)
-    assert kept.rest.sampling.count < problem.sampling.count
+    np.testing.assert_array_equal(kept.rest(3).samples, changed.rest(3).samples)
+    assert kept.rest(3).sampling.count < problem.sampling.count
+
+
+@pytest.mark.parametrize("coils, left", [(1, 1e-6), (3, 0.2)])
+def test_nor_does_its_start(coils, left, rng):
+    """A start from all samples holds their noise, which would stay where no other samples change it."""
+    problem, model, _, _ = small_problem(rng, coils, (24, 20))
+    problem = started_at(problem, random_complex(rng, (24, 20)))
+    kept = KeptSamples(problem, (problem.sampling.mask > 0) & (rng.random((24, 20)) < 0.1), KeptRules())
+    found, before = (model.forward(start.image)[..., kept.which] for start in (kept.rest(3).start, problem.start))
+    assert np.linalg.norm(found) < left * np.linalg.norm(before)
 
 
 def test_the_noise_is_larger_where_the_model_does_not_fit(rng):
@@ -133,13 +144,14 @@ def test_the_noise_is_larger_where_the_model_does_not_fit(rng):
     np.testing.assert_allclose(sampling.weights[(radius > 0.3) & (radius < 1)], 1)
 
 
-@pytest.mark.parametrize("coils, lines, least", [(8, 1, 1.0), (8, 2, 0.7), (1, 1, 1.0)])
-def test_noisy_images_gain_by_the_mean(coils, lines, least):
+@pytest.mark.parametrize("coils, lines, noise_std, least", [
+    (8, 1, 0.05, 1.0), (8, 2, 0.05, 0.7), (1, 1, 0.05, 1.0), (1, 1, 0.15, 4.0), (1, 2, 0.15, 3.0)])
+def test_noisy_images_gain_by_the_mean(coils, lines, noise_std, least):
     shape = (96, 80)
     mask = np.zeros(shape, bool)
     mask[:, ::lines] = True
     mask[:, 30:50] = True
-    kspace = simulated_kspace(head(shape), coils, 0.05, 0) * mask
+    kspace = simulated_kspace(head(shape), coils, noise_std, 0) * mask
     maximum, found = (metrics.psnr(recon(kspace, mask, method=method).image, abs(head(shape)))
                       for method in (NEVER, Map()))
     assert found > maximum + least

@@ -115,7 +115,7 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
         return options.phase.of(image, trusted=True).turn
 
     last = range(options.iterations - options.last_steps, options.iterations)
-    rest, before, judged = kept.rest, problem.start, problem.start
+    rest, before, judged = kept.rest(options.image_cg), problem.start, problem.start
     for state in joint_map(rest, of_maximum, options, steps=range(last.start)):
         before, judged = judged, state
         yield state

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +11,7 @@ from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import at_least
 from ..arrays.modules import array_module, move
+from ..physics.coil_model import least_squares
 from ..physics.fourier import power_of_coils
 from ..physics.kspace_rings import RingRules, Rings
 from .problem import Problem
@@ -58,10 +59,15 @@ class KeptSamples:
         """Whether they are as many as a ring holds at least: fewer cannot judge."""
         return int(self.which.sum()) >= self.rules.rings.least_samples
 
-    @property
-    def rest(self) -> Problem:
-        """The problem without these samples."""
-        return self.problem.without(self.which)
+    def rest(self, cg: int) -> Problem:
+        """Return the problem without these samples, by whose start they are not predicted either (`cg` CG steps).
+
+        The start was made from all samples: their noise would stay in it wherever no other samples change it.
+        """
+        start = self.problem.start
+        model = self.problem.without(~self.which).model(start.sens)
+        image = start.image - least_squares(model, model.forward(start.image), cg)
+        return replace(self.problem.without(self.which), start=replace(start, image=image))
 
     @cached_property
     def _rings(self) -> Rings:
