@@ -60,14 +60,13 @@ class KeptSamples:
         return int(self.which.sum()) >= self.rules.rings.least_samples
 
     def rest(self, cg: int) -> Problem:
-        """Return the problem without these samples, by whose start they are not predicted either (`cg` CG steps).
+        """Return the problem without these samples, and without their part in the start (`cg` CG steps).
 
-        The start was made from all samples: their noise would stay in it wherever no other samples change it.
+        The start was made from all samples: noise of these would stay in it wherever no other samples change it.
         """
-        start = self.problem.start
-        model = self.problem.without(~self.which).model(start.sens)
-        image = start.image - least_squares(model, model.forward(start.image), cg)
-        return replace(self.problem.without(self.which), start=replace(start, image=image))
+        problem, rest = self.problem, self.problem.without(self.which)
+        by_rest, by_all = (least_squares(seen.model(seen.start.sens), seen.samples, cg) for seen in (rest, problem))
+        return replace(rest, start=replace(problem.start, image=problem.start.image + by_rest - by_all))
 
     @cached_property
     def _rings(self) -> Rings:
