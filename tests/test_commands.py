@@ -96,8 +96,8 @@ def spoil(folder, what):
         kspace = kspace.real
     if what == "zero":
         kspace = 0 * kspace
-    if what == "volume":
-        kspace = np.concatenate([kspace, kspace], 2)
+    if what == "line":
+        kspace = kspace[:, :1]
     write({folder / "bad": kspace})
     if what == "truncated":
         (folder / "bad.cfl").write_bytes((folder / "bad.cfl").read_bytes()[:-8])
@@ -112,7 +112,7 @@ def spoil(folder, what):
     ("", ["nowhere", "out"], "nowhere.hdr: no such file"),
     ("truncated", ["bad", "out"], "bad.cfl: expected 46080 bytes for 40 x 36 x 1 x 4 complex samples, got 46072"),
     ("header", ["bad", "out"], "bad.hdr: not a BART header"),
-    ("volume", ["bad", "out"], "expected two of READ, PHS1, PHS2 longer than 1"),
+    ("line", ["bad", "out"], "expected at least two of READ, PHS1, PHS2 longer than 1"),
     ("", ["-p", "wide", "ksp", "out"], "mask: expected a shape that broadcasts"),
     ("", ["-p", "coils", "ksp", "out"], "mask: expected a shape that broadcasts"),
     ("", ["-p", "negative", "ksp", "out"], "mask: expected weights >= 0, got -0.5"),

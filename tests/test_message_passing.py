@@ -10,7 +10,7 @@ from test_algorithms import small_problem, started_at
 
 from bart_pogmdm import Map, recon
 from bart_pogmdm.algorithms.joint_map import joint_map, linear_estimate, map_or_mean
-from bart_pogmdm.algorithms.kept_samples import KeptRules, KeptSamples
+from bart_pogmdm.algorithms.kept_samples import KeptRules, KeptSamples, without_kept
 from bart_pogmdm.algorithms.likelihood import Likelihood
 from bart_pogmdm.algorithms.message_passing import LinearEstimate, Message, MessagePassing, next_message
 from bart_pogmdm.algorithms.quadratic_step import filtered
@@ -20,6 +20,7 @@ from bart_pogmdm.evaluate.simulate import folded
 from bart_pogmdm.evaluate.simulate import kspace as simulated_kspace
 from bart_pogmdm.evaluate.simulate import phantom as head
 from bart_pogmdm.physics.cartesian import CartesianSampling
+from bart_pogmdm.physics.coil_model import least_squares
 from bart_pogmdm.physics.fourier import fft2c, ifft2c
 
 SMOOTH = np.ones((3, 64, 64), complex) / 3**0.5
@@ -95,6 +96,7 @@ def test_an_image_that_is_not_better_beyond_chance_has_no_weight(rng):
     for other in (truth + random_complex(rng, truth.shape), truth):
         np.testing.assert_array_equal(kept.weights(other), 0)
 
+
 def test_a_noise_level_that_holds_signal_is_refuted(rng):
     problem, model, _, _ = small_problem(rng, 3, (64, 64), noise_std=0.1)
     truth = random_complex(rng, (64, 64))
@@ -115,12 +117,17 @@ def test_kept_samples_are_few_and_none_of_the_centre(rng):
     assert 0.02 < which.sum() / problem.sampling.density.sum() < 0.06
 
 
-def test_an_estimate_without_them_does_not_depend_on_them(rng):
-    problem, *_ = small_problem(rng, 3)
-    kept = KeptSamples(problem, rng.random(problem.images.grid) < 0.3, KeptRules())
-    changed = replace(kept, problem=replace(problem, samples=problem.samples + 5 * kept.which))
-    np.testing.assert_array_equal(kept.rest.samples, changed.rest.samples)
-    assert kept.rest.sampling.count < problem.sampling.count
+@pytest.mark.parametrize("coils", [1, 3])
+def test_an_estimate_without_them_does_not_depend_on_them(coils, rng):
+    """Nor does its start, in which the noise of these samples would stay where no others change it."""
+    problem, model, *_ = small_problem(rng, coils)
+    which = rng.random(problem.images.grid) < 0.3
+    rest, changed = (
+        without_kept(started_at(replace(problem, samples=samples), least_squares(model, samples, 3)), which, 3)
+        for samples in (problem.samples, problem.samples + 5 * which * problem.sampling.mask))
+    np.testing.assert_array_equal(rest.samples, changed.samples)
+    np.testing.assert_allclose(rest.start.image, changed.start.image, atol=1e-12)
+    assert rest.sampling.count < problem.sampling.count
 
 
 def test_the_noise_is_larger_where_the_model_does_not_fit(rng):
@@ -133,13 +140,14 @@ def test_the_noise_is_larger_where_the_model_does_not_fit(rng):
     np.testing.assert_allclose(sampling.weights[(radius > 0.3) & (radius < 1)], 1)
 
 
-@pytest.mark.parametrize("coils, lines, least", [(8, 1, 1.0), (8, 2, 0.7), (1, 1, 1.0)])
-def test_noisy_images_gain_by_the_mean(coils, lines, least):
+@pytest.mark.parametrize("coils, lines, noise_std, least", [
+    (8, 1, 0.05, 1.0), (8, 2, 0.05, 0.7), (1, 1, 0.05, 1.0), (1, 1, 0.15, 4.0), (1, 2, 0.15, 3.0)])
+def test_noisy_images_gain_by_the_mean(coils, lines, noise_std, least):
     shape = (96, 80)
     mask = np.zeros(shape, bool)
     mask[:, ::lines] = True
     mask[:, 30:50] = True
-    kspace = simulated_kspace(head(shape), coils, 0.05, 0) * mask
+    kspace = simulated_kspace(head(shape), coils, noise_std, 0) * mask
     maximum, found = (metrics.psnr(recon(kspace, mask, method=method).image, abs(head(shape)))
                       for method in (NEVER, Map()))
     assert found > maximum + least

@@ -14,7 +14,7 @@ from ..arrays.modules import array_module
 from ..physics.coil_model import coil_model
 from ..prior.protocol import Prior
 from ..prior.smooth_phase import SmoothPhase
-from .kept_samples import KeptRules, KeptSamples
+from .kept_samples import KeptRules, KeptSamples, without_kept
 from .likelihood import Likelihood, RingWeights
 from .message_passing import LinearEstimate, Message, MessagePassing, next_message
 from .method import Rngs, prior_for
@@ -112,7 +112,8 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
         yield from joint_map(problem, of_maximum, options)
         return
     last = range(options.iterations - options.last_steps, options.iterations)
-    rest, before, judged = problem.without(problem.together([one.which for one in kept])), problem.start, problem.start
+    rest = without_kept(problem, problem.together([one.which for one in kept]), options.image_cg)
+    before, judged = problem.start, problem.start
     for state in joint_map(rest, of_maximum, options, steps=range(last.start)):
         before, judged = judged, state
         yield state

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +11,7 @@ from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import at_least
 from ..arrays.modules import array_module, move
+from ..physics.coil_model import least_squares
 from ..physics.fourier import distances, power_of_coils
 from ..physics.kspace_rings import RingRules, Rings
 from .problem import Problem
@@ -102,3 +103,13 @@ class KeptSamples:
         radius = distances(*(xp.asarray(np.fft.fftfreq(n)) for n in self.problem.images.grid))
         centres, shrunk = (xp.concatenate([xp.zeros(1), values]) for values in (rings.centres, shrunk))
         return xp.interp(radius, centres, shrunk).astype(image.real.dtype)
+
+
+def without_kept(problem: Problem, which: Array, cg: int) -> Problem:
+    """Return a problem without the kept samples, and without their part in its start (`cg` CG steps).
+
+    The start was made from all samples: noise of these would stay in it wherever no other samples change it.
+    """
+    rest = problem.without(which)
+    by_rest, by_all = (least_squares(seen.model(seen.start.sens), seen.samples, cg) for seen in (rest, problem))
+    return replace(rest, start=replace(problem.start, image=problem.start.image + by_rest - by_all))

@@ -50,10 +50,10 @@ def find_centre(scan: Scan, rules: CentreRules) -> Centre:
     """Return the centre of k-space.
 
     The amplitude a is fitted by a multiple of t(k) = (1 + |k|^2 / width^2)^(-f / 2) about each point d, with the fall
-    f = (D + 1) / 2 of D-dimensional images with edges.  The fit is best where (sum_k a(k) t(k - d))^2 / (sum_k t(k - d)^2
-    + unseen sum t^2) is largest, with sums over the sampled frequencies but the last.  Divided by sum a^2 it is the part
-    of the energy that is explained, at most 1.  Frequencies wrap around at the border of the grid.  Samples that are all
-    alike have no centre: then the place is zero frequency, and the fit 0.
+    f = (D + 1) / 2 of D-dimensional images with edges.  The fit is best where
+    (sum_k a(k) t(k - d))^2 / (sum_k t(k - d)^2 + unseen sum t^2) is largest, with sums over the sampled frequencies but
+    the last.  Divided by sum a^2 it is the part of the energy that is explained, at most 1.  Frequencies wrap around at
+    the border of the grid.  Samples that are all alike have no centre: then the place is zero frequency, and the fit 0.
     """
     power, sampled = scan.power()
     xp = array_module(power)

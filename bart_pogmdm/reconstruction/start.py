@@ -121,7 +121,7 @@ def _scales(magnitude: Array, images: ImageSet, scale: ImageScale) -> Any:
     """Return the factor that brings the images to the scale at which the solver starts: a number, or (A, 1, …)."""
     if not images.is_series:
         return scale.of(magnitude) / scale.start
-    factors = array_module(magnitude).asarray([scale.of(one) / scale.start for one in magnitude], magnitude.dtype)
+    factors = array_module(magnitude).asarray([scale.of(one) / scale.start for one in magnitude], magnitude.real.dtype)
     return factors.reshape(-1, *(1,) * len(images.grid))
 
 
