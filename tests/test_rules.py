@@ -120,7 +120,8 @@ def test_a_patch_is_found(tmp_path, source, name):
     assert {name for name, is_ours in patches_of(tmp_path / "test.py") if is_ours} == {name}
 
 
-CHOSEN = {"method": Gibbs(chains=3), "samples": 3, "iterations": 7, "noise_std": 0.1, "maps": 2, "normalize": False,
+CHOSEN = {"method": Gibbs(chains=3), "samples": 3, "iterations": 7, "noise_std": 0.1, "maps": 2, "shared_sens": 1024,
+          "sms": True, "normalize": False,
           "keep_samples": True, "seed": 5, "rules": Rules(one_coil=OneCoilScale(brighter=2.0))}
 
 

@@ -7,11 +7,10 @@ _REAL = "there is no real-value constraint"
 INSTEAD = {
     "-R": _NO_WEIGHT, "-l": _NO_WEIGHT, "-r": _NO_WEIGHT, "--reduction-factor": _NO_WEIGHT, "--alpha": _NO_WEIGHT,
     "--reg-iter": _NO_WEIGHT, "--wavelet": _NO_WEIGHT,
-    "-B": "there is no temporal basis: images along TE, TIME and COEFF are reconstructed one by one",
+    "-B": "there is no temporal basis: every image along TE, TIME and COEFF is free",
     "-W": "the image to start from is -I file",
     "-w": "the scale is found from the data, and the output is in their units",
     "-L": "dimensions beyond COIL are looped over without it",
-    "-M": "there is no simultaneous multi-slice reconstruction: slices are reconstructed one by one",
     "-c": _REAL, "--real-valued": _REAL,
     "-U": "the sets of -m are always combined",
     "-f": "the field of view is that of k-space or of the trajectory",
@@ -43,5 +42,5 @@ def seed_as_bitmask(seed: int) -> str | None:
     """Return a reason to refuse `-s seed`, or None; nlinv takes a bitmask of dimensions, such as 1024 for TIME."""
     if seed % 1024 or not 0 < seed < 1 << 16:
         return None
-    return (f"{seed} looks like a bitmask of dimensions with constant sensitivities, as in nlinv, which pogmdm does not"
-            f" have; here -s is the random seed, and --seed {seed} means it in any case")
+    return (f"{seed} looks like a bitmask of dimensions with constant sensitivities, as in nlinv, which is --shared-sens"
+            f" {seed}; here -s is the random seed, and --seed {seed} means it in any case")

@@ -75,7 +75,8 @@ def _reconstruct(args: Namespace, kspace: Array, arrays: dict[str, Any], method:
             kspace = mix(combination, kspace)
         if "sens" in arrays:
             arrays["sens"] = mix(combination, arrays["sens"])
-    options = given(args, "iterations", "samples", "prior", "noise_std", "maps", "normalize", "seed")
+    options = given(args, "iterations", "samples", "prior", "noise_std", "maps", "shared_sens", "sms", "normalize",
+                    "seed")
     level = debug_level(args.debug_level)
     with tqdm(desc=USAGE, leave=False, disable=level < INFO or not sys.stderr.isatty()) as bar:
         def advance(state: State) -> None:
@@ -139,7 +140,7 @@ def _dims(text: str | None) -> tuple[int, ...] | None:
         raise ValueError(f"-x, --dims: expected x:y:z, as 192:192:1, got {text!r}")
     x, y, *z = map(int, sizes)
     if z not in ([], [1]):
-        raise ValueError(f"-x, --dims: expected a third size of 1 (3-D images are not supported), got {text!r}")
+        raise ValueError(f"-x, --dims: expected a third size of 1 (trajectories are in a plane), got {text!r}")
     return x, y
 
 

@@ -1,0 +1,204 @@
+"""Images that are solved together: series that share their sensitivities, and simultaneous slices."""
+
+import numpy as np
+import pytest
+from conftest import psnr
+from properties import assert_adjoint, random_complex
+
+from bart_pogmdm import Gibbs, Map, ReconstructionWarning, recon
+from bart_pogmdm.evaluate import masks
+from bart_pogmdm.evaluate.simulate import noise, phantom, sensitivities
+from bart_pogmdm.physics.cartesian import CartesianSampling, CartesianScan
+from bart_pogmdm.physics.coil_model import coil_model
+from bart_pogmdm.physics.fourier import fft2c
+from bart_pogmdm.physics.image_set import ImageAxis, ImageSet
+from bart_pogmdm.physics.sensitivities import SensitivityModel
+from bart_pogmdm.physics.series import SeriesSampling, SimultaneousSampling
+from bart_pogmdm.physics.sobolev_maps import SobolevRules
+
+SHAPE, COILS, IMAGES = (48, 44), 4, 3
+TE, TIME, SLICE = 5, 10, 13
+KINDS = {SeriesSampling: ImageAxis.series, SimultaneousSampling: ImageAxis.simultaneous}
+both_kinds = pytest.mark.parametrize("kind", KINDS)
+
+
+def lines(number):
+    """A mask of random lines, another one for each number."""
+    return masks.named("cartesian2acs16", SHAPE, number)
+
+
+def images_of(count):
+    """Images (count, y, x) of one object: each is darker than the one before, and its phase turns."""
+    image = phantom(SHAPE)
+    return np.stack([image * (0.8 + 0.05j * abs(image)) ** number for number in range(count)])
+
+
+def in_barts_order(kspace, axis):
+    """k-space (coil, image, y, x) with the images along a dimension of BART."""
+    return kspace.transpose(2, 3, 0, 1).reshape(*SHAPE, 1, COILS, *(1,) * (axis - 4), kspace.shape[1])
+
+
+@pytest.fixture(scope="module")
+def echoes():
+    """k-space (coil, echo, y, x), each echo with lines of its own, and the images."""
+    images = images_of(IMAGES)
+    sens = sensitivities(SHAPE, COILS)[:, None]
+    full = fft2c(sens * images)
+    pattern = np.stack([lines(number) for number in range(IMAGES)])
+    return ((full + 0.005 * noise(full.shape, 0)) * pattern).astype(np.complex64), images
+
+
+@pytest.fixture(scope="module")
+def shots():
+    """k-space (coil, shot, y, x) of two slices that were excited together, and the slices."""
+    slices = np.stack([phantom(SHAPE), 0.7 * np.roll(phantom(SHAPE)[::-1], 3, 1)])
+    sens = np.stack([sensitivities(SHAPE, COILS), np.roll(sensitivities(SHAPE, COILS), 1, 0)], 1)
+    full = fft2c(fft2c(sens * slices), (1,))
+    pattern = np.stack([lines(number) for number in range(2)])
+    return ((full + 0.005 * noise(full.shape, 0)) * pattern).astype(np.complex64), slices
+
+
+@pytest.mark.parametrize("leading", [(5,), (5, 2)], ids=["coils", "chains"])
+@both_kinds
+def test_samplings_side_by_side_are_adjoint(kind, leading, rng):
+    pattern = rng.random((IMAGES, *SHAPE)) < 0.4
+    sampling = kind(tuple(CartesianSampling.centred(one, float) for one in pattern))
+    shape = (*leading, IMAGES, *SHAPE)
+    assert_adjoint(sampling.forward, sampling.adjoint, shape, shape, rng, restrict=np.fft.ifftshift(pattern, (1, 2)))
+    x = random_complex(rng, shape)
+    np.testing.assert_allclose(sampling.normal(x.copy()), sampling.adjoint(sampling.forward(x.copy())), atol=1e-12)
+    assert np.isclose(np.sum(sampling.count), pattern.sum())
+
+
+def test_shots_are_sums_of_slices_with_other_phases(rng):
+    slices = random_complex(rng, (1, 2, *SHAPE))
+    full = CartesianSampling.centred(np.ones(SHAPE), float)
+    first, second = SimultaneousSampling((full, full)).forward(slices.copy())[0]
+    one, two = full.forward(slices.copy())[0]
+    np.testing.assert_allclose(first, (one - two) * -0.5**0.5, atol=1e-12)  # p = q = -1: exp(-pi i) for the first
+    np.testing.assert_allclose(second, (one + two) * 0.5**0.5, atol=1e-12)
+
+
+@both_kinds
+def test_the_density_is_the_diagonal_in_fourier_space(kind, rng):
+    sampling = kind(tuple(CartesianSampling.centred(one, float) for one in rng.random((2, 9, 8)) < 0.4))
+    images = ImageSet((9, 8)).along(KINDS[kind](2))
+    model = coil_model(sampling, random_complex(rng, (3, *images.sens_shape)), images)
+    density = np.broadcast_to(model.density, images.shape)
+    for place in ((0, 0, 0), (1, 3, 7), (1, 8, 2)):
+        wave = np.zeros(images.shape, complex)
+        wave[place] = 1
+        diagonal = np.vdot(wave, np.fft.fft2(model.normal(np.fft.ifft2(wave, norm="ortho")), norm="ortho"))
+        assert np.isclose(diagonal, density[place])
+
+
+@both_kinds
+def test_sensitivities_fit_all_images_together(kind, rng):
+    """The update is where the gradient of the sum of all images' energies is zero, each with its own variance."""
+    scans = [CartesianScan(random_complex(rng, (2, 24, 20)), np.ones((24, 20), bool)) for _ in range(2)]
+    model = SensitivityModel.together([SensitivityModel.of(scan, SobolevRules()) for scan in scans], kind)
+    images = model.images
+    x = random_complex(rng, images.shape)
+    variance = np.array([0.5, 2.0]).reshape(2, 1, 1) if kind is SeriesSampling else 0.5
+    found = model.update(x, None, variance, 1.0, 400, images)
+
+    def gradient(coefficients):
+        residual = model.sampling.adjoint(model.sampling.forward(x * model.low.forward(coefficients)) - model.samples)
+        return model.gathered(x.conj() * residual, images, variance) + coefficients
+
+    assert found.shape == model.shape == (2, 1 if kind is SeriesSampling else 2, *model.low.weight.shape)
+    assert np.linalg.norm(gradient(found)) < 1e-6 * np.linalg.norm(gradient(0 * found))
+
+
+def test_echoes_gain_by_the_sensitivities_they_share(echoes):
+    kspace, images = echoes
+    shared, alone = (recon(in_barts_order(kspace, TE), shared_sens=bits) for bits in (1 << TE, 0))
+    assert shared.image.shape == alone.image.shape == (*SHAPE, 1, 1, 1, IMAGES)
+    assert shared.sens.shape == alone.sens.shape == (*SHAPE, 1, COILS, 1, IMAGES)
+    gains = [psnr(shared.image[..., number].squeeze(), image) - psnr(alone.image[..., number].squeeze(), image)
+             for number, image in enumerate(images)]
+    assert min(gains) > -0.1 and np.mean(gains) > 0.5
+    np.testing.assert_array_equal(shared.sens[..., 0], shared.sens[..., 1])
+    assert not np.allclose(alone.sens[..., 0], alone.sens[..., 1], atol=1e-3)
+    assert shared.info["noise_std"].shape == shared.info["residual_std"].shape == (IMAGES,)
+
+
+def test_echoes_share_by_default_and_frames_do_not(echoes):
+    kspace, _ = echoes
+    quick = Map(iterations=2)
+    for axis, bits, is_shared in ((TE, None, True), (TIME, None, False), (TIME, 1 << TIME, True), (TE, 0, False)):
+        options = {} if bits is None else {"shared_sens": bits}
+        sens = recon(in_barts_order(kspace, axis), method=quick, **options).sens
+        assert (sens[..., :1] == sens).all() == is_shared
+
+
+def test_the_scale_of_an_echo_does_not_change_the_others(echoes):
+    """Each image has units of its own, so a dark echo is smoothed no more than a bright one."""
+    kspace, _ = echoes
+    darker = kspace * np.array([1, 1, 0.01], np.float32)[:, None, None]
+    one, other = (recon(in_barts_order(k, TE), iterations=5).image for k in (kspace, darker))
+    np.testing.assert_allclose(one[..., 2], 100 * other[..., 2], atol=2e-3 * abs(one[..., 2]).max())
+    np.testing.assert_allclose(one[..., 0], other[..., 0], atol=2e-3 * abs(one[..., 0]).max())
+
+
+@pytest.mark.parametrize("change", ["one coil", "known sens", "two sets"])
+def test_images_without_sensitivities_to_share_are_solved_alone(echoes, change):
+    kspace, _ = echoes
+    kspace = in_barts_order(kspace[:1] if change == "one coil" else kspace, TE) if change != "one coil" else (
+        kspace[:1].transpose(2, 3, 0, 1).reshape(*SHAPE, 1, 1, 1, IMAGES))
+    options = {"iterations": 2, "maps": 2} if change == "two sets" else {"iterations": 2}
+    if change == "known sens":
+        options["sens"] = sensitivities(SHAPE, COILS).transpose(1, 2, 0)[:, :, None].astype(np.complex64)
+    shared, alone = (recon(kspace, shared_sens=bits, **options) for bits in (1 << TE, 0))
+    np.testing.assert_array_equal(shared.image, alone.image)
+
+
+def test_simultaneous_slices_are_told_apart(shots):
+    kspace, slices = shots
+    found = recon(in_barts_order(kspace, SLICE), sms=True)
+    assert found.image.shape[-1] == 2
+    for number, image in enumerate(slices):
+        assert psnr(found.image[..., number].squeeze(), image) > 32
+    folded = recon(in_barts_order(kspace, SLICE)).image
+    assert psnr(folded[..., 0].squeeze(), slices[0]) < 22
+    coil_images = (found.image * found.sens).squeeze().transpose(2, 3, 0, 1)
+    residual = fft2c(fft2c(coil_images), (1,)) * (kspace != 0) - kspace
+    assert np.linalg.norm(residual) < 0.1 * np.linalg.norm(kspace)  # in the scale of the data
+
+
+def test_the_posterior_of_several_images(echoes, shots):
+    for kspace, axis, options in ((echoes[0], TE, {}), (shots[0], SLICE, {"sms": True})):
+        kspace = in_barts_order(kspace, axis)
+        maximum = recon(kspace, method=Map(iterations=15), **options)
+        method = Gibbs(chains=2, burn_in=2, thin=2, maximum=Map(iterations=15))
+        found, again = (recon(kspace, method=method, samples=4, keep_samples=True, **options) for _ in range(2))
+        assert found.std.shape == found.image.shape == maximum.image.shape
+        assert found.samples.shape == (*found.image.shape, *(1,) * (15 - found.image.ndim), 4)
+        assert (found.std > 0).mean() > 0.99
+        scale = abs(maximum.image).max()
+        assert np.sqrt(np.mean(abs(found.image - maximum.image) ** 2)) < 0.05 * scale
+        np.testing.assert_array_equal(found.image, again.image)
+
+
+@pytest.mark.parametrize("options, sentence", [
+    ({"shared_sens": 8}, "shared_sens: expected bits of the dimensions from TE on, as 16480 for TE, COEFF and AVG"),
+    ({"shared_sens": -1}, "shared_sens: expected bits"),
+    ({"shared_sens": 1 << 16}, "shared_sens: expected bits"),
+    ({"sms": True, "maps": 2}, "sms: goes with maps 1, and not with method diffusion"),
+    ({"sms": True, "method": "diffusion"}, "sms: goes with maps 1, and not with method diffusion"),
+    ({"sms": True, "sens": np.ones((*SHAPE, 1, COILS), np.complex64)}, "sms: expected shots of several coils"),
+])
+def test_wrong_options_are_named(shots, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        recon(in_barts_order(shots[0], SLICE), **options)
+
+
+@pytest.mark.filterwarnings("ignore::bart_pogmdm.ReconstructionWarning")
+def test_an_empty_image_of_a_series_is_named(echoes):
+    kspace = echoes[0].copy()
+    kspace[:, 1] = 0
+    with pytest.raises(ValueError, match="kspace: all samples are zero in slice 1"):
+        recon(in_barts_order(kspace, TE))
+    with pytest.raises(ValueError, match="kspace: all samples are zero in slice 1"):
+        recon(in_barts_order(kspace, SLICE), sms=True)
+    assert issubclass(ReconstructionWarning, UserWarning)
