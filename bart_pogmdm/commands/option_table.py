@@ -136,8 +136,8 @@ COMPARE = (
 )
 VIEW = (
     Option("--montage", "montage", None, "",
-           "Draw only magnitude and standard deviation, all slices (of a volume those across READ) as tiles of one image;"
-           " where there are more than a screen takes, they are skipped evenly"),
+           "Draw only magnitude and standard deviation, all slices (of a volume those across READ) as tiles of one"
+           " image; where there are more than a screen takes, they are skipped evenly"),
 )
 OUT = Option("-o", "out", "<file>", "out", "Output", alias="--out", is_output=True)
 OPTIONS = {option.flag: option for option in (*POGMDM, *VOLUME, *TRAIN, *EXPORT, *COMPARE, *VIEW, OUT)}

@@ -15,7 +15,7 @@ from .volume_planes import plane_name
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SIDE = 1800  # Most pixels along a side of a montage: two of them fit beside each other on a screen of 3840 x 2160.
+SIDE = 1800  # Most pixels along a side of several tiles: two montages fit beside each other on a screen of 3840 x 2160.
 
 
 def draw_montage(image: Array | None = None, std: Array | None = None) -> Figure:
