@@ -15,7 +15,7 @@ from bart_pogmdm.arrays import bart_dims
 from bart_pogmdm.commands import COMMANDS
 from bart_pogmdm.commands.bart_help import POSITIONAL
 from bart_pogmdm.commands.main import main
-from bart_pogmdm.commands.option_table import COMPARE, EXPORT, OPTIONS, OUT, POGMDM, TRAIN, VOLUME
+from bart_pogmdm.commands.option_table import COMPARE, EXPORT, OPTIONS, OUT, POGMDM, TRAIN, VIEW, VOLUME
 from bart_pogmdm.commands.parser import Parser, given
 from bart_pogmdm.files import cfl
 from bart_pogmdm.reconstruction.options import Options
@@ -103,7 +103,7 @@ def test_defaults_of_compare_and_train_are_those_in_the_help():
 
 
 def test_an_option_stands_once():
-    table = (*POGMDM, *VOLUME, *TRAIN, *EXPORT, *COMPARE, OUT)
+    table = (*POGMDM, *VOLUME, *TRAIN, *EXPORT, *COMPARE, *VIEW, OUT)
     spellings = [spelling for option in table for spelling in option.spellings]
     assert len(spellings) == len(set(spellings)) and len(OPTIONS) == len(table)
 

@@ -14,24 +14,28 @@ from bart_pogmdm.files.cfl import read, write
 from bart_pogmdm.toolbox.find_bart import find
 
 pytest.importorskip("matplotlib")
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.text import Text
 
 from bart_pogmdm.commands.view import roles
-from bart_pogmdm.plot.reconstruction_picture import draw_reconstruction, png
+from bart_pogmdm.plot.montage import draw_montage
+from bart_pogmdm.plot.panels import png
+from bart_pogmdm.plot.reconstruction_picture import draw_reconstruction
 
 SHAPE = (30, 44)
 
 
-def results(rng, coils=3, slices=1, plane=SHAPE):
-    """image, sens, std (READ, PHS1, 1, COIL, …) with 1 % of the pixels at the maximum, which is then the window."""
+def results(rng, coils=3, slices=1, plane=(*SHAPE, 1)):
+    """image, sens, std (READ, PHS1, PHS2, COIL, …) with 1 % of the pixels at the maximum, which is then the window."""
     def array(*shape):
         return rng.standard_normal(shape).astype("f4") + 1j * rng.standard_normal(shape).astype("f4")
 
-    image = array(*plane, 1, 1, slices)
+    image = array(*plane, 1, slices)
     image /= np.abs(image).max()
     image[5:8, 10:16] = 1
-    return {"image": image, "sens": array(*plane, 1, coils, slices), "std": np.abs(array(*plane, 1, 1, slices)) + 0j}
+    return {"image": image, "sens": array(*plane, coils, slices), "std": np.abs(array(*plane, 1, slices)) + 0j}
 
 
 @pytest.fixture
@@ -76,7 +80,7 @@ def test_a_row_for_each_slice_with_one_scale(rng):
     picture = draw_reconstruction(**arrays)
     shown = [axes.images[0] for axes in picture.axes if axes.images]
     assert len(shown) == 8
-    assert [axes.get_title() for axes in picture.axes if axes.images][4] == "magnitude, slice 1"
+    assert [axes.get_title("left") for axes in picture.axes if axes.images][4] == "magnitude, slice 1"
     for number in range(2):
         np.testing.assert_allclose(shown[4 * number].get_array(), np.abs(arrays["image"][:, :, 0, 0, number]))
         np.testing.assert_allclose(shown[4 * number + 1].get_array(), np.angle(arrays["image"][:, :, 0, 0, number]))
@@ -84,9 +88,10 @@ def test_a_row_for_each_slice_with_one_scale(rng):
         assert shown[4 * number].get_clim() == (0, 1) and shown[4 * number + 1].get_clim() == (-np.pi, np.pi)
         mosaic = shown[4 * number + 2].get_array()
         ny, nx = SHAPE
-        assert mosaic.shape == (2 * ny, 2 * nx) and not mosaic[ny:, nx:].any()
+        assert mosaic.shape == (2 * ny + 1, 2 * nx + 1) and mosaic.mask[ny:, nx:].all()
+        assert mosaic.mask[ny].all() and mosaic.mask[:, nx].all()
         for coil in range(3):
-            tile = mosaic[coil // 2 * ny:, coil % 2 * nx:][:ny, :nx]
+            tile = mosaic[coil // 2 * (ny + 1):, coil % 2 * (nx + 1):][:ny, :nx]
             np.testing.assert_allclose(tile, np.abs(arrays["sens"][:, :, 0, coil, number]))
 
 
@@ -131,8 +136,9 @@ def test_command_refuses_what_it_cannot_draw(folder, capsys, rng):
     (folder / "trap.png").symlink_to("image.cfl")
     nan = results(rng)["image"]
     nan[0, 0] = np.nan
-    write({"nan": nan, "volume": np.ones((4, 5, 6), "c8"), "small": np.ones((20, 20), "c8"),
-              "many": np.ones((4, 5, 1, 1, 40), "c8")})
+    write({"nan": nan, "line": np.ones((1, 5), "c8"), "small": np.ones((20, 20), "c8"),
+              "many": np.ones((4, 5, 1, 1, 40), "c8"), "volume": np.ones((4, 5, 6), "c8"),
+              "volumes": np.ones((4, 5, 6, 1, 11), "c8")})
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     for words, said in ((["none"], "none.hdr: no such file"),
                         (["image", "-o", "image.cfl"], "output image.cfl: expected a name that ends in .png"),
@@ -140,8 +146,13 @@ def test_command_refuses_what_it_cannot_draw(folder, capsys, rng):
                         (["image", "-o", "nowhere/x.png"], "output nowhere/x.png: the folder nowhere does not exist"),
                         (["sens", "image", "sens.hdr"], "several coils (the sensitivities), got sens, sens.hdr"),
                         (["image", "std", "nan", "sens"], "at most one standard deviation, got image, std, nan"),
-                        (["image", "small"], "std: expected slices, rows and columns as in image, (1, 30, 44), got"),
-                        (["volume"], "volume: expected two of READ, PHS1, PHS2 longer than 1 (a 2-D slice), got 4 x 5"),
+                        (["image", "small"], "std: expected as many slices or volumes, of the same size, as in image"),
+                        (["image", "volume"], "of the same size, as in image, (1, 30, 44), got (1, 4, 5, 6)"),
+                        (["line"], "line: expected at least two of READ, PHS1, PHS2 longer than 1, got 1 x 5 x 1"),
+                        (["volumes"], "image: expected at most 10 volumes, got 11: take some with `bart extract`"),
+                        (["volumes", "--montage"], "image: expected one volume for a montage, got 11: take one with"),
+                        (["--montage", "image", "sens"], "--montage: expected an image and at most one standard "
+                                                         "deviation, got sensitivities in sens"),
                         (["many"], "image: expected at most 32 slices, got 40: take some with `bart extract`"),
                         (["nan"], "image: expected finite values, got NaN or infinite ones"),
                         ([], "the following arguments are required: RESULT")):
@@ -149,6 +160,100 @@ def test_command_refuses_what_it_cannot_draw(folder, capsys, rng):
         message = capsys.readouterr().err
         assert said in message and message.startswith("ERROR: ") and message.count("\n") == 1
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def titles(picture):
+    """The titles of the panels of the figure, row by row."""
+    return [axes.get_title("left") for axes in picture.axes if axes.images]
+
+
+def drawn(picture):
+    """The arrays in the panels of the figure, row by row."""
+    return [axes.images[0].get_array() for axes in picture.axes if axes.images]
+
+
+def test_a_volume_has_three_planes_through_the_centre_of_its_energy(rng):
+    arrays = {name: array[..., 0] for name, array in results(rng, coils=4, plane=(6, 15, 10)).items()}
+    arrays["image"] *= 1e-3
+    arrays["image"][2, 11, 7] = 1
+    picture = draw_reconstruction(**arrays)
+    planes = ["PHS1-PHS2 at READ 2", "READ-PHS2 at PHS1 11", "READ-PHS1 at PHS2 7"]
+    names = ["magnitude", "phase", "|sensitivities|", "standard deviation"]
+    assert titles(picture) == [f"{name}, {plane}" for plane in planes for name in names]
+    shown = drawn(picture)
+    for row, place in enumerate(((2,), (slice(None), 11), (slice(None), slice(None), 7))):
+        image, sens, std = (array[place] for array in arrays.values())
+        ny, nx = image.shape[:2]
+        np.testing.assert_allclose(shown[4 * row], np.abs(image[..., 0]))
+        np.testing.assert_allclose(shown[4 * row + 1], np.angle(image[..., 0]))
+        np.testing.assert_allclose(shown[4 * row + 2][:ny, :nx], np.abs(sens[..., 0]))
+        np.testing.assert_allclose(shown[4 * row + 3], std[..., 0].real)
+    magnitudes = np.concatenate([np.ravel(array.data) for array in shown[::4]])
+    clims = {axes.images[0].get_clim() for axes in picture.axes if axes.images}
+    assert len(clims) == 4 and (0, np.quantile(magnitudes, 0.995)) in clims
+
+
+def test_voxels_are_squares_of_one_size_and_nothing_overlaps(rng):
+    for shape in ((5, 40, 24), (40, 24, 5), (24, 5, 40)):
+        picture = draw_reconstruction(**results(rng, coils=5, plane=shape))
+        width, height = picture.get_size_inches() * picture.dpi
+        boxes = [axes.get_position().transformed(axes.figure.transFigure) for axes in picture.axes]
+        for axes, box in zip(picture.axes, boxes):
+            assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height
+            if axes.images and not axes.get_title("left").startswith("|sens"):
+                np.testing.assert_allclose((box.height, box.width),
+                                           np.multiply(6, axes.images[0].get_array().shape), atol=1e-6)
+        for number, box in enumerate(boxes):
+            assert not any(box.overlaps(other) for other in boxes[:number])
+        renderer = FigureCanvasAgg(picture).get_renderer()
+        texts = [text.get_window_extent(renderer) for text in picture.findobj(Text)
+                 if text.get_text() in titles(picture)]
+        assert len(texts) == 12 and all(box.x0 >= 0 and box.x1 <= width and box.y1 <= height for box in texts)
+        assert not any(box.overlaps(other) for n, box in enumerate(texts) for other in [*texts[:n], *boxes])
+
+
+def test_a_series_of_volumes_has_the_same_planes_in_each(rng):
+    image = results(rng, slices=3, plane=(6, 8, 7))["image"]
+    image[..., 2] *= 1e-30
+    image[3, 5, 2] = 1e3
+    picture = draw_reconstruction(image[:, :, :, :, None])
+    assert len(titles(picture)) == 18
+    assert titles(picture)[6] == "magnitude, volume 1, PHS1-PHS2 at READ 3"
+    assert [title.split(", ")[2] for title in titles(picture)[:6]] == [t.split(", ")[2] for t in titles(picture)[12:]]
+    np.testing.assert_allclose(drawn(picture)[6], np.abs(image[3, :, :, 0, 1]))
+    nothing = draw_reconstruction(0 * image[..., :1])
+    assert titles(nothing)[::2] == ["magnitude, PHS1-PHS2 at READ 3", "magnitude, READ-PHS2 at PHS1 4",
+                                    "magnitude, READ-PHS1 at PHS2 3"]
+
+
+def test_a_montage_has_a_tile_for_each_slice_on_one_scale(rng):
+    arrays = results(rng, plane=(7, 20, 9))
+    picture = draw_montage(arrays["image"], arrays["std"])
+    assert titles(picture) == ["magnitude, PHS1-PHS2 at READ 0 to 6", "standard deviation, PHS1-PHS2 at READ 0 to 6"]
+    for panel, array in zip(drawn(picture), (np.abs(arrays["image"]), arrays["std"].real)):
+        assert panel.shape == (41, 39) and panel.mask[21:, 30:].all()
+        for number in range(7):
+            tile = panel[number // 4 * 21:, number % 4 * 10:][:20, :9]
+            np.testing.assert_allclose(tile, array[number, :, :, 0, 0])
+    assert picture.axes[2].images[0].get_clim()[1] == pytest.approx(np.quantile(arrays["std"].real, 0.995))
+
+
+def test_a_montage_of_many_slices_skips_evenly_and_says_so(rng):
+    volume = rng.random((300, 290, 170)).astype("f4")[..., None]
+    picture = draw_montage(volume)
+    [panel] = drawn(picture)
+    assert titles(picture) == ["magnitude, PHS1-PHS2 at READ 2 to 297, one in 5"]
+    assert panel.shape == (6 * 291 - 1, 10 * 171 - 1)
+    np.testing.assert_array_equal(panel[:290, 171:341], volume[7, ..., 0])
+    assert panel.count() == 60 * 290 * 170
+
+
+def test_a_montage_of_a_series_shows_its_slices(folder, rng, capsys):
+    image = rng.random((12, 10, 1, 1, 40)).astype("c8")
+    write({"series": image})
+    assert main(["view", "--montage", "series"]) == 0 and capsys.readouterr().out == "picture: series.png\n"
+    picture = draw_montage(image)
+    assert titles(picture) == ["magnitude, slice 0 to 39"] and png(picture) == (folder / "series.png").read_bytes()
 
 
 @pytest.mark.parametrize("coils", [None, 1, 4])
@@ -178,3 +283,15 @@ def test_without_matplotlib_it_says_what_to_install(folder, capsys, monkeypatch)
     with pytest.raises(ImportError, match="pip install"):
         Result(read("image"), read("sens"), None, {}).plot()
     assert not list(folder.glob("*.png"))
+
+
+@pytest.mark.filterwarnings("ignore::bart_pogmdm.arrays.doubts.ReconstructionWarning")  # two iterations, 16 voxels
+def test_a_volume_is_reconstructed_and_drawn(bart, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    subprocess.run([find(), "phantom", "-3", "-x", "16", "-s", "2", "-k", "full"], check=True, capture_output=True)
+    result = recon(read("full"), iterations=2)
+    picture = result.plot()
+    assert len(titles(picture)) == 9 and titles(picture)[0].startswith("magnitude, PHS1-PHS2 at READ ")
+    write({"image": result.image, "sens": result.sens})
+    assert main(["view", "image", "sens"]) == 0
+    assert (tmp_path / "image.png").read_bytes() == png(picture)

@@ -137,5 +137,10 @@ COMPARE = (
     Option("--zero-pad", "zero_pad", "f", "factor",
            "Pad the measured k-space with zeros by this factor, as scanners do to interpolate (default: 1)"),
 )
+VIEW = (
+    Option("--montage", "montage", None, "",
+           "Draw only magnitude and standard deviation, all slices (of a volume those across READ) as tiles of one"
+           " image; where there are more than a screen takes, they are skipped evenly"),
+)
 OUT = Option("-o", "out", "<file>", "out", "Output", alias="--out", is_output=True)
-OPTIONS = {option.flag: option for option in (*POGMDM, *VOLUME, *TRAIN, *EXPORT, *COMPARE, OUT)}
+OPTIONS = {option.flag: option for option in (*POGMDM, *VOLUME, *TRAIN, *EXPORT, *COMPARE, *VIEW, OUT)}

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from ..files.atomic import write_bytes
 from ..files.outputs import check_outputs, picture_target
+from ..plot.panels import png
 from ..plot.prior_picture import draw_prior
-from ..plot.reconstruction_picture import png
 from ..prior.description import describe
 from ..prior.prior_file import load_prior
 from .parser import Parser

@@ -7,7 +7,9 @@ from ..arrays.bart_dims import COIL
 from ..files.atomic import write_bytes
 from ..files.cfl import paths_of, read
 from ..files.outputs import check_outputs, picture_target
-from ..plot.reconstruction_picture import draw_reconstruction, png
+from ..plot.montage import draw_montage
+from ..plot.panels import png
+from ..plot.reconstruction_picture import draw_reconstruction
 from .parser import Parser
 
 
@@ -28,9 +30,9 @@ def roles(arrays: Mapping[str, Array]) -> dict[str, Array]:
         raise ValueError(f"expected an image and at most one standard deviation, got {', '.join(single)}")
     for word, name in zip(("sens", *words), several + single) if several else zip(words, single):
         shape = arrays[name].shape
-        if sum(n > 1 for n in shape[:COIL]) != 2:
+        if sum(n > 1 for n in shape[:COIL]) < 2:
             sizes = " x ".join(map(str, shape[:COIL]))
-            raise ValueError(f"{name}: expected two of READ, PHS1, PHS2 longer than 1 (a 2-D slice), got {sizes}")
+            raise ValueError(f"{name}: expected at least two of READ, PHS1, PHS2 longer than 1, got {sizes}")
         found[word] = arrays[name]
     return found
 
@@ -38,11 +40,13 @@ def roles(arrays: Mapping[str, Array]) -> dict[str, Array]:
 def _parser() -> Parser:
     parser = Parser(prog="bart-pogmdm view", description=(
         "Draw outputs of `bart pogmdm` as PNG: magnitude and phase of the image, the magnitude of each coil's "
-        "sensitivity, and the standard deviation, one row for each slice, turned as in `bart toimg`. The file with "
-        "several coils holds the sensitivities; of the others the first is the image, the last the standard deviation. "
-        "Each scale ends at the 99.5 % quantile."))
+        "sensitivity, and the standard deviation, turned as in `bart toimg`. Each slice has one row; each volume has "
+        "three, the planes across READ, PHS1 and PHS2 through the centre of its energy. Voxels are drawn as squares. "
+        "The file with several coils holds the sensitivities; of the others the first is the image, the last the "
+        "standard deviation. Each scale ends at the 99.5 % quantile."))
     parser.add_argument("results", nargs="+", metavar="RESULT",
                         help="BART files: image, sensitivities, standard deviation, or some")
+    parser.take("--montage")
     parser.take("-o", metavar="FILE.png", help="Picture (default: the name of the first RESULT with .png, here)")
     return parser
 
@@ -52,6 +56,12 @@ def view(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     out = picture_target(args.out, f"{paths_of(args.results[0])[0].stem}.png")
     check_outputs([out], args.results)
-    write_bytes(out.name, png(draw_reconstruction(**roles({name: read(name) for name in args.results}))))
+    arrays = {name: read(name) for name in args.results}
+    found = roles(arrays)
+    if args.montage and "sens" in found:
+        raise ValueError("--montage: expected an image and at most one standard deviation, got sensitivities in"
+                         f" {next(name for name, array in arrays.items() if array is found['sens'])}")
+    draw = draw_montage if args.montage else draw_reconstruction
+    write_bytes(out.name, png(draw(**found)))
     print(f"picture: {out.name}")
     return 0

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..files.atomic import write_bytes
 from ..plot.comparison_picture import ERROR_GAIN, draw_comparison
-from ..plot.reconstruction_picture import png
+from ..plot.panels import png
 from .competitors import COMPETITORS
 from .metrics import object_of
 from .rows import COLUMNS, Row
