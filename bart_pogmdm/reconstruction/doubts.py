@@ -137,8 +137,9 @@ def of_slice(scan: Scan, fit: float, problem: Problem, residual_std: float, imag
     signal = float(power_of_coils(problem.samples).sum()) / (2 * problem.coils * problem.sampling.count)
     if residual > rules.residual * noise and unexplained > rules.unexplained * signal**0.5:
         doubts.append("kspace: image and sensitivities do not explain the samples, the residual is far above the"
-                      " noise: check mask, traj, sens and iterations" + ("" if problem.images.adds_up else
-                      "; an object larger than the field of view needs maps 2"))
+                      " noise: check mask, traj, sens and iterations" + (
+                          "" if problem.images.adds_up or len(scan.shape) > 2 else
+                          "; an object larger than the field of view needs maps 2"))
     return doubts
 
 
@@ -159,7 +160,7 @@ def _of_centre(power: Array, sampled: Array, fit: float, rules: DoubtRules) -> l
 def _of_pattern(scan: Scan, problem: Problem, rules: DoubtRules) -> list[str]:
     """Return the doubt whether the image is folded."""
     if problem.sens_model:
-        window = (rules.calibration,) * len(scan.shape)
+        window = tuple(min(rules.calibration, n) for n in scan.shape)
         if folding(scan.low(window, window).sampled()[0].density) > rules.folding:
             return ["mask: the image may be folded, because a regular pattern does not tell sensitivities from copies"
                     " of the image: some neighbouring lines at the centre of k-space do, or known sensitivities"]

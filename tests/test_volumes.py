@@ -1,0 +1,200 @@
+"""Reconstruction in three dimensions: the operators, the prior of volumes, and whole volumes."""
+
+import numpy as np
+import pytest
+from conftest import psnr
+from properties import assert_adjoint, assert_gradient, random_complex
+
+from bart_pogmdm import Gibbs, Map, recon
+from bart_pogmdm.evaluate.simulate import noise
+from bart_pogmdm.physics.cartesian import CartesianSampling, CartesianScan
+from bart_pogmdm.physics.coil_model import CoilModel
+from bart_pogmdm.physics.fourier import axes_of, fft2c
+from bart_pogmdm.physics.kspace_centre import CentreRules, find_centre
+from bart_pogmdm.physics.sobolev_maps import SobolevMaps, SobolevRules
+from bart_pogmdm.prior.planes import Planes
+from bart_pogmdm.prior.smooth_phase import SmoothPhase
+
+GRID, COILS = (24, 22, 26), 6
+AXES = axes_of(GRID)
+
+
+def coordinates():
+    """z, y and x of the voxels, from -1 to 1."""
+    return np.meshgrid(*(np.linspace(-1, 1, n) for n in GRID), indexing="ij")
+
+
+def head():
+    """Ellipsoids of constant brightness, with a smooth phase."""
+    z, y, x = coordinates()
+    image = 0.6 * (x**2 / 0.64 + y**2 / 0.7 + z**2 / 0.7 < 1) + 0.4 * (
+        (x - 0.3) ** 2 / 0.05 + (y + 0.2) ** 2 / 0.1 + (z - 0.1) ** 2 / 0.1 < 1) - 0.3 * (
+        (x + 0.3) ** 2 / 0.06 + y**2 / 0.06 + (z + 0.2) ** 2 / 0.06 < 1)
+    return image * np.exp(0.5j * x + 0.3j * y**2 - 0.4j * z)
+
+
+def coils():
+    """Sensitivities on a ring around the x axis, with RSS 1."""
+    z, y, x = coordinates()
+    angles = 2 * np.pi * np.arange(COILS)[:, None, None, None] / COILS
+    sens = np.exp(-((y - 1.3 * np.cos(angles)) ** 2 + (z - 1.3 * np.sin(angles)) ** 2 + (x - 0.5 * (-1) ** np.arange(
+        COILS)[:, None, None, None]) ** 2 / 2) / 2 + 1j * (angles + y * np.sin(angles)))
+    return sens / np.sqrt((abs(sens) ** 2).sum(0))
+
+
+@pytest.fixture(scope="module")
+def scan():
+    """k-space in BART's order of a volume with readouts along the first axis, its mask, and the image."""
+    rng, image = np.random.default_rng(0), head()
+    full = fft2c(coils() * image, AXES)
+    y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in GRID[1:]), indexing="ij")
+    radius = np.hypot(y, x)
+    mask = (rng.random(radius.shape) < 0.9 * np.exp(-radius / 0.5)) | (radius < 0.25)
+    kspace = (full + 0.01 * noise(full.shape, 0)) * mask
+    return np.moveaxis(kspace, 0, -1).astype(np.complex64), mask, image
+
+
+def test_operators_are_adjoint(rng):
+    mask = rng.random(GRID) < 0.3
+    sampling, shape = CartesianSampling.centred(mask, float, ndim=3), (COILS, *GRID)
+    assert_adjoint(sampling.forward, sampling.adjoint, shape, shape, rng, restrict=np.fft.ifftshift(mask))
+    x = random_complex(rng, shape)
+    np.testing.assert_allclose(sampling.normal(x.copy()), sampling.adjoint(sampling.forward(x.copy())), atol=1e-12)
+    model = CoilModel(sampling, random_complex(rng, shape))
+    assert_adjoint(model.forward, model.adjoint, GRID, shape, rng, restrict=np.fft.ifftshift(mask))
+    np.testing.assert_allclose(sampling.forward(x.copy()), np.fft.ifftshift(mask) * np.fft.fftn(x, axes=AXES,
+                                                                                             norm="ortho"), atol=1e-12)
+
+
+def test_smooth_maps_of_volumes(rng):
+    maps = SobolevMaps.on_grid(GRID, GRID, np.dtype(complex), SobolevRules())
+    assert maps.shape == GRID
+    assert_adjoint(maps.forward, maps.adjoint, (2, *maps.weight.shape), (2, *GRID), rng)
+    coefficients = random_complex(rng, (2, *maps.weight.shape))
+    z, y, x = maps.waves
+    expected = np.einsum("zk,yl,xm,jklm->jzyx", z, y, x, maps.weight * coefficients)
+    np.testing.assert_allclose(maps.forward(coefficients), expected, atol=1e-12)
+    assert maps.forward(coefficients).flags.c_contiguous
+
+
+def test_the_score_of_volumes_is_the_gradient_of_the_mean_potential_of_their_planes(rng, prior):
+    volume, planes = 0.3 * rng.standard_normal((9, 8, 10)), Planes(prior)
+
+    def energy(x):
+        return -sum(prior.potential(np.moveaxis(x, axis, 0), 0.1).sum() for axis in range(3)) / 3
+
+    assert_gradient(energy, lambda x: Planes(Exact(prior)).score(x, 0.1), volume, rng, rtol=1e-5)
+    np.testing.assert_allclose(planes.score(volume, 0.1), Planes(Exact(prior)).score(volume, 0.1), atol=0.05)
+
+
+class Exact:
+    """A prior whose score comes from the mixtures themselves, instead of a table."""
+
+    def __init__(self, prior):
+        self.prior = prior
+
+    def score(self, image, sigma):
+        return self.prior.score(image, sigma, exact=True)
+
+
+def test_the_curvature_of_volumes_majorises(rng, prior):
+    """-<x - y, g(x) - g(y)> <= <x - y, H (x - y)> for the score g and the Hessian H of the majoriser."""
+    planes, sigma, shape = Planes(prior), 0.05, (12, 10, 14)
+    spectrum = planes.curvature(shape, sigma)
+    assert spectrum.shape == shape
+    for scale in (0.01, 0.3):
+        x, y = (scale * rng.standard_normal(shape) for _ in range(2))
+        change = x - y
+        bound = np.vdot(change, np.fft.ifftn(spectrum * np.fft.fftn(change)).real)
+        assert -np.vdot(change, planes.score(x, sigma) - planes.score(y, sigma)) <= bound * (1 + 1e-6)
+
+
+def test_a_volume_that_is_constant_along_an_axis_costs_at_most_as_much_as_its_slices(prior):
+    plane = abs(head()[12])
+    volume = np.repeat(plane[None], 20, 0)
+    of_slices = -20 * (prior.potential(plane, 0.05) - prior.potential(0 * plane, 0.05))
+    of_volume = -sum(prior.potential(np.moveaxis(x, axis, 0), 0.05).sum() * sign / 3
+                     for axis in range(3) for x, sign in ((volume, 1), (0 * volume, -1)))
+    assert 0.5 * of_slices > of_volume > of_slices or 0.5 * of_slices < of_volume < of_slices
+
+
+def test_phase_and_centre_of_volumes(scan):
+    kspace, mask, image = scan
+    turn = SmoothPhase().turn(image, AXES)
+    bright = abs(image) > 0.3
+    assert abs(np.angle(turn * image.conj()))[bright].mean() < 0.05
+    moved = np.roll(np.moveaxis(kspace, -1, 0), (2, -1, 3), AXES)
+    where = np.roll(np.broadcast_to(mask, GRID), (2, -1, 3), AXES)
+    found = find_centre(CartesianScan(moved, where), CentreRules())
+    assert found.place == (2, -1, 3) and found.fit > 0.4
+
+
+def test_a_volume_is_better_than_its_slices(scan):
+    kspace, mask, image = scan
+    found = recon(kspace, mask)
+    assert found.image.shape == (*GRID, 1) and found.sens.shape == (*GRID, COILS)
+    np.testing.assert_allclose(np.sqrt((abs(found.sens) ** 2).sum(-1)), 1, atol=1e-4)
+    hybrid = np.fft.fftshift(np.fft.ifft(np.fft.ifftshift(kspace, 0), axis=0, norm="ortho"), 0)
+    slices = np.stack([recon(np.ascontiguousarray(np.moveaxis(one, -1, 0)), mask).image for one in hybrid[4:20]])
+    assert psnr(found.image.squeeze()[4:20], image[4:20]) > psnr(slices, image[4:20]) + 0.5
+    assert psnr(found.image, image[..., None]) > 26
+    assert found.info["residual_std"] < 1.2 * found.info["noise_std"]
+
+
+def test_the_order_of_the_axes_does_not_matter(scan):
+    """READ, PHS1 and PHS2 are all alike, in the image, the mask and the sensitivities."""
+    kspace, mask, _ = scan
+    quick = Map(iterations=4)
+    one = recon(kspace, mask, method=quick)
+    other = recon(kspace.transpose(2, 0, 1, 3), np.broadcast_to(mask, GRID).transpose(2, 0, 1), method=quick)
+    scale = abs(one.image).max()
+    np.testing.assert_allclose(other.image, one.image.transpose(2, 0, 1, 3), atol=2e-3 * scale)
+
+
+def test_known_sensitivities_start_image_and_posterior_of_volumes(scan):
+    kspace, mask, image = scan
+    sens = np.moveaxis(coils(), 0, -1).astype(np.complex64)
+    known = recon(kspace, mask, sens=sens, iterations=15)
+    assert psnr(known.image, image[..., None]) > 27
+    again = recon(kspace, mask, start=known.image, iterations=5)
+    assert psnr(again.image, image[..., None]) > 27
+    method = Gibbs(chains=2, burn_in=2, thin=2, maximum=Map(iterations=15))
+    found = recon(kspace, mask, method=method, samples=4)
+    assert found.std.shape == found.image.shape and (found.std > 0).all()
+    assert psnr(found.image, image[..., None]) > 26
+
+
+def test_series_of_volumes_and_padded_volumes(scan):
+    kspace, mask, _image = scan
+    series = np.stack([kspace, 0.5 * kspace], -1).reshape(*GRID, COILS, 1, 2)
+    found = recon(series, mask, iterations=3)
+    assert found.image.shape == (*GRID, 1, 1, 2)
+    np.testing.assert_array_equal(found.sens[..., 0], found.sens[..., 1])
+    scale = abs(found.image[..., 0]).max()
+    np.testing.assert_allclose(2 * found.image[..., 1], found.image[..., 0], atol=1e-3 * scale)
+
+
+@pytest.mark.parametrize("options, sentence", [
+    ({"method": "diffusion", "samples": 1}, "method: diffusion goes with 2-D images, and k-space is 3-D"),
+    ({"maps": 2}, "maps: 2 goes with 2-D images, and k-space is 3-D"),
+    ({"mask": np.ones((5, 5))}, "mask: expected a shape that broadcasts to"),
+    ({"start": np.ones(GRID, complex)}, "start: expected shape"),
+    ({"sens": np.ones((COILS, *GRID), complex)}, "sens: expected shape"),
+])
+def test_what_does_not_go_with_volumes_is_named(scan, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        recon(scan[0], **options)
+
+
+def test_a_volume_of_two_slices_is_a_volume(scan):
+    """Sizes that hold next to nothing are no error."""
+    kspace = fft2c(fft2c(coils() * head(), AXES)[:, :, :, 12:14], ()).transpose(1, 2, 3, 0).astype(np.complex64)
+    assert recon(kspace, iterations=2).image.shape == (*GRID[:2], 2, 1)
+
+
+def test_a_volume_of_bart(bart):
+    full = bart(1, "phantom -3 -x 24 -s 8 -k")
+    pattern = bart(1, "poisson -Y 24 -Z 24 -y 1.4 -z 1.4 -C 8 -e").real.reshape(1, 24, 24, 1)
+    found = recon((full * pattern).astype(np.complex64), pattern)
+    reference = np.sqrt((abs(bart(1, "fft -iu 7", full)) ** 2).sum(3, keepdims=True))
+    assert psnr(found.image, reference) > 25 and not found.info["warnings"]
