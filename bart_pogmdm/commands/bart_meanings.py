@@ -42,5 +42,5 @@ def seed_as_bitmask(seed: int) -> str | None:
     """Return a reason to refuse `-s seed`, or None; nlinv takes a bitmask of dimensions, such as 1024 for TIME."""
     if seed % 1024 or not 0 < seed < 1 << 16:
         return None
-    return (f"{seed} looks like a bitmask of dimensions with constant sensitivities, as in nlinv, which is --shared-sens"
-            f" {seed}; here -s is the random seed, and --seed {seed} means it in any case")
+    return (f"{seed} looks like a bitmask of dimensions with constant sensitivities, as in nlinv, which is here"
+            f" --shared-sens {seed}; -s is the random seed, and --seed {seed} means it in any case")

@@ -71,7 +71,7 @@ POGMDM = (
     Option("-m", "maps", "d|auto", "maps",
            "Number of image and sensitivity sets: 2 where the object folds over (default: auto, by the data)"),
     Option("--shared-sens", "shared_sens", "d", "flags",
-           "Dimensions along which the images share their sensitivities, as in nlinv -s (default: TE, COEFF, AVG: 16480)"),
+           "Dimensions along which images share their sensitivities, as in nlinv -s (default: 16480, TE, COEFF and AVG)"),
     Option("-M", "sms", None, "", "Simultaneous slices: SLICE holds their shots, as in nlinv", alias="--sms"),
     Option("-N", "normalize", None, "", "Do not normalize image with coil sensitivities", const=False),
     Option("-I", "start", "<file>", "file", "Image to start from", is_array=True),
