@@ -28,7 +28,8 @@ class CentreRules:
     fills the field of view, seen through sensitivities whose phase turns by a few cycles."""
 
     decay: float = 1.5
-    """Exponent of the fall of the amplitude beyond that distance, which is about that of images with edges."""
+    """Exponent of the fall of the amplitude beyond that distance, which is about that of images with edges: in volumes
+    it is larger by 1/2."""
 
     unseen: float = 0.03
     """Weight with which samples that were not acquired count as empty: without it, a few lines would fit a centre far
@@ -67,7 +68,7 @@ def find_centre(scan: Scan, rules: CentreRules) -> Centre:
     if not bool((amplitude > np.finfo(np.float32).eps * ascending[-1]).any()):
         return Centre((0,) * power.ndim, 0.0)
     away = distances(*((xp.arange(n) - n // 2) / rules.width for n in power.shape))
-    template = xp.fft.ifftshift((1 + away**2) ** (-rules.decay / 2))
+    template = xp.fft.ifftshift((1 + away**2) ** (-(rules.decay + (power.ndim - 2) / 2) / 2))
     seen = _correlation(sampled, template**2) + rules.unseen * (template**2).sum()
     fit = _correlation(amplitude, template) ** 2 / seen
     best = np.unravel_index(int(fit.argmax()), fit.shape)
