@@ -93,7 +93,8 @@ POGMDM = (
 VOLUME = (
     Option("--warm-start", "warm_start", "d", "num",
            "In blocks of this size each slice starts from the sensitivities of the one before (default: 1)"),
-    Option("--jobs", "jobs", "d", "num", "Processes on this machine (default: one for each core or GPU)"),
+    Option("--jobs", "jobs", "d", "num",
+           "Processes on this machine (default: one for each GPU, or for each core as far as the memory has room)"),
     Option("--scheduler", "scheduler", "<string>", "address",
            "Use the workers of this Dask scheduler; local: start one with --jobs"),
     Option("--send", "send", None, "", "Send k-space to Dask's workers, if they cannot read IN"),

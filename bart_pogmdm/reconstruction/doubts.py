@@ -33,7 +33,8 @@ class DoubtRules:
     """Residual beyond the noise, as a part of the root mean square of the samples, below which it does not matter."""
 
     fit: float = 0.4
-    """Fit of k-space to its shape about the centre, below which it has no centre: noise alone has 0.2."""
+    """Fit of k-space to its shape about the centre, below which it has no centre: noise alone has 0.2.  In volumes it
+    is the power 3/2 of this, because the fit is about a product over the axes."""
 
     distance: float = 1.5
     """Distance of the nearest sample to the centre of k-space, in samples, above which the centre is not sampled."""
@@ -147,7 +148,7 @@ def _of_centre(power: Array, sampled: Array, fit: float, rules: DoubtRules) -> l
     xp = array_module(power)
     distance = distances(*(xp.arange(n) - n // 2 for n in power.shape))[sampled]
     doubts, amplitude = [], xp.sqrt(power[sampled])
-    if fit < rules.fit or bool(distance.min() > rules.distance):
+    if fit < rules.fit ** (power.ndim / 2) or bool(distance.min() > rules.distance):
         doubts.append("kspace: its centre is not sampled, or it has none, so that large parts of the image are unknown:"
                       " is it k-space, with all of its samples in place?")
     ranked = xp.sort(amplitude)[-min(rules.rank, len(amplitude))]
