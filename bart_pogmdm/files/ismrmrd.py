@@ -164,12 +164,11 @@ def _prewhitening(path: Path, group: str, heads: Array, channels: int) -> Array 
 
 
 def _samples(path: Path, group: str, numbers: Array, heads: Array) -> list[Array]:
-    """Read the samples (channels, samples) of acquisitions.  Raises ValueError if they are damaged."""
+    """Read the samples (channels, samples) of acquisitions with ascending numbers; ValueError if they are damaged."""
     def read(file: Any) -> list[Array]:
-        data = file[group]["data"].fields("data")
-        return [np.asarray(data[int(number)], np.float32) for number in numbers]
+        return [np.asarray(samples, np.float32) for samples in file[group]["data"].fields("data")[numbers]]
 
-    found = read_hdf5(path, read)
+    found = read_hdf5(path, read) if len(numbers) else []
     for number, head, samples in zip(numbers, heads, found):
         channels, count = int(head["active_channels"]), int(head["number_of_samples"])
         if samples.size != 2 * channels * count:
