@@ -22,6 +22,7 @@ from properties import random_complex
 
 from bart_pogmdm import Gibbs, load_prior, recon, recon_volume
 from bart_pogmdm.arrays.bart_dims import COIL, to_bart
+from bart_pogmdm.arrays.threads import NUM_THREADS
 from bart_pogmdm.commands.main import main
 from bart_pogmdm.files import cfl
 from bart_pogmdm.physics.fourier import fft2c
@@ -490,6 +491,15 @@ def test_a_slice_that_kills_its_worker_fails(folder, stack):
     report = volume("out.h5", jobs=2, prior=DeadlyPrior())
     assert report.failed == {2: "3 processes that reconstructed it were killed (not enough memory?)"}
     assert Path("deaths").read_text() == "xxx"
+
+
+def test_workers_share_the_cores_and_fit_into_the_memory(folder):
+    job = make_plan("ksp").job
+    assert len(workers.environments(job, None, 1000)) == NUM_THREADS
+    for jobs in (None, 7):
+        assert [one["OMP_NUM_THREADS"] for one in workers.environments(job, jobs, 1)] == [str(NUM_THREADS)]
+    large = replace(job, shape=(4096, 4096, 4096, 64, *job.shape[COIL + 1:]))
+    assert len(workers.environments(large, None, 1000)) == 1 and len(workers.environments(large, 3, 1000)) == 3
 
 
 def test_workers_that_do_not_start_end_the_run(folder):

@@ -17,8 +17,8 @@ from .mapped import ArrayLayout, MappedArray, MappedKspace
 from .npz import open_npy, open_npz
 from .reading import check_bytes, reading
 
-# An HDF5 file may hold k-space of this many times its size: scans that are undersampled, in 3-D in two directions, store
-# the acquired lines only.
+# An HDF5 file may hold k-space of this many times its size: undersampled scans, in 3-D in two directions, store the
+# acquired lines only.
 LARGEST_FACTOR = 32
 
 
