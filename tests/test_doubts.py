@@ -221,8 +221,7 @@ def test_noise_alone_is_doubtful(rng):
     assert any("its centre is not sampled" in sentence for sentence in doubts(noise[0] + 1j * noise[1]))
 
 
-@pytest.mark.parametrize("shape", [(20, 18, 16), (40, 36, 8)])
-@pytest.mark.parametrize("coils", [1, 2])
+@pytest.mark.parametrize("shape, coils", [((20, 18, 16), 2), ((40, 36, 8), 1)])
 def test_the_centre_of_a_volume_is_told_from_noise(rng, shape, coils):
     """A ball of a third or most of the field of view has a centre, noise has none, and a hole is where it should be."""
     z, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
