@@ -48,9 +48,11 @@ def run(source, out, jobs, threads):
         moments.append(time.perf_counter())
         memory.append(max(peaks(), default=0))
 
-    environment = [workers.environments(1, None)[0] | {"OMP_NUM_THREADS": str(threads)}] * jobs
-    carry_out(make_plan(source), out, lambda job, blocks, count: workers.on_processes(job, blocks, environment),
-              restart=True, callback=look)
+    def on_processes(job, blocks, count):
+        environment = workers.environments(job, 1, count)[0] | {"OMP_NUM_THREADS": str(threads)}
+        return workers.on_processes(job, blocks, [environment] * jobs)
+
+    carry_out(make_plan(source), out, on_processes, restart=True, callback=look)
     return 60 * (len(moments) - 1) / (moments[-1] - moments[0]), memory[min(2 * jobs, len(memory) - 1)], memory[-1]
 
 

@@ -11,18 +11,20 @@ HEADER = ('<?xml version="1.0"?><ismrmrdHeader xmlns="http://www.ismrm.org/ISMRM
 
 def space(name, matrix, fov):
     """<encodedSpace> or <reconSpace>; the third sizes are 1 and 5 mm unless given."""
-    (nx, ny, nz), (fx, fy) = (*matrix, 1)[:3], fov
+    (nx, ny, nz), (fx, fy, fz) = (*matrix, 1)[:3], (*fov, 5)[:3]
     return (f"<{name}><matrixSize><x>{nx}</x><y>{ny}</y><z>{nz}</z></matrixSize>"
-            f"<fieldOfView_mm><x>{fx}</x><y>{fy}</y><z>5</z></fieldOfView_mm></{name}>")
+            f"<fieldOfView_mm><x>{fx}</x><y>{fy}</y><z>{fz}</z></fieldOfView_mm></{name}>")
 
 
-def encoding(matrix, fov=(200, 200), image=None, image_fov=None, *, limits=None, calibration="", kind="cartesian"):
-    """<encoding>.  limits: (minimum, maximum, center) of the phase encoding, "" for none."""
+def encoding(matrix, fov=(200, 200), image=None, image_fov=None, *, limits=None, partitions="", calibration="",
+             kind="cartesian"):
+    """<encoding>.  limits, partitions: (minimum, maximum, center) of both phase encodings, "" for none."""
     limits = (0, matrix[1] - 1, matrix[1] // 2) if limits is None else limits
     return ("<encoding>" + space("encodedSpace", matrix, fov)
             + space("reconSpace", image or matrix, image_fov or fov) + "<encodingLimits>"
-            + ("<kspace_encoding_step_1><minimum>{}</minimum><maximum>{}</maximum><center>{}</center>"
-               "</kspace_encoding_step_1>".format(*limits) if limits else "")
+            + "".join("<kspace_encoding_step_{0}><minimum>{1}</minimum><maximum>{2}</maximum><center>{3}</center>"
+                      "</kspace_encoding_step_{0}>".format(number, *three)
+                      for number, three in enumerate((limits, partitions), 1) if three)
             + f"</encodingLimits><trajectory>{kind}</trajectory>"
             + ("<parallelImaging><accelerationFactor><kspace_encoding_step_1>2</kspace_encoding_step_1>"
                "<kspace_encoding_step_2>1</kspace_encoding_step_2></accelerationFactor>"
@@ -50,6 +52,12 @@ def lines(kspace, rows=None, *flags, **fields):
     """The acquisitions of k-space (channels, samples, rows)."""
     return [line(kspace[:, :, row], int(row), *flags, **fields)
             for row in (range(kspace.shape[2]) if rows is None else rows)]
+
+
+def partitions(kspace, numbers=None, *flags, **fields):
+    """The acquisitions of k-space (channels, samples, rows, partitions)."""
+    return [one for number in (range(kspace.shape[3]) if numbers is None else numbers)
+            for one in lines(kspace[..., number], None, *flags, kspace_encode_step_2=int(number), **fields)]
 
 
 def write_raw(path, encodings, acquisitions, group="dataset", header=HEADER):

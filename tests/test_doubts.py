@@ -221,6 +221,21 @@ def test_noise_alone_is_doubtful(rng):
     assert any("its centre is not sampled" in sentence for sentence in doubts(noise[0] + 1j * noise[1]))
 
 
+@pytest.mark.parametrize("shape, coils", [((20, 18, 16), 2), ((40, 36, 8), 1)])
+def test_the_centre_of_a_volume_is_told_from_noise(rng, shape, coils):
+    """A ball of a third or most of the field of view has a centre, noise has none, and a hole is where it should be."""
+    z, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    noise = rng.standard_normal((2, *shape, coils)).astype(np.float32)
+    noise = noise[0] + 1j * noise[1]
+    sens = np.exp(-(x[..., None] - np.arange(coils)) ** 2 + 1j * y[..., None])
+    for size in (0.1, 0.8):
+        kspace = fft2c(sens * (z**2 + y**2 + x**2 < size)[..., None], axes=(0, 1, 2)) + 0.01 * noise
+        assert doubts(kspace.astype(np.complex64), iterations=1) == []
+    hole = np.hypot(np.hypot(z * shape[0], y * shape[1]), x * shape[2]) > 10
+    for bad, mask in ((noise, None), (kspace.astype(np.complex64) * hole[..., None], hole)):
+        assert any("its centre is not sampled" in sentence for sentence in doubts(bad, mask, iterations=1))
+
+
 def test_wrong_sensitivities_are_doubtful():
     sens = sensitivities(SHAPE, 4).astype(np.complex64)
     assert any("do not explain" in sentence for sentence in doubts(full(), sens=sens[[2, 3, 1, 0]]))

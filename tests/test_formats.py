@@ -185,7 +185,7 @@ def test_ismrmrd_is_prewhitened(tmp_path, rng, kspace):
 
 def test_ismrmrd_of_other_kinds_is_refused(tmp_path, kspace):
     write_raw(tmp_path / "radial.h5", kspace, encoding="radial")
-    with pytest.raises(ValueError, match="expected a Cartesian 2-D acquisition, got radial"):
+    with pytest.raises(ValueError, match="expected a Cartesian acquisition, got radial"):
         load(tmp_path / "radial.h5")
     write_raw(tmp_path / "empty.h5", kspace, rows=[], noise=kspace[:, 0])
     with pytest.raises(ValueError, match="no line of an image among 1 acquisitions"):

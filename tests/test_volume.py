@@ -18,9 +18,11 @@ import numpy as np
 import pytest
 from conftest import simulate
 from deadly_prior import DeadlyPrior
+from properties import random_complex
 
 from bart_pogmdm import Gibbs, load_prior, recon, recon_volume
 from bart_pogmdm.arrays.bart_dims import COIL, to_bart
+from bart_pogmdm.arrays.threads import NUM_THREADS
 from bart_pogmdm.commands.main import main
 from bart_pogmdm.files import cfl
 from bart_pogmdm.physics.fourier import fft2c
@@ -146,6 +148,48 @@ def test_samples_masks_and_two_loops(folder, stack, here):
         np.testing.assert_array_equal(array.reshape(getattr(wanted, name).shape), getattr(wanted, name))
         array = getattr(wanted, name).reshape(*SHAPE, 2, 2).transpose(2, 3, 0, 1)
         np.testing.assert_array_equal(found[name], array)
+
+
+def test_volumes_of_a_3d_scan_are_those_of_the_whole(folder, here):
+    """From BART's and raw data, into HDF5 and BART's files, with a mask, a warm start, and after a loss."""
+    pytest.importorskip("ismrmrd", reason="ismrmrd is not installed")
+    from raw_data import encoding, write_raw
+    from raw_data import lines as lines_of
+    shape, coils, iterations = (16, 14, 12), 2, 2
+    z, y, x = (np.linspace(-1, 1, n).reshape([-1 if i == axis else 1 for i in range(3)])
+               for axis, n in enumerate(shape))
+    sens = np.stack([np.exp(-(x - 1) ** 2 - y**2 / 2 + 0.5j * z), np.exp(-(x + 1) ** 2 - (z - y) ** 2 / 2)], -1)
+    images = np.stack([z**2 + y**2 + x**2 < size for size in (0.5, 0.6)], -1)
+    kspace = fft2c(sens[..., None] * images[..., None, :], axes=(0, 1, 2))
+    kspace += 0.01 * random_complex(np.random.default_rng(0), kspace.shape)
+    is_near = (abs(y) < 0.3) & (abs(x) < 0.3)
+    mask = is_near | (np.random.default_rng(1).random((1, *shape[1:])) < 0.5)
+    kspace = (kspace * mask[..., None, None]).astype(np.complex64).reshape(*shape, coils, *7 * (1,), 2)
+    cfl.write({"ksp": kspace})
+    wanted = recon(kspace, mask, iterations=iterations)
+    here.volume("out.h5", mask=mask[0], iterations=iterations)
+    found, whole = read("out.h5"), Path("out.h5").read_bytes()
+    assert found["image"].shape == (2, *shape) and found["sens"].shape == (2, coils, *shape)
+    np.testing.assert_array_equal(np.moveaxis(found["image"], 0, -1), wanted.image.squeeze())
+    np.testing.assert_array_equal(np.moveaxis(found["sens"], (0, 1), (-1, -2)), wanted.sens.squeeze())
+    here.volume("out", mask=np.broadcast_to(mask, shape), iterations=iterations)
+    for name, array in (("out", wanted.image), ("out_sens", wanted.sens)):
+        np.testing.assert_array_equal(cfl.read(name).squeeze(), array.squeeze())
+    header, first, _ = Path("out.h5.manifest").read_text().splitlines(keepends=True)
+    Path("out.h5.manifest").write_text(header + first)
+    here.done.clear()
+    here.volume("out.h5", mask=mask[0], iterations=iterations)
+    assert here.done == [1] and Path("out.h5").read_bytes() == whole
+    here.volume("warm.h5", mask=mask[0], warm_start=2, iterations=iterations)
+    cold, warm = found["image"], read("warm.h5")["image"]
+    assert np.array_equal(warm[0], cold[0]) and 0 < np.linalg.norm(warm[1] - cold[1]) < 0.1 * np.linalg.norm(cold[1])
+    measured = np.moveaxis(kspace.squeeze(), 3, 0)
+    write_raw("raw.mrd", encoding(shape, partitions=(0, 11, 6)), [
+        one for number in range(2) for partition in range(12) for one in lines_of(
+            measured[..., partition, number], np.flatnonzero(mask[0, :, partition]), kspace_encode_step_2=partition,
+            repetition=number)])
+    recon_volume("raw.mrd", "raw.h5", iterations=iterations)
+    assert Path("raw.h5").read_bytes() == whole
 
 
 @pytest.fixture(scope="module")
@@ -449,9 +493,18 @@ def test_a_slice_that_kills_its_worker_fails(folder, stack):
     assert Path("deaths").read_text() == "xxx"
 
 
+def test_workers_share_the_cores_and_fit_into_the_memory(folder):
+    job = make_plan("ksp").job
+    assert len(workers.environments(job, None, 1000)) == NUM_THREADS
+    for jobs in (None, 7):
+        assert [one["OMP_NUM_THREADS"] for one in workers.environments(job, jobs, 1)] == [str(NUM_THREADS)]
+    large = replace(job, shape=(4096, 4096, 4096, 64, *job.shape[COIL + 1:]))
+    assert len(workers.environments(large, None, 1000)) == 1 and len(workers.environments(large, 3, 1000)) == 3
+
+
 def test_workers_that_do_not_start_end_the_run(folder):
     def on_nothing(job, blocks, count):
-        yield from workers.on_processes(job, blocks, workers.environments(2, None), executable="/bin/false")
+        yield from workers.on_processes(job, blocks, workers.environments(job, 2, count), executable="/bin/false")
 
     with pytest.raises(ValueError, match="workers: 3 processes ended before they were ready"):
         carry_out(make_plan("ksp", iterations=ITERATIONS), "out.h5", on_nothing)

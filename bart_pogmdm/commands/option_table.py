@@ -71,7 +71,7 @@ POGMDM = (
     Option("-m", "maps", "d|auto", "maps",
            "Number of image and sensitivity sets: 2 where the object folds over (default: auto, by the data)"),
     Option("--shared-sens", "shared_sens", "d", "flags",
-           "Dimensions along which images share their sensitivities, as in nlinv -s (default: 16480, TE, COEFF and AVG)"),
+           "Dimensions along which images share sensitivities, as in nlinv -s (default: 16480: TE, COEFF and AVG)"),
     Option("-M", "sms", None, "", "Simultaneous slices: SLICE holds their shots, as in nlinv", alias="--sms"),
     Option("-N", "normalize", None, "", "Do not normalize image with coil sensitivities", const=False),
     Option("-I", "start", "<file>", "file", "Image to start from", is_array=True),
@@ -96,7 +96,8 @@ POGMDM = (
 VOLUME = (
     Option("--warm-start", "warm_start", "d", "num",
            "In blocks of this size each slice starts from the sensitivities of the one before (default: 1)"),
-    Option("--jobs", "jobs", "d", "num", "Processes on this machine (default: one for each core or GPU)"),
+    Option("--jobs", "jobs", "d", "num",
+           "Processes on this machine (default: one for each GPU, or for each core as far as the memory has room)"),
     Option("--scheduler", "scheduler", "<string>", "address",
            "Use the workers of this Dask scheduler; local: start one with --jobs"),
     Option("--send", "send", None, "", "Send k-space to Dask's workers, if they cannot read IN"),

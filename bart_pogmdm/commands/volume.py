@@ -13,9 +13,10 @@ from .parser import Parser, given
 
 def _parser() -> Parser:
     parser = Parser(prog="bart-pogmdm volume", description=(
-        "Reconstruct a volume slice by slice, on all cores or GPUs of this machine or on a Dask cluster. Slices stream "
-        "from the file; each is written once it is done, and entered in OUT's manifest with its checksum. If a run was "
-        "interrupted, the same command checks the finished slices and continues."))
+        "Reconstruct a volume slice by slice, on all cores or GPUs of this machine or on a Dask cluster. In a 3-D scan "
+        "a slice is a volume. Slices stream from the file; each is written once it is done, and entered in OUT's "
+        "manifest with its checksum. If a run was interrupted, the same command checks the finished slices and "
+        "continues."))
     parser.add_argument("input", metavar="IN", help=(
         "k-space, and its sampling pattern where the file holds one: cfl, ra, npz, npy, fastMRI's or ISMRMRD's h5"))
     parser.add_argument("output", metavar="OUT", help=(

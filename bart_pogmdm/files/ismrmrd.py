@@ -1,4 +1,4 @@
-"""ISMRMRD raw data of Cartesian 2-D scans: readout lines are sorted into k-space slice by slice.
+"""ISMRMRD raw data of Cartesian scans: readout lines are sorted into k-space partition by partition.
 
 Which line belongs where is decided in `ismrmrd_flags`, `ismrmrd_header`, `ismrmrd_selection` and `ismrmrd_lines`.
 """
@@ -33,7 +33,8 @@ SHAPES: dict[str, Shape] = {"channel_mask": (16,), "user": (8,)}
 class IsmrmrdFile:
     """k-space of an ISMRMRD file, averaged, prewhitened if there is a noise scan, and without readout oversampling.
 
-    READ is the readout and PHS1 the phase encoding.  group: name of the group in the file.
+    READ is the readout, PHS1 the phase encoding, and PHS2 that of the partitions of a 3-D scan.
+    group: name of the group in the file.
     """
 
     path: Path
@@ -44,20 +45,30 @@ class IsmrmrdFile:
     @property
     def shape(self) -> Shape:
         """The 16 sizes in BART's order."""
-        return (self.lines.size, self.lines.height, 1, int(self.lines.heads["active_channels"][0]), *self.lines.beyond)
+        lines = self.lines
+        return (lines.size, lines.height, lines.depth, int(lines.heads["active_channels"][0]), *lines.beyond)
 
     @cached_property
     def pattern(self) -> Array:
-        """True where a sample was acquired, (READ, PHS1, 1, 1, MAPS, ...): a readout may be an asymmetric echo."""
-        pattern = np.empty((*self.shape[:2], 1, 1, *self.shape[BEYOND:]), bool, order="F")
+        """True where a sample was acquired, (READ, PHS1, PHS2, 1, MAPS, ...): a readout may be an asymmetric echo."""
+        pattern = np.empty((*self.shape[:COIL], 1, *self.shape[BEYOND:]), bool, order="F")
         for place in np.ndindex(self.shape[BEYOND:]):
-            pattern[index_of(place)] = self._without_oversampling(self._counts(place) > 0)[:, :, None, None]
+            for partition in range(self.lines.depth):
+                counts = self._counts(self.lines.at(place, partition))
+                pattern[index_of(place)][:, :, partition, 0] = self._without_oversampling(counts > 0)
         return pattern
 
     def slice(self, place: Shape) -> Array:
         """Read k-space (READ, PHS1, PHS2, COIL), complex64, at a place in the dimensions beyond COIL."""
-        counts = self._counts(place)
-        kspace = self._sum(place)
+        kspace = np.empty(self.shape[:BEYOND], np.complex64, order="F")
+        for partition in range(self.lines.depth):  # one by one, because their oversampling takes memory
+            kspace[:, :, partition:partition + 1] = self._partition(self.lines.at(place, partition))
+        return kspace
+
+    def _partition(self, found: Array) -> Array:
+        """Return k-space (READ, PHS1, 1, COIL) of the lines of a partition."""
+        counts = self._counts(found)
+        kspace = self._sum(found)
         kspace /= np.maximum(counts, 1)[:, :, None, None]
         if self.prewhitening is not None:
             kspace = mix(self.prewhitening, kspace)
@@ -67,19 +78,18 @@ class IsmrmrdFile:
             kspace = fft2c(ifft2c(kspace, axes=(0,))[start:start + size], axes=(0,))
         return kspace * self._without_oversampling(counts > 0)[:, :, None, None]
 
-    def _sum(self, place: Shape) -> Array:
-        """Sum all lines at a place: k-space (READ with its oversampling, PHS1, 1, COIL)."""
-        lines, kspace = self.lines, np.zeros((self.lines.width, self.lines.height, 1, self.shape[COIL]), np.complex64,
-                                             order="F")
-        found = lines.at(place)
+    def _sum(self, found: Array) -> Array:
+        """Sum the lines of a partition: k-space (READ with its oversampling, PHS1, 1, COIL)."""
+        lines = self.lines
+        kspace = np.zeros((lines.width, lines.height, 1, self.shape[COIL]), np.complex64, order="F")
         for line, data in zip(found, _samples(self.path, self.group, lines.numbers[found], lines.heads[found])):
             kspace[lines.columns_of(line), lines.rows[line], 0] += lines.in_kspace(line, data).T
         return kspace
 
-    def _counts(self, place: Shape) -> Array:
-        """Count how often each sample (READ with its oversampling, PHS1) was acquired."""
+    def _counts(self, found: Array) -> Array:
+        """Count how often each sample (READ with its oversampling, PHS1) of a partition was acquired."""
         counts = np.zeros((self.lines.width, self.lines.height), np.float32)
-        for line in self.lines.at(place):
+        for line in found:
             counts[self.lines.columns_of(line), self.lines.rows[line]] += 1
         return counts
 
@@ -96,7 +106,7 @@ def groups_with_data(file: Any) -> list[str]:
 
 
 def open_ismrmrd(path: Path) -> IsmrmrdFile:
-    """Open a file of a Cartesian 2-D scan.  Raises ValueError for a damaged file or another kind of scan."""
+    """Open a file of a Cartesian scan.  Raises ValueError for a damaged file or another kind of scan."""
     group, texts, heads = _read(path)
     encoding, numbers = image_lines(path, read_header(path, texts), heads)
     lines = place_lines(path, encoding, numbers, heads[numbers])
@@ -154,12 +164,11 @@ def _prewhitening(path: Path, group: str, heads: Array, channels: int) -> Array 
 
 
 def _samples(path: Path, group: str, numbers: Array, heads: Array) -> list[Array]:
-    """Read the samples (channels, samples) of acquisitions.  Raises ValueError if they are damaged."""
+    """Read the samples (channels, samples) of acquisitions with ascending numbers; ValueError if they are damaged."""
     def read(file: Any) -> list[Array]:
-        data = file[group]["data"].fields("data")
-        return [np.asarray(data[int(number)], np.float32) for number in numbers]
+        return [np.asarray(samples, np.float32) for samples in file[group]["data"].fields("data")[numbers]]
 
-    found = read_hdf5(path, read)
+    found = read_hdf5(path, read) if len(numbers) else []
     for number, head, samples in zip(numbers, heads, found):
         channels, count = int(head["active_channels"]), int(head["number_of_samples"])
         if samples.size != 2 * channels * count:

@@ -20,14 +20,14 @@ class Encoding:
     matrix: size of the encoded space, (x, y, z): readout, phase encoding, partitions.
     fov_ratio: field of view of the encoded space by that of the image, along the readout, at least 1; 1 where one of
     them is not given.
-    center: number of the central line in the phase encoding, or None if it is not given.
+    centers: numbers of the central line in the phase encoding and of the central partition, None if not given.
     calibration: the calibrationMode, or an empty text if it is not given.
     """
 
     trajectory: str
     matrix: tuple[int, int, int]
     fov_ratio: float
-    center: int | None
+    centers: tuple[int | None, int | None]
     calibration: str
 
 
@@ -64,12 +64,13 @@ def _parse(path: Path, text: bytes) -> Header:
 
 def _encoding(path: Path, node: Node) -> Encoding:
     nx, ny = (_whole(path, node, f"encodedSpace/matrixSize/{axis}", 1) for axis in "xy")
-    nz, center = "encodedSpace/matrixSize/z", "encodingLimits/kspace_encoding_step_1/center"
+    nz, centers = "encodedSpace/matrixSize/z", [f"encodingLimits/kspace_encoding_step_{n}/center" for n in (1, 2)]
+    center, central = (_whole(path, node, place, 0) if _text(node, place) else None for place in centers)
     encoded, image = (_number(path, node, f"{space}/fieldOfView_mm/x") for space in ("encodedSpace", "reconSpace"))
     return Encoding(trajectory=_text(node, "trajectory").lower(),
                     matrix=(nx, ny, _whole(path, node, nz, 1) if _text(node, nz) else 1),
                     fov_ratio=max(1.0, encoded / image) if encoded and image else 1.0,
-                    center=_whole(path, node, center, 0) if _text(node, center) else None,
+                    centers=(center, central),
                     calibration=_text(node, "parallelImaging/calibrationMode").lower())
 
 

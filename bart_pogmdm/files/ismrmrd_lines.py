@@ -28,13 +28,14 @@ SAME_RATIO = 0.05
 
 @dataclass(frozen=True)
 class Lines:
-    """The lines of an image in k-space, whose centre is at n // 2 in both directions.
+    """The lines of an image in k-space, whose centre is at n // 2 in all directions.
 
     numbers: numbers of the acquisitions in the file.  heads: their headers.
-    width, size: size of the readout with its oversampling and without.  height: size of the phase encoding.
+    width, size: size of the readout with its oversampling and without.
+    height, depth: size of the phase encoding, and number of partitions, 1 in a 2-D scan.
     skipped, kept: number of samples that are left out at the start of a line and that are kept, in the direction of
     k-space.  columns: position of the first kept sample in the readout with its oversampling.
-    rows: position in the phase encoding.  is_reversed: if the readout ran backwards.
+    rows, partitions: position in both phase encodings.  is_reversed: if the readout ran backwards.
     places: index in each dimension beyond COIL, (lines, 12).
     """
 
@@ -43,10 +44,12 @@ class Lines:
     width: int
     size: int
     height: int
+    depth: int
     skipped: Array
     kept: Array
     columns: Array
     rows: Array
+    partitions: Array
     is_reversed: Array
     places: Array
 
@@ -55,9 +58,9 @@ class Lines:
         """Sizes of the dimensions beyond COIL."""
         return tuple(int(n) + 1 for n in self.places.max(0))
 
-    def at(self, place: Shape) -> Array:
-        """Return the indices of the lines at a place in the dimensions beyond COIL."""
-        return np.flatnonzero((self.places == place).all(1))
+    def at(self, place: Shape, partition: int) -> Array:
+        """Return the indices of the lines of a partition at a place in the dimensions beyond COIL."""
+        return np.flatnonzero((self.partitions == partition) & (self.places == place).all(1))
 
     def columns_of(self, line: int) -> slice:
         """Return the columns of the readout that a line fills."""
@@ -71,9 +74,16 @@ class Lines:
 
 def place_lines(path: Path, encoding: Encoding, numbers: Array, heads: Array) -> Lines:
     """Place the lines.  Raises ValueError if they do not fit in the matrix, or mix two directions of the readout."""
-    rows, height = _rows(encoding, heads), encoding.matrix[1]
-    is_inside = _inside(path, rows, np.ones_like(rows), height, "lines") > 0
-    numbers, heads, rows = numbers[is_inside], heads[is_inside], rows[is_inside]
+    (_, height, depth), (center_1, center_2) = encoding.matrix, encoding.centers
+    rows = _positions(heads["idx"]["kspace_encode_step_1"].astype(int), height, center_1)
+    steps = heads["idx"]["kspace_encode_step_2"].astype(int)
+    is_3d = bool((steps != steps[0]).any())
+    partitions, depth = (_positions(steps, depth, center_2), depth) if is_3d else (np.zeros_like(rows), 1)
+    is_inside = (_inside(path, rows, np.ones_like(rows), height, "lines") > 0) & (
+        _inside(path, partitions, np.ones_like(rows), depth, "partitions") > 0)
+    if not is_inside.any():
+        raise ValueError(f"{path}: all lines lie outside the encoded matrix")
+    numbers, heads, rows, partitions = (array[is_inside] for array in (numbers, heads, rows, partitions))
     samples, pre, post, center = (heads[name].astype(int) for name in ("number_of_samples", "discard_pre",
                                                                        "discard_post", "center_sample"))
     kept, is_reversed = samples - pre - post, has(heads["flags"], Effect.REVERSED)
@@ -88,7 +98,8 @@ def place_lines(path: Path, encoding: Encoding, numbers: Array, heads: Array) ->
     columns = width // 2 + first
     kept = _inside(path, columns, kept, width, "samples of a line")
     skipped += np.maximum(-columns, 0)
-    lines = Lines(numbers, heads, width, size, height, skipped, kept, np.maximum(columns, 0), rows, is_reversed, places)
+    lines = Lines(numbers, heads, width, size, height, depth, skipped, kept, np.maximum(columns, 0), rows, partitions,
+                  is_reversed, places)
     _check_size(path, lines)
     return lines
 
@@ -153,22 +164,20 @@ def _fits(first: Array, kept: Array, width: int) -> bool:
     return bool((width // 2 + first >= 0).all() and (width // 2 + first + kept <= width).all())
 
 
-def _rows(encoding: Encoding, heads: Array) -> Array:
-    """Return the position of each line in the phase encoding."""
-    steps, height = heads["idx"]["kspace_encode_step_1"].astype(int), encoding.matrix[1]
-    center = height // 2 if encoding.center is None else encoding.center
-    if center == 0 and steps.max() >= height - height // 2:  # The standard's default, which some exporters leave.
-        center = height // 2
-    return steps + height // 2 - center
+def _positions(steps: Array, size: int, center: int | None) -> Array:
+    """Return the position of each line in a phase encoding of a size; None: the centre is in the middle."""
+    if center is None or (center == 0 and steps.max() >= size - size // 2):  # 0 is a default that some exporters leave.
+        center = size // 2
+    return steps + size // 2 - center
 
 
 def _check_size(path: Path, lines: Lines) -> None:
     """Raise ValueError if k-space would be far larger than the lines, or empty: then the header is damaged."""
-    if min(lines.size, lines.height) < 2:
-        raise ValueError(f"{path}: the header leaves an image of {lines.size} x {lines.height}")
+    if sum(n > 1 for n in (lines.size, lines.height, lines.depth)) < 2:
+        raise ValueError(f"{path}: the header leaves an image of {lines.size} x {lines.height} x {lines.depth}")
     channels = int(lines.heads["active_channels"][0])
     images = int(np.prod(lines.beyond, dtype=object))
-    samples = lines.width * lines.height * images * channels
+    samples = lines.width * lines.height * lines.depth * images * channels
     if samples > max(SMALL_KSPACE, KSPACE_EXPANSION * channels * int(lines.kept.sum())):
         raise ValueError(f"{path}: {len(lines.rows)} lines are too few for {images} images of {lines.width} x"
-                         f" {lines.height} samples, which the header and the counters state")
+                         f" {lines.height} x {lines.depth} samples, which the header and the counters state")

@@ -1,5 +1,6 @@
 """Which acquisitions of an ISMRMRD file are lines of the image, and in which encoding."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from .ismrmrd_header import Encoding, Header
 COUNTERS = ("slice", "contrast", "phase", "repetition", "set")
 # Calibration of these modes is a scan of its own; in any other mode, repeated lines decide.
 SEPARATE = ("separate", "external")
-# The standard's matrix of a 2-D acquisition has z = 1; programs for Pulseq write 2.
+# The standard's matrix of a 2-D acquisition has z = 1; programs for Pulseq write 2, and have one partition.
 LARGEST_2D = 2
 # Of several encodings with lines of an image, one counts as that of the image if its matrix is so many times as large.
 CLEARLY_LARGER = 2
@@ -27,7 +28,7 @@ def noise_lines(heads: Array) -> Array:
 def image_lines(path: Path, header: Header, heads: Array) -> tuple[Encoding, Array]:
     """Return the encoding of the image and the numbers of its acquisitions.
 
-    Raises ValueError if there are none, if it is not clear which they are, or if they are not those of a Cartesian 2-D
+    Raises ValueError if there are none, if it is not clear which they are, or if they are not those of a Cartesian
     acquisition with the same coils.
     """
     is_line = ~has(heads["flags"], Effect.NOISE, Effect.LEFT_OUT)
@@ -82,7 +83,7 @@ def _encoding(path: Path, header: Header, heads: Array, is_image: Array) -> tupl
 
 
 def _size(encoding: Encoding) -> int:
-    return encoding.matrix[0] * encoding.matrix[1]
+    return math.prod(encoding.matrix)
 
 
 def _is_separate(encoding: Encoding, heads: Array, is_image: Array, only_calibrates: Array) -> bool:
@@ -93,17 +94,17 @@ def _is_separate(encoding: Encoding, heads: Array, is_image: Array, only_calibra
     """
     if encoding.calibration in SEPARATE:
         return True
-    keys = np.stack([heads["idx"][name] for name in (*COUNTERS, "kspace_encode_step_1")], 1)
+    steps = ("kspace_encode_step_1", "kspace_encode_step_2")
+    keys = np.stack([heads["idx"][name] for name in (*COUNTERS, *steps)], 1)
     return not {*map(tuple, keys[is_image])}.isdisjoint(map(tuple, keys[only_calibrates]))
 
 
 def _check_kind(path: Path, encoding: Encoding, heads: Array) -> None:
-    partitions = max(len(np.unique(heads["idx"]["kspace_encode_step_2"])),
-                     encoding.matrix[2] if encoding.matrix[2] > LARGEST_2D else 1)
     if encoding.trajectory != "cartesian":
-        raise ValueError(f"{path}: expected a Cartesian 2-D acquisition, got {encoding.trajectory or 'no trajectory'}")
-    if partitions > 1:
-        raise ValueError(f"{path}: expected a Cartesian 2-D acquisition, got a 3-D one of {partitions} partitions")
+        raise ValueError(f"{path}: expected a Cartesian acquisition, got {encoding.trajectory or 'no trajectory'}")
+    if encoding.matrix[2] > LARGEST_2D and len(np.unique(heads["idx"]["kspace_encode_step_2"])) == 1:
+        raise ValueError(f"{path}: expected lines in several of the {encoding.matrix[2]} partitions of the encoded"
+                         " matrix, got those of one")
 
 
 def _check_channels(path: Path, heads: Array) -> None:

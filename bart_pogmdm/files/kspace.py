@@ -17,8 +17,9 @@ from .mapped import ArrayLayout, MappedArray, MappedKspace
 from .npz import open_npy, open_npz
 from .reading import check_bytes, reading
 
-# An HDF5 file may hold k-space of this many times its size: undersampled scans store the acquired lines only.
-LARGEST_FACTOR = 16
+# An HDF5 file may hold k-space of this many times its size: undersampled scans, in 3-D in two directions, store the
+# acquired lines only.
+LARGEST_FACTOR = 32
 
 
 class KspaceFile(Protocol):

@@ -23,7 +23,7 @@ except ImportError:
 
 
 def on_dask(job: Job, blocks: Iterator[Block], address: str,
-            jobs: int | None) -> Generator[list[SliceOutcome], None, None]:
+            jobs: int) -> Generator[list[SliceOutcome], None, None]:
     """Yield the outcomes of each block as soon as it is finished.
 
     address: address of the scheduler, or "local" for `jobs` workers on this machine.
@@ -66,9 +66,8 @@ def _outcomes(client: Any, job: Job, blocks: Iterator[Block]) -> Generator[list[
 
 
 @contextlib.contextmanager
-def _client(address: str, jobs: int | None) -> Iterator[Any]:
+def _client(address: str, jobs: int) -> Iterator[Any]:
     if address == "local":
-        jobs = jobs or NUM_THREADS
         threads = {"distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": max(1, NUM_THREADS // jobs)}
         try:
             with dask.config.set(threads):

@@ -29,7 +29,7 @@ class VolumeInput:
 
     source: the open file.  status: its status when it was opened.
     places: the indices of each slice, in the order of the slices in `recon`.
-    masks: (…, 1, y, x), or None.  mask_digest: SHA-256 of the given mask.
+    masks: (…, 1, *grid), or None.  mask_digest: SHA-256 of the given mask.
     warnings: sentences of doubt about the file.
     """
 
@@ -53,8 +53,9 @@ class VolumeInput:
         layout.check_kspace(like)
         mask = source.pattern if mask is None else mask
         masks = None if mask is None else layout.patterns(mask, like)[0]
-        if masks is not None and masks.shape[-3] > 1:
-            raise ValueError(f"mask: expected one for all coils of a volume, got one for each of {masks.shape[-3]}")
+        coils = 1 if masks is None else masks.shape[-1 - len(layout.grid_of(source.shape))]
+        if coils > 1:
+            raise ValueError(f"mask: expected one for all coils of a volume, got one for each of {coils}")
         bits = None if mask is None else as_pattern(np.asarray(mask), "mask")
         bits = None if bits is None else np.packbits(bits) if bits.dtype == bool else np.ascontiguousarray(bits)
         identity = None if bits is None else hashlib.sha256(bits.tobytes()).hexdigest()

@@ -42,20 +42,22 @@ def recon_volume(source: str | Path, out: str | Path, *, mask: Array | None = No
                  **options: Unpack[OptionKeywords]) -> Report:
     """Reconstruct the slices of a file one by one, on many processes or machines, into a file.
 
-    The slices are those over which `recon` loops.  Each result equals that of `recon` to the last bit, on any number of
-    processes.  A slice is read when its turn comes, written when it is done, and entered with its checksum in a
-    manifest beside the output.  If a run was interrupted, the same call checks the finished slices and continues.
+    The slices are those over which `recon` loops: planes, or volumes of a 3-D scan.  Each result equals that of `recon`
+    to the last bit, on any number of processes.  A slice is read when its turn comes, written when it is done, and
+    entered with its checksum in a manifest beside the output.  If a run was interrupted, the same call checks the
+    finished slices and continues.
 
     source: name of a BART, npz, npy, fastMRI or ISMRMRD file, as in `files.kspace.load`.
-    out: name of the output: HDF5 if it ends in .h5, with image and std (slice, y, x) and sens (slice, coil, y, x); else
-        BART's files OUT, OUT_sens, OUT_std.  While slices are missing the names end in .partial.
+    out: name of the output: HDF5 if it ends in .h5, with image and std (slice, y, x) and sens (slice, coil, y, x), or
+        z, y, x in place of y, x; else BART's files OUT, OUT_sens, OUT_std.  While slices are missing the names end in
+        .partial.
     mask: as in `recon`; None: the mask in the file, if it has one.
     prior, device: as in `recon`.
     method, samples, iterations, noise_std, maps, normalize, seed, rules: as in `recon`.
     warm_start: size of the blocks of consecutive slices in which each slice, except the first, starts from the
         sensitivities of the slice before, to save time.  The result depends on it, but not on the number of processes.
     jobs: number of processes on this machine, which share its cores; None: one for each GPU if GPUs are used, else one
-        for each core.
+        for each core, as far as the memory has room.
     scheduler: address of a Dask scheduler, whose workers are used instead; "local": start one with `jobs` workers on
         this machine.
     send: send the k-space to Dask's workers, for machines that cannot read the file.
@@ -108,7 +110,7 @@ def carry_out(plan: Plan, out: str | Path, reconstruct_blocks: ReconstructBlocks
     doubts = {number: sentences for number, record in found
               if (sentences := (*plan.volume.warnings, *record.get("warnings", ())))}
     for sentence, numbers in by_sentence(doubts).items():
-        doubt(f"{sentence} (slices {_ranges(numbers)})")
+        doubt(f"{sentence} (slices {_ranges(numbers)})" if count > 1 else sentence)
     return Report(count, failed, doubts)
 
 
@@ -143,7 +145,7 @@ def on_workers(job: Job, blocks: Iterator[Block], count: int, *, jobs: int | Non
     if not count:
         return
     if scheduler is None:
-        yield from workers.on_processes(job, blocks, workers.environments(jobs, job.device)[:count])
+        yield from workers.on_processes(job, blocks, workers.environments(job, jobs, count))
     else:
         from . import cluster
-        yield from cluster.on_dask(job, blocks, scheduler, jobs)
+        yield from cluster.on_dask(job, blocks, scheduler, min(count, jobs or workers.processes_that_fit(job.shape)))

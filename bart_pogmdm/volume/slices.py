@@ -51,7 +51,7 @@ class Job:
 class SliceTask:
     """A slice to be reconstructed.
 
-    place: its indices in the dimensions beyond COIL.  mask: (y, x), or None.
+    place: its indices in the dimensions beyond COIL.  mask: (y, x) or (z, y, x), or None.
     kspace: its k-space if that is sent; None if the worker reads it from the file.
     """
 
@@ -83,7 +83,7 @@ class SliceOutcome:
 
 def input_digest(kspace: Array, mask: Array | None) -> str:
     """Return the SHA-256 of k-space and mask of a slice."""
-    sha = hashlib.sha256(kspace.tobytes(order="F"))
+    sha = hashlib.sha256(kspace.ravel(order="F").data)  # no copy of what is column-major, as most files are
     if mask is not None:
         sha.update(np.asarray(mask).tobytes())
     return sha.hexdigest()

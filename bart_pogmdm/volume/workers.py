@@ -13,8 +13,14 @@ from collections.abc import Generator, Iterator, Sequence
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any
 
-from ..arrays.devices import choose
+import numpy as np
+
+from ..algorithms.chains import solver_memory
+from ..arrays.array_types import Shape
+from ..arrays.bart_dims import COIL
+from ..arrays.devices import available_memory, choose
 from ..arrays.threads import NUM_THREADS
+from ..reconstruction import layout
 from .slices import Block, Job, RefusalError, SliceOutcome, reconstruct_block
 
 # A block fails if its workers were killed this many times; a run fails if this many workers in a row did not start.
@@ -22,15 +28,22 @@ ATTEMPTS = 3
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
 
-def environments(jobs: int | None, device: str | None) -> list[dict[str, str]]:
-    """Return the environment variables of each worker: its share of the cores and, on GPUs, its device.
+def environments(job: Job, jobs: int | None, count: int) -> list[dict[str, str]]:
+    """Return the environment variables of each worker for `count` blocks: its share of the cores and its GPU.
 
-    jobs: number of workers; None: one for each GPU or core.  Raises ValueError if there is no GPU.
+    jobs: number of workers; None: one for each GPU, or for each core as far as the memory has room.  There are no more
+    than blocks.  Raises ValueError if there is no GPU.
     """
-    gpus = _gpus(device) if device in ("gpu", "auto") else []
-    jobs = jobs or len(gpus) or NUM_THREADS
+    gpus = _gpus(job.device) if job.device in ("gpu", "auto") else []
+    jobs = min(count, jobs or len(gpus) or processes_that_fit(job.shape))
     threads = dict.fromkeys(BLAS_THREADS, "1") | {"OMP_NUM_THREADS": str(max(1, NUM_THREADS // jobs))}
     return [threads | ({"CUDA_VISIBLE_DEVICES": gpus[i % len(gpus)]} if gpus else {}) for i in range(jobs)]
+
+
+def processes_that_fit(shape: Shape) -> int:
+    """Return for how many processes the machine has cores and memory, at least one, each with a slice of k-space."""
+    needed = solver_memory((shape[COIL], *layout.grid_of(shape)), np.complex64, chains=1)
+    return int(max(1, min(NUM_THREADS, available_memory() / needed)))
 
 
 def _gpus(device: str | None) -> list[str]:
