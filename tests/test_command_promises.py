@@ -21,7 +21,7 @@ from test_streams import peer
 
 import bart_pogmdm.commands.main as entry
 from bart_pogmdm import recon
-from bart_pogmdm.arrays.bart_dims import BATCH, COIL, SLICE, to_bart
+from bart_pogmdm.arrays.bart_dims import BATCH, COIL, SLICE, TE, TIME, to_bart
 from bart_pogmdm.commands import COMMANDS
 from bart_pogmdm.commands.arguments import KNOWN, read_arguments
 from bart_pogmdm.commands.option_table import POGMDM
@@ -324,9 +324,9 @@ def refused(*words):
 
 
 @keeps("A value that fits only there is refused with a hint", "`-s`", "`-m`", "`-N`", "`-K`", "`-I`", "`-S`", "`-i`",
-       "`-p`", "`-x`, `--dims`")
+       "`-p`", "`-M`", "`-x`, `--dims`")
 def test_letters_that_mean_something_else_in_bart(folder, run):
-    assert "in nlinv, which pogmdm does not have; here -s is the random seed" in refused("-s", "1024", "ksp", "out")
+    assert "in nlinv, which is here --shared-sens 1024; -s is the random seed" in refused("-s", "1024", "ksp", "out")
     assert "--seed 9216 means it in any case" in refused("-s9216", "ksp", "out")
     assert read_arguments(["--seed", "1024", "ksp", "out"]).seed == 1024
     for seed in (0, 32, 1023, 65536):
@@ -334,6 +334,7 @@ def test_letters_that_mean_something_else_in_bart(folder, run):
     assert "in pics it is the step size" in refused("-s", "0.5", "ksp", "out")
     assert "in pics it selects ADMM" in refused("-m", "ksp", "out")
     assert "in pics it takes no value" in refused("-K", "ksp", "out")
+    assert "as in pics; in nlinv it takes a number" in refused("-M0.1", "ksp", "out")
     assert "in pics it selects IST" in refused("-I", "ksp", "out")
     assert "the number of samples is --samples num" in refused("-S", "10", "ksp", "out")
     assert "the number of samples is --samples num" in refused("-S10", "ksp", "out")
@@ -347,7 +348,7 @@ def test_letters_that_mean_something_else_in_bart(folder, run):
     assert read_arguments(["-N", "-S", "a", "b"]).normalize is False
     assert read_arguments(["-x", "3:4:1", "a", "b"]).dims == read_arguments(["--dims", "3:4:1", "a", "b"]).dims
     for size, message in (("32", "-x, --dims: expected x:y:z"), ("32:-2", "-x, --dims: expected x:y:z"),
-                          ("32:32:2", "-x, --dims: expected a third size of 1 (3-D images are not supported), got"),
+                          ("32:32:2", "-x, --dims: expected a third size of 1 (trajectories are in a plane), got"),
                           ("32:32:1", "dims: goes with traj; without a trajectory k-space says the size")):
         assert message in fails(run, "-x", size, "ksp", "out")
 
@@ -404,8 +405,21 @@ def test_slices_are_independent(bart, folder, run):
     np.testing.assert_allclose(joined.ravel(), read("out").ravel(), atol=1e-6 * np.abs(joined).max())
     assert run("volume", "-i", 1, "--jobs", 1, "stack", "volume") == (0, "")
     np.testing.assert_array_equal(read("volume"), read("out"))
+    assert run("-M", "-i1", "stack", "together") == (0, "")
+    np.testing.assert_array_equal(read("together").squeeze(), recon(stack, sms=True, iterations=1).image.squeeze())
     done = subprocess.run(["bart", "nlinv", "-i1", "stack", "sms"], capture_output=True, text=True, check=True)
     assert "SMS-NLINV" in done.stdout + done.stderr
+
+
+@keeps("Echoes (TE), coefficients (COEFF) and averages (AVG) share")
+def test_echoes_share_their_sensitivities(folder, run):
+    stack = read("stack")
+    for dimension, options, is_shared in ((TE, (), True), (TE, ("--shared-sens", 0), False), (TIME, (), False),
+                                          (TIME, ("--shared-sens", 1024), True)):
+        write({folder / "series": np.moveaxis(stack, SLICE, dimension)})
+        assert run("-i1", *options, "series", "out", "sens") == (0, "")
+        sens = np.moveaxis(read("sens"), dimension, 0)
+        assert (sens[0] == sens[1]).all() == is_shared
 
 
 @keeps("`bart pogmdm -h` and `bart-pogmdm NAME -h` print the same text")

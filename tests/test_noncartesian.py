@@ -99,10 +99,11 @@ def test_higher_dimensions_have_trajectories_of_their_own(scan):
     kspace, traj, _ = scan
     frames = np.stack([np.moveaxis(kspace, 0, -1)[None][:, :, i::2] for i in (0, 1)], -1)[:, :, :, :, None]
     trajs = np.stack([traj[:, :, i::2] for i in (0, 1)], -1)[:, :, :, None, None]
-    result = recon(frames, traj=trajs, dims=(40, 40), **QUICK)
+    shared, result = (recon(frames, traj=trajs, dims=(40, 40), shared_sens=bits, **QUICK) for bits in (1 << 5, 0))
     assert result.image.shape == (40, 40, 1, 1, 1, 2) and result.sens.shape == (40, 40, 1, 4, 1, 2)
     alone = recon(frames[..., 1], traj=trajs[..., 1], dims=(40, 40), **QUICK)
-    assert error(result.image[..., 1], alone.image) < 1e-4
+    assert error(result.image[..., 1], alone.image) < 1e-4 < error(shared.image[..., 1], alone.image) < 0.1
+    np.testing.assert_array_equal(shared.sens[..., 0], shared.sens[..., 1])
 
 
 def test_known_sensitivities_and_dims(scan):

@@ -40,7 +40,7 @@ def test_higher_dimensions_are_looped_over(small):
     other = simulate((40, 36), coils=4, seed=2)
     stack = np.stack([to_bart(kspace), to_bart(other[0])], -1)[:, :, :, :, None]
     masks = np.stack([mask, other[1]], -1)[:, :, None, None, None]
-    result = recon(stack, masks, **QUICK)
+    result = recon(stack, masks, shared_sens=0, **QUICK)
     assert result.image.shape == (40, 36, 1, 1, 1, 2) and result.sens.shape == stack.shape
     for i, (k, m, _) in enumerate((small, other)):
         alone = recon(k, m, **QUICK)

@@ -112,15 +112,18 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
         yield from joint_map(problem, of_maximum, options)
         return
     last = range(options.iterations - options.last_steps, options.iterations)
-    rest = without_kept(problem, problem.together([one.which for one in kept]), options.image_cg)
-    before, judged = problem.start, problem.start
+    which = [one.which for one in kept]
+    rest = without_kept(problem, problem.together(which), options.image_cg)
+    judged, previous, followed = problem.start, problem.start.image, 1.0
+    del kept  # Sensitivities that nobody needs any more take the most memory.
     for state in joint_map(rest, of_maximum, options, steps=range(last.start)):
-        before, judged = judged, state
+        judged, previous, followed = state, judged.image, judged.units.followed
         yield state
     problem, rest = problem.started_from(judged), rest.started_from(judged)
-    means = [mean_of(replace(one, problem=whole), part, prior, options, rng)
-             for one, whole, part in zip(kept, problem.each(), rest.each())]
-    previous = before.image * (before.units.followed / judged.units.followed)
+    means = [mean_of(KeptSamples(whole, own, options.kept), part, prior, options, rng)
+             for own, whole, part in zip(which, problem.each(), rest.each())]
+    previous = previous * (followed / judged.units.followed)
+    del rest
     for step, state in zip(last, joint_map(problem, of_maximum, options, steps=last, previous=previous)):
         if step == last[-1]:
             each = problem.started_from(state).each()
@@ -151,10 +154,12 @@ def mean_of(kept: KeptSamples, rest: Problem, prior: Any, options: Map, rng: np.
     """Return the mean and its weights, from the start of the problem without the kept samples; None for none."""
     if kept.refute_noise:
         return None
-    axes, message = rest.images.grid_axes, Message(rest.start.image, options.level(rest) ** 2)
-    linear = linear_estimate(rest, options)
+    def turn(image: Array) -> Array:
+        return options.phase.of(image, rest.images.grid_axes, trusted=True).turn
+
+    linear, message = linear_estimate(rest, options), Message(rest.start.image, options.level(rest) ** 2)
     for _ in range(options.mean.rounds):
-        message = next_message(linear, message, prior, lambda image: options.phase.turn(image, axes), options.mean, rng)
+        message = next_message(linear, message, prior, turn, options.mean, rng)
     return Mean(message, kept.weights(linear.of(message)))
 
 

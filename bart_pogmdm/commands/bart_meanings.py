@@ -30,6 +30,7 @@ INSTEAD = {
 MEANINGS = {
     "-s": "here -s is the random seed; in pics it is the step size, in nlinv a bitmask of dimensions",
     "-m": "here -m is the number of sets, as in nlinv; in pics it selects ADMM and takes no value",
+    "-M": "here -M means simultaneous slices, as in pics; in nlinv it takes a number",
     "-K": "here -K is the number of corrector steps, as in sample; in pics it takes no value",
     "-I": "here -I takes an image to start from; in pics it selects IST and takes no file",
     "-p": "here -p takes the sampling pattern; in sample it takes no file",

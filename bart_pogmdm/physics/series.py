@@ -58,19 +58,19 @@ class _SideBySide:
 
     def forward(self, images: Array) -> Array:
         """M F x; may overwrite x."""
-        return self._each(images, lambda part, image: part.forward(image), len(self.shape))
+        return self._each(images, lambda part, image: part.forward(image), len(self.shape), self._sample_ndim)
 
     def adjoint(self, samples: Array) -> Array:
         """F^H M W z; may overwrite z."""
-        return self._each(samples, lambda part, own: part.adjoint(own), self._sample_ndim)
+        return self._each(samples, lambda part, own: part.adjoint(own), self._sample_ndim, len(self.shape))
 
     def normal(self, images: Array) -> Array:
         """F^H M W M F x; may overwrite x."""
-        return self._each(images, lambda part, image: part.normal(image), len(self.shape))
+        return self._each(images, lambda part, image: part.normal(image), len(self.shape), len(self.shape))
 
     def equalize(self, images: Array) -> Array:
         """Scale images F^H M z such that no frequency counts more than once."""
-        return self._each(images, lambda part, image: part.equalize(image), len(self.shape))
+        return self._each(images, lambda part, image: part.equalize(image), len(self.shape), len(self.shape))
 
     def noise(self, rng: np.random.Generator, samples: Array) -> Array:
         """Noise of standard deviation W^(-1/2) in real and imaginary part, of the shape of the samples."""
@@ -85,11 +85,11 @@ class _SideBySide:
         """Number of dimensions of the samples of one image."""
         return self.parts[0].radius(self.shape).ndim
 
-    def _each(self, arrays: Array, change: Callable[[Sampling, Array], Array], ndim: int) -> Array:
-        """Return the arrays (…, A, *trailing) with the change of each part, for trailing axes of this number."""
-        xp, axis = array_module(arrays), -1 - ndim
-        alone = xp.moveaxis(arrays, axis, 0)
-        return _stack([change(part, xp.ascontiguousarray(own)) for part, own in zip(self.parts, alone)], axis)
+    def _each(self, arrays: Array, change: Callable[[Sampling, Array], Array], ndim: int, ndim_out: int) -> Array:
+        """Return arrays (…, A, *trailing) with the change of each part; ndim, ndim_out: their trailing axes."""
+        xp = array_module(arrays)
+        alone = xp.moveaxis(arrays, -1 - ndim, 0)
+        return _stack([change(part, xp.ascontiguousarray(own)) for part, own in zip(self.parts, alone)], -1 - ndim_out)
 
 
 class SeriesSampling(_SideBySide):

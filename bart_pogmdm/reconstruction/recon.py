@@ -147,7 +147,7 @@ class _Report:
         self._iteration += slices
         if self._callback:
             residual_std = state.info.residual_std
-            residual_std = float(residual_std if slices == 1 else (residual_std**2).mean() ** 0.5)
+            residual_std = float((residual_std**2).mean() ** 0.5 if np.ndim(residual_std) else residual_std)
             noted = state.noted(iteration=self._iteration, iterations=self._total, residual_std=residual_std)
             try:
                 self._callback(noted)
