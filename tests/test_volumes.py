@@ -1,5 +1,7 @@
 """Reconstruction in three dimensions: the operators, the prior of volumes, and whole volumes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import psnr
@@ -109,6 +111,38 @@ def test_the_curvature_of_volumes_majorises(rng, prior):
         assert -np.vdot(change, planes.score(x, sigma) - planes.score(y, sigma)) <= bound * (1 + 1e-6)
 
 
+def test_planes_of_long_voxels_look_as_if_they_were_interpolated(rng, prior):
+    """The score of a plane with pixels three times as long is that of its sinc interpolation, at its own pixels."""
+    coarse, fine = (16, 40), (48, 40)
+    plane = 0.3 * rng.standard_normal(coarse)
+    interpolated = np.fft.irfft(np.fft.rfft(plane, axis=0)[:8], 48, axis=0) * 3  # without its highest frequency
+    plane = interpolated[::3]
+    longer = replace(prior, pixel=(3.0, 1.0))
+    np.testing.assert_allclose(longer.spectra(coarse)[:, :8], prior.spectra(fine)[:, :8], atol=1e-12)
+    responses = [np.fft.ifft2(spectra * np.fft.fft2(image)) for spectra, image in (
+        (longer.spectra(coarse), plane), (prior.spectra(fine), interpolated))]
+    assert abs(responses[0].imag).max() < 1e-12
+    np.testing.assert_allclose(responses[0], responses[1][:, ::3], atol=1e-12)
+
+    def energy(x):
+        maps = longer.spectra(x.shape)
+        u = np.fft.ifft2(maps * np.fft.fft2(x)).real
+        return longer.exponent(0.1) * longer.experts.log_density(u, 0.1).sum()
+
+    assert_gradient(energy, lambda x: longer.score(x, 0.1, exact=True), plane, rng, rtol=1e-5)
+
+
+def test_the_sides_of_voxels_belong_to_their_axes(scan):
+    """A turned volume with turned voxels has the turned image, and other voxels have another one."""
+    kspace, mask, _ = scan
+    quick = Map(iterations=4)
+    one = recon(kspace, mask, voxel=(1, 2, 4), method=quick).image
+    turned = np.broadcast_to(mask, GRID).transpose(2, 0, 1)
+    other = recon(kspace.transpose(2, 0, 1, 3), turned, voxel=(8, 2, 4), method=quick).image
+    np.testing.assert_allclose(other, one.transpose(2, 0, 1, 3), atol=2e-3 * abs(one).max())
+    assert abs(recon(kspace, mask, method=quick).image - one).max() > 0.02 * abs(one).max()
+
+
 def test_a_volume_that_is_constant_along_an_axis_costs_at_most_as_much_as_its_slices(prior):
     plane = abs(head()[12])
     volume = np.repeat(plane[None], 20, 0)
@@ -180,6 +214,8 @@ def test_series_of_volumes_and_padded_volumes(scan):
     ({"mask": np.ones((5, 5))}, "mask: expected a shape that broadcasts to"),
     ({"start": np.ones(GRID, complex)}, "start: expected shape"),
     ({"sens": np.ones((COILS, *GRID), complex)}, "sens: expected shape"),
+    ({"voxel": (1, 2)}, r"voxel: expected three sides above 0, got \(1, 2\)"),
+    ({"voxel": (1, 2, 0)}, "voxel: expected three sides above 0"),
 ])
 def test_what_does_not_go_with_volumes_is_named(scan, options, sentence):
     with pytest.raises(ValueError, match=sentence):

@@ -73,6 +73,8 @@ POGMDM = (
     Option("--shared-sens", "shared_sens", "d", "flags",
            "Dimensions along which images share sensitivities, as in nlinv -s (default: 16480: TE, COEFF and AVG)"),
     Option("-M", "sms", None, "", "Simultaneous slices: SLICE holds their shots, as in nlinv", alias="--sms"),
+    Option("--voxel", "voxel", "d:d:d", "x:y:z",
+           "Sides of a voxel of a volume along READ, PHS1 and PHS2, as 1:1:4 (default: 1:1:1)"),
     Option("-N", "normalize", None, "", "Do not normalize image with coil sensitivities", const=False),
     Option("-I", "start", "<file>", "file", "Image to start from", is_array=True),
     Option("-d", "debug_level", "d", "level", "Debug level (default: BART_DEBUG_LEVEL, or 2)"),

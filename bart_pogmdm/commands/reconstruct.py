@@ -43,7 +43,7 @@ def reconstruct_files(args: Namespace, command: str, interruption: Interruption)
     kept = [] if args.keep is None else [args.keep]
     with connected([source, *named.values()], targets + kept, interruption) as pipes:
         received = pipes.receive()
-        method, dims = _method(args), _dims(args.dims)
+        method, dims, args.voxel = _method(args), _dims(args.dims), _voxel(args.voxel)
         _check_names(args)
         with interruption.at_once():
             kspace, known_pattern = (received[source].array, None) if source in received else load(source)
@@ -75,8 +75,8 @@ def _reconstruct(args: Namespace, kspace: Array, arrays: dict[str, Any], method:
             kspace = mix(combination, kspace)
         if "sens" in arrays:
             arrays["sens"] = mix(combination, arrays["sens"])
-    options = given(args, "iterations", "samples", "prior", "noise_std", "maps", "shared_sens", "sms", "normalize",
-                    "seed")
+    options = given(args, "iterations", "samples", "prior", "noise_std", "maps", "shared_sens", "sms", "voxel",
+                    "normalize", "seed")
     level = debug_level(args.debug_level)
     with tqdm(desc=USAGE, leave=False, disable=level < INFO or not sys.stderr.isatty()) as bar:
         def advance(state: State) -> None:
@@ -142,6 +142,14 @@ def _dims(text: str | None) -> tuple[int, ...] | None:
     if z not in ([], [1]):
         raise ValueError(f"-x, --dims: expected a third size of 1 (trajectories are in a plane), got {text!r}")
     return x, y
+
+
+def _voxel(text: str | None) -> tuple[float, ...] | None:
+    """Return the sides of a voxel in x:y:z, or None if they are not given.  Raises ValueError for no numbers."""
+    try:
+        return None if text is None else tuple(map(float, text.split(":")))
+    except ValueError:
+        raise ValueError(f"--voxel: expected x:y:z, as 1:1:4, got {text!r}") from None
 
 
 def _common(pattern: Array | None) -> Array | None:

@@ -42,7 +42,7 @@ class PoGMDM:
     lowpass h (9,), directional P (17, 17): the filters K_k, normalised such that no frequency counts more than
     once (`shearlets.normalise`); gains gamma_k (20,); weights w_kl (20, L) and means mu_l (L,) of the experts.
     Images have maximum about 1; a complex image counts with its real and its imaginary part.  Nothing changes
-    after construction.
+    after construction.  pixel: the sides of a pixel, at least 1; the prior acts as on the sinc interpolation to 1 x 1.
     """
 
     lowpass: Array
@@ -54,6 +54,7 @@ class PoGMDM:
     name: str = field(default="unnamed", kw_only=True)
     provenance: dict[str, Any] = field(default_factory=dict, kw_only=True)
     rules: PriorRules = field(default=PriorRules(), kw_only=True)
+    pixel: tuple[float, float] = field(default=(1.0, 1.0), kw_only=True)
 
     def __post_init__(self) -> None:
         for key in ("lowpass", "directional", "gains", "weights", "means"):
@@ -76,9 +77,10 @@ class PoGMDM:
 
     def spectra(self, shape: Shape) -> Array:
         """Return gamma_k S_k, the normalised frequency responses with gains at an image size, (20, ny, nx)."""
-        spectra = shearlets.normalise(shearlets.spectra(self.filters, shape), shearlets.overlap(self.filters),
+        square = tuple(round(n * side) for n, side in zip(shape, self.pixel))
+        spectra = shearlets.normalise(shearlets.spectra(self.filters, square), shearlets.overlap(self.filters),
                                       self.rules.ridge)
-        return self.gains[:, None, None] * spectra
+        return self.gains[:, None, None] * shearlets.low(spectra, shape)
 
     @cached_property
     def _power(self) -> Array:

@@ -74,6 +74,16 @@ def spectra(filters: Array, shape: Shape) -> Array:
     return np.fft.fft2(out)
 
 
+def low(spectra: Array, shape: Shape) -> Array:
+    """Return the low frequencies of responses (K, …) of real filters on a smaller grid, (K, ny, nx)."""
+    if spectra.shape[1:] == tuple(shape):
+        return spectra
+    rows, columns = (np.fft.fftfreq(n, 1 / n).astype(int) for n in shape)
+    # The highest frequency of an even size stands for itself and its mirror image, so that filters stay real.
+    both = spectra[:, rows[:, None], columns] + spectra[:, -rows[:, None], -columns].conj()
+    return np.ascontiguousarray(both / 2)
+
+
 def power(spectra: Array) -> Array:
     """Return |S_k|^2."""
     return spectra.real**2 + spectra.imag**2

@@ -80,6 +80,9 @@ class Options:
     sms: bool = False
     """SLICE holds the shots of slices that were excited together, as in `nlinv`."""
 
+    voxel: tuple[float, float, float] | None = None
+    """Sides of a voxel of a volume along its axes, in any unit; None: it is a cube."""
+
     normalize: bool = True
     """Report the image times the RSS of the sensitivities, and these with RSS 1."""
 
@@ -115,6 +118,7 @@ class OptionKeywords(TypedDict, total=False):
     maps: int | str
     shared_sens: int
     sms: bool
+    voxel: tuple[float, float, float] | None
     normalize: bool
     keep_samples: bool
     seed: int
@@ -150,8 +154,8 @@ def options_of(**keywords: Unpack[OptionKeywords]) -> Options:
     maps = 1 if options.maps == "auto" and not _takes_sets(options) else options.maps
     iterations, maps, seed = int(options.iterations), maps if isinstance(maps, str) else int(maps), int(options.seed)
     return replace(options, method=method.with_iterations(iterations), iterations=iterations, maps=maps, seed=seed,
-                   shared_sens=int(options.shared_sens), sms=bool(options.sms), normalize=bool(options.normalize),
-                   keep_samples=bool(options.keep_samples))
+                   shared_sens=int(options.shared_sens), sms=bool(options.sms), voxel=_voxel(options.voxel),
+                   normalize=bool(options.normalize), keep_samples=bool(options.keep_samples))
 
 
 def _method(method: str | Method | None, samples: int | None) -> tuple[Method, int | None]:
@@ -208,7 +212,18 @@ def planes_of(prior: Any, options: Options) -> Planes:
         raise ValueError("method: diffusion goes with 2-D images, and k-space is 3-D")
     if options.maps == 2:
         raise ValueError("maps: 2 goes with 2-D images, and k-space is 3-D")
-    return Planes(prior)
+    return Planes(prior, options.voxel or (1.0, 1.0, 1.0))
+
+
+def _voxel(sides: Any) -> tuple[float, float, float] | None:
+    """Return the sides of a voxel as numbers, or None.  ValueError for others."""
+    if sides is None:
+        return None
+    if not isinstance(sides, (tuple, list, np.ndarray)) or len(sides) != 3 or not all(
+            isinstance(side, numbers.Real) and 0 < float(side) < np.inf for side in sides):
+        raise ValueError(f"voxel: expected three sides above 0, got {sides!r}")
+    z, y, x = map(float, sides)
+    return z, y, x
 
 
 def scale_of(prior: Any) -> ImageScale:

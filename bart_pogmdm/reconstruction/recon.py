@@ -68,6 +68,8 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
         are solved together: TE, COEFF and AVG; 1 << 10 for TIME, 0 for none.  Not for "diffusion".
     sms: SLICE holds the shots of slices that were excited together: k-space is also a Fourier transform along SLICE,
         with zero frequency at n // 2 and unitary, as in `bart nlinv`; False.
+    voxel: sides of a voxel of a volume along its axes, (z, y, x) or READ, PHS1, PHS2, in any unit, so that the prior
+        sees its planes in their true proportions; None: cubes.
     normalize: report the image times the RSS of the sensitivities, and these with RSS 1; True.
     keep_samples: return the samples, too; they need their own memory.
     seed: each chain or sample of each slice draws from its own child of it; 0.
@@ -104,6 +106,8 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
     slices = inputs.slices(options.rules)
     if slices.known_sets:
         options = with_sets(options, slices.known_sets)
+    if options.voxel and len(slices.grid) == 2:
+        raise ValueError("voxel: goes with volumes, and k-space is 2-D")
     solving = prior if len(slices.grid) == 2 else planes_of(prior, options)
     outputs, coefficients = Outputs(slices, options, inputs.kspace.dtype, here), None
     doubts: dict[Shape, list[str]] = {}
