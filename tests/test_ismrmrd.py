@@ -16,7 +16,7 @@ from bart_pogmdm.arrays.bart_dims import BATCH, SLICE, TE, TIME, TIME2, to_bart
 from bart_pogmdm.commands.main import main
 from bart_pogmdm.files import cfl
 from bart_pogmdm.files.ismrmrd_flags import FLAGS, Effect
-from bart_pogmdm.files.kspace import load
+from bart_pogmdm.files.kspace import load, open_kspace
 from bart_pogmdm.physics.coil_compression import mix, whitening
 from bart_pogmdm.physics.fourier import fft2c, ifft2c
 
@@ -289,6 +289,13 @@ def kspace_3d(rng):
 def volume_in(path):
     """k-space (coil, x, y, z) of a file."""
     return np.moveaxis(load(path)[0][(..., *12 * (0,))], 3, 0)
+
+
+def test_the_sides_of_voxels_are_those_of_the_encoded_space(raw, kspace_3d):
+    path = raw(encoding((NX, NY, NZ), (2 * NX, 3 * NY, 4 * NZ), partitions=(0, NZ - 1, NZ // 2)), partitions(kspace_3d))
+    assert open_kspace(path).voxel == (2, 3, 4)
+    path = raw(encoding((NX, NY, NZ), (0, 3 * NY, 4 * NZ), partitions=(0, NZ - 1, NZ // 2)), partitions(kspace_3d))
+    assert open_kspace(path).voxel is None
 
 
 def test_partitions_are_phs2(raw, rng, kspace_3d):

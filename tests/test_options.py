@@ -26,7 +26,7 @@ def test_help_has_barts_layout(tmp_path):
     lines = run.stdout.splitlines()
     assert run.returncode == 0 and not run.stderr
     assert lines[0] == ("Usage: pogmdm [-i d] [-p <file>] [-t <file>] [-x,--dims d:d:d] [--sens <file>] [-s,--seed d]"
-                        " [-S] [-m d|auto] [--shared-sens d] [-M,--sms] [--voxel d:d:d] [-N] [-I <file>] [-d d]"
+                        " [-S] [-m d|auto] [--shared-sens d] [-M,--sms] [--voxel f:f:f] [-N] [-I <file>] [-d d]"
                         " [--prior <file>] [-g] [--noise f] [--method <string>] [--samples d] [--whiten <file>]"
                         " [--cc d] [--keep <file>] [--levels d] [-K d] [--come-closer f] <kspace> <output>"
                         " [<sensitivities>] [<std>]")

@@ -14,9 +14,15 @@ def int_or_auto(text: str) -> int | str:
     return text if text == "auto" else int(text)
 
 
+def x_y_z(text: str) -> tuple[float, ...]:
+    """Return the numbers in a text such as 1:1:4.  Raises ValueError for anything else."""
+    z, y, x = map(float, text.split(":"))
+    return z, y, x
+
+
 # The types of values, by their names in BART's help.
 TYPES: dict[str, Callable[[str], Any]] = {"d": int, "f": float, "<file>": str, "<string>": str, "d:d": str,
-                                          "d:d:d": str, "d|auto": int_or_auto}
+                                          "d:d:d": str, "f:f:f": x_y_z, "d|auto": int_or_auto}
 
 
 @dataclass(frozen=True)
@@ -73,8 +79,8 @@ POGMDM = (
     Option("--shared-sens", "shared_sens", "d", "flags",
            "Dimensions along which images share sensitivities, as in nlinv -s (default: 16480: TE, COEFF and AVG)"),
     Option("-M", "sms", None, "", "Simultaneous slices: SLICE holds their shots, as in nlinv", alias="--sms"),
-    Option("--voxel", "voxel", "d:d:d", "x:y:z",
-           "Sides of a voxel of a volume along READ, PHS1 and PHS2, as 1:1:4 (default: 1:1:1)"),
+    Option("--voxel", "voxel", "f:f:f", "x:y:z",
+           "Sides of a voxel of a volume along READ, PHS1 and PHS2 (default: those of raw data, else 1:1:1)"),
     Option("-N", "normalize", None, "", "Do not normalize image with coil sensitivities", const=False),
     Option("-I", "start", "<file>", "file", "Image to start from", is_array=True),
     Option("-d", "debug_level", "d", "level", "Debug level (default: BART_DEBUG_LEVEL, or 2)"),

@@ -13,7 +13,7 @@ from ..algorithms.state import State
 from ..arrays.array_types import Array
 from ..arrays.bart_dims import COIL
 from ..files.cfl import read, write
-from ..files.kspace import load
+from ..files.kspace import open_kspace, read_whole
 from ..files.outputs import bart_target, check_outputs
 from ..physics.coil_compression import by_coil, compression, mix, whitening
 from ..reconstruction.coil_combination import of_all_coils
@@ -43,10 +43,14 @@ def reconstruct_files(args: Namespace, command: str, interruption: Interruption)
     kept = [] if args.keep is None else [args.keep]
     with connected([source, *named.values()], targets + kept, interruption) as pipes:
         received = pipes.receive()
-        method, dims, args.voxel = _method(args), _dims(args.dims), _voxel(args.voxel)
+        method, dims = _method(args), _dims(args.dims)
         _check_names(args)
         with interruption.at_once():
-            kspace, known_pattern = (received[source].array, None) if source in received else load(source)
+            if source in received:
+                kspace, known_pattern = received[source].array, None
+            else:
+                file = open_kspace(source)
+                (kspace, known_pattern), args.voxel = read_whole(file), args.voxel or file.voxel
             arrays = {dest: received[name].array if name in received else read(name) for dest, name in named.items()}
         result = _reconstruct(args, kspace, {"mask": known_pattern} | arrays, method, dims, interruption)
         outputs: dict[str, Any] = dict(zip(targets, (result.image, result.sens, result.std)))
@@ -142,14 +146,6 @@ def _dims(text: str | None) -> tuple[int, ...] | None:
     if z not in ([], [1]):
         raise ValueError(f"-x, --dims: expected a third size of 1 (trajectories are in a plane), got {text!r}")
     return x, y
-
-
-def _voxel(text: str | None) -> tuple[float, ...] | None:
-    """Return the sides of a voxel in x:y:z, or None if they are not given.  Raises ValueError for no numbers."""
-    try:
-        return None if text is None else tuple(map(float, text.split(":")))
-    except ValueError:
-        raise ValueError(f"--voxel: expected x:y:z, as 1:1:4, got {text!r}") from None
 
 
 def _common(pattern: Array | None) -> Array | None:

@@ -23,7 +23,7 @@ def _parser() -> Parser:
         "FILE.h5 with image, sens and std; else BART's files OUT, OUT_sens, OUT_std"))
     parser.take("-p", "-i")
     parser.take("--method", help=OPTIONS["--method"].meaning.replace(" or <std>", ""))
-    parser.take("--samples", "--prior", "--noise", "-m", "-N", "-s")
+    parser.take("--samples", "--prior", "--noise", "-m", "-N", "-s", "--voxel")
     parser.take("-g", help="Use the GPUs, one process for each")
     parser.take("--warm-start", "--jobs", "--scheduler", "--send", "--restart")
     return parser

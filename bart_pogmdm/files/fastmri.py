@@ -3,6 +3,7 @@
 from collections.abc import Sized
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -21,6 +22,8 @@ class FastmriFile:
     path: Path
     shape: Shape
     pattern: Array | None
+
+    voxel: ClassVar[None] = None  # slices
 
     @classmethod
     def of(cls, path: Path) -> "FastmriFile":

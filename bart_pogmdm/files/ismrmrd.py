@@ -34,13 +34,14 @@ class IsmrmrdFile:
     """k-space of an ISMRMRD file, averaged, prewhitened if there is a noise scan, and without readout oversampling.
 
     READ is the readout, PHS1 the phase encoding, and PHS2 that of the partitions of a 3-D scan.
-    group: name of the group in the file.
+    group: name of the group in the file.  voxel: sides of a voxel of a volume, or None.
     """
 
     path: Path
     group: str
     lines: Lines
     prewhitening: Array | None
+    voxel: tuple[float, float, float] | None
 
     @property
     def shape(self) -> Shape:
@@ -110,7 +111,8 @@ def open_ismrmrd(path: Path) -> IsmrmrdFile:
     group, texts, heads = _read(path)
     encoding, numbers = image_lines(path, read_header(path, texts), heads)
     lines = place_lines(path, encoding, numbers, heads[numbers])
-    return IsmrmrdFile(path, group, lines, _prewhitening(path, group, heads, int(lines.heads["active_channels"][0])))
+    prewhitening = _prewhitening(path, group, heads, int(lines.heads["active_channels"][0]))
+    return IsmrmrdFile(path, group, lines, prewhitening, encoding.voxel if lines.depth > 1 else None)
 
 
 def _read(path: Path) -> tuple[str, list[bytes], Array]:

@@ -18,6 +18,7 @@ class Encoding:
     """One <encoding> of the header.
 
     matrix: size of the encoded space, (x, y, z): readout, phase encoding, partitions.
+    voxel: sides of a voxel along x, y and z in mm, by the field of view of the encoded space; None if it is not given.
     fov_ratio: field of view of the encoded space by that of the image, along the readout, at least 1; 1 where one of
     them is not given.
     centers: numbers of the central line in the phase encoding and of the central partition, None if not given.
@@ -26,6 +27,7 @@ class Encoding:
 
     trajectory: str
     matrix: tuple[int, int, int]
+    voxel: tuple[float, float, float] | None
     fov_ratio: float
     centers: tuple[int | None, int | None]
     calibration: str
@@ -66,9 +68,13 @@ def _encoding(path: Path, node: Node) -> Encoding:
     nx, ny = (_whole(path, node, f"encodedSpace/matrixSize/{axis}", 1) for axis in "xy")
     nz, centers = "encodedSpace/matrixSize/z", [f"encodingLimits/kspace_encoding_step_{n}/center" for n in (1, 2)]
     center, central = (_whole(path, node, place, 0) if _text(node, place) else None for place in centers)
-    encoded, image = (_number(path, node, f"{space}/fieldOfView_mm/x") for space in ("encodedSpace", "reconSpace"))
+    matrix = nx, ny, _whole(path, node, nz, 1) if _text(node, nz) else 1
+    fields = [_number(path, node, f"encodedSpace/fieldOfView_mm/{axis}") for axis in "xyz"]
+    x, y, z = (field / n for field, n in zip(fields, matrix))
+    encoded, image = fields[0], _number(path, node, "reconSpace/fieldOfView_mm/x")
     return Encoding(trajectory=_text(node, "trajectory").lower(),
-                    matrix=(nx, ny, _whole(path, node, nz, 1) if _text(node, nz) else 1),
+                    matrix=matrix,
+                    voxel=(x, y, z) if min(x, y, z) > 0 else None,
                     fov_ratio=max(1.0, encoded / image) if encoded and image else 1.0,
                     centers=(center, central),
                     calibration=_text(node, "parallelImaging/calibrationMode").lower())

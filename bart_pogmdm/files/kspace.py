@@ -33,6 +33,10 @@ class KspaceFile(Protocol):
     def pattern(self) -> Array | None:
         """The sampling pattern, which broadcasts to k-space, or None if the file has none."""
 
+    @property
+    def voxel(self) -> tuple[float, float, float] | None:
+        """Sides of a voxel of a volume along READ, PHS1 and PHS2, or None if the file does not say them."""
+
     def slice(self, place: Shape) -> Array:
         """Read k-space (READ, PHS1, PHS2, COIL), complex64, at a place in the dimensions beyond COIL."""
 
@@ -45,7 +49,11 @@ def load(name: str | Path) -> tuple[Array, Array | None]:
     two or three dimensions are (y, x) or (coil, y, x), others in BART's order.
     Raises FileNotFoundError, or ValueError for a file without k-space.
     """
-    file = open_kspace(name)
+    return read_whole(open_kspace(name))
+
+
+def read_whole(file: KspaceFile) -> tuple[Array, Array | None]:
+    """Read (kspace, pattern) from an open file, as `load` does."""
     kspace = np.empty(file.shape, np.complex64, order="F")
     for place in np.ndindex(file.shape[BEYOND:]):
         kspace[index_of(place)] = file.slice(place)

@@ -4,7 +4,7 @@ import math
 import mmap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar
 
 import numpy as np
 
@@ -60,6 +60,8 @@ class MappedKspace:
 
     stored: MappedArray
     pattern: Array | None
+
+    voxel: ClassVar[None] = None  # such files do not say it
 
     @classmethod
     def checked(cls, path: Path, stored: MappedArray, pattern: Array | None) -> "MappedKspace":

@@ -145,6 +145,7 @@ def make_plan(source: str | Path, *, mask: Array | None = None, prior: Any = Non
             raise ValueError(f"warm_start: goes with one set of maps, got {options.maps}")
         options = replace(options, maps=1)
     volume = VolumeInput.of(source, mask)
+    options = replace(options, voxel=options.voxel or volume.source.voxel)
     job = Job(str(Path(source).resolve()), volume.shape, _pickled(prior), options, device, library_versions())
     return Plan(volume, job, warm_start, f"{prior.name} {prior.digest}")
 
