@@ -156,7 +156,7 @@ def diffusion(problem: Problem, prior: ScorePrior, options: Diffusion, rngs: Rng
         if problem.sens_model and options.sens_update == "h1":                                      # 12
             sens, coefficients = h1_step(problem.sampling, problem.samples, image, sens, options.sens_step), None
         elif problem.sens_model:
-            sens_variance = likelihood.of_sensitivities(variance, residual_var)
+            sens_variance = likelihood.of_sensitivities(problem, variance, residual_var)
             coefficients = problem.sens_model.update(image, coefficients, sens_variance, options.sens_penalty.last,
                                                      options.sens_cg, problem.images)
             sens = problem.sens_model.maps.forward(coefficients)

@@ -130,7 +130,7 @@ def gibbs(problem: Problem, prior: LatentPrior, options: Gibbs, rngs: Rngs) -> I
     phase = options.maximum.phase.of(start.image, axes, trusted=not problem.one_coil)
     power = problem.model(start.sens).gradient(start.image, problem.samples)[1]
     variance, residual_var = likelihood.variances(problem, power)
-    sens_variance, samples = likelihood.of_sensitivities(variance, residual_var), problem.samples
+    sens_variance, samples = likelihood.of_sensitivities(problem, variance, residual_var), problem.samples
     if problem.sens_model:
         sampling, sens_model = RingWeights(problem, problem.sens_model, likelihood).weighted(power)
         problem = replace(problem, sampling=sampling, sens_model=sens_model)

@@ -198,7 +198,7 @@ def joint_map(problem: Problem, prior: Prior, options: Map, rngs: Rngs = (), *,
         image = extrapolated + newton_step(model, hessian, phase.turn, descent, variance, options.image_cg)
         if sens_model and weights:
             sampling, weighted = weights.weighted(power)
-            sens_variance = options.likelihood.of_sensitivities(variance, residual_var)
+            sens_variance = options.likelihood.of_sensitivities(problem, variance, residual_var)
             coefficients = weighted.update(image, coefficients, sens_variance, penalty, options.sens_cg, problem.images)
             model = coil_model(sampling, sens_model.maps.forward(coefficients), problem.images)
         elif problem.one_coil:

@@ -88,9 +88,17 @@ class Likelihood:
         return variance, sampling.weighted(rings.weights(excess, radius).astype(power.dtype))
 
     @staticmethod
-    def of_sensitivities(variance: Any, residual_var: Any) -> Any:
-        """Return the variance for a fit of sensitivities: the residual still holds errors of the image, so it adds."""
-        return variance + residual_var
+    def of_sensitivities(problem: Problem, variance: Any, residual_var: Any) -> Any:
+        """Return the variance for a fit of sensitivities: the residual still holds errors of the image, so it adds.
+
+        All images of a series have the same in data units.  With one of its own, an image that the shared sensitivities
+        do not explain would lose its say in them.
+        """
+        total = variance + residual_var
+        if not problem.images.is_series:
+            return total
+        square = problem.units.from_start**2
+        return (total * square).mean() / square
 
 
 def _mean_power(problem: Problem, power: Array) -> Any:
