@@ -169,8 +169,8 @@ def test_a_volume_is_better_than_its_slices(scan):
     assert found.image.shape == (*GRID, 1) and found.sens.shape == (*GRID, COILS)
     np.testing.assert_allclose(np.sqrt((abs(found.sens) ** 2).sum(-1)), 1, atol=1e-4)
     hybrid = np.fft.fftshift(np.fft.ifft(np.fft.ifftshift(kspace, 0), axis=0, norm="ortho"), 0)
-    slices = np.stack([recon(np.ascontiguousarray(np.moveaxis(one, -1, 0)), mask).image for one in hybrid[4:20]])
-    assert psnr(found.image.squeeze()[4:20], image[4:20]) > psnr(slices, image[4:20]) + 0.5
+    slices = np.stack([recon(np.ascontiguousarray(np.moveaxis(one, -1, 0)), mask).image for one in hybrid[8:14]])
+    assert psnr(found.image.squeeze()[8:14], image[8:14]) > psnr(slices, image[8:14]) + 0.5
     assert psnr(found.image, image[..., None]) > 26
     assert found.info["residual_std"] < 1.2 * found.info["noise_std"]
 
@@ -188,14 +188,14 @@ def test_the_order_of_the_axes_does_not_matter(scan):
 def test_known_sensitivities_start_image_and_posterior_of_volumes(scan):
     kspace, mask, image = scan
     sens = np.moveaxis(coils(), 0, -1).astype(np.complex64)
-    known = recon(kspace, mask, sens=sens, iterations=15)
-    assert psnr(known.image, image[..., None]) > 27
-    again = recon(kspace, mask, start=known.image, iterations=5)
-    assert psnr(again.image, image[..., None]) > 27
-    method = Gibbs(chains=2, burn_in=2, thin=2, maximum=Map(iterations=15))
+    known = recon(kspace, mask, sens=sens, iterations=10)
+    assert psnr(known.image, image[..., None]) > 26
+    again = recon(kspace, mask, start=known.image, iterations=3)
+    assert psnr(again.image, image[..., None]) > 26
+    method = Gibbs(chains=2, burn_in=1, thin=1, maximum=Map(iterations=8))
     found = recon(kspace, mask, method=method, samples=4)
     assert found.std.shape == found.image.shape and (found.std > 0).all()
-    assert psnr(found.image, image[..., None]) > 26
+    assert psnr(found.image, image[..., None]) > 25
 
 
 def test_series_of_volumes_and_padded_volumes(scan):

@@ -87,18 +87,17 @@ class Likelihood:
         excess = rings.means(power) / (2 * problem.coils * variance)
         return variance, sampling.weighted(rings.weights(excess, radius).astype(power.dtype))
 
-    @staticmethod
-    def of_sensitivities(problem: Problem, variance: Any, residual_var: Any) -> Any:
+    def of_sensitivities(self, problem: Problem, variance: Any, residual_var: Any) -> Any:
         """Return the variance for a fit of sensitivities: the residual still holds errors of the image, so it adds.
 
-        All images of a series have the same in data units.  With one of its own, an image that the shared sensitivities
-        do not explain would lose its say in them.
+        All images of a series have the same in units of their noise.  With one of its own, an image that the shared
+        sensitivities do not explain would lose its say in them.
         """
         total = variance + residual_var
         if not problem.images.is_series:
             return total
-        square = problem.units.from_start**2
-        return (total * square).mean() / square
+        noise = self.at_start(problem.noise_std)
+        return (total / noise).mean() * noise
 
 
 def _mean_power(problem: Problem, power: Array) -> Any:
