@@ -7,7 +7,7 @@ import pytest
 from conftest import psnr
 from properties import assert_adjoint, assert_gradient, random_complex
 
-from bart_pogmdm import Gibbs, Map, recon
+from bart_pogmdm import Gibbs, Map, ReconstructionWarning, from_bart, recon, to_bart
 from bart_pogmdm.evaluate.simulate import noise
 from bart_pogmdm.physics.cartesian import CartesianSampling, CartesianScan
 from bart_pogmdm.physics.coil_model import CoilModel
@@ -226,6 +226,16 @@ def test_a_volume_of_two_slices_is_a_volume(scan):
     """Sizes that hold next to nothing are no error."""
     kspace = fft2c(fft2c(coils() * head(), AXES)[:, :, :, 12:14], ()).transpose(1, 2, 3, 0).astype(np.complex64)
     assert recon(kspace, iterations=2).image.shape == (*GRID[:2], 2, 1)
+
+
+@pytest.mark.filterwarnings("default::bart_pogmdm.ReconstructionWarning")
+def test_volumes_with_the_coils_first(scan):
+    kspace, *_ = scan
+    coils_first = from_bart(kspace)
+    assert coils_first.shape == (COILS, *GRID)
+    np.testing.assert_array_equal(to_bart(coils_first), kspace)
+    with pytest.warns(ReconstructionWarning, match="more coils than the image has rows"):
+        recon(coils_first, iterations=1)
 
 
 def test_a_volume_of_bart(bart):

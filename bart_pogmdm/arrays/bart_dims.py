@@ -27,14 +27,23 @@ def index_of(place: tuple[int | slice, ...]) -> Any:
 
 
 def to_bart(array: Array) -> Array:
-    """Return (coil, y, x) or (y, x) as (READ, PHS1, PHS2, COIL) with READ = y, PHS1 = x and PHS2 = 1."""
+    """Return (coil, z, y, x), (coil, y, x) or (y, x) as (READ, PHS1, PHS2, COIL).
+
+    READ = y, PHS1 = x and PHS2 = 1 for planes, and READ = z, PHS1 = y and PHS2 = x for volumes.
+    """
     array = np.asarray(array)
+    if array.ndim == COIL + 1:
+        return np.moveaxis(array, 0, -1)
     return np.moveaxis(array[None] if array.ndim == 2 else array, 0, -1)[:, :, None, :]
 
 
 def from_bart(array: Array) -> Array:
-    """Return (READ, PHS1, 1, COIL, 1, ...) as (coil, y, x).  Raises ValueError if any other dimension exceeds 1."""
+    """Return (READ, PHS1, PHS2, COIL, 1, …) as (coil, z, y, x), or as (coil, y, x) where PHS2 is 1.
+
+    Raises ValueError if any other dimension exceeds 1.
+    """
     shape = pad_dims(array.shape)
-    if shape[2] != 1 or any(n != 1 for n in shape[4:]):
-        raise ValueError(f"array: expected (READ, PHS1, 1, COIL), got {array.shape}")
-    return np.moveaxis(np.asarray(array).reshape(shape[0], shape[1], shape[3]), -1, 0)
+    if any(n != 1 for n in shape[BEYOND:]):
+        raise ValueError(f"array: expected (READ, PHS1, PHS2, COIL), got {array.shape}")
+    grid = shape[:COIL] if shape[2] > 1 else shape[:2]
+    return np.moveaxis(np.asarray(array).reshape(*grid, shape[COIL]), -1, 0)
