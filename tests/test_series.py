@@ -144,7 +144,7 @@ def test_images_without_sensitivities_to_share_are_solved_alone(echoes, change):
     options = {"iterations": 2, "maps": 2} if change == "two sets" else {"iterations": 2}
     if change == "known sens":
         options["sens"] = sensitivities(SHAPE, COILS).transpose(1, 2, 0)[:, :, None].astype(np.complex64)
-    shared, alone = (recon(kspace, shared_sens=bits, **options) for bits in (1 << TE, 0))
+    shared, alone = recon(kspace, **options), recon(kspace, shared_sens=0, **options)
     np.testing.assert_array_equal(shared.image, alone.image)
 
 
@@ -179,6 +179,10 @@ def test_the_posterior_of_several_images(echoes, shots):
     ({"shared_sens": 8}, "shared_sens: expected bits of the dimensions from TE on, as 16480 for TE, COEFF and AVG"),
     ({"shared_sens": -1}, "shared_sens: expected bits"),
     ({"shared_sens": 1 << 16}, "shared_sens: expected bits"),
+    ({"shared_sens": 1 << TE, "maps": 2}, "shared_sens: goes with one set of maps"),
+    ({"shared_sens": 1 << TE, "sms": True}, "shared_sens: goes with one set of maps, and not with sms"),
+    ({"sms": True, "start": np.ones((*SHAPE, 1, 1, *9 * (1,), 2), complex)}, "sms: goes with a mask of zeros and ones"),
+    ({"sms": True, "mask": np.full(SHAPE, 0.5)}, "sms: goes with a mask of zeros and ones"),
     ({"sms": True, "maps": 2}, "sms: goes with maps 1, and not with method diffusion"),
     ({"sms": True, "method": "diffusion"}, "sms: goes with maps 1, and not with method diffusion"),
     ({"sms": True, "sens": np.ones((*SHAPE, 1, COILS), np.complex64)}, "sms: expected shots of several coils"),
@@ -186,6 +190,38 @@ def test_the_posterior_of_several_images(echoes, shots):
 def test_wrong_options_are_named(shots, options, sentence):
     with pytest.raises(ValueError, match=sentence):
         recon(in_barts_order(shots[0], SLICE), **options)
+
+
+def test_simultaneous_slices_lie_along_slice(echoes):
+    for kspace in (echoes[0][:, 0], in_barts_order(echoes[0], TE)):
+        with pytest.raises(ValueError, match="sms: expected SLICE longer than 1"):
+            recon(kspace, sms=True)
+
+
+def test_the_chains_of_a_series_do_not_depend_on_how_many_go_together(echoes):
+    kspace = in_barts_order(echoes[0], TE)
+    one, two = (recon(kspace, samples=2, method=Gibbs(chains=2, burn_in=1, thin=1, side_by_side=number,
+                                                      maximum=Map(iterations=3))) for number in (1, 2))
+    np.testing.assert_allclose(one.std, two.std, rtol=1e-3)
+    assert one.image.dtype == np.complex64
+
+
+def test_the_solver_of_a_series_keeps_the_precision(echoes):
+    kinds = set()
+    recon(in_barts_order(echoes[0], TE), iterations=2, callback=lambda state: kinds.update(
+        (state.image.dtype, state.sens.dtype)))
+    assert kinds == {np.dtype(np.complex64)}
+
+
+def test_frames_along_trajectories_share_their_sensitivities(bart):
+    """Enough samples that some are kept from the mean, another number in each frame."""
+    trajectory = bart(1, "traj -x48 -y64 -r")
+    spokes = bart(1, "phantom -k -s4 -t", trajectory)
+    frames, paths = (np.stack([array[:, :, number::2] for number in (0, 1)], -1)[..., None, :]
+                     for array in (spokes, trajectory[:, :, :, None]))
+    frames = frames.reshape(*spokes.shape[:2], 32, 4, 1, 2)
+    found = recon(frames, traj=paths.reshape(3, 48, 32, 1, 1, 2), dims=(48, 48), iterations=12)
+    np.testing.assert_array_equal(found.sens[..., 0], found.sens[..., 1])
 
 
 @pytest.mark.filterwarnings("ignore::bart_pogmdm.ReconstructionWarning")

@@ -104,7 +104,9 @@ class Gibbs:
             yield state
         assert state is not None
         problem, (chains, draws) = problem.started_from(state), self.chain_shape(samples)
-        size = self.side_by_side or chains_that_fit(chains, state.sens.reshape(-1, *problem.images.grid))
+        # The maps of several chains do not repeat along a series as those of one do.
+        size = 1 if problem.images.is_series else (
+            self.side_by_side or chains_that_fit(chains, state.sens.reshape(-1, *problem.images.grid)))
         for batch, rngs in batches(chains, size, seed):
             for sweep, states in enumerate(islice(gibbs(problem, prior, self, rngs), self.burn_in + draws)):
                 round_, rest = divmod(sweep - self.burn_in + 1, self.thin)

@@ -95,7 +95,7 @@ class Map:
 
     def solve(self, problem: Problem, prior: Prior, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
         """Yield the State after each step to the maximum; the last image may be moved towards the mean."""
-        if self.iterations > self.last_steps and hasattr(prior, "denoise"):
+        if self.iterations > self.last_steps and hasattr(getattr(prior, "prior", prior), "denoise"):
             return map_or_mean(problem, prior, self, np.random.default_rng(seed))
         return joint_map(problem, prior_for(problem, prior), self)
 
@@ -115,7 +115,6 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
     which = [one.which for one in kept]
     rest = without_kept(problem, problem.together(which), options.image_cg)
     judged, previous, followed = problem.start, problem.start.image, 1.0
-    del kept  # Sensitivities that nobody needs any more take the most memory.
     for state in joint_map(rest, of_maximum, options, steps=range(last.start)):
         judged, previous, followed = state, judged.image, judged.units.followed
         yield state
@@ -154,6 +153,7 @@ def mean_of(kept: KeptSamples, rest: Problem, prior: Any, options: Map, rng: np.
     """Return the mean and its weights, from the start of the problem without the kept samples; None for none."""
     if kept.refute_noise:
         return None
+
     def turn(image: Array) -> Array:
         return options.phase.of(image, rest.images.grid_axes, trusted=True).turn
 

@@ -71,7 +71,7 @@ class Problem:
 
     def started_from(self, state: State) -> Problem:
         """Return the problem in the units of a state, which it starts from."""
-        step = state.units.followed
+        step = state.units.followed / self.units.followed
         return replace(self if step == 1 else self._divided(step, state.units), start=state)
 
     def _divided(self, factor: Any, units: Units) -> Problem:

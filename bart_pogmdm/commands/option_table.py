@@ -16,8 +16,8 @@ def int_or_auto(text: str) -> int | str:
 
 def x_y_z(text: str) -> tuple[float, ...]:
     """Return the numbers in a text such as 1:1:4.  Raises ValueError for anything else."""
-    z, y, x = map(float, text.split(":"))
-    return z, y, x
+    read, phs1, phs2 = map(float, text.split(":"))
+    return read, phs1, phs2
 
 
 # The types of values, by their names in BART's help.

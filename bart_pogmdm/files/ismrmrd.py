@@ -112,7 +112,11 @@ def open_ismrmrd(path: Path) -> IsmrmrdFile:
     encoding, numbers = image_lines(path, read_header(path, texts), heads)
     lines = place_lines(path, encoding, numbers, heads[numbers])
     prewhitening = _prewhitening(path, group, heads, int(lines.heads["active_channels"][0]))
-    return IsmrmrdFile(path, group, lines, prewhitening, encoding.voxel if lines.depth > 1 else None)
+    voxel = None
+    if encoding.voxel and min(lines.size, lines.height, lines.depth) > 1:
+        field = encoding.voxel[0] * encoding.matrix[0] / encoding.fov_ratio  # of the readout without its oversampling
+        voxel = (field / lines.size, *encoding.voxel[1:])
+    return IsmrmrdFile(path, group, lines, prewhitening, voxel)
 
 
 def _read(path: Path) -> tuple[str, list[bytes], Array]:

@@ -69,7 +69,8 @@ def _encoding(path: Path, node: Node) -> Encoding:
     nz, centers = "encodedSpace/matrixSize/z", [f"encodingLimits/kspace_encoding_step_{n}/center" for n in (1, 2)]
     center, central = (_whole(path, node, place, 0) if _text(node, place) else None for place in centers)
     matrix = nx, ny, _whole(path, node, nz, 1) if _text(node, nz) else 1
-    fields = [_number(path, node, f"encodedSpace/fieldOfView_mm/{axis}") for axis in "xyz"]
+    fields = [_number(path, node, f"encodedSpace/fieldOfView_mm/{axis}") if axis == "x" or matrix[2] > 1 else 0.0
+              for axis in "xyz"]
     x, y, z = (field / n for field, n in zip(fields, matrix))
     encoded, image = fields[0], _number(path, node, "reconSpace/fieldOfView_mm/x")
     return Encoding(trajectory=_text(node, "trajectory").lower(),

@@ -63,9 +63,9 @@ class Nufft:
         return replace(self, weights=weights)
 
     def without(self, which: Array, samples: Array) -> tuple[Nufft, Array]:
-        """Return sampling and samples (J, M) without some of them, booleans (M,)."""
-        mask, weights = (None if values is None else values[~which] for values in (self.mask, self.weights))
-        return Nufft(self.points[:, ~which], self.shape, self.dtype, weights, mask), samples[:, ~which]
+        """Return sampling and samples (J, M) without some of them, booleans (M,): they get the weight 0."""
+        kept = (~which).astype(real_dtype(self.dtype))
+        return replace(self, mask=kept if self.mask is None else kept * self.mask), samples * ~which
 
     def of_coils(self, coils: slice) -> Nufft:
         """Return the sampling of some of the coils, which is the same for all."""
@@ -74,11 +74,13 @@ class Nufft:
     @property
     def count(self) -> int:
         """Number of samples of one coil."""
-        return self.points.shape[1]
+        return self.points.shape[1] if self.mask is None else int((self.mask != 0).sum())
 
     def radius(self, shape: Shape) -> Array:
-        """Distance of the samples from zero frequency, (M,), in cycles per pixel of an image of `shape`."""
-        return array_module(self.points).hypot(*(axis / n for axis, n in zip(self.points, shape)))
+        """Distance of the samples from zero frequency, (M,), in cycles per pixel of `shape`; infinite for weight 0."""
+        xp = array_module(self.points)
+        radius = xp.hypot(*(axis / n for axis, n in zip(self.points, shape)))
+        return radius if self.mask is None else xp.where(self.mask != 0, radius, xp.inf)
 
     @property
     def _angles(self) -> Array:
@@ -96,7 +98,7 @@ class Nufft:
 
     def forward(self, images: Array) -> Array:
         """M F x, (J, …, M)."""
-        samples = self._transform(2, images, (self.count,))
+        samples = self._transform(2, images, (self.points.shape[1],))
         if self.mask is not None:
             samples *= self.mask
         return samples
@@ -133,7 +135,7 @@ class Nufft:
         Shape (2 ny - 1, 2 nx - 1).
         """
         xp, shape = array_module(self.points), tuple(2 * n - 1 for n in self.shape)
-        weights = xp.ones(self.count) if self.weights is None else self.weights
+        weights = xp.ones(self.points.shape[1]) if self.weights is None else self.weights
         weights = weights if self.mask is None else weights * self.mask**2
         kernel = self._plan(1, 1, shape, np.complex128).execute(weights.astype(np.complex128)).reshape(shape)
         return (kernel + kernel[::-1, ::-1].conj()) / (2 * np.prod(self.shape))
@@ -194,6 +196,7 @@ class Nufft:
     def noise(self, rng: np.random.Generator, samples: Array) -> Array:
         """Noise of standard deviation W^(-1/2) in real and imaginary part, of the shape of the samples."""
         noise = complex_normal(rng, samples)
+        noise = noise if self.mask is None else noise * (self.mask != 0)
         return noise if self.weights is None else noise / self.weights**0.5
 
     def equalize(self, images: Array) -> Array:

@@ -98,7 +98,7 @@ class SeriesSampling(_SideBySide):
     @cached_property
     def count(self) -> Array:
         """Number of samples of one coil in each image, (A, 1, …) with ones for the grid."""
-        counts = array_module(self.density).asarray([part.count for part in self.parts], float)
+        counts = array_module(self.density).asarray([part.count for part in self.parts], self.density.dtype)
         return counts.reshape(-1, *(1,) * len(self.shape))
 
     @property

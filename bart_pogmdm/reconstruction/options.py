@@ -35,6 +35,7 @@ else:
 
 SHARED = 1 << TE | 1 << COEFF | 1 << AVG  # echoes, coefficients and averages see the coils where they were
 NOT_SHARED = (1 << MAPS + 1) - 1
+LONGEST = 32  # sides of the shortest one that a side of a voxel may have
 
 METHODS: dict[str, type[Map] | type[Gibbs] | type[Diffusion]] = {
     method.name: method for method in (Map, Gibbs, Diffusion)}
@@ -148,6 +149,8 @@ def options_of(**keywords: Unpack[OptionKeywords]) -> Options:
     if not is_integer(options.shared_sens, 0) or options.shared_sens >> len(DIMS) or options.shared_sens & NOT_SHARED:
         raise ValueError(f"shared_sens: expected bits of the dimensions from {DIMS[MAPS + 1]} on, as {SHARED} for TE,"
                          f" COEFF and AVG, got {options.shared_sens!r}")
+    if keywords.get("shared_sens") and (options.sms or options.method.name == Diffusion.name or options.maps == 2):
+        raise ValueError("shared_sens: goes with one set of maps, and not with sms or method diffusion")
     if options.sms and (options.method.name == Diffusion.name or options.maps == 2):
         raise ValueError("sms: goes with maps 1, and not with method diffusion")
     _check_sets(options)
@@ -223,6 +226,8 @@ def _voxel(sides: Any) -> tuple[float, float, float] | None:
             isinstance(side, numbers.Real) and 0 < float(side) < np.inf for side in sides):
         raise ValueError(f"voxel: expected three sides above 0, got {sides!r}")
     z, y, x = map(float, sides)
+    if max(z, y, x) > LONGEST * min(z, y, x):
+        raise ValueError(f"voxel: expected sides of which none is {LONGEST} times as long as another, got {sides!r}")
     return z, y, x
 
 

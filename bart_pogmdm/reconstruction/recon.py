@@ -119,9 +119,13 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
         for number, index in group:
             with _explained(outputs, index, report):
                 parts.append(Part.of(slices, index, int(inputs.first) + number, options))
-        with _explained(outputs, group[0][1], report):
-            problems = list(problems_of(parts, inputs.neighbour, scale_of(prior), options))
-        for solved, problem in problems:
+        problems = problems_of(parts, inputs.neighbour, scale_of(prior), options)
+        for number in range(len(parts)):
+            with _explained(outputs, parts[number].index, report):
+                found_problem = next(problems, None)
+            if found_problem is None:
+                break
+            solved, problem = found_problem
             each = problem.each() if problem.images.is_series else [problem] * len(solved)
             with _explained(outputs, solved[0].index, report):
                 collectors = [Collector(one, part.frame, part.sens, options, outputs.kept(part.index))

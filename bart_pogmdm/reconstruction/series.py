@@ -56,27 +56,37 @@ def problems_of(parts: Sequence[Part], neighbour: Array | None, scale: ImageScal
                 options: Options) -> Iterator[tuple[Sequence[Part], Problem]]:
     """Yield the slices that are solved together, with their problem: all of the parts, or one by one.
 
-    Those of a series are solved one by one where there are no unknown sensitivities to share, where their samples
-    differ in number, and where the object folds over, so that each needs two sets.
+    Those of a series are solved one by one where there are no unknown sensitivities to share, where the shapes of their
+    samples differ, as in other boxes of k-space, and where the object folds over, so that each needs two sets.
     ValueError for simultaneous slices of which something else is asked or given.
     """
-    if options.sms and len(parts) > 1:
-        centre = max(parts, key=lambda part: part.frame.fit).frame.centre  # the shots have the same
-        parts = [part.with_centre(centre) for part in parts]
-    slices = [part.measured(scale, options) for part in parts]
-    if options.sms and len(parts) > 1:
-        if not _alike(slices):
-            raise ValueError("sms: expected shots of several coils with equally many samples, and unknown sens")
-        yield parts, problem_of(Measured.simultaneous(slices), None, None, scale, options)
+    if options.sms:
+        yield _simultaneous(parts, scale, options)
         return
-    if len(parts) > 1 and options.maps != 2 and _alike(slices):
-        problem = problem_of(Measured.series(slices), None, None, scale, options)
-        if not folds_over(problem, options):
-            yield parts, problem
-            return
-    for part, measured in zip(parts, slices):
+    if len(parts) > 1 and options.maps != 2:
+        slices = [part.measured(scale, options) for part in parts]
+        if _alike(slices):
+            problem = problem_of(Measured.series(slices), None, None, scale, options)
+            if slices[0].image is not None or not folds_over(problem, options):
+                yield parts, problem
+                return
+    for part in parts:
         sens = None if part.sens is None else part.frame.maps_into(part.sens)
-        yield [part], problem_of(measured, sens, neighbour, scale, options)
+        yield [part], problem_of(part.measured(scale, options), sens, neighbour, scale, options)
+
+
+def _simultaneous(parts: Sequence[Part], scale: ImageScale, options: Options) -> tuple[Sequence[Part], Problem]:
+    """Return the shots of simultaneous slices, with the one centre that their k-space has, and their problem."""
+    if len(parts) < 2:
+        raise ValueError("sms: expected SLICE longer than 1")
+    if any(part.start is not None or part.frame.weight != 1 for part in parts):
+        raise ValueError("sms: goes with a mask of zeros and ones, and without start")
+    centre = max(parts, key=lambda part: part.frame.fit).frame.centre
+    parts = [part.with_centre(centre) for part in parts]
+    slices = [part.measured(scale, options) for part in parts]
+    if not _alike(slices):
+        raise ValueError("sms: expected shots of several coils with samples of the same shape, and unknown sens")
+    return parts, problem_of(Measured.simultaneous(slices), None, None, scale, options)
 
 
 def _alike(slices: Sequence[Measured]) -> bool:

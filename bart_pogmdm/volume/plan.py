@@ -18,7 +18,7 @@ from ..arrays.doubts import ReconstructionWarning
 from ..arrays.rounding import as_pattern
 from ..files.kspace import KspaceFile, open_kspace
 from ..reconstruction import layout
-from ..reconstruction.options import OptionKeywords, Options, Unpack, options_of, prior_of
+from ..reconstruction.options import OptionKeywords, Options, Unpack, options_of, planes_of, prior_of
 from ..version import library_versions
 from .slices import Block, FileStatus, Job, SliceTask, file_status, input_digest
 
@@ -146,6 +146,10 @@ def make_plan(source: str | Path, *, mask: Array | None = None, prior: Any = Non
         options = replace(options, maps=1)
     volume = VolumeInput.of(source, mask)
     options = replace(options, voxel=options.voxel or volume.source.voxel)
+    if len(layout.grid_of(volume.shape)) > 2:
+        planes_of(prior, options)
+    elif options.voxel:
+        raise ValueError("voxel: goes with volumes, and k-space is 2-D")
     job = Job(str(Path(source).resolve()), volume.shape, _pickled(prior), options, device, library_versions())
     return Plan(volume, job, warm_start, f"{prior.name} {prior.digest}")
 

@@ -43,9 +43,9 @@ def recon_volume(source: str | Path, out: str | Path, *, mask: Array | None = No
     """Reconstruct the slices of a file one by one, on many processes or machines, into a file.
 
     The slices are those over which `recon` loops: planes, or volumes of a 3-D scan.  Each result equals that of `recon`
-    to the last bit, on any number of processes.  A slice is read when its turn comes, written when it is done, and
-    entered with its checksum in a manifest beside the output.  If a run was interrupted, the same call checks the
-    finished slices and continues.
+    with shared_sens=0 to the last bit, on any number of processes.  A slice is read when its turn comes, written when
+    it is done, and entered with its checksum in a manifest beside the output.  If a run was interrupted, the same call
+    checks the finished slices and continues.
 
     source: name of a BART, npz, npy, fastMRI or ISMRMRD file, as in `files.kspace.load`.
     out: name of the output: HDF5 if it ends in .h5, with image and std (slice, y, x) and sens (slice, coil, y, x), or
