@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -56,7 +56,8 @@ class Likelihood:
     def variances(self, problem: Problem, power: Array) -> tuple[Any, Any]:
         """Return the variance v that the likelihood assumes, and the residual variance.
 
-        power: |A x - z|^2 of each sample, summed over the coils.  For chains both are (S, 1, 1).
+        power: |A x - z|^2 of each sample, summed over the coils.  Both are numbers, or arrays where each image is a
+        problem of its own: (S, 1, …) for chains, (A, 1, …) for a series.
         v = max(max(continuation r^2, r^2 - noise_std^2) / (1 + r / noisy), least(noise_std)).
         """
         residual_var = _mean_power(problem, power) / (2 * problem.coils)
@@ -149,7 +150,8 @@ class RingWeights:
         """
         if self.problem.images.is_series:
             samplings, models = zip(*(one.weighted(of_image) for one, of_image in zip(self._of_each, power)))
-            return SeriesSampling(samplings), SensitivityModel.together(models, SeriesSampling)
+            low = SeriesSampling(tuple(model.sampling for model in models))
+            return SeriesSampling(samplings), replace(self.sens_model, sampling=low)
         problem, rule, xp = self.problem, self.likelihood, array_module(power)
         variance, residual_var = rule.variances(problem, power)
         ring_power = xp.minimum(self.rings.means(power), rule.largest_error**2 * self._signal)

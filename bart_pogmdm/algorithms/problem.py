@@ -82,7 +82,7 @@ class Problem:
 
     def each(self) -> list[Problem]:
         """Return the problems of the images of a series, one by one; for any other set of images the problem itself."""
-        if not isinstance(self.sampling, SeriesSampling):
+        if not (self.images.is_series and isinstance(self.sampling, SeriesSampling)):
             return [self]
         return [replace(self, sampling=part, samples=self.samples[:, number], images=ImageSet(self.images.grid),
                         noise_std=float(self.noise_std.ravel()[number]), start=self.start.image_of(number),

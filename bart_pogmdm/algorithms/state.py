@@ -34,10 +34,11 @@ class Info:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """Image (ny, nx), sensitivities (J, ny, nx) and their coefficients (None if the sensitivities have none).
+    """Image (*grid), sensitivities (J, *grid) and their coefficients (None if the sensitivities have none).
 
-    For several sets or chains: image (S, ny, nx), sensitivities and coefficients (J, S, …).  The units are those of the
-    image.  A callback of `recon` gets a State after each iteration; its arrays are the solver's own, in solver units.
+    For several sets, chains or simultaneous slices: image (S, *grid), sensitivities and coefficients (J, S, …), and for
+    a series image (A, *grid), sensitivities and coefficients (J, 1, …).  The units are those of the image.  A callback
+    of `recon` gets a State after each iteration; its arrays are the solver's own, in solver units.
     """
 
     image: Array

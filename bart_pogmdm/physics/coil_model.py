@@ -135,7 +135,7 @@ class CoilModel(_Model):
         return self.sampling.forward(self._coil_images(image, slice(None)))
 
     def adjoint(self, samples: Array) -> Array:
-        """A^H z, (ny, nx), for samples that are zero where nothing is measured."""
+        """A^H z, (*grid), for samples that are zero where nothing is measured."""
         return self._combine(lambda coils: (self.sampling.of_coils(coils).adjoint(samples[coils].copy()), 0))[0]
 
     def normal(self, image: Array) -> Array:

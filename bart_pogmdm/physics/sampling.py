@@ -18,7 +18,7 @@ class Sampling(Protocol):
 
     @property
     def shape(self) -> Shape:
-        """(ny, nx) of the images."""
+        """Grid of the images, (ny, nx) or (nz, ny, nx)."""
 
     @property
     def count(self) -> Any:
@@ -26,7 +26,7 @@ class Sampling(Protocol):
 
     @property
     def density(self) -> Array:
-        """The diagonal of F^H M W M F in the Fourier space of the grid, (ny, nx), zero frequency first."""
+        """The diagonal of F^H M W M F in the Fourier space of the grid, (*grid), zero frequency first."""
 
     @property
     def norm(self) -> float:
@@ -69,7 +69,7 @@ class Scan(Protocol):
 
     @property
     def shape(self) -> Shape:
-        """(ny, nx) of the image."""
+        """Grid of the image."""
 
     def acquired(self) -> tuple[Array, Array]:
         """Return the acquired samples (J, M), times their weights, and their distance (M,) from zero frequency.
@@ -80,7 +80,7 @@ class Scan(Protocol):
     def power(self) -> tuple[Array, Array]:
         """Return the mean power at each grid point, summed over the coils, zero frequency at n // 2, and where it is.
 
-        Both are (ny, nx).
+        Both are (*grid).
         """
 
     def moved(self, centre: Shape) -> Scan:

@@ -40,15 +40,15 @@ class Frame:
         return float(np.prod(self.box) / np.prod(self.grid)) ** 0.5 if self.grid else 1.0
 
     def into(self, image: Array) -> Array:
-        """Return an image (ny, nx) of the data with the phase and the size that it has in this frame."""
+        """Return an image (*grid) of the data with the phase and the size that it has in this frame."""
         image = resample(image, self.box) if self.grid else image
         return image * phase_ramp(self.centre, image).conj() if any(self.centre) else image
 
     def maps_into(self, sens: Array) -> Array:
-        """Return sensitivities (…, ny, nx) of the data with the size that they have in this frame."""
+        """Return sensitivities (…, *grid) of the data with the size that they have in this frame."""
         return interpolate(sens, self.box) if self.grid else sens
 
     def out_of(self, image: Array) -> Array:
-        """Return an image (…, ny, nx) of this frame with the phase and the size that it has in the data."""
+        """Return an image (…, *grid) of this frame with the phase and the size that it has in the data."""
         image = image * phase_ramp(self.centre, image) if any(self.centre) else image
         return resample(image, self.grid) if self.grid else image

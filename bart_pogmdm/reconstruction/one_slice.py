@@ -20,7 +20,7 @@ from .options import Options
 
 @dataclass(frozen=True, eq=False)
 class SliceResult:
-    """Image (y, x), sens (J, y, x), std (y, x) or None, and residual_std of the weighted samples, in data units.
+    """Image (*grid), sens (J, *grid), std (*grid) or None, and residual_std of the weighted samples, in data units.
 
     scale: of the solver's units; convergence: rhat and ess of a method that samples.
     coefficients: of the last sensitivities, from which a similar slice may start; None if they have none.
@@ -125,7 +125,7 @@ def _check_finite(*arrays: Array | None) -> None:
 
 
 def _maps(state: State, frame: Frame, known_sens: Array | None, options: Options) -> Array:
-    """Return the sensitivities (J, ny, nx) of a state with the size that they have in the data."""
+    """Return the sensitivities (J, *grid) of a state with the size that they have in the data."""
     if not frame.grid:
         return state.sens
     if known_sens is not None:
