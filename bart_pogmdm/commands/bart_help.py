@@ -8,7 +8,8 @@ Jointly reconstruct image and coil sensitivities from undersampled k-space
 with a learned prior (product of Gaussian mixture diffusion model). Needs no
 calibration region. The output is in the units of the data. Optionally
 outputs the sensitivities, and the standard deviation of the magnitude.
-Dimensions beyond COIL are looped over; several slices are independent (no SMS)."""
+Dimensions beyond COIL are looped over; echoes share their sensitivities, and
+slices are independent without -M."""
 POSITIONAL = ("<kspace>", "<output>", "[<sensitivities>]", "[<std>]")
 # BART's names of the types of options in `--interface`.
 INTERFACE_TYPES = {"d": "OPT_INT", "f": "OPT_FLOAT", "<file>": "OPT_INFILE", "<string>": "OPT_STRING",
