@@ -192,6 +192,18 @@ def test_wrong_options_are_named(shots, options, sentence):
         recon(in_barts_order(shots[0], SLICE), **options)
 
 
+def test_echoes_in_other_boxes_are_solved_alone_and_say_so():
+    """Zero-padded k-space, of which the second echo measured less."""
+    full = fft2c(sensitivities((64, 60), COILS)[:, None] * np.stack([phantom((64, 60))] * 2))
+    for number, rows in enumerate((16, 14)):
+        full[:, number, :rows] = full[:, number, 64 - rows:] = 0
+    full = (full + 1e-4 * noise(full.shape, 0)) * (full != 0)
+    kspace = full.transpose(2, 3, 0, 1)[:, :, None, :, None].astype(np.complex64)
+    with pytest.warns(ReconstructionWarning, match="do not share their sensitivities"):
+        shared = recon(kspace, iterations=2)
+    np.testing.assert_array_equal(shared.image, recon(kspace, iterations=2, shared_sens=0).image)
+
+
 def test_simultaneous_slices_lie_along_slice(echoes):
     for kspace in (echoes[0][:, 0], in_barts_order(echoes[0], TE)):
         with pytest.raises(ValueError, match="sms: expected SLICE longer than 1"):

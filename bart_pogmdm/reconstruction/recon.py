@@ -133,8 +133,9 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
                 results = solve(problem, collectors, solving, options, (options.seed, solved[0].number), report)
             for part, one, found in zip(solved, each, results):
                 outputs.put(part.index, part.noise_std, part.frame.weight * found.residual_std, found)
-                doubts[part.index] = of_slice(part.scan, part.frame.fit, one, found.residual_std,
-                                              options.method.image_noise, options.rules.doubts)
+                of_image = of_slice(part.scan, part.frame.fit, one, found.residual_std, options.method.image_noise,
+                                    options.rules.doubts)
+                doubts[part.index] = [*part.doubts, *of_image]
                 coefficients = found.coefficients
     info = {"method": options.method.name, "iterations": options.iterations, "samples": options.samples,
             **outputs.facts(), "seconds": time.perf_counter() - began,

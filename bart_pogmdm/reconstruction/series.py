@@ -15,12 +15,16 @@ from .inputs import Slices
 from .options import Options
 from .start import Measured, folds_over, problem_of
 
+APART = ("kspace: the images of this series do not share their sensitivities, because their samples, or the boxes of"
+         " k-space that were sampled, have other shapes")
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
     """A slice of a call: its place and number, how it was measured, its noise in data units, and what is known of it.
 
     sens, start: known sensitivities and an image to start from, in the scale of the frame and of the data, or None.
+    doubts: sentences about how it is solved.
     """
 
     index: Shape
@@ -30,6 +34,7 @@ class Part:
     noise_std: float
     sens: Array | None
     start: Array | None
+    doubts: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, slices: Slices, index: Shape, number: int, options: Options) -> Part:
@@ -63,16 +68,19 @@ def problems_of(parts: Sequence[Part], neighbour: Array | None, scale: ImageScal
     if options.sms:
         yield _simultaneous(parts, scale, options)
         return
+    doubts: tuple[str, ...] = ()
     if len(parts) > 1 and options.maps != 2:
         slices = [part.measured(scale, options) for part in parts]
-        if _alike(slices):
+        if slices[0].sens_model and not _alike(slices):
+            doubts = (APART,)
+        elif slices[0].sens_model:
             problem = problem_of(Measured.series(slices), None, None, scale, options)
             if slices[0].image is not None or not folds_over(problem, options):
                 yield parts, problem
                 return
     for part in parts:
         sens = None if part.sens is None else part.frame.maps_into(part.sens)
-        yield [part], problem_of(part.measured(scale, options), sens, neighbour, scale, options)
+        yield [replace(part, doubts=doubts)], problem_of(part.measured(scale, options), sens, neighbour, scale, options)
 
 
 def _simultaneous(parts: Sequence[Part], scale: ImageScale, options: Options) -> tuple[Sequence[Part], Problem]:
