@@ -113,5 +113,6 @@ def test_bart_dimensions(rng):
     assert to_bart(kspace).shape == (8, 7, 1, 3)
     np.testing.assert_array_equal(from_bart(to_bart(kspace)), kspace)
     assert to_bart(kspace[0]).shape == (8, 7, 1, 1)
+    assert from_bart(np.ones((8, 7, 2, 3))).shape == (3, 8, 7, 2)
     with pytest.raises(ValueError, match="expected"):
-        from_bart(np.ones((8, 7, 2, 3)))
+        from_bart(np.ones((8, 7, 1, 3, 2)))

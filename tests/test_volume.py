@@ -184,7 +184,7 @@ def test_volumes_of_a_3d_scan_are_those_of_the_whole(folder, here):
     cold, warm = found["image"], read("warm.h5")["image"]
     assert np.array_equal(warm[0], cold[0]) and 0 < np.linalg.norm(warm[1] - cold[1]) < 0.1 * np.linalg.norm(cold[1])
     measured = np.moveaxis(kspace.squeeze(), 3, 0)
-    write_raw("raw.mrd", encoding(shape, partitions=(0, 11, 6)), [
+    write_raw("raw.mrd", encoding(shape, shape, partitions=(0, 11, 6)), [
         one for number in range(2) for partition in range(12) for one in lines_of(
             measured[..., partition, number], np.flatnonzero(mask[0, :, partition]), kspace_encode_step_2=partition,
             repetition=number)])

@@ -228,7 +228,7 @@ def test_a_volume_of_two_slices_is_a_volume(scan):
     assert recon(kspace, iterations=2).image.shape == (*GRID[:2], 2, 1)
 
 
-@pytest.mark.filterwarnings("default::bart_pogmdm.ReconstructionWarning")
+@pytest.mark.filterwarnings("ignore::bart_pogmdm.ReconstructionWarning")
 def test_volumes_with_the_coils_first(scan):
     kspace, *_ = scan
     coils_first = from_bart(kspace)
