@@ -99,6 +99,14 @@ class Exact:
         return self.prior.score(image, sigma, exact=True)
 
 
+def test_a_prior_that_does_not_denoise_gives_the_maximum_of_volumes(scan, prior):
+    class Score:
+        score, curvature, image_scale = prior.score, prior.curvature, prior.image_scale
+
+    kspace, mask, _ = scan
+    assert recon(kspace, mask, prior=Score, iterations=11).image.shape == (*GRID, 1)
+
+
 def test_the_curvature_of_volumes_majorises(rng, prior):
     """-<x - y, g(x) - g(y)> <= <x - y, H (x - y)> for the score g and the Hessian H of the majoriser."""
     planes, sigma, shape = Planes(prior), 0.05, (12, 10, 14)

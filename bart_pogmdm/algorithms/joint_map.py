@@ -95,7 +95,7 @@ class Map:
 
     def solve(self, problem: Problem, prior: Prior, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
         """Yield the State after each step to the maximum; the last image may be moved towards the mean."""
-        if self.iterations > self.last_steps and hasattr(getattr(prior, "prior", prior), "denoise"):
+        if self.iterations > self.last_steps and hasattr(prior, "denoise"):
             return map_or_mean(problem, prior, self, np.random.default_rng(seed))
         return joint_map(problem, prior_for(problem, prior), self)
 

@@ -35,14 +35,14 @@ class CartesianSampling:
     @classmethod
     def centred(cls, mask: Array, dtype: DTypeLike, ndim: int = 2) -> CartesianSampling:
         """From a mask (*grid) or (J, *grid), boolean or of weights, with zero frequency at n // 2."""
-        xp, axes = array_module(mask), tuple(range(-ndim, 0))
+        xp, axes = array_module(mask), axes_of(mask.shape[-ndim:])
         mask = mask[None] if mask.ndim == ndim else mask
         binary = bool(((mask == 0) | (mask == 1)).all())
         return cls(xp.ascontiguousarray(xp.fft.ifftshift(mask, axes), dtype), binary=binary, ndim=ndim)
 
     @property
     def _axes(self) -> tuple[int, ...]:
-        return tuple(range(-self.ndim, 0))
+        return axes_of(self.shape)
 
     def of_coils(self, coils: slice) -> CartesianSampling:
         """Return the sampling of some of the coils."""

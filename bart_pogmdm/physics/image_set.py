@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ..arrays.array_types import Array, Shape
+from ..arrays.modules import array_module
 from .fourier import axes_of
 
 
@@ -114,6 +116,11 @@ class ImageSet:
         if all(is_joined):
             return None
         return (*(number - len(self.shape) for number, joined in enumerate(is_joined) if joined), *self.grid_axes)
+
+
+def per_image(numbers: Sequence[float], grid: Shape, like: Array) -> Array:
+    """Return a number for each image of a series, (A, 1, …), in the precision and on the device of an array."""
+    return array_module(like).asarray(numbers, like.real.dtype).reshape(-1, *(1,) * len(grid))
 
 
 def of_samples(factor: Any, samples: Array) -> Any:

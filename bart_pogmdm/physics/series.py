@@ -12,6 +12,7 @@ import numpy as np
 from ..arrays.array_types import Array, Shape
 from ..arrays.modules import array_module
 from .fourier import fft2c, ifft2c
+from .image_set import per_image
 from .sampling import Sampling
 
 
@@ -98,8 +99,7 @@ class SeriesSampling(_SideBySide):
     @cached_property
     def count(self) -> Array:
         """Number of samples of one coil in each image, (A, 1, …) with ones for the grid."""
-        counts = array_module(self.density).asarray([part.count for part in self.parts], self.density.dtype)
-        return counts.reshape(-1, *(1,) * len(self.shape))
+        return per_image([part.count for part in self.parts], self.shape, self.density)
 
     @property
     def density(self) -> Array:

@@ -53,9 +53,12 @@ class Planes:
         """Return grad log p_sigma(x) of volumes (…, nz, ny, nx)."""
         return self._mean(image, lambda prior, planes, _: prior.score(planes, sigma))
 
-    def denoise(self, image: Array, sigma: float) -> Array:
-        """Return the mean of the volumes whose planes of one orientation are denoised."""
-        return self._mean(image, lambda prior, planes, _: prior.denoise(planes, sigma))
+    @property
+    def denoise(self) -> Callable[[Array, float], Array]:
+        """denoise(volumes, sigma), the mean over the orientations; AttributeError for a prior that does not denoise."""
+        if not hasattr(self.prior, "denoise"):
+            raise AttributeError(f"{type(self.prior).__name__} does not denoise")
+        return lambda image, sigma: self._mean(image, lambda prior, planes, _: prior.denoise(planes, sigma))
 
     def drawn_score(self, images: Array, sigma: float, rngs: Sequence[np.random.Generator]) -> Array:
         """Return the score of volumes (S, nz, ny, nx) with the components drawn, a generator for each volume."""

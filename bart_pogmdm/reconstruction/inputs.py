@@ -148,6 +148,11 @@ class Slices:
         return layout.grid_of(self.sens_shape)
 
     @property
+    def coils(self) -> int:
+        """Number of coils."""
+        return layout.slices(np.broadcast_to(0, self.sens_shape)).shape[-1 - len(self.grid)]
+
+    @property
     def known_sets(self) -> int:
         """Number of sets of known sensitivities."""
         return 0 if self._sens is None else self._sens.shape[-1 - len(self.grid)]

@@ -101,7 +101,7 @@ class Options:
         """BART's bits of the dimensions whose slices are solved together."""
         if self.sms:
             return 1 << SLICE
-        return 0 if self.method.name == Diffusion.name else self.shared_sens
+        return 0 if self.method.name == Diffusion.name or self.maps == 2 else self.shared_sens
 
     @property
     def num_samples(self) -> int:

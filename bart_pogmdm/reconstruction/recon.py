@@ -113,8 +113,8 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
     doubts: dict[Shape, list[str]] = {}
     total = options.method.num_iterations(options.num_samples) * int(np.prod(outputs.loop))
     report = _Report(callback, total)
-    alone = not options.sms and (inputs.neighbour is not None or slices.known_sets > 0)
-    for group in layout.groups(slices.sens_shape, 0 if alone else options.together):
+    shares_sens = inputs.neighbour is None and not slices.known_sets and slices.coils > 1
+    for group in layout.groups(slices.sens_shape, options.together if shares_sens or options.sms else 0):
         parts = []
         for number, index in group:
             with _explained(outputs, index, report):

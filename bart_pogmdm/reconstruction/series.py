@@ -61,26 +61,25 @@ def problems_of(parts: Sequence[Part], neighbour: Array | None, scale: ImageScal
                 options: Options) -> Iterator[tuple[Sequence[Part], Problem]]:
     """Yield the slices that are solved together, with their problem: all of the parts, or one by one.
 
-    Those of a series are solved one by one where there are no unknown sensitivities to share, where the shapes of their
-    samples differ, as in other boxes of k-space, and where the object folds over, so that each needs two sets.
+    Several parts are a series with unknown sensitivities, or simultaneous slices.  A series is solved one by one where
+    the shapes of the samples differ, as in other boxes of k-space, or where the object folds over.
     ValueError for simultaneous slices of which something else is asked or given.
     """
     if options.sms:
         yield _simultaneous(parts, scale, options)
         return
+    slices = [part.measured(scale, options) for part in parts]
     doubts: tuple[str, ...] = ()
-    if len(parts) > 1 and options.maps != 2:
-        slices = [part.measured(scale, options) for part in parts]
-        if slices[0].sens_model and not _alike(slices):
-            doubts = (APART,)
-        elif slices[0].sens_model:
-            problem = problem_of(Measured.series(slices), None, None, scale, options)
-            if slices[0].image is not None or not folds_over(problem, options):
-                yield parts, problem
-                return
-    for part in parts:
+    if len(parts) > 1 and not _alike(slices):
+        doubts = (APART,)
+    elif len(parts) > 1:
+        problem = problem_of(Measured.series(slices), None, None, scale, options)
+        if slices[0].image is not None or not folds_over(problem, options):
+            yield parts, problem
+            return
+    for part, measured in zip(parts, slices):
         sens = None if part.sens is None else part.frame.maps_into(part.sens)
-        yield [replace(part, doubts=doubts)], problem_of(part.measured(scale, options), sens, neighbour, scale, options)
+        yield [replace(part, doubts=doubts)], problem_of(measured, sens, neighbour, scale, options)
 
 
 def _simultaneous(parts: Sequence[Part], scale: ImageScale, options: Options) -> tuple[Sequence[Part], Problem]:

@@ -16,7 +16,7 @@ from ..arrays.modules import array_module
 from ..physics.coil_model import CoilModel, SetsModel, coil_model, least_squares, rss
 from ..physics.espirit import TwoSets, folds
 from ..physics.fourier import divide
-from ..physics.image_set import ImageAxis, ImageSet
+from ..physics.image_set import ImageAxis, ImageSet, per_image
 from ..physics.sampling import Sampling, Scan
 from ..physics.sensitivities import SensitivityModel
 from ..physics.sensitivity_start import StartRules, joint_inversion
@@ -75,16 +75,13 @@ class Measured:
         """The images of a series, which share their sensitivities."""
         xp, first = array_module(slices[0].samples), slices[0]
 
-        def of_each(values: list[Any]) -> Array:
-            return xp.asarray(values, first.samples.real.dtype).reshape(-1, *(1,) * len(first.images.grid))
-
+        noise_std, from_start = (per_image(values, first.images.grid, first.samples) for values in (
+            [one.noise_std for one in slices], [one.units.from_start for one in slices]))
         models = [one.sens_model for one in slices if one.sens_model]
         starts = [one.image for one in slices if one.image is not None]
         return cls(SeriesSampling(tuple(one.sampling for one in slices)), xp.stack([one.samples for one in slices], 1),
-                   of_each([one.noise_std for one in slices]), SensitivityModel.together(models, SeriesSampling),
-                   xp.stack(starts) if starts else None,
-                   replace(first.units, from_start=of_each([one.units.from_start for one in slices])),
-                   first.images.along(ImageAxis.series(len(slices))))
+                   noise_std, SensitivityModel.together(models, SeriesSampling), xp.stack(starts) if starts else None,
+                   replace(first.units, from_start=from_start), first.images.along(ImageAxis.series(len(slices))))
 
 
 def problem_of(measured: Measured, sens: Array | None, neighbour: Array | None, scale: ImageScale,
@@ -121,8 +118,7 @@ def _scales(magnitude: Array, images: ImageSet, scale: ImageScale) -> Any:
     """Return the factor that brings the images to the scale at which the solver starts: a number, or (A, 1, …)."""
     if not images.is_series:
         return scale.of(magnitude) / scale.start
-    factors = array_module(magnitude).asarray([scale.of(one) / scale.start for one in magnitude], magnitude.real.dtype)
-    return factors.reshape(-1, *(1,) * len(images.grid))
+    return per_image([scale.of(one) / scale.start for one in magnitude], images.grid, magnitude)
 
 
 def _unknown(measured: Measured, sens_model: SensitivityModel, neighbour: Array | None, variance: Any,
