@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from bart_pogmdm import PoGMDM, load_prior
+from bart_pogmdm.prior.calibration import Calibration
 from bart_pogmdm.prior.description import describe
 from bart_pogmdm.prior.image_scale import ImageScale
-from bart_pogmdm.prior.rules import PriorRules
+from bart_pogmdm.prior.rules import OF_CALIBRATION, PriorRules
 
 
 def test_save_and_load(prior, tmp_path, rng):
@@ -22,10 +23,11 @@ def test_save_and_load(prior, tmp_path, rng):
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"schema": 99}, "expected schema 2 or 3, got 99"),
+    ({"schema": 99}, "expected schema 2, 3 or 4, got 99"),
     ({"start": None}, "missing start"),
     ({"start": np.float64(0)}, "start must lie between 1e-06 and 1e"),
-    ({"calibration": np.float64(-2)}, "calibration must lie between 1e-06 and 1e"),
+    ({"std_factor": np.float64(-2)}, "std_factor must lie between 1e-06 and 1e"),
+    ({"rhat_power": np.float64(-2)}, "rhat_power must lie between 0 and 1e"),
     ({"exponent": np.float64("nan")}, "exponent holds NaN"),
     ({"fine_gain": np.ones(2)}, r"fine_gain: expected real numbers of shape \(\), got float64 \(2,\)"),
     ({"noise_gain": np.array("0.3")}, r"noise_gain: expected real numbers of shape \(\), got <U3"),
@@ -89,7 +91,7 @@ def test_a_prior_reads_no_more_than_its_own_arrays(prior, tmp_path):
         load_prior(tmp_path / "large.npz")
 
 
-OTHER = PriorRules(0.3, 1.2, 0.25, 0.02, 1.7, ImageScale(0.99, 6.0, 1 / 3))
+OTHER = PriorRules(0.3, 1.2, 0.25, 0.02, ImageScale(0.99, 6.0, 1 / 3), Calibration(1.7, 0.5, 0.2, 3.0))
 
 
 def test_a_prior_keeps_its_rules(prior, tmp_path):
@@ -114,3 +116,14 @@ def test_a_file_without_rules_gets_those_of_the_shipped_prior_and_says_so(prior,
     assert old.provenance["rules"] == "those of the shipped prior, because a file of schema 2 holds none"
     assert old.provenance["rules"] in describe(old) and "start 1.2" in describe(old)
     assert load_prior().provenance["rules"].startswith("chosen by reconstructions")
+
+
+def test_a_file_of_one_factor_gets_the_calibration_of_the_shipped_prior_and_says_so(prior, tmp_path):
+    """A file of schema 3; its other rules are its own."""
+    replace(prior, rules=OTHER).save(tmp_path / "prior.npz")
+    with np.load(tmp_path / "prior.npz") as file:
+        content = {key: value for key, value in file.items() if key not in OF_CALIBRATION}
+    np.savez(tmp_path / "old.npz", **content | {"schema": 3, "calibration": 2.05})
+    old = load_prior(tmp_path / "old.npz")
+    assert old.rules == replace(OTHER, calibration=Calibration()) and load_prior().calibration == Calibration()
+    assert old.provenance["calibration"] == "those of the shipped prior, because a file of schema 3 holds none"

@@ -25,6 +25,7 @@ from bart_pogmdm.physics.readout_factors import ReadoutRules
 from bart_pogmdm.physics.sampled_box import BoxRules
 from bart_pogmdm.physics.sensitivity_start import StartRules
 from bart_pogmdm.physics.sobolev_maps import SobolevRules
+from bart_pogmdm.prior.calibration import Calibration
 from bart_pogmdm.prior.image_scale import ImageScale
 from bart_pogmdm.prior.rules import PriorRules
 from bart_pogmdm.prior.smooth_phase import SmoothPhase
@@ -32,8 +33,8 @@ from bart_pogmdm.reconstruction.doubts import DoubtRules
 from bart_pogmdm.reconstruction.options import OptionKeywords, Options, Rules, options_of, prior_of
 from bart_pogmdm.volume.plan import make_plan
 
-RECORDS = (PriorRules, ImageScale, OneCoilScale, SmoothPhase, Likelihood, RingRules, KeptRules, MessagePassing, Map,
-           Gibbs, Diffusion, SensitivityPenalty, CentreRules, DoubtRules, EspiritRules, NoiseRules, ReadoutRules,
+RECORDS = (PriorRules, ImageScale, Calibration, OneCoilScale, SmoothPhase, Likelihood, RingRules, KeptRules,
+           MessagePassing, Map, Gibbs, Diffusion, SensitivityPenalty, CentreRules, DoubtRules, EspiritRules, NoiseRules, ReadoutRules,
            SobolevRules, StartRules, BoxRules, Options)
 # The one name that tests may patch: the stand-in for CuPy compiles the CUDA kernels as plain C++.
 PATCHED = {("strict_cupy.py", "bart_pogmdm.arrays.kernels.cuda._module")}
@@ -151,6 +152,7 @@ def test_an_unknown_keyword_is_named(function):
     (lambda: ImageScale(start=0), "start: expected a number > 0, got 0"),
     (lambda: ImageScale(quantile=1.5), "quantile: expected a number <= 1, got 1.5"),
     (lambda: OneCoilScale(brighter=-1), "brighter: expected a number > 0, got -1"),
+    (lambda: Calibration(rhat_power=-1), "rhat_power: expected a number >= 0, got -1"),
     (lambda: PriorRules(exponent=float("nan")), "exponent: expected a number > 0, got nan"),
 ])
 def test_bad_rules_are_named(make, message):

@@ -309,7 +309,7 @@ def test_a_prior_that_could_not_be_loaded_is_not_exported(tmp_path):
     prior, out = initial_prior(), tmp_path / "new.npz"
     out.write_text("precious")
     unusable = PoGMDM(prior.lowpass, prior.directional, 0 * prior.gains - 1, prior.weights, prior.means, prior.base_std)
-    with pytest.raises(ValueError, match=r"train: the prior is not usable, .*new.npz.*gains must not be negative"):
+    with pytest.raises(ValueError, match=r"new.npz: the prior is not usable, .*gains must not be negative"):
         write_prior(unusable, out)
     assert out.read_text() == "precious"
 
@@ -338,7 +338,8 @@ def test_command(folder, capsys, monkeypatch):
     prior = load_prior("new.npz")
     assert prior.name == "new" and prior.provenance["config"]["steps"] == 6
     assert {"source": "generator a/one", "licence": "CC0", "images": 2} in prior.provenance["data"]
-    assert set(prior.provenance) == {"config", "device", "torch", "revision", "validation_psnr", "rules", "data"}
+    assert set(prior.provenance) == {"config", "device", "torch", "revision", "validation_psnr", "rules", "calibration",
+                                     "data"}
     assert prior.provenance["rules"]["side"] == 40
     assert list(prior.provenance["rules"]["psnr"]) == ["start 1.2", "start 2.4", "start 0.6"]
     assert prior.rules == replace(PriorRules(), calibration=prior.calibration)
@@ -349,7 +350,7 @@ def test_command(folder, capsys, monkeypatch):
     assert train([*command, "--resume"], search=SEARCH) == 0 and load_prior("new.npz").digest == prior.digest
     assert main(["show", "new.npz"]) == 0
     out = capsys.readouterr().out
-    assert f"calibration {prior.calibration:g}" in out and '"start 2.4": ' in out
+    assert f"std_factor {prior.calibration.std_factor:g}" in out and '"start 2.4": ' in out
     assert "1578 parameters" in out and '"licence": "CC0"' in out and "picture: new.png" in out
     assert (folder / "new.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
@@ -396,7 +397,7 @@ def test_a_prior_of_images_twice_as_large_gets_twice_the_scale(prior):
     assert twice.image_scale.start == 2 * once.image_scale.start
     for found in (once, twice):
         changed = replace(found.rules, scale=rules.scale, calibration=rules.calibration)
-        assert changed == rules and 1 < found.calibration < 4
+        assert changed == rules and 0.3 < found.calibration.std_factor < 4
         psnr = found.provenance["rules"]["psnr"]
         assert psnr[f"start {found.image_scale.start:g}"] == max(psnr.values())
     assert len(said) == 9

@@ -115,9 +115,13 @@ class Diffusion:
         """Return the number of States for one slice."""
         return samples * (len(self.sigmas) - 1 + self.refine)
 
-    def spread(self, prior: ScorePrior, problem: Problem) -> float:
-        """Return 1: the samples are taken as they are."""
+    def temperature(self, prior: Any, problem: Problem) -> float:
+        """Return 1, the temperature of the samples."""
         return 1.0
+
+    def calibrated(self, std: Array, predicted: Array | None, rhat: float | None, prior: Any, problem: Problem) -> Any:
+        """Return the standard deviation of the samples as it is."""
+        return std
 
     def solve(self, problem: Problem, prior: ScorePrior, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
         """Yield the State after each noise level of each sample; the last of each is a draw."""

@@ -11,14 +11,18 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
+from ..arrays.conjugate_gradients import at_least
 from ..arrays.generators import for_each, white_noise
 from ..arrays.modules import array_module
 from ..prior.protocol import LatentPrior
 from .chains import batches, chains_that_fit
-from .joint_map import Map, joint_map
+from .joint_map import Map, std_of
 from .likelihood import Likelihood, RingWeights
+from .message_passing import averaged
 from .method import Rngs, prior_for
 from .problem import Problem
 from .quadratic_step import filtered, newton_step
@@ -47,6 +51,10 @@ class Gibbs:
     side_by_side: int | None = None
     """Chains that go together at most; None: as many as the cache of a CPU or the memory of a GPU holds."""
 
+    smoothing: float = 1.5
+    """Standard deviation in pixels of the Gaussian window over which the variance of the draws is averaged: that of
+    one pixel is known from as many draws only as the chains are worth."""
+
     maximum: Map = Map()
     """Options of the maximum."""
 
@@ -58,7 +66,7 @@ class Gibbs:
     def __post_init__(self) -> None:
         together = {} if self.side_by_side is None else {"side_by_side": 1}
         check_fields(self, {"chains": 1, "burn_in": 0, "thin": 1, "draw_cg": 1} | together,
-                     [] if self.sigma is None else ["sigma"])
+                     ["smoothing"] + ([] if self.sigma is None else ["sigma"]))
 
     @property
     def iterations(self) -> int:
@@ -88,32 +96,49 @@ class Gibbs:
         chains, draws = self.chain_shape(samples)
         return self.maximum.iterations + chains * (self.burn_in + draws)
 
-    def spread(self, prior: LatentPrior, problem: Problem) -> float:
-        """Return the factor from the standard deviation of the draws to that of the posterior.
+    def temperature(self, prior: Any, problem: Problem) -> float:
+        """Return the temperature of the draws, the exponent of the prior."""
+        return float(prior_for(problem, prior).exponent(self.level(problem)))
 
-        1 / alpha^(1/2) undoes their temperature, which is exact where the posterior is Gaussian; the calibration of
-        the prior makes up for the rest.  A prior without one is taken as calibrated.
+    def calibrated(self, std: Array, predicted: Array | None, rhat: float | None, prior: Any, problem: Problem) -> Any:
+        """Return the standard deviation of the posterior from that of the draws, and that of message passing.
+
+        1 / temperature^(1/2) undoes the temperature of the draws, which is exact where the posterior is Gaussian; the
+        calibration of the prior makes up for the rest.  A prior without one is taken as calibrated.
         """
-        exponent = prior_for(problem, prior).exponent(self.level(problem))
-        return float(getattr(prior, "calibration", 1.0) / exponent**0.5)
+        chains = std / self.temperature(prior, problem) ** 0.5
+        calibration = getattr(prior, "calibration", None)
+        if calibration is None:
+            return chains
+        axes = problem.images.grid_axes
+        chains = at_least(averaged(chains**2, self.smoothing, axes), 0.0) ** 0.5
+        return calibration.std(chains, chains if predicted is None else predicted, problem.acceleration, rhat)
 
     def solve(self, problem: Problem, prior: LatentPrior, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
-        """Yield the State after each step to the maximum, then of each sweep of each chain."""
-        prior, state = prior_for(problem, prior), None
-        for state in joint_map(problem, prior, self.maximum):
+        """Yield the State after each step to the maximum, then of each sweep of each chain.
+
+        The chains start at the maximum.  Where that is moved towards the mean, so are the draws.
+        """
+        state, of_draws = None, prior_for(problem, prior)
+        for state in self.maximum.solve(problem, prior, samples, seed):
             yield state
         assert state is not None
         problem, (chains, draws) = problem.started_from(state), self.chain_shape(samples)
+        predicted = (std_of(problem, prior, self.maximum, np.random.default_rng(seed)) if hasattr(prior, "denoise")
+                     else None)
+        towards_mean = 0 if state.maximum is None else state.image - state.maximum
+        problem = replace(problem, start=replace(state, image=state.image - towards_mean))
         # The maps of several chains do not repeat along a series as those of one do.
         size = 1 if problem.images.is_series else (
             self.side_by_side or chains_that_fit(chains, state.sens.reshape(-1, *problem.images.grid)))
         for batch, rngs in batches(chains, size, seed):
-            for sweep, states in enumerate(islice(gibbs(problem, prior, self, rngs), self.burn_in + draws)):
+            for sweep, states in enumerate(islice(gibbs(problem, of_draws, self, rngs), self.burn_in + draws)):
                 round_, rest = divmod(sweep - self.burn_in + 1, self.thin)
                 for place, chain in enumerate(batch):
                     sample = chain + chains * (round_ - 1)
                     is_draw = sweep >= self.burn_in
-                    yield states.chain(place).noted(
+                    drawn = states.chain(place)
+                    yield replace(drawn, image=drawn.image + towards_mean, predicted_std=predicted).noted(
                         chain=chain, is_draw=is_draw,
                         sample=sample if is_draw and rest == 0 and sample < samples else None)
 

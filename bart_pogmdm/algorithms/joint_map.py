@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ from ..prior.protocol import Prior
 from ..prior.smooth_phase import SmoothPhase
 from .kept_samples import KeptRules, KeptSamples, without_kept
 from .likelihood import Likelihood, RingWeights
-from .message_passing import LinearEstimate, Message, MessagePassing, next_message
+from .message_passing import LinearEstimate, Message, MessagePassing, next_message, predicted_std
 from .method import Rngs, prior_for
 from .problem import Problem
 from .quadratic_step import filtered, newton_step
@@ -89,9 +89,13 @@ class Map:
         """Return the number of chains, and of draws from each: none."""
         return 1, 0
 
-    def spread(self, prior: Prior, problem: Problem) -> float:
+    def temperature(self, prior: Prior, problem: Problem) -> float:
         """Return 1: there are no draws."""
         return 1.0
+
+    def calibrated(self, std: Array, predicted: Array | None, rhat: float | None, prior: Any, problem: Problem) -> Any:
+        """Return the standard deviation as it is: there are no draws."""
+        return std
 
     def solve(self, problem: Problem, prior: Prior, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
         """Yield the State after each step to the maximum; the last image may be moved towards the mean."""
@@ -126,7 +130,7 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
     for step, state in zip(last, joint_map(problem, of_maximum, options, steps=last, previous=previous)):
         if step == last[-1]:
             each = problem.started_from(state).each()
-            state = replace(state, image=problem.together([
+            state = replace(state, maximum=state.image, image=problem.together([
                 one.start.image if mean is None else mean.mixed(one, judged.units.followed, options)
                 for one, mean in zip(each, means)]))
         yield state
@@ -154,13 +158,28 @@ def mean_of(kept: KeptSamples, rest: Problem, prior: Any, options: Map, rng: np.
     if kept.refute_noise:
         return None
 
-    def turn(image: Array) -> Array:
-        return options.phase.of(image, rest.images.grid_axes, trusted=True).turn
-
-    linear, message = linear_estimate(rest, options), Message(rest.start.image, options.level(rest) ** 2)
-    for _ in range(options.mean.rounds):
-        message = next_message(linear, message, prior, turn, options.mean, rng)
+    linear, message = messages_of(rest, prior, options, rng)
     return Mean(message, kept.weights(linear.of(message)))
+
+
+def messages_of(problem: Problem, prior: Any, options: Map, rng: np.random.Generator) -> tuple[LinearEstimate, Message]:
+    """Return the linear estimate, and what the prior says about the image after some rounds, from the start on."""
+    linear, message = linear_estimate(problem, options), Message(problem.start.image, options.level(problem) ** 2)
+    for _ in range(options.mean.rounds):
+        message = next_message(linear, message, prior, phase_of(problem, options), options.mean, rng)
+    return linear, message
+
+
+def phase_of(problem: Problem, options: Map) -> Callable[[Array], Array]:
+    """Return the function that finds the smooth phase of an image."""
+    return lambda image: options.phase.of(image, problem.images.grid_axes, trusted=True).turn
+
+
+def std_of(problem: Problem, prior: Any, options: Map, rng: np.random.Generator) -> Array:
+    """Return the standard deviation of each pixel that message passing predicts, for the start of the problem."""
+    each = problem.each()
+    return problem.together([predicted_std(*messages_of(one, prior, options, rng), prior, phase_of(one, options),
+                                           options.mean, rng) for one in each])
 
 
 def linear_estimate(problem: Problem, options: Map) -> LinearEstimate:

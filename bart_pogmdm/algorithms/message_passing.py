@@ -13,14 +13,17 @@ import numpy as np
 
 from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
-from ..arrays.conjugate_gradients import conjugate_gradients, inner
+from ..arrays.conjugate_gradients import at_least, conjugate_gradients, inner
 from ..arrays.generators import complex_normal
+from ..arrays.modules import array_module, complex_dtype
 from ..physics.coil_model import CoilModel, SetsModel
-from ..physics.fourier import axes_of
+from ..physics.fourier import axes_of, distances
 from ..prior.protocol import Denoiser
 from .quadratic_step import filtered
 
 PROBE = 0.1  # Part of the noise level by which an image is changed to measure how the denoiser responds.
+LEAST = 0.1  # Part of the mean variance that each pixel has at least: estimates from few probes may be negative.
+TINY = 1e-6  # Part of the variance before denoising that each pixel has at least.
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,14 @@ class MessagePassing:
     widest: float = 0.3
     """Largest noise level that the denoiser is asked to remove."""
 
+    probes: int = 8
+    """Random changes of the image from which the variance of each pixel is estimated."""
+
+    smoothing: float = 2.0
+    """Standard deviation in pixels of the Gaussian window over which that estimate is averaged: it is noisy."""
+
     def __post_init__(self) -> None:
-        check_fields(self, {"rounds": 1}, ["damping", "widest"])
+        check_fields(self, {"rounds": 1, "probes": 1}, ["damping", "widest", "smoothing"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,16 +99,52 @@ def next_message(linear: LinearEstimate, message: Message, prior: Denoiser, phas
                  options: MessagePassing, rng: np.random.Generator) -> Message:
     """Return the message after one round: a linear estimate, then a denoising of what the samples alone say.
 
-    x = E[x | z, d, g] of variance b: without the message it is r = x + (h / g) (x - d), 1 / h = 1 / b - 1 / g, an image
-    in nearly white noise of variance h.  y = denoise(r, h^(1/2)) has the variance h div y: without r it is the new
-    message d = y + (g / h) (y - r), 1 / g = (1 / div y - 1) / h.  The smooth phase of x is taken out before denoising.
+    y = denoise(r, h^(1/2)) has the variance h div y: without r it is the new message d = y + (g / h) (y - r),
+    1 / g = (1 / div y - 1) / h.  The smooth phase of x is taken out before denoising.
     """
-    image, error = linear.of(message), linear.error(message, rng)
-    variance = 1 / max(1 / error - 1 / message.variance, options.widest**-2)
-    turn, sigma = phase_of(image), variance**0.5
-    noisy = turn.conj() * (image + variance / message.variance * (image - message.mean))
+    turn, noisy, variance = _without_message(linear, message, phase_of, options, rng)
+    sigma = variance**0.5
     clean, probe = prior.denoise(noisy, sigma), complex_normal(rng, noisy)
     change = prior.denoise(noisy + PROBE * sigma * probe, sigma) - clean
     divergence = float(np.clip(float(inner(probe, change) / inner(probe, probe)) / (PROBE * sigma), 1e-3, 0.99))
     ratio = divergence / (1 - divergence)  # of the new variance to that of the noisy image
     return message.towards(Message(turn * (clean + ratio * (clean - noisy)), ratio * variance), options.damping)
+
+
+def predicted_std(linear: LinearEstimate, message: Message, prior: Denoiser, phase_of: Callable[[Array], Array],
+                  options: MessagePassing, rng: np.random.Generator) -> Array:
+    """Return the standard deviation of each pixel, by Tweedie's formula of second order: h dy / dr at the pixel.
+
+    It is that of the real part once the smooth phase is out, which is the magnitude.  Probes estimate the derivative,
+    and a window averages it.
+    """
+    _, noisy, variance = _without_message(linear, message, phase_of, options, rng)
+    sigma, total = variance**0.5, 0.0
+    clean = prior.denoise(noisy, sigma)
+    for _ in range(options.probes):
+        probe = complex_normal(rng, noisy)
+        total = total + probe.real * (prior.denoise(noisy + PROBE * sigma * probe, sigma) - clean).real
+    variances = variance * total / (PROBE * sigma * options.probes)
+    axes = axes_of(linear.model.sampling.shape)
+    variances, least = averaged(variances, options.smoothing, axes), LEAST * variances.mean(axes, keepdims=True)
+    return array_module(variances).maximum(variances, at_least(least, TINY * variance)) ** 0.5
+
+
+def averaged(values: Array, width: float, axes: tuple[int, ...]) -> Array:
+    """Return real values averaged over a Gaussian window with a standard deviation of `width` pixels."""
+    xp = array_module(values)
+    squares = distances(*(xp.asarray(np.fft.fftfreq(values.shape[axis])) for axis in axes)) ** 2
+    window = xp.exp(-2 * (np.pi * width) ** 2 * squares).astype(values.dtype)
+    return filtered(window, values.astype(complex_dtype(values.dtype)), axes).real
+
+
+def _without_message(linear: LinearEstimate, message: Message, phase_of: Callable[[Array], Array],
+                     options: MessagePassing, rng: np.random.Generator) -> tuple[Array, Array, float]:
+    """Return the smooth phase e of x = E[x | z, d, g] of variance b, and e* r and h: what the samples alone say.
+
+    r = x + (h / g) (x - d) with 1 / h = 1 / b - 1 / g is an image in nearly white noise of variance h.
+    """
+    image, error = linear.of(message), linear.error(message, rng)
+    variance = 1 / max(1 / error - 1 / message.variance, options.widest**-2)
+    turn = phase_of(image)
+    return turn, turn.conj() * (image + variance / message.variance * (image - message.mean)), variance

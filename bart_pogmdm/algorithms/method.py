@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..arrays.array_types import Array
 from .likelihood import Likelihood
 from .problem import Problem
 from .state import State
@@ -52,8 +53,14 @@ class Method(Protocol):
     def chain_shape(self, samples: int) -> tuple[int, int]:
         """Return the number of chains, and of draws from each."""
 
-    def spread(self, prior: Any, problem: Problem) -> float:
-        """Return the factor from the standard deviation of the draws to that of the posterior."""
+    def temperature(self, prior: Any, problem: Problem) -> float:
+        """Return the temperature at which the posterior is sampled."""
+
+    def calibrated(self, std: Array, predicted: Array | None, rhat: float | None, prior: Any, problem: Problem) -> Any:
+        """Return the standard deviation of the posterior (*grid), from that of the draws.
+
+        predicted: that of message passing, or None; rhat: of the chains, None if it is not known.
+        """
 
     def solve(self, problem: Problem, prior: Any, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
         """Yield the State after each iteration; those that are draws say so."""

@@ -57,6 +57,11 @@ class Problem:
         """True for single-coil data, where no sensitivity map can absorb phase or intensity that the prior rejects."""
         return self.coils == 1
 
+    @property
+    def acceleration(self) -> float:
+        """The number of grid points over that of those that were sampled, at least 1."""
+        return max(1.0, float(1 / self.sampling.density.clip(0, 1).mean()))
+
     def in_units(self, factor: Any) -> Problem:
         """Return the problem with images divided by a factor, before the solver begins."""
         return self._divided(factor, self.units.times(factor))

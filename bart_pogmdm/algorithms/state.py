@@ -37,8 +37,10 @@ class State:
     """Image (*grid), sensitivities (J, *grid) and their coefficients (None if the sensitivities have none).
 
     For several sets, chains or simultaneous slices: image (S, *grid), sensitivities and coefficients (J, S, …), and for
-    a series image (A, *grid), sensitivities and coefficients (J, 1, …).  The units are those of the image.  A callback
-    of `recon` gets a State after each iteration; its arrays are the solver's own, in solver units.
+    a series image (A, *grid), sensitivities and coefficients (J, 1, …).  The units are those of the image.
+    maximum: the maximum where the image has been moved from it towards the mean, else None.
+    predicted_std: of a draw, the standard deviation that message passing predicts, of the shape of the image, or None.
+    A callback of `recon` gets a State after each iteration; its arrays are the solver's own, in solver units.
     """
 
     image: Array
@@ -46,6 +48,8 @@ class State:
     coefficients: Array | None = None
     units: Units = Units()
     info: Info = field(default_factory=Info)
+    maximum: Array | None = None
+    predicted_std: Array | None = None
 
     def noted(self, **facts: Any) -> State:
         """Return the state with some facts replaced."""
@@ -63,8 +67,9 @@ class State:
         if np.ndim(residual_std):
             info = replace(info, residual_std=residual_std.ravel()[number])
         own = min(number, self.sens.shape[1] - 1)  # a series shares them
+        maximum, std = (None if array is None else array[number] for array in (self.maximum, self.predicted_std))
         return State(self.image[number], self.sens[:, own], None if coefficients is None else coefficients[:, own],
-                     self.units.image_of(number), info)
+                     self.units.image_of(number), info, maximum, std)
 
     def chain(self, number: int) -> State:
         """Return the state of one of the chains."""

@@ -40,8 +40,8 @@ def reconstruct_files(args: Namespace, command: str, interruption: Interruption)
     source, *targets = args.files
     named = {option.dest: name for option in POGMDM
              if option.is_array and not option.is_output and (name := getattr(args, option.dest)) is not None}
-    kept = [] if args.keep is None else [args.keep]
-    with connected([source, *named.values()], targets + kept, interruption) as pipes:
+    others = [name for name in (args.keep, args.sens_std) if name is not None]
+    with connected([source, *named.values()], targets + others, interruption) as pipes:
         received = pipes.receive()
         method, dims = _method(args), _dims(args.dims)
         _check_names(args)
@@ -54,7 +54,8 @@ def reconstruct_files(args: Namespace, command: str, interruption: Interruption)
             arrays = {dest: received[name].array if name in received else read(name) for dest, name in named.items()}
         result = _reconstruct(args, kspace, {"mask": known_pattern} | arrays, method, dims, interruption)
         outputs: dict[str, Any] = dict(zip(targets, (result.image, result.sens, result.std)))
-        outputs |= dict.fromkeys(kept, result.samples)
+        outputs |= {name: array for name, array in ((args.keep, result.samples), (args.sens_std, result.sens_std))
+                    if name is not None}
         # The pipes are served before the files, so that nothing is written if no process reads them.
         pipes.send({name: outputs.pop(name) for name in pipes.targets}, command, received)
         write(outputs, command)
@@ -91,6 +92,8 @@ def _reconstruct(args: Namespace, kspace: Array, arrays: dict[str, Any], method:
         result = recon(kspace, dims=dims, method=method, keep_samples=args.keep is not None,
                        device="gpu" if wants_gpu() else args.device, callback=advance, **arrays, **options)
     interruption.check()
+    if args.sens_std is not None and result.sens_std is None:
+        raise ValueError("--sens-std: goes with several coils whose sensitivities are not known")
     if level >= DEBUG:
         print(*(f"{key}: {value}" for key, value in result.info.items()), sep="\n", file=sys.stderr)
     if combination is None:
@@ -127,9 +130,9 @@ def _method(args: Namespace) -> Diffusion | str | None:
         hints = [MEANINGS[flag] for dest, flag in (("num_levels", "-N"), ("num_corrector", "-K")) if dest in options]
         raise ValueError("--levels, -K and --come-closer go with --method diffusion"
                          + (f" ({'; '.join(hints)})" if hints else ""))
-    wants_samples = args.keep or len(args.files) == len(POSITIONAL)
+    wants_samples = args.keep or args.sens_std or len(args.files) == len(POSITIONAL)
     if wants_samples and args.method == "map":
-        raise ValueError("<std> and --keep go with --method gibbs or diffusion, got map")
+        raise ValueError("<std>, --keep and --sens-std go with --method gibbs or diffusion, got map")
     if args.method is None and wants_samples:
         return "gibbs"
     return Diffusion(**options) if args.method == "diffusion" else args.method

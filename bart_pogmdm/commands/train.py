@@ -132,7 +132,7 @@ def write_prior(prior: PoGMDM, out: Path) -> None:
             load_prior(trial)
         except ValueError as error:
             reason = str(error).replace(str(trial), str(out))
-            raise ValueError(f"train: the prior is not usable, so that nothing was written ({reason})") from None
+            raise ValueError(f"{out}: the prior is not usable, so that nothing was written ({reason})") from None
     prior.save(out)
 
 

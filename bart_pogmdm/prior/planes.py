@@ -12,6 +12,7 @@ import numpy as np
 from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.modules import array_module
 from ..arrays.threads import CACHE_BYTES
+from .calibration import Calibration
 
 ORIENTATIONS = 3
 
@@ -41,9 +42,9 @@ class Planes:
         return Planes(getattr(self.prior, "reconstructing", self.prior), self.voxel)
 
     @property
-    def calibration(self) -> float:
-        """Factor on the standard deviation of Gibbs sampling."""
-        return float(getattr(self.prior, "calibration", 1.0))
+    def calibration(self) -> Calibration | None:
+        """That of the prior; None for a prior without one."""
+        return getattr(self.prior, "calibration", None)
 
     def exponent(self, sigma: float) -> float:
         """Return the power of the product of mixtures over all planes."""

@@ -23,13 +23,14 @@ from ..arrays.modules import array_module, complex_dtype, kernels_for, real_dtyp
 from ..arrays.threads import share
 from ..files.atomic import write_file
 from . import shearlets
+from .calibration import Calibration
 from .experts import Experts, Latents, Table
 from .image_scale import ImageScale
 from .rules import PriorRules
 from .shearlets import NUM_FILTERS
 
 Activation = Callable[[Array, slice], None]  # replaces the responses (K', S, ny, nx) of a slice of the filters
-SCHEMA = 3  # of the prior's file
+SCHEMA = 4  # of the prior's file
 SHAPES: dict[str, tuple[int | None, ...]] = {  # of the parameters; None: the number of components
     "lowpass": (9,), "directional": (17, 17), "gains": (NUM_FILTERS,), "weights": (NUM_FILTERS, None),
     "means": (None,), "base_std": ()}
@@ -110,8 +111,8 @@ class PoGMDM:
         return self.rules.scale
 
     @property
-    def calibration(self) -> float:
-        """Factor on the standard deviation of Gibbs sampling."""
+    def calibration(self) -> Calibration:
+        """From the standard deviation of Gibbs sampling to one that covers the errors."""
         return self.rules.calibration
 
     @cached_property
@@ -204,9 +205,8 @@ class PoGMDM:
         """Write the parameters and rules as npz (schema in `prior_file.load_prior`), whole or not at all."""
         parameters: dict[str, Any] = {key: np.asarray(getattr(self, key), "f4") for key in SHAPES}
         parameters |= {key: np.float64(number) for key, number in self.rules.numbers.items()}
-        provenance = json.dumps(self.provenance, indent=1)
         write_file(path, lambda file: np.savez_compressed(
-            file, schema=SCHEMA, name=self.name, provenance=provenance, **parameters))
+            file, schema=SCHEMA, name=self.name, provenance=json.dumps(self.provenance, indent=1), **parameters))
 
 
 def _planes(image: Array, sigma: float) -> Array:

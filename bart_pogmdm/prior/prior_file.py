@@ -10,29 +10,32 @@ import numpy as np
 
 from ..arrays.array_types import Array
 from ..files.npz import read_npz
+from .calibration import POWERS
 from .pogmdm import SCHEMA, SHAPES, PoGMDM
-from .rules import NUMBERS, PriorRules
+from .rules import NUMBERS, OF_CALIBRATION, PriorRules
 
 DEFAULT_PRIOR = Path(__file__).with_name("data") / "prior.npz"
 TEXTS = ("name", "provenance")
 MEMBERS = {"schema", *TEXTS, *SHAPES, *NUMBERS}  # Other arrays of the file are not read.
-WITHOUT_RULES = 2        # The schema that lacks NUMBERS.
-BORROWED = f"those of the shipped prior, because a file of schema {WITHOUT_RULES} holds none"
+LACKING: dict[int, tuple[str, ...]] = {2: NUMBERS, 3: OF_CALIBRATION}  # The rules that earlier schemas lack.
+BORROWED = "those of the shipped prior, because a file of schema {} holds none"
 MOST_COMPONENTS = 256    # Their numbers are stored in a byte when samples are drawn.
 LARGEST = 1e6            # Of a parameter; squares of much larger or smaller ones leave the range of single precision.
 MOST = {"quantile": 1}   # Of a rule, where it is not LARGEST.
+LEAST = dict.fromkeys(POWERS, 0)  # Of a rule, where it is not 1 / LARGEST.
 LARGEST_BYTES = 1 << 24  # Of all arrays, hundreds of times those of the package's own.
 
 
 def load_prior(path: str | os.PathLike[str] | None = None) -> PoGMDM:
     """Return the prior from an npz file; the package's own by default.
 
-    Schema 3, float32: `schema`, `name`, `lowpass` (9,) of sum 1, `directional` (17, 17) of absolute sum 1,
+    Schema 4, float32: `schema`, `name`, `lowpass` (9,) of sum 1, `directional` (17, 17) of absolute sum 1,
     `gains` (20,) >= 0, `weights` (20, L) on the simplex and symmetric, `means` (L,) equispaced and
     symmetric, `base_std`; `provenance`, a JSON object: data, licences, training, validation, origin of the rules.
-    float64 > 0, the numbers of `PriorRules` and its `ImageScale`: `exponent`, `fine_gain`, `noise_gain`, `ridge`,
-    `calibration`, `quantile`, `most_peak`, `start`.  Schema 2 lacks these.  Such a prior gets those of the shipped
-    one, and its provenance says so.
+    float64 > 0, the numbers of `PriorRules`, its `ImageScale` and its `Calibration`: `exponent`, `fine_gain`,
+    `noise_gain`, `ridge`; `quantile`, `most_peak`, `start`; `std_factor`, and >= 0 `predicted_part`,
+    `acceleration_power`, `rhat_power`.  Schema 2 lacks these, and schema 3 those of the calibration.  Such a prior
+    gets those of the shipped one, and its provenance says so.
     Raises FileNotFoundError, or ValueError for a damaged or foreign file.
     """
     if not isinstance(path, (str, os.PathLike, type(None))):
@@ -53,25 +56,26 @@ def _load(path: Path) -> PoGMDM:
     if fault := _format_fault(content) or _value_fault(content):
         raise ValueError(f"prior {path}: {fault}")
     parameters: dict[str, Any] = {key: content[key] for key in SHAPES}
-    provenance, rules = json.loads(str(content["provenance"])), PriorRules()
-    if _has_rules(content):
-        rules = PriorRules.of({name: float(content[name]) for name in NUMBERS})
-    else:
-        provenance["rules"] = BORROWED
+    provenance, schema = json.loads(str(content["provenance"])), int(content["schema"])
+    rules = PriorRules.of(PriorRules().numbers | {name: float(content[name]) for name in _numbers_of(schema)})
+    if schema in LACKING:
+        provenance["rules" if LACKING[schema] == NUMBERS else "calibration"] = BORROWED.format(schema)
     return PoGMDM(**parameters, name=str(content["name"]), provenance=provenance, rules=rules)
 
 
-def _has_rules(content: dict[str, Array]) -> bool:
-    return not ("schema" in content and content["schema"].shape == () and content["schema"] == WITHOUT_RULES)
+def _numbers_of(schema: Any) -> tuple[str, ...]:
+    """Return the names of the rules that a file of a schema holds."""
+    return tuple(name for name in NUMBERS if name not in LACKING.get(int(schema), ()))
 
 
 def _format_fault(content: dict[str, Array]) -> str | None:
     """Return what is wrong with the names, types and shapes in a prior file, or None."""
-    numbers: tuple[str, ...] = NUMBERS if _has_rules(content) else ()
+    is_known = "schema" in content and content["schema"].shape == () and content["schema"] in (*LACKING, SCHEMA)
+    numbers = _numbers_of(content["schema"]) if is_known else ()
     if missing := {"schema", *TEXTS, *SHAPES, *numbers} - set(content):
         return f"not a PoGMDM prior (missing {', '.join(sorted(missing))})"
-    if content["schema"].shape != () or content["schema"] not in (WITHOUT_RULES, SCHEMA):
-        return f"expected schema {WITHOUT_RULES} or {SCHEMA}, got {content['schema']}"
+    if not is_known:
+        return f"expected schema {', '.join(map(str, LACKING))} or {SCHEMA}, got {content['schema']}"
     for key, shape in {**SHAPES, **dict.fromkeys(numbers, ())}.items():
         array = content[key]
         if array.dtype.kind != "f" or len(array.shape) != len(shape) \
@@ -110,7 +114,8 @@ def _value_fault(content: dict[str, Array]) -> str | None:
         f"gains, means and base_std must not exceed {LARGEST:g}, nor base_std and means fall below {1 / LARGEST:g}":
             max(content["gains"].max(), means[-1], content["base_std"]) <= LARGEST
             and min(means[-1], content["base_std"]) >= 1 / LARGEST,
-        **{f"{name} must lie between {1 / LARGEST:g} and {MOST.get(name, LARGEST):g}":
-           1 / LARGEST <= content[name] <= MOST.get(name, LARGEST) for name in NUMBERS if _has_rules(content)},
+        **{f"{name} must lie between {LEAST.get(name, 1 / LARGEST):g} and {MOST.get(name, LARGEST):g}":
+           LEAST.get(name, 1 / LARGEST) <= content[name] <= MOST.get(name, LARGEST)
+           for name in _numbers_of(content["schema"])},
     }
     return next((message for message, holds in checks.items() if not holds), None)

@@ -35,7 +35,7 @@ class Prior(ScorePrior, Protocol):
 class LatentPrior(Prior, Protocol):
     """A prior for Gibbs sampling: a product of mixtures, whose components are latent variables.
 
-    It may have a `calibration`, the factor on the standard deviation; without one that is 1.
+    It may have a `calibration`, a Calibration of the standard deviation; without one that stays as it is.
     """
 
     def exponent(self, sigma: float) -> float:

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
 from ..arrays.checks import check_fields
+from .calibration import Calibration
 from .image_scale import ImageScale
-
-OF_SCALE = tuple(field.name for field in fields(ImageScale))
 
 
 @dataclass(frozen=True)
@@ -29,26 +28,28 @@ class PriorRules:
     """Part of the filters' overlap that is added in their normalisation, so that the lowest frequencies, which no
     filter passes, are not amplified."""
 
-    calibration: float = 2.05
-    """Factor on the standard deviation of Gibbs sampling, so that 90 % of the errors are within 1.645 of it."""
-
     scale: ImageScale = ImageScale()
     """Scale of the images that the prior knows."""
 
+    calibration: Calibration = Calibration()
+    """From the standard deviation of Gibbs sampling to one that covers the errors."""
+
     def __post_init__(self) -> None:
-        check_fields(self, {}, ["exponent", "fine_gain", "noise_gain", "ridge", "calibration"])
+        check_fields(self, {}, ["exponent", "fine_gain", "noise_gain", "ridge"])
 
     @property
     def numbers(self) -> dict[str, float]:
-        """All numbers by their names, also those of the scale."""
-        return {**{name: getattr(self, name) for name in OWN}, **asdict(self.scale)}
+        """All numbers by their names, also those of scale and calibration."""
+        return {**{name: getattr(self, name) for name in OWN}, **asdict(self.scale), **asdict(self.calibration)}
 
     @classmethod
     def of(cls, numbers: Mapping[str, float]) -> PriorRules:
         """Return the rules of all numbers by their names.  ValueError that names one out of its range."""
-        scale = ImageScale(**{name: float(numbers[name]) for name in OF_SCALE})
-        return cls(**{name: float(numbers[name]) for name in OWN}, scale=scale)
+        own, of_scale, of_calibration = ({name: float(numbers[name]) for name in names}
+                                         for names in (OWN, OF_SCALE, OF_CALIBRATION))
+        return cls(**own, scale=ImageScale(**of_scale), calibration=Calibration(**of_calibration))
 
 
-OWN = tuple(field.name for field in fields(PriorRules) if field.name != "scale")
-NUMBERS = (*OWN, *OF_SCALE)
+OWN = tuple(field.name for field in fields(PriorRules) if field.name not in ("scale", "calibration"))
+OF_SCALE, OF_CALIBRATION = (tuple(field.name for field in fields(part)) for part in (ImageScale, Calibration))
+NUMBERS = (*OWN, *OF_SCALE, *OF_CALIBRATION)

@@ -22,6 +22,7 @@ from .options import Options
 class SliceResult:
     """Image (*grid), sens (J, *grid), std (*grid) or None, and residual_std of the weighted samples, in data units.
 
+    sens_std: (J, *grid), that of sens where these were drawn, else None.
     scale: of the solver's units; convergence: rhat and ess of a method that samples.
     coefficients: of the last sensitivities, from which a similar slice may start; None if they have none.
     maps: the number of sets.
@@ -30,6 +31,7 @@ class SliceResult:
     image: Array
     sens: Array
     std: Array | None
+    sens_std: Array | None
     scale: float
     residual_std: float
     convergence: dict[str, float | None]
@@ -61,7 +63,7 @@ class Collector:
         self._problem, self._frame, self._known_sens, self._options, self._kept = (
             problem, frame, known_sens, options, kept)
         self._statistics = PosteriorStatistics(options.method.chain_shape(options.num_samples)[1])
-        self._residual_var = Welford()
+        self._residual_var, self._sens = Welford(), Welford()
         self._reference_sens: Array | None = None
         self._reference: State | None = None
         self._last: State | None = None
@@ -76,8 +78,10 @@ class Collector:
                 self._reference = self._reference or state
                 self._reference_sens = (_sets_together(self._reference, self._frame)[1] if self._problem.images.adds_up
                                         else self._reference.sens)
-            image = _drawn(self._problem, state, self._reference_sens, self._frame)
+            image, sens = _drawn(self._problem, state, self._reference_sens, self._frame)
             self._statistics.add(image, state.info.chain)
+            if self._problem.sens_model:
+                self._sens.add(sens)
             self._residual_var.add(state.info.residual_std**2)
             if self._kept and state.info.sample is not None:
                 self._kept[state.info.sample][...] = image
@@ -96,11 +100,12 @@ class Collector:
         weight = rss(sens)
         convergence: dict[str, float | None] = {}
         if options.samples is None:
-            spread, std, residual_std = 1.0, None, reference.info.residual_std
+            std, spread, residual_std = None, None, reference.info.residual_std
         else:
-            image, spread = statistics.mean, options.method.spread(prior, problem)
-            std, residual_std = spread * statistics.std, self._residual_var.mean**0.5
-            convergence = dict(zip(("rhat", "ess"), statistics.convergence()))
+            rhat, ess = statistics.convergence()
+            std = options.method.calibrated(statistics.std, _predicted(last, problem, frame), rhat, prior, problem)
+            image, spread, residual_std = statistics.mean, divide(std, statistics.std), self._residual_var.mean**0.5
+            convergence = {"rhat": rhat, "ess": ess}
         factor: Any = units.scale  # from images times the RSS of their sensitivities to reported images
         if options.normalize:
             sens = divide(sens, weight)
@@ -111,9 +116,20 @@ class Collector:
         for sample in kept or ():
             sample[...] = (image + spread * (sample - image)) * factor
         image, std = image * factor, None if std is None else std * factor
+        sens_std = self._sens_std(weight if not options.normalize else None, prior)
         _check_finite(image, sens, std)
-        return SliceResult(image, sens, std, units.scale * frame.interpolation, float(units.to_user(residual_std)),
-                           convergence, last.coefficients, problem.images.sets)
+        return SliceResult(image, sens, std, sens_std, units.scale * frame.interpolation,
+                           float(units.to_user(residual_std)), convergence, last.coefficients, problem.images.sets)
+
+
+    def _sens_std(self, weight: Array | None, prior: Any) -> Array | None:
+        """Return the standard deviation of the sensitivities, of RSS 1 or of the RSS `weight`; None for known ones."""
+        if not self._sens.count:
+            return None
+        spread = self._options.method.temperature(prior, self._problem) ** -0.5
+        std = spread * (self._sens.squares / max(self._sens.count - 1, 1)) ** 0.5
+        std = interpolate(std, self._frame.grid) if self._frame.grid and std.shape[1:] != self._frame.grid else std
+        return std if weight is None else std * weight
 
 
 def _check_finite(*arrays: Array | None) -> None:
@@ -136,11 +152,25 @@ def _maps(state: State, frame: Frame, known_sens: Array | None, options: Options
     return SobolevMaps.on_grid(frame.grid, frame.box, state.sens.dtype, rules, xp).forward(state.coefficients)
 
 
-def _drawn(problem: Problem, state: State, reference: Array, frame: Frame) -> Array:
-    """Return the image of a draw as it is in the data, with its phase for the sensitivities `reference`."""
+def _predicted(state: State, problem: Problem, frame: Frame) -> Array | None:
+    """Return the standard deviation that message passing predicts for the image of a draw, as it is in the data."""
+    std = state.predicted_std
+    if std is None:
+        return None
+    std = std * rss(state.sens)
+    std = rss(std) if problem.images.adds_up else std
+    return array_module(std).abs(frame.out_of(std.astype(state.image.dtype)))
+
+
+def _drawn(problem: Problem, state: State, reference: Array, frame: Frame) -> tuple[Array, Array]:
+    """Return the image of a draw as it is in the data, and its sensitivities of RSS 1.
+
+    Both have the phase for the sensitivities `reference`.
+    """
     if problem.images.adds_up:
         return _combined(*_sets_together(state, frame), reference)
-    return frame.out_of(_combined(state.image, state.sens, reference))
+    image, sens = _combined(state.image, state.sens, reference)
+    return frame.out_of(image), sens
 
 
 def _sets_together(state: State, frame: Frame) -> tuple[Array, Array]:
@@ -154,10 +184,12 @@ def _sets_together(state: State, frame: Frame) -> tuple[Array, Array]:
     return image, divide(coil_images, image)
 
 
-def _combined(image: Array, sens: Array, reference: Array) -> Array:
-    """Return the image times the RSS of its sensitivities, with its phase for the sensitivities `reference`."""
-    image = image * rss(sens)
+def _combined(image: Array, sens: Array, reference: Array) -> tuple[Array, Array]:
+    """Return the image times the RSS of its sensitivities, and these of RSS 1, with the phase for `reference`."""
+    weight = rss(sens)
+    image = image * weight
     if sens is reference:
-        return image
+        return image, divide(sens, weight)
     turn = (reference.conj() * sens).sum(0)
-    return image * divide(turn, array_module(image).abs(turn))
+    turn = divide(turn, array_module(image).abs(turn))
+    return image * turn, divide(sens, weight) * turn.conj()

@@ -19,7 +19,7 @@ from .options import Options
 
 
 class Outputs:
-    """Image, sensitivities, standard deviation and samples of all slices, in the caller's layout and precision.
+    """Image, sensitivities, standard deviations and samples of all slices, in the caller's layout and precision.
 
     MemoryError if the samples would not fit; they are kept only if the options say so.
     """
@@ -29,6 +29,8 @@ class Outputs:
         real = np.empty(0, dtype).real.dtype
         self.image, self.sens = xp.empty(shape, dtype), xp.empty(slices.sens_shape, dtype)
         self.std = None if samples is None else xp.empty(shape, real)
+        draws_sens = samples is not None and not slices.known_sets and slices.coils > 1
+        self.sens_std = xp.empty(slices.sens_shape, real) if draws_sens else None
         self.samples = _room_for_samples(samples, shape, dtype, xp) if options.keep_samples and samples else None
         self._sens = layout.slices(self.sens)
         self._options, self._facts = options, dict[str, Array]()
@@ -48,6 +50,8 @@ class Outputs:
         self._sens[index][...] = result.sens
         if self.std is not None:
             layout.slices(self.std)[index][0] = result.std
+        if self.sens_std is not None:
+            layout.slices(self.sens_std)[index][...] = result.sens_std
         facts = {"noise_std": noise_std, "scale": result.scale, "residual_std": residual_std, "maps": result.maps}
         for key, value in (facts | result.convergence).items():
             self._facts.setdefault(key, np.empty(self.loop, int if isinstance(value, int) else float))[index] = value

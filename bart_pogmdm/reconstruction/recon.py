@@ -142,7 +142,8 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
             "prior": getattr(prior, "name", type(prior).__name__), "prior_hash": getattr(prior, "digest", None),
             "seed": options.seed, "memory": outputs.memory(),
             "warnings": [*slices.doubts, *gathered(doubts, outputs.loop)]}
-    return Result(outputs.image, outputs.sens, outputs.std, info, along_batch(outputs.samples)), coefficients
+    return (Result(outputs.image, outputs.sens, outputs.std, info, along_batch(outputs.samples), outputs.sens_std),
+            coefficients)
 
 
 class _Report:

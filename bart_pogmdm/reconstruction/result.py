@@ -17,6 +17,7 @@ class Result:
     image: complex, in data units; the posterior mean where the method samples.
     sens: coil sensitivities; image * sens are the coil images.
     std: standard deviation of |image| at each pixel, in data units; None for a method that does not sample.
+    sens_std: of the complex sensitivities, of the shape of sens; None where they were given, or are not sampled.
     info: facts about the reconstruction (see `recon`).
     samples: with keep_samples the draws, (samples, y, x), or in BART's order along BATCH.
     """
@@ -26,10 +27,11 @@ class Result:
     std: Array | None
     info: dict[str, Any]
     samples: Array | None = None
+    sens_std: Array | None = None
 
     def on(self, xp: ArrayModule) -> Result:
         """Return the result with arrays of another module."""
-        names = ("image", "sens", "std", "samples")
+        names = ("image", "sens", "std", "samples", "sens_std")
         return replace(self, **{name: move(getattr(self, name), xp) for name in names})
 
     def plot(self) -> Any:

@@ -197,8 +197,34 @@ class RuleSearch:
     masks: tuple[str, ...] = ("cartesian4", "radial40", "gaussian8")
     """Sampling masks of each image, by their names in `evaluate.masks`."""
 
-    samples: int = 4
-    """Draws from the posterior of each scan for the calibration: one from each chain."""
+    samples: int = 10
+    """Draws from the posterior of each scan for the calibration: as many as a reconstruction has by default."""
 
 
 DEFAULT_SEARCH = RuleSearch()
+
+
+@dataclass(frozen=True)
+class CalibrationScans:
+    """The simulated scans that the calibration of a standard deviation is learned on."""
+
+    scans: tuple[tuple[str, int], ...] = (
+        ("cartesian3", 8), ("cartesian4", 8), ("cartesian6", 8), ("uniform3acs16", 8), ("radial32", 8),
+        ("gaussian6", 8), ("cartesian3", 2), ("cartesian4", 2), ("radial32", 2), ("gaussian6", 2),
+        ("cartesian3", 1), ("radial32", 1), ("gaussian6", 1))
+    """Masks, by their names in `evaluate.masks`, and numbers of coils."""
+
+    noise_stds: tuple[float, ...] = (0.005, 0.02, 0.05)
+    """Noise per real and imaginary part, in images of maximum 1; each mask is simulated with each of them."""
+
+    rounds: int = 2
+    """How often each mask and noise is simulated, with other images."""
+
+    side: int = 112
+    """Longer side of an image in pixels: larger ones lose their high frequencies, to save time."""
+
+    samples: int = 10
+    """Draws from the posterior of each scan: as many as a reconstruction has by default."""
+
+
+DEFAULT_SCANS = CalibrationScans()

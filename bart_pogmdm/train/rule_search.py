@@ -2,31 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from typing import NamedTuple
 
 import numpy as np
 
-from ..algorithms.gibbs import Gibbs
 from ..algorithms.joint_map import Map
 from ..arrays.array_types import Array
 from ..evaluate import masks, metrics, simulate
 from ..prior.pogmdm import PoGMDM
 from ..prior.rules import PriorRules
-from ..reconstruction.inputs import Inputs
-from ..reconstruction.options import Options, options_of
-from ..reconstruction.recon import reconstruct
-from ..reconstruction.result import Result
+from ..reconstruction.options import options_of
+from .calibration import Case, learn_calibration, reconstructed
 from .recipe import DEFAULT_SEARCH, RuleSearch
 
 DIGITS = 4  # Significant ones of a number that was found.
-
-
-class Case(NamedTuple):
-    """k-space (coil, y, x) where the mask (y, x) samples it, and the magnitude (y, x) behind it."""
-
-    kspace: Array
-    mask: Array
-    reference: Array
 
 
 def simulated_cases(images: Sequence[Array], search: RuleSearch = DEFAULT_SEARCH) -> list[Case]:
@@ -57,7 +45,7 @@ def learn_rules(prior: PoGMDM, images: Sequence[Array], search: RuleSearch = DEF
     """Return the prior with the numbers that reconstruct the images best, and their origin in its provenance.
 
     One number after the other is changed in steps as long as the mean PSNR of the joint maximum rises, until no change
-    helps.  The calibration follows from Gibbs sampling.  The numbers that shape denoising as well (exponent,
+    helps.  The calibration (`learn_calibration`) follows.  The numbers that shape denoising as well (exponent,
     noise_gain, ridge) stay as they were in training.  report is called with a sentence about each trial.
     """
     cases = simulated_cases(images, search)
@@ -74,11 +62,9 @@ def learn_rules(prior: PoGMDM, images: Sequence[Array], search: RuleSearch = DEF
         previous = best
         for name in search.names:
             best = _climbed(best, name, quality, search)
-    calibration = _calibration(replace(prior, rules=best), cases, search)
-    report(f"rules: calibration {calibration:g}")
     psnr = {_named(rules, search): round(value, 3) for rules, value in found.items()}
-    return replace(prior, rules=replace(best, calibration=calibration),
-                   provenance={**prior.provenance, "rules": {"psnr": psnr, "cases": len(cases), **asdict(search)}})
+    provenance = {**prior.provenance, "rules": {"psnr": psnr, "cases": len(cases), **asdict(search)}}
+    return learn_calibration(replace(prior, rules=best, provenance=provenance), cases, search.samples, report)
 
 
 def _climbed(rules: PriorRules, name: str, quality: Callable[[PriorRules], float], search: RuleSearch) -> PriorRules:
@@ -104,21 +90,4 @@ def _named(rules: PriorRules, search: RuleSearch) -> str:
 def _mean_psnr(prior: PoGMDM, cases: Sequence[Case]) -> float:
     """Return the mean PSNR of the joint maximum in the object."""
     options = options_of(method=Map())
-    return float(np.mean([metrics.psnr(_result(case, prior, options).image, case.reference) for case in cases]))
-
-
-def _calibration(prior: PoGMDM, cases: Sequence[Case], search: RuleSearch) -> float:
-    """Return the mean factor on the standard deviation that brings 90 % of the errors within 1.645 of it."""
-    plain = replace(prior, rules=replace(prior.rules, calibration=1.0))
-    options, factors = options_of(method=Gibbs(), samples=search.samples), []
-    for case in cases:
-        result = _result(case, plain, options)
-        assert result.std is not None, "Gibbs sampling has a standard deviation"
-        errors = metrics.standardised_error(result.image, result.std, case.reference)
-        factors.append(np.quantile(errors, 0.9) / metrics.NORMAL_90)
-    return _rounded(float(np.mean(factors)))
-
-
-def _result(case: Case, prior: PoGMDM, options: Options) -> Result:
-    """Reconstruct a case; doubts about it, which `recon` would raise as warnings, are nothing to a user here."""
-    return reconstruct(Inputs(case.kspace, case.mask), prior, options)[0]
+    return float(np.mean([metrics.psnr(reconstructed(case, prior, options).image, case.reference) for case in cases]))
