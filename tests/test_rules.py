@@ -34,8 +34,8 @@ from bart_pogmdm.reconstruction.options import OptionKeywords, Options, Rules, o
 from bart_pogmdm.volume.plan import make_plan
 
 RECORDS = (PriorRules, ImageScale, Calibration, OneCoilScale, SmoothPhase, Likelihood, RingRules, KeptRules,
-           MessagePassing, Map, Gibbs, Diffusion, SensitivityPenalty, CentreRules, DoubtRules, EspiritRules, NoiseRules, ReadoutRules,
-           SobolevRules, StartRules, BoxRules, Options)
+           MessagePassing, Map, Gibbs, Diffusion, SensitivityPenalty, CentreRules, DoubtRules, EspiritRules,
+           NoiseRules, ReadoutRules, SobolevRules, StartRules, BoxRules, Options)
 # The one name that tests may patch: the stand-in for CuPy compiles the CUDA kernels as plain C++.
 PATCHED = {("strict_cupy.py", "bart_pogmdm.arrays.kernels.cuda._module")}
 

@@ -20,7 +20,7 @@ from ..arrays.generators import for_each, white_noise
 from ..arrays.modules import array_module
 from ..prior.protocol import LatentPrior
 from .chains import batches, chains_that_fit
-from .joint_map import Map, std_of
+from .joint_map import Map, predicted_of
 from .likelihood import Likelihood, RingWeights
 from .message_passing import averaged
 from .method import Rngs, prior_for
@@ -100,19 +100,21 @@ class Gibbs:
         """Return the temperature of the draws, the exponent of the prior."""
         return float(prior_for(problem, prior).exponent(self.level(problem)))
 
-    def calibrated(self, std: Array, predicted: Array | None, rhat: float | None, prior: Any, problem: Problem) -> Any:
-        """Return the standard deviation of the posterior from that of the draws, and that of message passing.
+    def calibrated(self, std: Array, image: Array, predicted: float | None, rhat: float | None, prior: Any,
+                   problem: Problem) -> Any:
+        """Return the standard deviation of the posterior from that of the draws, averaged over a small window.
 
         1 / temperature^(1/2) undoes the temperature of the draws, which is exact where the posterior is Gaussian; the
         calibration of the prior makes up for the rest.  A prior without one is taken as calibrated.
         """
-        chains = std / self.temperature(prior, problem) ** 0.5
-        calibration = getattr(prior, "calibration", None)
+        variance = at_least(averaged(std**2, self.smoothing, problem.images.grid_axes), 0.0)
+        chains, calibration = (variance / self.temperature(prior, problem)) ** 0.5, getattr(prior, "calibration", None)
         if calibration is None:
             return chains
-        axes = problem.images.grid_axes
-        chains = at_least(averaged(chains**2, self.smoothing, axes), 0.0) ** 0.5
-        return calibration.std(chains, chains if predicted is None else predicted, problem.acceleration, rhat)
+        weight = abs(image) ** 2
+        mean = float((weight * chains**2).sum() / weight.sum().clip(1e-30)) ** 0.5
+        ratio = predicted / mean if predicted and mean else 1.0
+        return calibration.factor(ratio, problem.samples_in_plane, rhat) * chains
 
     def solve(self, problem: Problem, prior: LatentPrior, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
         """Yield the State after each step to the maximum, then of each sweep of each chain.
@@ -124,8 +126,8 @@ class Gibbs:
             yield state
         assert state is not None
         problem, (chains, draws) = problem.started_from(state), self.chain_shape(samples)
-        predicted = (std_of(problem, prior, self.maximum, np.random.default_rng(seed)) if hasattr(prior, "denoise")
-                     else None)
+        predicted = (tuple(predicted_of(problem, prior, self.maximum, np.random.default_rng(seed)))
+                     if hasattr(prior, "denoise") else ())
         towards_mean = 0 if state.maximum is None else state.image - state.maximum
         problem = replace(problem, start=replace(state, image=state.image - towards_mean))
         # The maps of several chains do not repeat along a series as those of one do.
@@ -138,8 +140,8 @@ class Gibbs:
                     sample = chain + chains * (round_ - 1)
                     is_draw = sweep >= self.burn_in
                     drawn = states.chain(place)
-                    yield replace(drawn, image=drawn.image + towards_mean, predicted_std=predicted).noted(
-                        chain=chain, is_draw=is_draw,
+                    yield replace(drawn, image=drawn.image + towards_mean).noted(
+                        chain=chain, is_draw=is_draw, predicted_std=predicted,
                         sample=sample if is_draw and rest == 0 and sample < samples else None)
 
 

@@ -16,7 +16,7 @@ from ..prior.protocol import Prior
 from ..prior.smooth_phase import SmoothPhase
 from .kept_samples import KeptRules, KeptSamples, without_kept
 from .likelihood import Likelihood, RingWeights
-from .message_passing import LinearEstimate, Message, MessagePassing, next_message, predicted_std
+from .message_passing import LinearEstimate, Message, MessagePassing, next_message, predicted_variance
 from .method import Rngs, prior_for
 from .problem import Problem
 from .quadratic_step import filtered, newton_step
@@ -93,7 +93,8 @@ class Map:
         """Return 1: there are no draws."""
         return 1.0
 
-    def calibrated(self, std: Array, predicted: Array | None, rhat: float | None, prior: Any, problem: Problem) -> Any:
+    def calibrated(self, std: Array, image: Array, predicted: float | None, rhat: float | None, prior: Any,
+                   problem: Problem) -> Any:
         """Return the standard deviation as it is: there are no draws."""
         return std
 
@@ -175,11 +176,10 @@ def phase_of(problem: Problem, options: Map) -> Callable[[Array], Array]:
     return lambda image: options.phase.of(image, problem.images.grid_axes, trusted=True).turn
 
 
-def std_of(problem: Problem, prior: Any, options: Map, rng: np.random.Generator) -> Array:
-    """Return the standard deviation of each pixel that message passing predicts, for the start of the problem."""
-    each = problem.each()
-    return problem.together([predicted_std(*messages_of(one, prior, options, rng), prior, phase_of(one, options),
-                                           options.mean, rng) for one in each])
+def predicted_of(problem: Problem, prior: Any, options: Map, rng: np.random.Generator) -> list[float]:
+    """Return the standard deviations that message passing predicts for the start, one for each image of a series."""
+    return [predicted_variance(*messages_of(one, prior, options, rng), prior, phase_of(one, options), options.mean,
+                               rng) ** 0.5 for one in problem.each()]
 
 
 def linear_estimate(problem: Problem, options: Map) -> LinearEstimate:

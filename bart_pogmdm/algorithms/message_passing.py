@@ -13,7 +13,7 @@ import numpy as np
 
 from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
-from ..arrays.conjugate_gradients import at_least, conjugate_gradients, inner
+from ..arrays.conjugate_gradients import conjugate_gradients, inner
 from ..arrays.generators import complex_normal
 from ..arrays.modules import array_module, complex_dtype
 from ..physics.coil_model import CoilModel, SetsModel
@@ -22,8 +22,6 @@ from ..prior.protocol import Denoiser
 from .quadratic_step import filtered
 
 PROBE = 0.1  # Part of the noise level by which an image is changed to measure how the denoiser responds.
-LEAST = 0.1  # Part of the mean variance that each pixel has at least: estimates from few probes may be negative.
-TINY = 1e-6  # Part of the variance before denoising that each pixel has at least.
 
 
 @dataclass(frozen=True)
@@ -39,14 +37,8 @@ class MessagePassing:
     widest: float = 0.3
     """Largest noise level that the denoiser is asked to remove."""
 
-    probes: int = 8
-    """Random changes of the image from which the variance of each pixel is estimated."""
-
-    smoothing: float = 2.0
-    """Standard deviation in pixels of the Gaussian window over which that estimate is averaged: it is noisy."""
-
     def __post_init__(self) -> None:
-        check_fields(self, {"rounds": 1, "probes": 1}, ["damping", "widest", "smoothing"])
+        check_fields(self, {"rounds": 1}, ["damping", "widest"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,23 +103,19 @@ def next_message(linear: LinearEstimate, message: Message, prior: Denoiser, phas
     return message.towards(Message(turn * (clean + ratio * (clean - noisy)), ratio * variance), options.damping)
 
 
-def predicted_std(linear: LinearEstimate, message: Message, prior: Denoiser, phase_of: Callable[[Array], Array],
-                  options: MessagePassing, rng: np.random.Generator) -> Array:
-    """Return the standard deviation of each pixel, by Tweedie's formula of second order: h dy / dr at the pixel.
+def predicted_variance(linear: LinearEstimate, message: Message, prior: Denoiser, phase_of: Callable[[Array], Array],
+                       options: MessagePassing, rng: np.random.Generator) -> float:
+    """Return the mean variance of the pixels, each with the weight |x|^2, by Tweedie's formula of second order.
 
-    It is that of the real part once the smooth phase is out, which is the magnitude.  Probes estimate the derivative,
-    and a window averages it.
+    It is h dy / dr of y = denoise(r, h^(1/2)), the variance of the real part once the smooth phase is out, which is the
+    magnitude; a random probe estimates the derivative.
     """
     _, noisy, variance = _without_message(linear, message, phase_of, options, rng)
-    sigma, total = variance**0.5, 0.0
+    sigma, probe = variance**0.5, complex_normal(rng, noisy)
     clean = prior.denoise(noisy, sigma)
-    for _ in range(options.probes):
-        probe = complex_normal(rng, noisy)
-        total = total + probe.real * (prior.denoise(noisy + PROBE * sigma * probe, sigma) - clean).real
-    variances = variance * total / (PROBE * sigma * options.probes)
-    axes = axes_of(linear.model.sampling.shape)
-    variances, least = averaged(variances, options.smoothing, axes), LEAST * variances.mean(axes, keepdims=True)
-    return array_module(variances).maximum(variances, at_least(least, TINY * variance)) ** 0.5
+    change, weight = prior.denoise(noisy + PROBE * sigma * probe, sigma) - clean, array_module(clean).abs(clean) ** 2
+    part = float((weight * probe.real * change.real).sum() / weight.sum().clip(1e-30)) / (PROBE * sigma)
+    return variance * float(np.clip(part, 1e-3, 1))
 
 
 def averaged(values: Array, width: float, axes: tuple[int, ...]) -> Array:

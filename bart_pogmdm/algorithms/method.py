@@ -56,10 +56,12 @@ class Method(Protocol):
     def temperature(self, prior: Any, problem: Problem) -> float:
         """Return the temperature at which the posterior is sampled."""
 
-    def calibrated(self, std: Array, predicted: Array | None, rhat: float | None, prior: Any, problem: Problem) -> Any:
+    def calibrated(self, std: Array, image: Array, predicted: float | None, rhat: float | None, prior: Any,
+                   problem: Problem) -> Any:
         """Return the standard deviation of the posterior (*grid), from that of the draws.
 
-        predicted: that of message passing, or None; rhat: of the chains, None if it is not known.
+        image: their mean; predicted: the standard deviation of message passing, or None; rhat: of the chains, None if
+        it is not known.
         """
 
     def solve(self, problem: Problem, prior: Any, samples: int, seed: tuple[int, ...]) -> Iterator[State]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from ..arrays.array_types import Array
 from ..arrays.modules import array_module
 from ..physics.coil_model import CoilModel, SetsModel, coil_model
@@ -58,9 +60,10 @@ class Problem:
         return self.coils == 1
 
     @property
-    def acceleration(self) -> float:
-        """The number of grid points over that of those that were sampled, at least 1."""
-        return max(1.0, float(1 / self.sampling.density.clip(0, 1).mean()))
+    def samples_in_plane(self) -> float:
+        """The number of grid points that were sampled, in a volume in a plane of its mean size."""
+        points = float(np.prod(self.images.grid)) ** (2 / len(self.images.grid))
+        return max(1.0, points * float(self.sampling.density.clip(0, 1).mean()))
 
     def in_units(self, factor: Any) -> Problem:
         """Return the problem with images divided by a factor, before the solver begins."""

@@ -21,6 +21,7 @@ class Info:
     residual_std: standard deviation of the residual before the iteration, in solver units; (A, 1, …) for a series.
     chain: the number of the chain that the state belongs to, None on the way to the maximum.
     is_draw: whether the state counts as a draw from the posterior; sample: its number if it is kept as a sample.
+    predicted_std: of a draw, the standard deviation that message passing predicts for each image; empty if it does not.
     """
 
     iteration: int = 0
@@ -30,6 +31,7 @@ class Info:
     chain: int | None = None
     is_draw: bool = False
     sample: int | None = None
+    predicted_std: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,6 @@ class State:
     For several sets, chains or simultaneous slices: image (S, *grid), sensitivities and coefficients (J, S, …), and for
     a series image (A, *grid), sensitivities and coefficients (J, 1, …).  The units are those of the image.
     maximum: the maximum where the image has been moved from it towards the mean, else None.
-    predicted_std: of a draw, the standard deviation that message passing predicts, of the shape of the image, or None.
     A callback of `recon` gets a State after each iteration; its arrays are the solver's own, in solver units.
     """
 
@@ -49,7 +50,6 @@ class State:
     units: Units = Units()
     info: Info = field(default_factory=Info)
     maximum: Array | None = None
-    predicted_std: Array | None = None
 
     def noted(self, **facts: Any) -> State:
         """Return the state with some facts replaced."""
@@ -67,9 +67,11 @@ class State:
         if np.ndim(residual_std):
             info = replace(info, residual_std=residual_std.ravel()[number])
         own = min(number, self.sens.shape[1] - 1)  # a series shares them
-        maximum, std = (None if array is None else array[number] for array in (self.maximum, self.predicted_std))
+        maximum = None if self.maximum is None else self.maximum[number]
+        if len(info.predicted_std) > 1:  # simultaneous slices have one for all
+            info = replace(info, predicted_std=info.predicted_std[number:number + 1])
         return State(self.image[number], self.sens[:, own], None if coefficients is None else coefficients[:, own],
-                     self.units.image_of(number), info, maximum, std)
+                     self.units.image_of(number), info, maximum)
 
     def chain(self, number: int) -> State:
         """Return the state of one of the chains."""

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """std = std_factor chains^(1 - m) predicted^m R^a rhat^b, so that 90 % of the errors are within 1.645 of it.
+    """std_factor (p / c)^m n^-a rhat^b times the standard deviation of the chains: 1.645 of it hold 90 % of the errors.
 
     `train.calibration` learns the numbers on simulated scans; the defaults are those of the shipped prior.
     """
 
-    std_factor: float = 1.0
+    std_factor: float = 35.0
     """Factor: the least with which 90 % of the pixels of scans that were not used for the powers are covered."""
 
-    predicted_part: float = 0.25
-    """Power m of the standard deviation that message passing predicts: the chains tell better where errors are, and
-    message passing how large they are."""
+    predicted_power: float = 0.35
+    """Power m of the standard deviation p that message passing predicts over that of the chains, c: the chains tell
+    better where errors are, and message passing how large they are."""
 
-    acceleration_power: float = 0.5
-    """Power a of the acceleration R: where few samples are measured, the prior is too sure of what is missing."""
+    samples_power: float = 0.36
+    """Power a of the number n of samples in a plane: where they are few, the prior is too sure of what is missing."""
 
-    rhat_power: float = 2.0
+    rhat_power: float = 2.3
     """Power b of R-hat: chains that have not mixed have not seen the whole posterior."""
 
     def __post_init__(self) -> None:
@@ -37,14 +35,13 @@ class Calibration:
             if not 0 <= getattr(self, name) < np.inf:
                 raise ValueError(f"{name}: expected a number >= 0, got {getattr(self, name)!r}")
 
-    def std(self, chains: Array, predicted: Array, acceleration: float, rhat: float | None) -> Any:
-        """Return the calibrated standard deviation from that of the chains and that which message passing predicts.
+    def factor(self, predicted: float, samples: float, rhat: float | None) -> float:
+        """Return the factor on the standard deviation of the chains.
 
-        rhat: None, of a single chain, counts as 1.
+        predicted: p / c; rhat: None, of a single chain, counts as 1.
         """
-        part = self.predicted_part
-        factor = self.std_factor * acceleration**self.acceleration_power * (rhat or 1.0) ** self.rhat_power
-        return factor * chains ** (1 - part) * predicted**part
+        return float(self.std_factor * predicted**self.predicted_power / samples**self.samples_power
+                     * (rhat or 1.0) ** self.rhat_power)
 
 
-POWERS = ("predicted_part", "acceleration_power", "rhat_power")
+POWERS = ("predicted_power", "samples_power", "rhat_power")

@@ -103,8 +103,11 @@ class Collector:
             std, spread, residual_std = None, None, reference.info.residual_std
         else:
             rhat, ess = statistics.convergence()
-            std = options.method.calibrated(statistics.std, _predicted(last, problem, frame), rhat, prior, problem)
-            image, spread, residual_std = statistics.mean, divide(std, statistics.std), self._residual_var.mean**0.5
+            image, predicted = statistics.mean, last.info.predicted_std
+            in_data = frame.interpolation * _mean(rss(reference.sens), abs(reference.image) ** 2)
+            std = options.method.calibrated(statistics.std, image, predicted[0] * in_data if predicted else None, rhat,
+                                            prior, problem)
+            spread, residual_std = divide(std, statistics.std), self._residual_var.mean**0.5
             convergence = {"rhat": rhat, "ess": ess}
         factor: Any = units.scale  # from images times the RSS of their sensitivities to reported images
         if options.normalize:
@@ -132,6 +135,11 @@ class Collector:
         return std if weight is None else std * weight
 
 
+def _mean(values: Array, weights: Array) -> float:
+    """Return the mean of values with weights."""
+    return float((values * weights).sum() / weights.sum().clip(1e-30))
+
+
 def _check_finite(*arrays: Array | None) -> None:
     """Raise ValueError unless the arrays of a result are finite; None has no numbers."""
     for array in arrays:
@@ -150,16 +158,6 @@ def _maps(state: State, frame: Frame, known_sens: Array | None, options: Options
         return interpolate(state.sens, frame.grid)
     xp, rules = array_module(state.sens), options.rules.sens
     return SobolevMaps.on_grid(frame.grid, frame.box, state.sens.dtype, rules, xp).forward(state.coefficients)
-
-
-def _predicted(state: State, problem: Problem, frame: Frame) -> Array | None:
-    """Return the standard deviation that message passing predicts for the image of a draw, as it is in the data."""
-    std = state.predicted_std
-    if std is None:
-        return None
-    std = std * rss(state.sens)
-    std = rss(std) if problem.images.adds_up else std
-    return array_module(std).abs(frame.out_of(std.astype(state.image.dtype)))
 
 
 def _drawn(problem: Problem, state: State, reference: Array, frame: Frame) -> tuple[Array, Array]:

@@ -44,10 +44,15 @@ def reconstructed(case: Case, prior: Any, options: Options) -> Result:
 
 
 def calibration_cases(images: Sequence[Array], rules: CalibrationScans = DEFAULT_SCANS) -> Iterator[Case]:
-    """Yield the simulated scans of magnitude images: one image after the other, each with a smooth phase of its own."""
-    kinds = [(*scan, noise_std) for _ in range(rules.rounds) for noise_std in rules.noise_stds for scan in rules.scans]
-    for number, (word, coils, noise_std) in enumerate(kinds):
-        image = _low(images[number * len(images) // len(kinds)], rules.side)
+    """Yield the simulated scans of magnitude images: one image after the other, each with a smooth phase of its own.
+
+    In every second round the images are of low resolution, and in the others parts of full resolution.
+    """
+    kinds = [(reduced, *scan, noise_std) for number in range(rules.rounds) for reduced in [(low, cut)[number % 2]]
+             for noise_std in rules.noise_stds for scan in rules.scans]
+    for number, (reduced, word, coils, noise_std) in enumerate(kinds):
+        image = reduced(images[number * len(images) // len(kinds)], rules.side)
+        image = image / image.max()
         (y, x), turn = simulate.coordinates(image.shape), np.random.default_rng(number).uniform(-1, 1, 3)
         kspace = simulate.kspace(image * np.exp(1j * (turn[0] * x + turn[1] * y * x + turn[2] * y**2)), coils,
                                  noise_std, number)
@@ -55,41 +60,47 @@ def calibration_cases(images: Sequence[Array], rules: CalibrationScans = DEFAULT
         yield Case(kspace * mask, mask, image)
 
 
-def _low(image: Array, side: int) -> Array:
-    """Return the low frequencies of an image, with at most `side` pixels along each axis, and maximum 1."""
+def low(image: Array, side: int) -> Array:
+    """Return an image of lower resolution, with at most `side` pixels along each axis."""
     shape = tuple(min(n, 2 * round(side * n / max(image.shape) / 2)) for n in image.shape)
-    low = np.abs(ifft2c(resize(fft2c(image.astype(complex)), shape)))
-    return low / low.max()
+    reduced: Array = np.abs(ifft2c(resize(fft2c(image.astype(complex)), shape)))
+    return reduced
+
+
+def cut(image: Array, side: int) -> Array:
+    """Return a bright part of an image, of at most side x side pixels."""
+    for _ in range(2):
+        profile = image.sum(1)
+        first = np.convolve(profile, np.ones(min(side, len(profile))), "valid").argmax()
+        image = image[first:first + side].T
+    return image
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What a scan says: at the pixels of its object errors, std of chains and of message passing; R and R-hat."""
+    """What a scan says: errors over the std of the chains at the pixels of the object; p / c, samples, and R-hat."""
 
     errors: Array
-    chains: Array
-    predicted: Array
-    acceleration: float
+    predicted: float
+    samples: float
     rhat: float | None
 
     def scores(self, calibration: Calibration) -> Array:
         """Return the errors in units of half the band of 90 %."""
-        std = calibration.std(self.chains, self.predicted, self.acceleration, self.rhat)
-        return self.errors / np.maximum(metrics.NORMAL_90 * std, 1e-30)
+        return self.errors / (metrics.NORMAL_90 * calibration.factor(self.predicted, self.samples, self.rhat))
 
     @property
     def features(self) -> list[float]:
         """The logarithms whose coefficients are the powers."""
-        part = np.log(np.mean(self.predicted**2) / np.mean(self.chains**2)) / 2
-        return [float(part), float(np.log(self.acceleration)), float(np.log(self.rhat or 1.0))]
+        return [float(np.log(self.predicted)), -float(np.log(self.samples)), float(np.log(self.rhat or 1.0))]
 
 
 class _Watched:
-    """A prior that leaves the standard deviation of the chains as it is, and notes what it could be made of."""
+    """A prior that leaves the standard deviation of the chains as it is, and notes what its factor would depend on."""
 
     def __init__(self, prior: PoGMDM) -> None:
         self._prior = prior
-        self.noted: list[tuple[Array, Array, float, float | None]] = []
+        self.noted: list[tuple[float, float, float | None]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._prior, name)
@@ -98,20 +109,17 @@ class _Watched:
     def calibration(self) -> _Watched:
         return self
 
-    def std(self, chains: Array, predicted: Array, acceleration: float, rhat: float | None) -> Array:
-        self.noted.append((chains, predicted, acceleration, rhat))
-        return chains
+    def factor(self, predicted: float, samples: float, rhat: float | None) -> float:
+        self.noted.append((predicted, samples, rhat))
+        return 1.0
 
 
 def evidence_of(case: Case, prior: PoGMDM, samples: int) -> Evidence:
     """Reconstruct a case, and return what it says."""
     watched = _Watched(prior)
     result = reconstructed(case, watched, options_of(method=Gibbs(), samples=samples))
-    (chains, predicted, acceleration, rhat), = watched.noted
     assert result.std is not None, "Gibbs sampling has a standard deviation"
-    scale, inside = metrics.fit_scale(result.image, case.reference), metrics.object_of(case.reference)
-    errors, std = np.abs(scale * np.abs(result.image) - case.reference)[inside], scale * result.std[inside]
-    return Evidence(errors, std, std * (predicted / np.maximum(chains, 1e-30))[inside], acceleration, rhat)
+    return Evidence(metrics.standardised_error(result.image, result.std, case.reference), *watched.noted[0])
 
 
 def learn_calibration(prior: PoGMDM, cases: Sequence[Case], samples: int,
@@ -129,7 +137,7 @@ def learn_calibration(prior: PoGMDM, cases: Sequence[Case], samples: int,
     calibration = replace(powers, std_factor=float(f"{factor:.{DIGITS}g}"))
     report("calibration: " + ", ".join(f"{name} {value:g}" for name, value in asdict(calibration).items()))
     return replace(prior, rules=replace(prior.rules, calibration=calibration),
-                   provenance={**prior.provenance, "calibration": {"scans": len(found), "samples": samples}})
+                   provenance={**prior.provenance, "calibration": {"cases": len(found), "samples": samples}})
 
 
 def fitted_powers(found: Sequence[Evidence], before: Calibration) -> Calibration:
@@ -144,7 +152,7 @@ def fitted_powers(found: Sequence[Evidence], before: Calibration) -> Calibration
     for place, name in enumerate(POWERS, 1):
         rows.append([PULL**0.5 * (place == column) for column in range(len(POWERS) + 1)])
         needed.append(PULL**0.5 * getattr(before, name))
-    bounds = [-np.inf, 0, 0, 0], [np.inf, 1, np.inf, np.inf]
+    bounds = [-np.inf, 0, 0, 0], [np.inf] * 4
     powers = lsq_linear(np.array(rows), np.array(needed), bounds).x[1:]
     return Calibration(1.0, *(float(f"{abs(power):.{DIGITS}g}") for power in powers))
 

@@ -11,7 +11,7 @@ from ..evaluate import masks, metrics, simulate
 from ..prior.pogmdm import PoGMDM
 from ..prior.rules import PriorRules
 from ..reconstruction.options import options_of
-from .calibration import Case, learn_calibration, reconstructed
+from .calibration import Case, cut, learn_calibration, reconstructed
 from .recipe import DEFAULT_SEARCH, RuleSearch
 
 DIGITS = 4  # Significant ones of a number that was found.
@@ -20,7 +20,7 @@ DIGITS = 4  # Significant ones of a number that was found.
 def simulated_cases(images: Sequence[Array], search: RuleSearch = DEFAULT_SEARCH) -> list[Case]:
     """Return scans of some of the images (cut to a largest size) with a smooth phase, coils, noise, and each mask."""
     chosen = images[::max(1, len(images) // search.images)][:search.images]
-    return [case for number, image in enumerate(chosen) for case in _scans(_cut(image, search.side), number, search)]
+    return [case for number, image in enumerate(chosen) for case in _scans(cut(image, search.side), number, search)]
 
 
 def _scans(image: Array, number: int, search: RuleSearch) -> list[Case]:
@@ -29,15 +29,6 @@ def _scans(image: Array, number: int, search: RuleSearch) -> list[Case]:
                              search.noise_stds[number % len(search.noise_stds)], number)
     patterns = [masks.named(word, image.shape, number) for word in search.masks]
     return [Case(kspace * mask, mask, image) for mask in patterns]
-
-
-def _cut(image: Array, side: int) -> Array:
-    """Return a bright part of an image, of at most side x side pixels."""
-    for _ in range(2):
-        profile = image.sum(1)
-        first = np.convolve(profile, np.ones(min(side, len(profile))), "valid").argmax()
-        image = image[first:first + side].T
-    return image
 
 
 def learn_rules(prior: PoGMDM, images: Sequence[Array], search: RuleSearch = DEFAULT_SEARCH,
