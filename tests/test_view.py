@@ -79,14 +79,17 @@ def test_a_row_for_each_slice_with_one_scale(rng):
     arrays["image"][..., 1] *= 0.5
     picture = draw_reconstruction(**arrays)
     shown = [axes.images[0] for axes in picture.axes if axes.images]
-    assert len(shown) == 8
-    assert [axes.get_title("left") for axes in picture.axes if axes.images][4] == "magnitude, slice 1"
+    assert len(shown) == 10
+    assert [axes.get_title("left") for axes in picture.axes if axes.images][5] == "magnitude, slice 1"
     for number in range(2):
-        np.testing.assert_allclose(shown[4 * number].get_array(), np.abs(arrays["image"][:, :, 0, 0, number]))
-        np.testing.assert_allclose(shown[4 * number + 1].get_array(), np.angle(arrays["image"][:, :, 0, 0, number]))
-        np.testing.assert_allclose(shown[4 * number + 3].get_array(), arrays["std"][:, :, 0, 0, number].real)
-        assert shown[4 * number].get_clim() == (0, 1) and shown[4 * number + 1].get_clim() == (-np.pi, np.pi)
-        mosaic = shown[4 * number + 2].get_array()
+        np.testing.assert_allclose(shown[5 * number].get_array(), np.abs(arrays["image"][:, :, 0, 0, number]))
+        np.testing.assert_allclose(shown[5 * number + 1].get_array(), np.angle(arrays["image"][:, :, 0, 0, number]))
+        np.testing.assert_allclose(shown[5 * number + 3].get_array(), arrays["std"][:, :, 0, 0, number].real)
+        assert shown[5 * number].get_clim() == (0, 1) and shown[5 * number + 1].get_clim() == (-np.pi, np.pi)
+        mosaic = shown[5 * number + 2].get_array()
+        magnitude, std, part = (shown[5 * number + place].get_array() for place in (0, 3, 4))
+        seen = magnitude > 1.645 * std
+        assert (part.mask == ~seen).all() and part[seen].max() < 1 / 1.645
         ny, nx = SHAPE
         assert mosaic.shape == (2 * ny + 1, 2 * nx + 1) and mosaic.mask[ny:, nx:].all()
         assert mosaic.mask[ny].all() and mosaic.mask[:, nx].all()
@@ -208,7 +211,7 @@ def test_voxels_are_squares_of_one_size_and_nothing_overlaps(rng):
         renderer = FigureCanvasAgg(picture).get_renderer()
         texts = [text.get_window_extent(renderer) for text in picture.findobj(Text)
                  if text.get_text() in titles(picture)]
-        assert len(texts) == 12 and all(box.x0 >= 0 and box.x1 <= width and box.y1 <= height for box in texts)
+        assert len(texts) == 15 and all(box.x0 >= 0 and box.x1 <= width and box.y1 <= height for box in texts)
         assert not any(box.overlaps(other) for n, box in enumerate(texts) for other in [*texts[:n], *boxes])
 
 
@@ -264,7 +267,7 @@ def test_a_result_draws_itself(phantom, coils):
     picture = result.plot()
     assert isinstance(picture, Figure)
     drawn = [axes.images[0].get_array() for axes in picture.axes if axes.images]
-    assert len(drawn) == 4
+    assert len(drawn) == 5
     np.testing.assert_allclose(drawn[0], np.abs(result.image))
     np.testing.assert_allclose(drawn[3], result.std)
     assert picture._repr_png_() == png(picture)

@@ -43,7 +43,9 @@ def _parser() -> Parser:
         "sensitivity, and the standard deviation, turned as in `bart toimg`. Each slice has one row; each volume has "
         "three, the planes across READ, PHS1 and PHS2 through the centre of its energy. Voxels are drawn as squares. "
         "The file with several coils holds the sensitivities; of the others the first is the image, the last the "
-        "standard deviation. Each scale ends at the 99.5 % quantile."))
+        "standard deviation. With both, the last panel is the standard deviation over the magnitude, blank where the "
+        "band of 90 % reaches zero: there the data do not support that anything is seen. Each scale ends at the 99.5 % "
+        "quantile."))
     parser.add_argument("results", nargs="+", metavar="RESULT",
                         help="BART files: image, sensitivities, standard deviation, or some")
     parser.take("--montage")

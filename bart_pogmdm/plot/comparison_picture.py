@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arrays.array_types import Array
+from .panels import BAND, relative_std
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,6 +17,7 @@ ERROR_GAIN = 4  # Errors and standard deviations are shown this many times brigh
 ZOOM = 3  # The enlarged part spans this fraction, 1 / ZOOM, of each side.
 CELL_INCHES = 2.2  # Width of one panel.
 CAPTIONS = {"image": "image", "error": "error", "part": "enlarged", "std": "standard deviation",
+            "relative": "std / image, if not 0",
             "unexplained": "unexplained by sens"}
 
 
@@ -25,8 +27,9 @@ def draw_comparison(reference: Array, inside: Array, methods: Mapping[str, Mappi
     reference: (ny, nx).  inside: mask of the object (ny, nx).
     methods: {title: {name: (ny, nx)}} in the scale of the reference, with the names image and, if the method has them,
         std and unexplained.
-    The rows are image, error, enlarged part, standard deviation, and the RSS of the part of the coil images that the
-    sensitivities do not explain (figure 3 of the paper).
+    The rows are image, error, enlarged part, standard deviation, its part of the image (blank where the band of 90 %
+    reaches zero), and the RSS of the part of the coil images that the sensitivities do not explain (figure 3 of the
+    paper).
     """
     from matplotlib.figure import Figure
     ny, nx = reference.shape
@@ -35,6 +38,8 @@ def draw_comparison(reference: Array, inside: Array, methods: Mapping[str, Mappi
     for title, panels in methods.items():
         image = panels["image"]
         columns[title] = {**panels, "error": np.abs(image - reference), "part": image[part]}
+        if "std" in panels:
+            columns[title]["relative"] = relative_std(image, panels["std"])
     rows = [name for name in CAPTIONS if any(name in panels for panels in columns.values())]
     bright: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": float(np.quantile(reference[inside], 0.995))}
     dim = bright | {"cmap": "magma", "vmax": bright["vmax"] / ERROR_GAIN}
@@ -46,7 +51,8 @@ def draw_comparison(reference: Array, inside: Array, methods: Mapping[str, Mappi
         for axis, name in zip(column, rows):
             axis.set_axis_off()
             if name in panels:
-                shown = axis.imshow(panels[name], **(bright if name in ("image", "part") else dim))
+                style = {"image": bright, "part": bright, "relative": dim | {"vmax": 1 / BAND}}.get(name, dim)
+                shown = axis.imshow(panels[name], **style)
                 errors = shown if name == "error" else errors
     for axis, name in zip(axes[:, 0], rows):
         axis.text(-0.05, 0.5, CAPTIONS[name], transform=axis.transAxes, rotation=90, ha="right", va="center",

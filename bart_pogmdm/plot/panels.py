@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WINDOW = 0.995  # Each scale ends at this quantile of its values, so that few bright pixels do not darken the others.
+BAND = 1.645  # Half width of the central 90 % of a normal distribution, in standard deviations.
 DPI = 100
 TITLE = 24  # Height of a title, in pixels of the figure.
 CHARACTER = 7  # Width of a character of a title, in pixels of the figure.
@@ -87,10 +88,18 @@ def png(picture: Figure, dpi: int = DPI) -> bytes:
     return buffer.getvalue()
 
 
+def relative_std(magnitude: Array, std: Array) -> Array:
+    """Return std over the magnitude; NaN, which the figure leaves blank, where the band of 90 % reaches zero.
+
+    There the data do not support that anything is seen: in air, and where an object is darker than its error.
+    """
+    return np.where(magnitude > BAND * std, std, np.nan) / np.where(magnitude > 0, magnitude, 1)
+
+
 def upper_end(magnitudes: Sequence[Array]) -> float:
     """Return the upper end of a scale: the quantile WINDOW, or the maximum if that is 0, or 1 if all values are 0."""
-    values = np.concatenate([magnitude.ravel() for magnitude in magnitudes])
-    return float(np.quantile(values, WINDOW)) or float(values.max()) or 1.0
+    values = np.concatenate([magnitude[np.isfinite(magnitude)].ravel() for magnitude in magnitudes])
+    return (float(np.quantile(values, WINDOW)) or float(values.max()) or 1.0) if values.size else 1.0
 
 
 def mosaic(tiles: Array) -> Array:

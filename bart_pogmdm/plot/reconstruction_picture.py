@@ -11,7 +11,7 @@ from ..arrays.array_types import Array
 from ..arrays.bart_dims import COIL
 from ..arrays.modules import move
 from ..reconstruction import layout
-from .panels import Panel, draw_panels, mosaic, upper_end
+from .panels import Panel, draw_panels, mosaic, relative_std, upper_end
 from .volume_planes import central_planes
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ MOST_ROWS = 32  # More rows than this would give a picture too tall for a screen
 def draw_reconstruction(image: Array | None = None, sens: Array | None = None, std: Array | None = None) -> Figure:
     """Draw magnitude and phase of the image, the magnitude of each sensitivity, and std; return the Figure.
 
+    With image and std, the last panel is std over the magnitude, blank where the band of 90 % reaches zero.
     image, sens, std: as in `Result`; None is left out.  Each slice has one row; each volume has three, the planes
     across READ, PHS1 and PHS2 through the centre of its energy.  The first axis of a plane runs down and the second to
     the right, as in `bart toimg`.  Each scale goes from 0 to the 99.5 % quantile over all rows (that of the phase from
@@ -43,6 +44,9 @@ def draw_reconstruction(image: Array | None = None, sens: Array | None = None, s
                 for row in range(number)}
     zoom = max(1, round(SIDE / max(stack.shape[2:])))
     panels = [panel for name in stacks for panel in _panels(name, [planes[name] for planes in rows.values()])]
+    if "image" in stacks and "std" in stacks:
+        relative = [relative_std(*(np.abs(planes[name][0]) for name in ("image", "std"))) for planes in rows.values()]
+        panels.append(Panel("std / magnitude", relative, "magma", 0, upper_end(relative)))
     return draw_panels(panels, {title: zoom * max(planes[first].shape[1:]) for title, planes in rows.items()})
 
 
