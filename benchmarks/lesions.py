@@ -7,7 +7,7 @@ train/validation.h5 at 96 pixels, with 8 simulated coils, noise 0.02 and random 
 that the maximum lacks, and that the band holds; OUT/invented.png the same place with a lesion in the scan of a much
 higher acceleration, where the prior fills in structure of its own, and the band says so.  --roc takes as many images,
 compares the place of the lesion with the same place without it, and prints the area under the ROC curve of three
-scores: contrast of the mean over the standard deviation, contrast of the mean alone, and that of smoothed total variation.
+scores: contrast of the mean over the standard deviation, of the mean alone, and of smoothed total variation.
 """
 
 import argparse
@@ -19,7 +19,6 @@ from bart_pogmdm import recon
 from bart_pogmdm.evaluate import masks, metrics, simulate
 from bart_pogmdm.evaluate.charbonnier_tv import CharbonnierTV
 from bart_pogmdm.files.atomic import write_bytes
-from bart_pogmdm.physics.fourier import fft2c
 from bart_pogmdm.plot.panels import png
 from bart_pogmdm.train.calibration import low
 from bart_pogmdm.train.images import load_series

@@ -9,8 +9,10 @@ from conftest import simulate
 from bart_pogmdm import Diffusion, Gibbs, load_prior, recon
 from bart_pogmdm.commands.calibrate import calibrate
 from bart_pogmdm.commands.main import main
+from bart_pogmdm.evaluate.masks import named
 from bart_pogmdm.evaluate.simulate import phantom
 from bart_pogmdm.files.cfl import read, write
+from bart_pogmdm.physics.acceleration import acceleration
 from bart_pogmdm.prior.calibration import Calibration
 from bart_pogmdm.train.calibration import Evidence, conformal_factor, fitted_powers
 from bart_pogmdm.train.recipe import CalibrationScans
@@ -37,20 +39,27 @@ def test_the_factor_of_few_scans_covers_95_percent_of_them(rng):
 
 def scan_of(rng, calibration):
     """The evidence of a scan whose errors have the standard deviation of a calibration, and the chains 1."""
-    predicted, samples, rhat = rng.lognormal(0, 0.5), rng.uniform(500, 5000), rng.uniform(1, 1.5)
-    return Evidence(calibration.factor(predicted, samples, rhat) * abs(rng.standard_normal(800)), predicted, samples,
-                    rhat)
+    acceleration, rhat = rng.uniform(1, 6), rng.uniform(1, 1.5)
+    return Evidence(calibration.factor(acceleration, rhat) * abs(rng.standard_normal(800)), acceleration, rhat)
 
 
 def powers_of(calibration):
-    return [calibration.predicted_power, calibration.samples_power, calibration.rhat_power]
+    return [calibration.acceleration_power, calibration.rhat_power]
 
 
 def test_the_powers_are_those_that_the_scans_need(rng):
-    truth, before = Calibration(30.0, 0.4, 0.6, 1.5), Calibration(1.0, 0.9, 0.0, 4.0)
+    truth, before = Calibration(30.0, 0.6, 1.5), Calibration(1.0, 0.0, 4.0)
     found = fitted_powers([scan_of(rng, truth) for _ in range(100)], before)
     np.testing.assert_allclose(powers_of(found), powers_of(truth), atol=0.1)
     np.testing.assert_allclose(powers_of(fitted_powers([], before)), powers_of(before), atol=1e-6)
+
+
+@pytest.mark.parametrize("word, expected", [
+    ("cartesian4", 4), ("horizontal4", 4), ("gaussian4", 2), ("poisson4", 2), ("full", 1), ("uniform3acs1", 3)])
+def test_acceleration_is_that_of_each_direction(word, expected):
+    density = named(word, (96, 80), 0).astype("f4")
+    assert abs(acceleration(density) / expected - 1) < 0.2
+    assert np.isclose(acceleration(np.repeat(density[None], 5, 0)), acceleration(density), rtol=1e-5)
 
 
 def test_a_prior_is_calibrated_by_the_command(tmp_path, monkeypatch, capsys):

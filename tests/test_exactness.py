@@ -4,15 +4,12 @@ from dataclasses import replace
 from itertools import islice
 
 import numpy as np
-import pytest
-from properties import random_complex
 from scipy.stats import chi2
 from test_algorithms import FixedPhase, small_problem
 
 from bart_pogmdm import Gibbs, Map
 from bart_pogmdm.algorithms.gibbs import gibbs
 from bart_pogmdm.algorithms.likelihood import Likelihood
-from bart_pogmdm.algorithms.message_passing import LinearEstimate, Message, MessagePassing, predicted_variance
 from bart_pogmdm.physics.cartesian import CartesianSampling
 from bart_pogmdm.prior.experts import Experts
 
@@ -111,23 +108,3 @@ def test_ranks_of_truths_from_the_prior_are_uniform():
     """Simulation-based calibration (S. Talts et al., arXiv 1804.06788), by a chi-squared test of level 0.001."""
     limit = chi2(BINS - 1).isf(1e-3)
     assert statistic(ranks(0)) < limit < statistic(ranks(0, shrink=0.8))
-
-
-@pytest.mark.parametrize("coils", [1, 3])
-def test_message_passing_predicts_the_variance_of_a_gaussian(coils, rng):
-    """A white Gaussian prior and samples at all frequencies: the variance of all pixels is known."""
-    of_prior, of_noise, shape = 0.3, 0.04, (16, 12)
-    model = small_problem(rng, coils, shape)[1]
-    sampling = CartesianSampling.centred(np.ones(shape, bool), float)
-    model = replace(model, sampling=sampling, sens=model.sens / np.sqrt((abs(model.sens) ** 2).sum(0)))
-    samples = model.forward(random_complex(rng, shape))
-
-    class White:
-        def denoise(self, image, sigma):
-            return of_prior / (of_prior + sigma**2) * image
-
-    linear = LinearEstimate(model, model.adjoint(samples), of_noise, cg=50)
-    message = Message(np.zeros(shape, complex), of_prior)
-    found = [predicted_variance(linear, message, White(), np.ones_like, MessagePassing(widest=100), rng)
-             for _ in range(100)]
-    np.testing.assert_allclose(np.mean(found), 1 / (1 / of_prior + 1 / of_noise), rtol=0.05)

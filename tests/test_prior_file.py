@@ -91,7 +91,7 @@ def test_a_prior_reads_no_more_than_its_own_arrays(prior, tmp_path):
         load_prior(tmp_path / "large.npz")
 
 
-OTHER = PriorRules(0.3, 1.2, 0.25, 0.02, ImageScale(0.99, 6.0, 1 / 3), Calibration(1.7, 0.5, 0.2, 3.0))
+OTHER = PriorRules(0.3, 1.2, 0.25, 0.02, ImageScale(0.99, 6.0, 1 / 3), Calibration(1.7, 0.2, 3.0))
 
 
 def test_a_prior_keeps_its_rules(prior, tmp_path):

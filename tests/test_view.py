@@ -181,19 +181,19 @@ def test_a_volume_has_three_planes_through_the_centre_of_its_energy(rng):
     arrays["image"][2, 11, 7] = 1
     picture = draw_reconstruction(**arrays)
     planes = ["PHS1-PHS2 at READ 2", "READ-PHS2 at PHS1 11", "READ-PHS1 at PHS2 7"]
-    names = ["magnitude", "phase", "|sensitivities|", "standard deviation"]
+    names = ["magnitude", "phase", "|sensitivities|", "standard deviation", "std / magnitude"]
     assert titles(picture) == [f"{name}, {plane}" for plane in planes for name in names]
     shown = drawn(picture)
     for row, place in enumerate(((2,), (slice(None), 11), (slice(None), slice(None), 7))):
         image, sens, std = (array[place] for array in arrays.values())
         ny, nx = image.shape[:2]
-        np.testing.assert_allclose(shown[4 * row], np.abs(image[..., 0]))
-        np.testing.assert_allclose(shown[4 * row + 1], np.angle(image[..., 0]))
-        np.testing.assert_allclose(shown[4 * row + 2][:ny, :nx], np.abs(sens[..., 0]))
-        np.testing.assert_allclose(shown[4 * row + 3], std[..., 0].real)
-    magnitudes = np.concatenate([np.ravel(array.data) for array in shown[::4]])
+        np.testing.assert_allclose(shown[5 * row], np.abs(image[..., 0]))
+        np.testing.assert_allclose(shown[5 * row + 1], np.angle(image[..., 0]))
+        np.testing.assert_allclose(shown[5 * row + 2][:ny, :nx], np.abs(sens[..., 0]))
+        np.testing.assert_allclose(shown[5 * row + 3], std[..., 0].real)
+    magnitudes = np.concatenate([np.ravel(array.data) for array in shown[::5]])
     clims = {axes.images[0].get_clim() for axes in picture.axes if axes.images}
-    assert len(clims) == 4 and (0, np.quantile(magnitudes, 0.995)) in clims
+    assert len(clims) == 5 and (0, np.quantile(magnitudes, 0.995)) in clims
 
 
 def test_voxels_are_squares_of_one_size_and_nothing_overlaps(rng):

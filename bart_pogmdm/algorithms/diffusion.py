@@ -119,8 +119,7 @@ class Diffusion:
         """Return 1, the temperature of the samples."""
         return 1.0
 
-    def calibrated(self, std: Array, image: Array, predicted: float | None, rhat: float | None, prior: Any,
-                   problem: Problem) -> Any:
+    def calibrated(self, std: Array, rhat: float | None, prior: Any, problem: Problem) -> Any:
         """Return the standard deviation of the samples as it is."""
         return std
 

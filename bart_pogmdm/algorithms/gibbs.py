@@ -11,21 +11,19 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, ClassVar
 
-import numpy as np
-
 from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import at_least
 from ..arrays.generators import for_each, white_noise
 from ..arrays.modules import array_module
+from ..physics.acceleration import acceleration
 from ..prior.protocol import LatentPrior
 from .chains import batches, chains_that_fit
-from .joint_map import Map, predicted_of
+from .joint_map import Map
 from .likelihood import Likelihood, RingWeights
-from .message_passing import averaged
 from .method import Rngs, prior_for
 from .problem import Problem
-from .quadratic_step import filtered, newton_step
+from .quadratic_step import averaged, filtered, newton_step
 from .state import State
 
 
@@ -100,21 +98,16 @@ class Gibbs:
         """Return the temperature of the draws, the exponent of the prior."""
         return float(prior_for(problem, prior).exponent(self.level(problem)))
 
-    def calibrated(self, std: Array, image: Array, predicted: float | None, rhat: float | None, prior: Any,
-                   problem: Problem) -> Any:
+    def calibrated(self, std: Array, rhat: float | None, prior: Any, problem: Problem) -> Any:
         """Return the standard deviation of the posterior from that of the draws, averaged over a small window.
 
         1 / temperature^(1/2) undoes the temperature of the draws, which is exact where the posterior is Gaussian; the
         calibration of the prior makes up for the rest.  A prior without one is taken as calibrated.
         """
         variance = at_least(averaged(std**2, self.smoothing, problem.images.grid_axes), 0.0)
-        chains, calibration = (variance / self.temperature(prior, problem)) ** 0.5, getattr(prior, "calibration", None)
-        if calibration is None:
-            return chains
-        weight = abs(image) ** 2
-        mean = float((weight * chains**2).sum() / weight.sum().clip(1e-30)) ** 0.5
-        ratio = predicted / mean if predicted and mean else 1.0
-        return calibration.factor(ratio, problem.samples_in_plane, rhat) * chains
+        calibration = getattr(prior, "calibration", None)
+        factor = calibration.factor(acceleration(problem.sampling.density), rhat) if calibration else 1.0
+        return factor * (variance / self.temperature(prior, problem)) ** 0.5
 
     def solve(self, problem: Problem, prior: LatentPrior, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
         """Yield the State after each step to the maximum, then of each sweep of each chain.
@@ -126,8 +119,6 @@ class Gibbs:
             yield state
         assert state is not None
         problem, (chains, draws) = problem.started_from(state), self.chain_shape(samples)
-        predicted = (tuple(predicted_of(problem, prior, self.maximum, np.random.default_rng(seed)))
-                     if hasattr(prior, "denoise") else ())
         towards_mean = 0 if state.maximum is None else state.image - state.maximum
         problem = replace(problem, start=replace(state, image=state.image - towards_mean))
         # The maps of several chains do not repeat along a series as those of one do.
@@ -141,7 +132,7 @@ class Gibbs:
                     is_draw = sweep >= self.burn_in
                     drawn = states.chain(place)
                     yield replace(drawn, image=drawn.image + towards_mean).noted(
-                        chain=chain, is_draw=is_draw, predicted_std=predicted,
+                        chain=chain, is_draw=is_draw,
                         sample=sample if is_draw and rest == 0 and sample < samples else None)
 
 

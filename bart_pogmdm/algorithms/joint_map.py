@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ from ..prior.protocol import Prior
 from ..prior.smooth_phase import SmoothPhase
 from .kept_samples import KeptRules, KeptSamples, without_kept
 from .likelihood import Likelihood, RingWeights
-from .message_passing import LinearEstimate, Message, MessagePassing, next_message, predicted_variance
+from .message_passing import LinearEstimate, Message, MessagePassing, next_message
 from .method import Rngs, prior_for
 from .problem import Problem
 from .quadratic_step import filtered, newton_step
@@ -93,8 +93,7 @@ class Map:
         """Return 1: there are no draws."""
         return 1.0
 
-    def calibrated(self, std: Array, image: Array, predicted: float | None, rhat: float | None, prior: Any,
-                   problem: Problem) -> Any:
+    def calibrated(self, std: Array, rhat: float | None, prior: Any, problem: Problem) -> Any:
         """Return the standard deviation as it is: there are no draws."""
         return std
 
@@ -159,27 +158,13 @@ def mean_of(kept: KeptSamples, rest: Problem, prior: Any, options: Map, rng: np.
     if kept.refute_noise:
         return None
 
-    linear, message = messages_of(rest, prior, options, rng)
-    return Mean(message, kept.weights(linear.of(message)))
+    def turn(image: Array) -> Array:
+        return options.phase.of(image, rest.images.grid_axes, trusted=True).turn
 
-
-def messages_of(problem: Problem, prior: Any, options: Map, rng: np.random.Generator) -> tuple[LinearEstimate, Message]:
-    """Return the linear estimate, and what the prior says about the image after some rounds, from the start on."""
-    linear, message = linear_estimate(problem, options), Message(problem.start.image, options.level(problem) ** 2)
+    linear, message = linear_estimate(rest, options), Message(rest.start.image, options.level(rest) ** 2)
     for _ in range(options.mean.rounds):
-        message = next_message(linear, message, prior, phase_of(problem, options), options.mean, rng)
-    return linear, message
-
-
-def phase_of(problem: Problem, options: Map) -> Callable[[Array], Array]:
-    """Return the function that finds the smooth phase of an image."""
-    return lambda image: options.phase.of(image, problem.images.grid_axes, trusted=True).turn
-
-
-def predicted_of(problem: Problem, prior: Any, options: Map, rng: np.random.Generator) -> list[float]:
-    """Return the standard deviations that message passing predicts for the start, one for each image of a series."""
-    return [predicted_variance(*messages_of(one, prior, options, rng), prior, phase_of(one, options), options.mean,
-                               rng) ** 0.5 for one in problem.each()]
+        message = next_message(linear, message, prior, turn, options.mean, rng)
+    return Mean(message, kept.weights(linear.of(message)))
 
 
 def linear_estimate(problem: Problem, options: Map) -> LinearEstimate:

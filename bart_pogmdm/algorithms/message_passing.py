@@ -15,9 +15,8 @@ from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import conjugate_gradients, inner
 from ..arrays.generators import complex_normal
-from ..arrays.modules import array_module, complex_dtype
 from ..physics.coil_model import CoilModel, SetsModel
-from ..physics.fourier import axes_of, distances
+from ..physics.fourier import axes_of
 from ..prior.protocol import Denoiser
 from .quadratic_step import filtered
 
@@ -91,48 +90,16 @@ def next_message(linear: LinearEstimate, message: Message, prior: Denoiser, phas
                  options: MessagePassing, rng: np.random.Generator) -> Message:
     """Return the message after one round: a linear estimate, then a denoising of what the samples alone say.
 
-    y = denoise(r, h^(1/2)) has the variance h div y: without r it is the new message d = y + (g / h) (y - r),
-    1 / g = (1 / div y - 1) / h.  The smooth phase of x is taken out before denoising.
+    x = E[x | z, d, g] of variance b: without the message it is r = x + (h / g) (x - d), 1 / h = 1 / b - 1 / g, an image
+    in nearly white noise of variance h.  y = denoise(r, h^(1/2)) has the variance h div y: without r it is the new
+    message d = y + (g / h) (y - r), 1 / g = (1 / div y - 1) / h.  The smooth phase of x is taken out before denoising.
     """
-    turn, noisy, variance = _without_message(linear, message, phase_of, options, rng)
-    sigma = variance**0.5
+    image, error = linear.of(message), linear.error(message, rng)
+    variance = 1 / max(1 / error - 1 / message.variance, options.widest**-2)
+    turn, sigma = phase_of(image), variance**0.5
+    noisy = turn.conj() * (image + variance / message.variance * (image - message.mean))
     clean, probe = prior.denoise(noisy, sigma), complex_normal(rng, noisy)
     change = prior.denoise(noisy + PROBE * sigma * probe, sigma) - clean
     divergence = float(np.clip(float(inner(probe, change) / inner(probe, probe)) / (PROBE * sigma), 1e-3, 0.99))
     ratio = divergence / (1 - divergence)  # of the new variance to that of the noisy image
     return message.towards(Message(turn * (clean + ratio * (clean - noisy)), ratio * variance), options.damping)
-
-
-def predicted_variance(linear: LinearEstimate, message: Message, prior: Denoiser, phase_of: Callable[[Array], Array],
-                       options: MessagePassing, rng: np.random.Generator) -> float:
-    """Return the mean variance of the pixels, each with the weight |x|^2, by Tweedie's formula of second order.
-
-    It is h dy / dr of y = denoise(r, h^(1/2)), the variance of the real part once the smooth phase is out, which is the
-    magnitude; a random probe estimates the derivative.
-    """
-    _, noisy, variance = _without_message(linear, message, phase_of, options, rng)
-    sigma, probe = variance**0.5, complex_normal(rng, noisy)
-    clean = prior.denoise(noisy, sigma)
-    change, weight = prior.denoise(noisy + PROBE * sigma * probe, sigma) - clean, array_module(clean).abs(clean) ** 2
-    part = float((weight * probe.real * change.real).sum() / weight.sum().clip(1e-30)) / (PROBE * sigma)
-    return variance * float(np.clip(part, 1e-3, 1))
-
-
-def averaged(values: Array, width: float, axes: tuple[int, ...]) -> Array:
-    """Return real values averaged over a Gaussian window with a standard deviation of `width` pixels."""
-    xp = array_module(values)
-    squares = distances(*(xp.asarray(np.fft.fftfreq(values.shape[axis])) for axis in axes)) ** 2
-    window = xp.exp(-2 * (np.pi * width) ** 2 * squares).astype(values.dtype)
-    return filtered(window, values.astype(complex_dtype(values.dtype)), axes).real
-
-
-def _without_message(linear: LinearEstimate, message: Message, phase_of: Callable[[Array], Array],
-                     options: MessagePassing, rng: np.random.Generator) -> tuple[Array, Array, float]:
-    """Return the smooth phase e of x = E[x | z, d, g] of variance b, and e* r and h: what the samples alone say.
-
-    r = x + (h / g) (x - d) with 1 / h = 1 / b - 1 / g is an image in nearly white noise of variance h.
-    """
-    image, error = linear.of(message), linear.error(message, rng)
-    variance = 1 / max(1 / error - 1 / message.variance, options.widest**-2)
-    turn = phase_of(image)
-    return turn, turn.conj() * (image + variance / message.variance * (image - message.mean)), variance

@@ -56,12 +56,10 @@ class Method(Protocol):
     def temperature(self, prior: Any, problem: Problem) -> float:
         """Return the temperature at which the posterior is sampled."""
 
-    def calibrated(self, std: Array, image: Array, predicted: float | None, rhat: float | None, prior: Any,
-                   problem: Problem) -> Any:
+    def calibrated(self, std: Array, rhat: float | None, prior: Any, problem: Problem) -> Any:
         """Return the standard deviation of the posterior (*grid), from that of the draws.
 
-        image: their mean; predicted: the standard deviation of message passing, or None; rhat: of the chains, None if
-        it is not known.
+        rhat: of the chains, None if it is not known.
         """
 
     def solve(self, problem: Problem, prior: Any, samples: int, seed: tuple[int, ...]) -> Iterator[State]:

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from ..arrays.array_types import Array
 from ..arrays.modules import array_module
 from ..physics.coil_model import CoilModel, SetsModel, coil_model
@@ -58,12 +56,6 @@ class Problem:
     def one_coil(self) -> bool:
         """True for single-coil data, where no sensitivity map can absorb phase or intensity that the prior rejects."""
         return self.coils == 1
-
-    @property
-    def samples_in_plane(self) -> float:
-        """The number of grid points that were sampled, in a volume in a plane of its mean size."""
-        points = float(np.prod(self.images.grid)) ** (2 / len(self.images.grid))
-        return max(1.0, points * float(self.sampling.density.clip(0, 1).mean()))
 
     def in_units(self, factor: Any) -> Problem:
         """Return the problem with images divided by a factor, before the solver begins."""

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import numpy as np
+
 from ..arrays.array_types import Array
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.fft import fftn, ifftn
+from ..arrays.modules import array_module, complex_dtype
 from ..physics.coil_model import CoilModel, SetsModel
-from ..physics.fourier import PLANE, axes_of
+from ..physics.fourier import PLANE, axes_of, distances
 
 
 def newton_step(model: CoilModel | SetsModel, hessian: Array, phase: Array, descent: Array, variance: Any,
@@ -26,3 +29,11 @@ def newton_step(model: CoilModel | SetsModel, hessian: Array, phase: Array, desc
 def filtered(response: Array, image: Array, axes: tuple[int, ...] = PLANE) -> Array:
     """Return images filtered by a frequency response along their axes, zero frequency first."""
     return ifftn(response * fftn(image, axes), axes)
+
+
+def averaged(values: Array, width: float, axes: tuple[int, ...]) -> Array:
+    """Return real values averaged over a Gaussian window with a standard deviation of `width` pixels."""
+    xp = array_module(values)
+    squares = distances(*(xp.asarray(np.fft.fftfreq(values.shape[axis])) for axis in axes)) ** 2
+    window = xp.exp(-2 * (np.pi * width) ** 2 * squares).astype(values.dtype)
+    return filtered(window, values.astype(complex_dtype(values.dtype)), axes).real

@@ -21,7 +21,6 @@ class Info:
     residual_std: standard deviation of the residual before the iteration, in solver units; (A, 1, …) for a series.
     chain: the number of the chain that the state belongs to, None on the way to the maximum.
     is_draw: whether the state counts as a draw from the posterior; sample: its number if it is kept as a sample.
-    predicted_std: of a draw, the standard deviation that message passing predicts for each image; empty if it does not.
     """
 
     iteration: int = 0
@@ -31,7 +30,6 @@ class Info:
     chain: int | None = None
     is_draw: bool = False
     sample: int | None = None
-    predicted_std: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +66,6 @@ class State:
             info = replace(info, residual_std=residual_std.ravel()[number])
         own = min(number, self.sens.shape[1] - 1)  # a series shares them
         maximum = None if self.maximum is None else self.maximum[number]
-        if len(info.predicted_std) > 1:  # simultaneous slices have one for all
-            info = replace(info, predicted_std=info.predicted_std[number:number + 1])
         return State(self.image[number], self.sens[:, own], None if coefficients is None else coefficients[:, own],
                      self.units.image_of(number), info, maximum)
 

@@ -11,22 +11,18 @@ from ..arrays.checks import check_fields
 
 @dataclass(frozen=True)
 class Calibration:
-    """std_factor (p / c)^m n^-a rhat^b times the standard deviation of the chains: 1.645 of it hold 90 % of the errors.
+    """std_factor R^a rhat^b times the standard deviation of the chains: 1.645 of it hold 90 % of the errors.
 
     `train.calibration` learns the numbers on simulated scans; the defaults are those of the shipped prior.
     """
 
-    std_factor: float = 35.0
+    std_factor: float = 1.2
     """Factor: the least with which 90 % of the pixels of scans that were not used for the powers are covered."""
 
-    predicted_power: float = 0.35
-    """Power m of the standard deviation p that message passing predicts over that of the chains, c: the chains tell
-    better where errors are, and message passing how large they are."""
+    acceleration_power: float = 0.4
+    """Power a of the acceleration R (`physics.acceleration`): the prior is too sure of frequencies that are missing."""
 
-    samples_power: float = 0.36
-    """Power a of the number n of samples in a plane: where they are few, the prior is too sure of what is missing."""
-
-    rhat_power: float = 2.3
+    rhat_power: float = 2.0
     """Power b of R-hat: chains that have not mixed have not seen the whole posterior."""
 
     def __post_init__(self) -> None:
@@ -35,13 +31,9 @@ class Calibration:
             if not 0 <= getattr(self, name) < np.inf:
                 raise ValueError(f"{name}: expected a number >= 0, got {getattr(self, name)!r}")
 
-    def factor(self, predicted: float, samples: float, rhat: float | None) -> float:
-        """Return the factor on the standard deviation of the chains.
-
-        predicted: p / c; rhat: None, of a single chain, counts as 1.
-        """
-        return float(self.std_factor * predicted**self.predicted_power / samples**self.samples_power
-                     * (rhat or 1.0) ** self.rhat_power)
+    def factor(self, acceleration: float, rhat: float | None) -> float:
+        """Return the factor on the standard deviation of the chains.  rhat: None, of a single chain, counts as 1."""
+        return float(self.std_factor * acceleration**self.acceleration_power * (rhat or 1.0) ** self.rhat_power)
 
 
-POWERS = ("predicted_power", "samples_power", "rhat_power")
+POWERS = ("acceleration_power", "rhat_power")

@@ -33,8 +33,8 @@ def load_prior(path: str | os.PathLike[str] | None = None) -> PoGMDM:
     `gains` (20,) >= 0, `weights` (20, L) on the simplex and symmetric, `means` (L,) equispaced and
     symmetric, `base_std`; `provenance`, a JSON object: data, licences, training, validation, origin of the rules.
     float64 > 0, the numbers of `PriorRules`, its `ImageScale` and its `Calibration`: `exponent`, `fine_gain`,
-    `noise_gain`, `ridge`; `quantile`, `most_peak`, `start`; `std_factor`, and >= 0 `predicted_power`,
-    `samples_power`, `rhat_power`.  Schema 2 lacks these, and schema 3 those of the calibration.  Such a prior
+    `noise_gain`, `ridge`; `quantile`, `most_peak`, `start`; `std_factor`, and >= 0 `acceleration_power`,
+    `rhat_power`.  Schema 2 lacks these, and schema 3 those of the calibration.  Such a prior
     gets those of the shipped one, and its provenance says so.
     Raises FileNotFoundError, or ValueError for a damaged or foreign file.
     """

@@ -103,10 +103,7 @@ class Collector:
             std, spread, residual_std = None, None, reference.info.residual_std
         else:
             rhat, ess = statistics.convergence()
-            image, predicted = statistics.mean, last.info.predicted_std
-            in_data = frame.interpolation * _mean(rss(reference.sens), abs(reference.image) ** 2)
-            std = options.method.calibrated(statistics.std, image, predicted[0] * in_data if predicted else None, rhat,
-                                            prior, problem)
+            image, std = statistics.mean, options.method.calibrated(statistics.std, rhat, prior, problem)
             spread, residual_std = divide(std, statistics.std), self._residual_var.mean**0.5
             convergence = {"rhat": rhat, "ess": ess}
         factor: Any = units.scale  # from images times the RSS of their sensitivities to reported images
@@ -133,11 +130,6 @@ class Collector:
         std = spread * (self._sens.squares / max(self._sens.count - 1, 1)) ** 0.5
         std = interpolate(std, self._frame.grid) if self._frame.grid and std.shape[1:] != self._frame.grid else std
         return std if weight is None else std * weight
-
-
-def _mean(values: Array, weights: Array) -> float:
-    """Return the mean of values with weights."""
-    return float((values * weights).sum() / weights.sum().clip(1e-30))
 
 
 def _check_finite(*arrays: Array | None) -> None:

@@ -78,21 +78,20 @@ def cut(image: Array, side: int) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What a scan says: errors over the std of the chains at the pixels of the object; p / c, samples, and R-hat."""
+    """What a scan says: errors over the std of the chains in the object, the acceleration, and R-hat."""
 
     errors: Array
-    predicted: float
-    samples: float
+    acceleration: float
     rhat: float | None
 
     def scores(self, calibration: Calibration) -> Array:
         """Return the errors in units of half the band of 90 %."""
-        return self.errors / (metrics.NORMAL_90 * calibration.factor(self.predicted, self.samples, self.rhat))
+        return self.errors / (metrics.NORMAL_90 * calibration.factor(self.acceleration, self.rhat))
 
     @property
     def features(self) -> list[float]:
         """The logarithms whose coefficients are the powers."""
-        return [float(np.log(self.predicted)), -float(np.log(self.samples)), float(np.log(self.rhat or 1.0))]
+        return [float(np.log(self.acceleration)), float(np.log(self.rhat or 1.0))]
 
 
 class _Watched:
@@ -100,7 +99,7 @@ class _Watched:
 
     def __init__(self, prior: PoGMDM) -> None:
         self._prior = prior
-        self.noted: list[tuple[float, float, float | None]] = []
+        self.noted: list[tuple[float, float | None]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._prior, name)
@@ -109,8 +108,8 @@ class _Watched:
     def calibration(self) -> _Watched:
         return self
 
-    def factor(self, predicted: float, samples: float, rhat: float | None) -> float:
-        self.noted.append((predicted, samples, rhat))
+    def factor(self, acceleration: float, rhat: float | None) -> float:
+        self.noted.append((acceleration, rhat))
         return 1.0
 
 
@@ -146,13 +145,13 @@ def fitted_powers(found: Sequence[Evidence], before: Calibration) -> Calibration
     The factor of a scan is the 90 % quantile of its errors in units of the chains' band.  Powers are not negative, and
     are pulled towards those `before`.
     """
-    plain = Calibration(1.0, 0.0, 0.0, 0.0)
+    plain = Calibration(1.0, 0.0, 0.0)
     needed = [np.log(np.quantile(one.scores(plain), 1 - OUTSIDE)) for one in found]
     rows = [[1.0, *one.features] for one in found]
     for place, name in enumerate(POWERS, 1):
         rows.append([PULL**0.5 * (place == column) for column in range(len(POWERS) + 1)])
         needed.append(PULL**0.5 * getattr(before, name))
-    bounds = [-np.inf, 0, 0, 0], [np.inf] * 4
+    bounds = [-np.inf, 0, 0], [np.inf] * 3
     powers = lsq_linear(np.array(rows), np.array(needed), bounds).x[1:]
     return Calibration(1.0, *(float(f"{abs(power):.{DIGITS}g}") for power in powers))
 
