@@ -16,13 +16,13 @@ class Calibration:
     `train.calibration` learns the numbers on simulated scans; the defaults are those of the shipped prior.
     """
 
-    std_factor: float = 1.2
+    std_factor: float = 1.283
     """Factor: the least with which 90 % of the pixels of scans that were not used for the powers are covered."""
 
-    acceleration_power: float = 0.4
+    acceleration_power: float = 0.4362
     """Power a of the acceleration R (`physics.acceleration`): the prior is too sure of frequencies that are missing."""
 
-    rhat_power: float = 2.0
+    rhat_power: float = 1.833
     """Power b of R-hat: chains that have not mixed have not seen the whole posterior."""
 
     def __post_init__(self) -> None:
