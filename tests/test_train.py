@@ -400,7 +400,7 @@ def test_a_prior_of_images_twice_as_large_gets_twice_the_scale(prior):
         assert changed == rules and 0.3 < found.calibration.std_factor < 4
         psnr = found.provenance["rules"]["psnr"]
         assert psnr[f"start {found.image_scale.start:g}"] == max(psnr.values())
-    assert len(said) == 9
+    assert len(said) == 11
 
 
 def test_scans_for_the_rules_are_of_some_images_and_their_bright_part(rng):
