@@ -100,11 +100,12 @@ class Collector:
         weight = rss(sens)
         convergence: dict[str, float | None] = {}
         if options.samples is None:
-            std, spread, residual_std = None, None, reference.info.residual_std
+            std, spread, residual_std = None, 1.0, reference.info.residual_std
         else:
             rhat, ess = statistics.convergence()
             image, std = statistics.mean, options.method.calibrated(statistics.std, rhat, prior, problem)
-            spread, residual_std = divide(std, statistics.std), self._residual_var.mean**0.5
+            spread = float((std**2).sum() / (statistics.std**2).sum().clip(1e-30)) ** 0.5  # one for the whole image
+            residual_std = self._residual_var.mean**0.5
             convergence = {"rhat": rhat, "ess": ess}
         factor: Any = units.scale  # from images times the RSS of their sensitivities to reported images
         if options.normalize:
