@@ -12,7 +12,8 @@ from .cfl import SAMPLE_BYTES, locate
 from .fastmri import FastmriFile
 from .file_kind import kind_of
 from .hdf5 import read_hdf5
-from .ismrmrd import groups_with_data, open_ismrmrd
+from .ismrmrd import open_ismrmrd
+from .ismrmrd_acquisitions import groups_with_data
 from .mapped import ArrayLayout, MappedArray, MappedKspace
 from .npz import open_npy, open_npz
 from .reading import check_bytes, reading
