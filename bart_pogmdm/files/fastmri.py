@@ -24,6 +24,7 @@ class FastmriFile:
     pattern: Array | None
 
     voxel: ClassVar[None] = None  # slices
+    geometry: ClassVar[None] = None
 
     @classmethod
     def of(cls, path: Path) -> "FastmriFile":

@@ -14,8 +14,10 @@ from ..arrays.bart_dims import BEYOND, COIL, index_of
 from ..arrays.doubts import doubt
 from ..physics.coil_compression import mix, whitening
 from ..physics.fourier import fft2c, ifft2c
+from .geometry import Geometry, Vector
 from .ismrmrd_acquisitions import Acquisitions, StoredAcquisitions
-from .ismrmrd_header import read_header
+from .ismrmrd_geometry import slices_of, voxel_of
+from .ismrmrd_header import Encoding, read_header
 from .ismrmrd_lines import Lines, place_lines
 from .ismrmrd_selection import image_lines, noise_lines
 
@@ -25,13 +27,19 @@ class IsmrmrdKspace:
     """k-space of ISMRMRD raw data, averaged, prewhitened if there is a noise scan, and without readout oversampling.
 
     READ is the readout, PHS1 the phase encoding, and PHS2 that of the partitions of a 3-D scan.
-    voxel: sides of a voxel of a volume, or None.
+    geometry: that of each slice, or of the volume; None if it is not known.
     """
 
     source: Acquisitions
     lines: Lines
     prewhitening: Array | None
-    voxel: tuple[float, float, float] | None
+    encoding: Encoding
+    geometry: tuple[Geometry, ...] | None
+
+    @property
+    def voxel(self) -> Vector | None:
+        """Sides of a voxel of a volume in mm; None if they are not known, or for slices."""
+        return voxel_of(self.encoding, self.lines) if min(self.shape[:COIL]) > 1 else None
 
     @property
     def shape(self) -> Shape:
@@ -101,11 +109,7 @@ def sort(source: Acquisitions) -> IsmrmrdKspace:
     encoding, numbers = image_lines(path, read_header(path, source.texts), heads)
     lines = place_lines(path, encoding, numbers, heads[numbers])
     prewhitening = _prewhitening(source, int(lines.heads["active_channels"][0]))
-    voxel = None
-    if encoding.voxel and min(lines.size, lines.height, lines.depth) > 1:
-        field = encoding.voxel[0] * encoding.matrix[0] / encoding.fov_ratio  # of the readout without its oversampling
-        voxel = (field / lines.size, *encoding.voxel[1:])
-    return IsmrmrdKspace(source, lines, prewhitening, voxel)
+    return IsmrmrdKspace(source, lines, prewhitening, encoding, slices_of(path, encoding, lines))
 
 
 def _prewhitening(source: Acquisitions, channels: int) -> Array | None:

@@ -11,6 +11,7 @@ from ..arrays.bart_dims import BEYOND, index_of
 from .cfl import SAMPLE_BYTES, locate
 from .fastmri import FastmriFile
 from .file_kind import kind_of
+from .geometry import Geometry
 from .hdf5 import read_hdf5
 from .ismrmrd import open_ismrmrd
 from .ismrmrd_acquisitions import groups_with_data
@@ -37,6 +38,10 @@ class KspaceFile(Protocol):
     @property
     def voxel(self) -> tuple[float, float, float] | None:
         """Sides of a voxel of a volume along READ, PHS1 and PHS2, or None if the file does not say them."""
+
+    @property
+    def geometry(self) -> tuple[Geometry, ...] | None:
+        """The place in the patient of each slice along SLICE, or of the volume; None if the file does not say it."""
 
     def slice(self, place: Shape) -> Array:
         """Read k-space (READ, PHS1, PHS2, COIL), complex64, at a place in the dimensions beyond COIL."""

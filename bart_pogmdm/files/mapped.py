@@ -62,6 +62,7 @@ class MappedKspace:
     pattern: Array | None
 
     voxel: ClassVar[None] = None  # such files do not say it
+    geometry: ClassVar[None] = None
 
     @classmethod
     def checked(cls, path: Path, stored: MappedArray, pattern: Array | None) -> "MappedKspace":
