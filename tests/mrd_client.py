@@ -19,7 +19,7 @@ CONFIG_FILE, CONFIG_TEXT, HEADER, CLOSE, TEXT, ACQUISITION, IMAGE, WAVEFORM = 1,
 
 @contextlib.contextmanager
 def server(*words, level="2"):
-    """A running server, with its `port`; at the end it gets SIGTERM, and what it reported is its `log`."""
+    """A running server, with its `port`.  At the end it gets SIGTERM, on which it ends cleanly."""
     words = [sys.executable, "-m", "bart_pogmdm", "serve", "--port", "0", *map(str, words)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                env=os.environ | {"BART_DEBUG_LEVEL": level})
@@ -29,7 +29,8 @@ def server(*words, level="2"):
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        _, process.log = process.communicate(timeout=30)
+        _, log = process.communicate(timeout=30)
+    assert process.returncode == 0 and "Traceback" not in log and "Error" not in log, log
 
 
 class Client:

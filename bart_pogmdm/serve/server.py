@@ -39,8 +39,9 @@ class Server:
             family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
             self._listener = socket.create_server((host, port), family=family)
         except (OSError, OverflowError) as error:
-            raise OSError(f"{host}, port {port}: cannot listen there ({getattr(error, 'strerror', None) or error})"
-                          ) from None
+            number = getattr(error, "errno", None)
+            reason = os.strerror(number) if number and number > 0 else str(error)
+            raise OSError(f"{host}, port {port}: cannot listen there ({reason})") from None
         self._listener.setblocking(False)
         self._children: set[int] = set()
         self._connections = 0
