@@ -5,11 +5,15 @@ acquisitions, waveforms and images, and the end.
 """
 
 import contextlib
+import os
 import select
 import socket
+import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NoReturn
 
 import numpy as np
 
@@ -63,12 +67,13 @@ class Message:
 class Channel:
     """A connection on which messages are read and written, within the limits.
 
-    end: a descriptor that becomes readable when the server ends.
+    end: a descriptor that becomes readable when the server ends.  gone: ends this process, with a reason.
     """
 
-    def __init__(self, connection: socket.socket, limits: Limits, end: int) -> None:
-        self._socket, self._limits, self._end = connection, limits, end
-        self._deadline, self._seconds, self._is_one_way = 0.0, min(FIRST_SECONDS, limits.timeout), False
+    def __init__(self, connection: socket.socket, limits: Limits, end: int, gone: Callable[[str], NoReturn]) -> None:
+        self._socket, self._limits, self._end, self._gone = connection, limits, end, gone
+        self._deadline, self._seconds = 0.0, min(FIRST_SECONDS, limits.timeout)
+        self._sending = threading.Lock()
 
     def receive(self) -> Message:
         """Return the next message.  Raises ProtocolError, or ClientGoneError where the client has ended."""
@@ -140,26 +145,46 @@ class Channel:
         self._send(Kind.IMAGE, image.encoded())
 
     def _send(self, kind: Kind, content: bytes = b"") -> None:
-        self._socket.settimeout(self._limits.timeout)
         try:
-            self._socket.sendall(kind.to_bytes(2, "little") + content)
+            with self._sending:
+                self._socket.settimeout(self._limits.timeout)
+                self._socket.sendall(kind.to_bytes(2, "little") + content)
         except OSError as error:  # also after the time
             raise ClientGoneError(f"the client takes no answer ({error.strerror or error})") from None
 
-    def check(self) -> None:
-        """Raise ClientGoneError if the client or the server has ended.
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Call `gone` as soon as the client or the server ends during the block, which may compute for long."""
+        ended, stop = os.pipe()
+        watcher = threading.Thread(target=self._watch, args=(ended,), daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            os.close(stop)
+            watcher.join()
+            os.close(ended)
+
+    def _watch(self, ended: int) -> None:
+        """Watch until the pipe `ended` is closed.
 
         A client may end its own direction only, and wait for the answer.  Whether it does so shows when something is
         sent to it: if it is gone, the connection breaks.
         """
+        half = getattr(select, "POLLRDHUP", 0)  # Only Linux reports the end of one direction.
         watch = select.poll()
-        watch.register(self._socket, 0 if self._is_one_way else getattr(select, "POLLRDHUP", 0))
-        watch.register(self._end, select.POLLIN)
-        for _, events in watch.poll(0):
-            if self._is_one_way or events != getattr(select, "POLLRDHUP", 0):
-                raise ClientGoneError("the client, or the server, ended during the reconstruction")
-            self._is_one_way = True
-            self.send_text("DBG the reconstruction goes on")
+        for descriptor, events in ((ended, 0), (self._end, 0), (self._socket.fileno(), half)):
+            watch.register(descriptor, events)  # A pipe that is closed, or a connection that broke, is always reported.
+        while True:
+            for descriptor, events in watch.poll():
+                if descriptor == ended:
+                    return
+                if descriptor == self._end or events != half:
+                    self._gone("the server ends" if descriptor == self._end else
+                               "the client ended during the reconstruction")
+                watch.modify(self._socket, 0)
+                with contextlib.suppress(ClientGoneError):
+                    self.send_text("DBG the reconstruction goes on")
 
     def close(self) -> None:
         """Send the end, and wait a moment until the client has read it.

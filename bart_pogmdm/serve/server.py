@@ -10,7 +10,6 @@ import os
 import selectors
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -116,7 +115,12 @@ class Server:
 
     def _serve(self, connection: socket.socket, foreign: tuple[int, ...], end: int, name: str) -> NoReturn:
         """Serve one connection in this process, which is a copy of the listening one, and end it."""
-        outcome = "ended by an error"
+        def end_with(outcome: str) -> NoReturn:
+            with contextlib.suppress(Exception):
+                self._report(f"{name}: {outcome}, {time.monotonic() - began:.1f} s")
+            os._exit(0)
+
+        began = time.monotonic()
         try:
             gc.freeze()  # Nothing of the other process is finalized here.
             signal.set_wakeup_fd(-1)
@@ -124,21 +128,14 @@ class Server:
                 signal.signal(number, signal.SIG_DFL if number in (signal.SIGTERM, signal.SIGCHLD) else signal.SIG_IGN)
             for descriptor in foreign:
                 os.close(descriptor)
-            began = time.monotonic()
-            try:
-                self._limits.apply(connection)
-                channel = Channel(connection, self._limits, end)
-                outcome = serve_client(channel, self._limits, self._prior, self._device)
-            except (ClientGoneError, ProtocolError, OSError, MemoryError) as error:
-                outcome = str(error) or type(error).__name__
-            self._report(f"{name}: {outcome}, {time.monotonic() - began:.1f} s")
+            self._limits.apply(connection)
+            outcome = serve_client(Channel(connection, self._limits, end, end_with), self._limits, self._prior,
+                                   self._device)
+        except (ClientGoneError, ProtocolError) as error:
+            outcome = str(error)
         except BaseException as error:  # An error of ours must not reach the code of the listening process.
-            with contextlib.suppress(Exception):
-                self._report(f"{name}: {type(error).__name__}: {error}")
-        finally:
-            with contextlib.suppress(Exception):
-                sys.stderr.flush()
-            os._exit(0)
+            outcome = f"{type(error).__name__}: {error}"
+        end_with(outcome)
 
     def _reap(self) -> None:
         """Forget the processes that have ended, and report those that were killed."""

@@ -141,6 +141,7 @@ def _reconstruct(channel: Channel, kspace: IsmrmrdKspace, request: Request, answ
                 channel.send_image(image)
             finished.clear()
 
-    result, _ = reconstruct(Inputs(samples, pattern), prior, request.options, device, lambda _: channel.check(), send)
+    with channel.watched():
+        result, _ = reconstruct(Inputs(samples, pattern), prior, request.options, device, finished=send)
     for sentence in result.info["warnings"]:
         warnings.warn(sentence, ReconstructionWarning, stacklevel=2)
