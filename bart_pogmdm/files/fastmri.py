@@ -25,6 +25,7 @@ class FastmriFile:
 
     voxel: ClassVar[None] = None  # slices
     geometry: ClassVar[None] = None
+    tags: ClassVar[dict[str, str]] = {}
 
     @classmethod
     def of(cls, path: Path) -> "FastmriFile":

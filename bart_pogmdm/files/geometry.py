@@ -1,7 +1,7 @@
 """Where the voxels of an image are in the patient: positions and directions as the headers of raw data give them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -36,6 +36,11 @@ class Geometry:
         affine[:3, 3] = self.position - affine[:3, :3] @ [n // 2 for n in shape]
         return affine
 
+    def partition(self, number: int, count: int) -> "Geometry":
+        """Return the place of a partition, of all of a volume along PHS2, as a slice."""
+        offset = (number - count // 2) * self.voxel[2] * np.array(self.directions[2])
+        return replace(self, position=_vector(self.position + offset))
+
     def field_of_view(self, shape: Shape) -> Vector:
         """Return the sides of an image (READ, PHS1, PHS2) of a shape, in mm."""
         x, y, z = (n * side for n, side in zip(shape, self.voxel, strict=True))
@@ -56,6 +61,12 @@ def geometry_of(position: Array, directions: Sequence[Array], voxel: Vector) -> 
     if abs(axes @ axes.T - np.eye(3)).max() > NOT_ORTHONORMAL:
         return None
     return Geometry(_vector(place), (_vector(read), _vector(phase), _vector(normal)), voxel)
+
+
+def nowhere(shape: Shape, number: int) -> Geometry:
+    """Return the geometry whose matrix is the identity, for an image (READ, PHS1, PHS2) of a shape, or for a slice."""
+    x, y, z = (float(n // 2) for n in shape)
+    return Geometry((x, y, z + number), ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)), (1.0, 1.0, 1.0))
 
 
 def stacked(slices: Sequence[Geometry], shape: Shape) -> tuple[Array, list[int]] | None:

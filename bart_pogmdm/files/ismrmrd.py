@@ -20,6 +20,7 @@ from .ismrmrd_geometry import slices_of, voxel_of
 from .ismrmrd_header import Encoding, read_header
 from .ismrmrd_lines import Lines, place_lines
 from .ismrmrd_selection import image_lines, noise_lines
+from .scan_tags import tags_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,11 @@ class IsmrmrdKspace:
     def voxel(self) -> Vector | None:
         """Sides of a voxel of a volume in mm; None if they are not known, or for slices."""
         return voxel_of(self.encoding, self.lines) if min(self.shape[:COIL]) > 1 else None
+
+    @cached_property
+    def tags(self) -> dict[str, str]:
+        """{keyword of DICOM: value} of the scan and the patient."""
+        return tags_of(self.source.texts)
 
     @property
     def shape(self) -> Shape:

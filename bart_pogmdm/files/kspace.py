@@ -43,6 +43,10 @@ class KspaceFile(Protocol):
     def geometry(self) -> tuple[Geometry, ...] | None:
         """The place in the patient of each slice along SLICE, or of the volume; None if the file does not say it."""
 
+    @property
+    def tags(self) -> dict[str, str]:
+        """{keyword of DICOM: value} of the scan and the patient, as far as the file says them."""
+
     def slice(self, place: Shape) -> Array:
         """Read k-space (READ, PHS1, PHS2, COIL), complex64, at a place in the dimensions beyond COIL."""
 

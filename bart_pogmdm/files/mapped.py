@@ -63,6 +63,7 @@ class MappedKspace:
 
     voxel: ClassVar[None] = None  # such files do not say it
     geometry: ClassVar[None] = None
+    tags: ClassVar[dict[str, str]] = {}
 
     @classmethod
     def checked(cls, path: Path, stored: MappedArray, pattern: Array | None) -> "MappedKspace":
