@@ -17,11 +17,13 @@ from properties import random_complex
 
 from bart_pogmdm import recon
 from bart_pogmdm.arrays.bart_dims import DIMS, SLICE
+from bart_pogmdm.commands.serve import PORT
 from bart_pogmdm.files.ismrmrd_acquisitions import ACQUISITION_HEADER
 from bart_pogmdm.files.ismrmrd_images import IMAGE_HEADER, IMAGE_TYPES, PIXELS, IsmrmrdImage, read_attributes
 from bart_pogmdm.files.kspace import load
 from bart_pogmdm.serve.limits import Limits
 from bart_pogmdm.serve.request import request_of
+from bart_pogmdm.version import __version__
 
 ismrmrd = pytest.importorskip("ismrmrd", reason="ismrmrd is not installed")
 from mrd_client import (  # noqa: E402
@@ -203,6 +205,21 @@ def test_a_wrong_request_gets_one_sentence_before_the_scan_ends(running, scan, n
         client.send_lines(scan[:2])
         images, texts = client.answers()
     assert not images and len(texts) == 1 and texts[0].startswith(f"ERR {error}") and "\n" not in texts[0]
+
+
+def test_the_label_of_the_container_names_options_of_the_server():
+    folder = Path(__file__).resolve().parents[1] / "examples" / "server"
+    label, container = json.loads((folder / "OpenRecon.json").read_text()), (folder / "Containerfile").read_text()
+    assert label["general"]["version"] == __version__ and label["reconstruction"]["port"] == PORT
+    assert label["reconstruction"]["emitter"] == "raw" and f'"--port", "{PORT}"' in container
+    assert container.count(__version__) == 2 and "openrecon.metadata:1.1.0" in container
+    assert container.index("useradd") < container.index("USER pogmdm") < container.index("CMD")
+    for parameter in label["parameters"]:
+        assert parameter["id"].isalnum()  # OpenRecon takes no other names.
+        choices = [one["id"] for one in parameter.get("values", [])] or [parameter["default"]]
+        assert parameter["default"] in choices
+        for value in choices:
+            request_of(b"openrecon", [json.dumps({"parameters": {parameter["id"]: value}}).encode()])
 
 
 def test_options_have_the_checks_of_recon():
