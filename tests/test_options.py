@@ -30,8 +30,8 @@ def test_help_has_barts_layout(tmp_path):
     assert lines[0] == ("Usage: pogmdm [-i d] [-p <file>] [-t <file>] [-x,--dims d:d:d] [--sens <file>] [-s,--seed d]"
                         " [-S] [-m d|auto] [--shared-sens d] [-M,--sms] [--voxel f:f:f] [-N] [-I <file>] [-d d]"
                         " [--prior <file>] [-g] [--noise f] [--method <string>] [--samples d] [--whiten <file>]"
-                        " [--cc d] [--keep <file>] [--complex] [--phase] [--scale max:f] [--no-anonymous] [--levels d]"
-                        " [-K d] [--come-closer f] <kspace> <output>"
+                        " [--cc d] [--keep <file>] [--complex] [--phase] [--scale max:f] [--no-anonymous]"
+                        " [--measurement <string>] [--levels d] [-K d] [--come-closer f] <kspace> <output>"
                         " [<sensitivities>] [<std>]")
     assert lines[1] == "" and lines[-1].startswith("-h ") and lines[-1].endswith(" help")
     table = lines[len(lines) - len(POGMDM) - 1:]

@@ -72,6 +72,8 @@ class Option:
         return words | {"type": TYPES[self.kind], "metavar": self.value.upper(), "nargs": "+" if self.many else None}
 
 
+MEASUREMENT = Option("--measurement", "measurement", "<string>", "which",
+                     "Of raw data with several: the number from 1 in TWIX (default: the last), the group in ISMRMRD")
 # How images are written in other formats than BART's.
 IMAGES = (
     Option("--complex", "part", None, "", "Write complex images in other formats than BART's (default: the magnitude)",
@@ -117,6 +119,7 @@ POGMDM = (
            "Compress to this number of virtual coils; the sensitivities are those of all coils"),
     Option("--keep", "keep", "<file>", "file", "Write the samples, along BATCH", is_output=True, is_array=True),
     *IMAGES,
+    MEASUREMENT,
     Option("--levels", "num_levels", "d", "num",
            "diffusion: number of noise levels (default: 1000; -N d means the same)"),
     Option("-K", "num_corrector", "d", "num", "diffusion: corrector steps at each level (default: 1)"),

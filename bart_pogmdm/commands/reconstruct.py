@@ -52,7 +52,7 @@ def reconstruct_files(args: Namespace, command: str, interruption: Interruption)
             if source in received:
                 kspace, known_pattern, origin = received[source].array, None, Origin()
             else:
-                file = open_kspace(source)
+                file = open_kspace(source, args.measurement)
                 (kspace, known_pattern), args.voxel = read_whole(file), args.voxel or file.voxel
                 origin = Origin(file.geometry, file.tags)
             arrays = {dest: received[name].array if name in received else read(name) for dest, name in named.items()}

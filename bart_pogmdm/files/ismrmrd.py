@@ -104,9 +104,12 @@ class IsmrmrdKspace:
         return pattern[full // 2 + np.floor((np.arange(size) - size // 2) * full / size + 0.5).astype(int)]
 
 
-def open_ismrmrd(path: Path) -> IsmrmrdKspace:
-    """Open a file of a Cartesian scan.  Raises ValueError for a damaged file or another kind of scan."""
-    return sort(StoredAcquisitions.of(path))
+def open_ismrmrd(path: Path, group: str | None = None) -> IsmrmrdKspace:
+    """Open a file of a Cartesian scan, with several groups that of a name.
+
+    Raises ValueError for a damaged file or another kind of scan.
+    """
+    return sort(StoredAcquisitions.of(path, group))
 
 
 def sort(source: Acquisitions) -> IsmrmrdKspace:

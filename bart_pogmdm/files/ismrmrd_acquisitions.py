@@ -64,10 +64,17 @@ class StoredAcquisitions:
     heads: Array
 
     @classmethod
-    def of(cls, path: Path) -> "StoredAcquisitions":
-        """Read the headers in a file.  Raises ValueError if it is damaged, or holds several groups of other names."""
+    def of(cls, path: Path, group: str | None = None) -> "StoredAcquisitions":
+        """Read the headers of a group, None for the only one or that of the standard's name.
+
+        Raises ValueError if the file is damaged, or holds several groups of other names.
+        """
         def read(file: Any) -> tuple[list[str], list[bytes], Array]:
             groups = groups_with_data(file)
+            if group is not None:
+                if group not in groups:
+                    raise ValueError(f"measurement: expected one of {', '.join(groups)}, got {group}")
+                groups = [group]
             texts = np.ravel(file[groups[0]]["xml"][()])
             return (groups, [text if isinstance(text, bytes) else str(text).encode() for text in texts],
                     file[groups[0]]["data"].fields("head")[()])
@@ -75,7 +82,7 @@ class StoredAcquisitions:
         groups, texts, heads = read_hdf5(path, read)
         if len(groups) > 1 and groups[0] != STANDARD_GROUP:
             raise ValueError(f"{path}: expected one group with raw data, or one named {STANDARD_GROUP},"
-                             f" got {', '.join(groups)}")
+                             f" got {', '.join(groups)} (--measurement names one)")
         return cls(path, groups[0], texts, _checked(path, heads))
 
     def samples(self, numbers: Array) -> list[Array]:

@@ -57,7 +57,8 @@ class Limits:
             needed += solver_memory((shape[COIL], *grid_of(shape)), np.complex64, chains=1)
         if needed > self.memory * 2**20:
             what = "its reconstruction needs about" if shape else "it has at least"
-            raise MemoryError(f"raw data: {what} {needed / 2**20:.4g} MiB, and {self.memory:.4g} MiB are allowed")
+            raise MemoryError(f"raw data: {what} {needed / 2**20:.4g} MiB, and {self.memory:.4g} MiB are allowed"
+                              " (--memory)")
 
     def apply(self, connection: socket.socket) -> None:
         """Limit this process, which serves one connection, and have the kernel watch for the death of the client."""

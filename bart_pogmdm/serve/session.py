@@ -19,7 +19,7 @@ from ..reconstruction.outputs import Outputs
 from ..reconstruction.recon import reconstruct
 from .answers import Answers
 from .limits import Limits
-from .messages import Channel, Kind, Message, ProtocolError
+from .messages import Channel, ClientGoneError, Kind, Message, ProtocolError
 from .request import Request, request_of
 
 DATA = Path("raw data")  # the name of what a client sends, in messages
@@ -32,7 +32,7 @@ class Received:
     """What a client has sent so far.
 
     name: of the configuration file.  texts: configurations in JSON.  header: the XML header.
-    heads, data: headers and samples of the acquisitions.
+    heads, data: headers and samples of the acquisitions.  size: bytes of all.
     """
 
     name: bytes = b""
@@ -71,11 +71,23 @@ def serve_client(channel: Channel, limits: Limits, prior: Any, device: str | Non
             outcome = _answer(channel, first, limits, prior, device)
         for sentence in dict.fromkeys(str(one.message) for one in caught):
             channel.send_text(f"WRN {sentence}")
-    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
-        outcome = f"refused: {str(error) or 'not enough memory'}"
-        channel.send_text(f"ERR {outcome.removeprefix('refused: ')}")
+    except ClientGoneError:
+        raise
+    except Exception as error:  # Whatever it is, the client is told.
+        sentence = _sentence(error)
+        channel.send_text(f"ERR {sentence}")
+        outcome = f"refused: {sentence}"
     channel.close()
     return outcome
+
+
+def _sentence(error: Exception) -> str:
+    """Return one line about an error."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return text or "not enough memory"
+    is_ours = isinstance(error, (ValueError, TypeError, OSError, ImportError))
+    return text if is_ours else f"{type(error).__name__}: {text}"
 
 
 def _answer(channel: Channel, first: Message, limits: Limits, prior: Any, device: str | None) -> str:
@@ -108,6 +120,7 @@ def _receive(channel: Channel, first: Message, limits: Limits) -> Received | Non
     while (message := _next(channel, *allowed)).kind is not Kind.CLOSE:
         if message.kind is Kind.TEXT:
             received.texts.append(message.text)
+            received.size += len(message.text)
         elif message.head is not None and message.samples is not None:
             if not received.heads:
                 request_of(received.name, received.texts)  # A wrong option shall not cost the time of a scan.
@@ -115,7 +128,7 @@ def _receive(channel: Channel, first: Message, limits: Limits) -> Received | Non
             received.data.append(samples_of(DATA, len(received.heads), message.head, message.samples))
             received.heads.append(message.head)
             received.size += message.samples.nbytes + ACQUISITION_HEADER.itemsize
-            limits.check_memory(received.size)
+        limits.check_memory(received.size)
     return received
 
 
