@@ -16,11 +16,14 @@ from conftest import simulate
 from properties import random_complex
 
 from bart_pogmdm import recon
-from bart_pogmdm.arrays.bart_dims import DIMS, SLICE
+from bart_pogmdm.arrays.bart_dims import BEYOND, DIMS, SLICE
 from bart_pogmdm.commands.serve import PORT
 from bart_pogmdm.files.ismrmrd_acquisitions import ACQUISITION_HEADER
 from bart_pogmdm.files.ismrmrd_images import IMAGE_HEADER, IMAGE_TYPES, PIXELS, IsmrmrdImage, read_attributes
 from bart_pogmdm.files.kspace import load
+from bart_pogmdm.reconstruction.inputs import Inputs
+from bart_pogmdm.reconstruction.options import options_of
+from bart_pogmdm.reconstruction.recon import reconstruct
 from bart_pogmdm.serve.limits import Limits
 from bart_pogmdm.serve.request import request_of
 from bart_pogmdm.version import __version__
@@ -207,6 +210,13 @@ def test_a_wrong_request_gets_one_sentence_before_the_scan_ends(running, scan, n
     assert not images and len(texts) == 1 and texts[0].startswith(f"ERR {error}") and "\n" not in texts[0]
 
 
+def test_slices_are_handed_on_as_they_are_done(prior, rng):
+    kspace, events = random_complex(rng, (8, 8, 1, 2, *9 * (1,), 2, 1, 1), np.complex64), []
+    reconstruct(Inputs(kspace), prior, options_of(iterations=2), callback=lambda state: events.append("step"),
+                finished=lambda outputs, indices: events.append([index[SLICE - BEYOND + 1] for index in indices]))
+    assert events == ["step", "step", [0], "step", "step", [1]]
+
+
 def test_the_label_of_the_container_names_options_of_the_server():
     folder = Path(__file__).resolve().parents[1] / "examples" / "server"
     label, container = json.loads((folder / "OpenRecon.json").read_text()), (folder / "Containerfile").read_text()
@@ -283,7 +293,7 @@ def test_damaged_sessions_cost_nobody_else_anything(unharmed, scan):
     assert "got config_file (1)" in answer((1, bytes(1024)))
     assert "got acquisition (1008)" in answer((ACQUISITION, line), header="")
     assert "got text (5)" in answer((ACQUISITION, line), (TEXT, struct.pack("<I", 2) + b"{}"))
-    assert "expected a header in XML" in answer((ACQUISITION, line), (CLOSE, b""), header="<nothing")
+    assert "expected a header in XML" in answer(header="<nothing")
     for stranger in (b"GET / HTTP/1.1\r\n\r\n", b"\x04\x00", b"\x01"):
         with Client(unharmed.port) as client:
             client.socket.sendall(stranger)

@@ -34,6 +34,5 @@ def serve(argv: list[str]) -> int:
     device = "gpu" if wants_gpu() else args.device
     server = Server(args.host or HOST, PORT if args.port is None else args.port, limits, load_prior(args.prior), device,
                     report)
-    print(f"listening on {server.address}", flush=True)
-    server.run()
+    server.run(lambda: print(f"listening on {server.address}", flush=True))
     return 0

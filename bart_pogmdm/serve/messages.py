@@ -137,7 +137,7 @@ class Channel:
 
     def send_text(self, text: str) -> None:
         """Send a text.  Raises ClientGoneError if the client does not take it."""
-        content = text.encode() + b"\0"
+        content = text.encode(errors="backslashreplace") + b"\0"
         self._send(Kind.TEXT, len(content).to_bytes(4, "little") + content)
 
     def send_image(self, image: IsmrmrdImage) -> None:

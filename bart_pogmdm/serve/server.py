@@ -52,8 +52,8 @@ class Server:
         host, port = self._listener.getsockname()[:2]
         return f"{host}:{port}"
 
-    def run(self) -> None:
-        """Serve until one of the signals STOP.  At the end all connections are closed and their processes gone."""
+    def run(self, ready: Callable[[], object]) -> None:
+        """Call `ready` and serve until one of the signals STOP.  At the end no connection and no process is left."""
         wakes, wakened = os.pipe()
         end, alive = os.pipe()  # Nothing is written: a process sees the end of this one by the end of the pipe.
         os.set_blocking(wakes, False)
@@ -62,6 +62,7 @@ class Server:
                   if not (number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN)}
         old = signal.set_wakeup_fd(wakened, warn_on_full_buffer=False)
         try:
+            ready()
             with selectors.DefaultSelector() as selector:
                 selector.register(wakes, selectors.EVENT_READ)
                 while not self._is_ending:
@@ -69,13 +70,13 @@ class Server:
                     has_room = len(self._children) < self._limits.connections
                     if has_room:
                         selector.register(self._listener, selectors.EVENT_READ)
-                    ready = [key.fileobj for key, _ in selector.select()]
+                    waiting = [key.fileobj for key, _ in selector.select()]
                     if has_room:
                         selector.unregister(self._listener)
-                    if wakes in ready:
+                    if wakes in waiting:
                         with contextlib.suppress(BlockingIOError):
                             os.read(wakes, 1 << 16)
-                    if self._listener in ready and not self._is_ending:
+                    if self._listener in waiting and not self._is_ending:
                         self._accept(selector, (wakes, wakened, alive), end)
         finally:
             self._listener.close()

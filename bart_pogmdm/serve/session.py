@@ -12,6 +12,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.doubts import ReconstructionWarning
 from ..files.ismrmrd import IsmrmrdKspace, sort
 from ..files.ismrmrd_acquisitions import ACQUISITION_HEADER, ReceivedAcquisitions, samples_of
+from ..files.ismrmrd_header import read_header
 from ..files.kspace import read_whole
 from ..reconstruction.inputs import Inputs
 from ..reconstruction.options import options_of
@@ -105,7 +106,7 @@ def _answer(channel: Channel, first: Message, limits: Limits, prior: Any, device
 def _receive(channel: Channel, first: Message, limits: Limits) -> Received | None:
     """Return all that a client sends until its end; None if it ends before the header.
 
-    Raises ProtocolError for another order of messages, and ValueError for samples that are not finite.
+    Raises ProtocolError for another order of messages, and ValueError or TypeError as soon as something is wrong.
     """
     received = Received()
     if first.kind is Kind.CONFIG_FILE:
@@ -116,6 +117,7 @@ def _receive(channel: Channel, first: Message, limits: Limits) -> Received | Non
     if header.kind is Kind.CLOSE:
         return None
     received.header = header.text
+    read_header(DATA, [header.text])  # A wrong header, or option below, shall not cost the time of a scan.
     allowed: Sequence[Kind] = (Kind.TEXT, Kind.ACQUISITION, Kind.WAVEFORM, Kind.CLOSE)
     while (message := _next(channel, *allowed)).kind is not Kind.CLOSE:
         if message.kind is Kind.TEXT:
@@ -123,7 +125,7 @@ def _receive(channel: Channel, first: Message, limits: Limits) -> Received | Non
             received.size += len(message.text)
         elif message.head is not None and message.samples is not None:
             if not received.heads:
-                request_of(received.name, received.texts)  # A wrong option shall not cost the time of a scan.
+                request_of(received.name, received.texts)
                 allowed = (Kind.ACQUISITION, Kind.WAVEFORM, Kind.CLOSE)
             received.data.append(samples_of(DATA, len(received.heads), message.head, message.samples))
             received.heads.append(message.head)
