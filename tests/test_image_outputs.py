@@ -248,7 +248,7 @@ def test_a_folder_holds_one_run(tmp_path):
     with pytest.raises(OSError, match="nowhere"):
         write_images({f"{tmp_path}/b/": (IMAGE, image), f"{tmp_path}/nowhere/b.nii": (IMAGE, image)}, origin, Style())
     assert not (tmp_path / "b").exists()
-    write_images({f"{tmp_path}/a": (IMAGE, image[:, :, :1])}, origin, Style())
+    write_images({f"{tmp_path}/a/": (IMAGE, image[:, :, :1])}, origin, Style())
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["0001.dcm"]
 
 

@@ -40,7 +40,7 @@ def _anything(name: str, shape: Shape, geometry: Places) -> None:
     """Accept images of any shape."""
 
 
-# By the end of a name; a name that ends in a slash, or that of a folder, is a folder of DICOM files.
+# By the end of a name; one that ends in a slash is a folder of DICOM files.
 FORMATS = {
     ".nii.gz": Format(nifti.encode_nifti, nifti.check_nifti),
     ".nii": Format(nifti.encode_nifti, nifti.check_nifti),
@@ -53,8 +53,6 @@ FORMATS = {
 
 def format_of(name: str) -> Format | None:
     """Return the format for the name of an output; None for BART's files."""
-    if name.endswith("/") or Path(name).is_dir():
-        return FORMATS["/"]
     return next((form for ending, form in FORMATS.items() if name.lower().endswith(ending)), None)
 
 

@@ -20,7 +20,7 @@ PLACES = {
     "InstitutionName": "acquisitionSystemInformation/institutionName",
     "StationName": "acquisitionSystemInformation/stationName",
     "RepetitionTime": "sequenceParameters/TR", "EchoTime": "sequenceParameters/TE",
-    "InversionTime": "sequenceParameters/TI", "FlipAngle": "sequenceParameters/flipAngle_deg"}
+    "FlipAngle": "sequenceParameters/flipAngle_deg"}
 ALL_VALUES = ("EchoTime",)  # There is one for each echo; of others the first counts.
 DATES_AND_TIMES = ("PatientBirthDate", "StudyDate", "StudyTime")
 
