@@ -78,7 +78,7 @@ def contents(folder):
     (["ksp", "img", "here/img.cfl"], ["output here/img.cfl would", "output img"]),
     (["ksp", "maps", "img"], ["output maps: it exists and holds 4 coils", "pogmdm kspace image sens"]),
     (["ksp", "img.h5"], ["output img.h5: expected", ".cfl, .hdr or .ra", "got .h5"]),
-    (["ksp", "img", "sens.NPZ"], ["output sens.NPZ: expected", "got .NPZ"]),
+    (["ksp", "img", "sens.MAT"], ["output sens.MAT: expected", ".nii.gz, .nii, .npy, .npz, .dcm", "got .MAT"]),
     (["--keep", "all.png", "ksp", "img"], ["output all.png: expected", "got .png"]),
     (["volume", "-p", "pat", "ksp", "pat"], ["output pat would", "input pat"]),
     (["volume", "-p", "pat", "ksp", "soft"], ["output soft would", "input pat"]),

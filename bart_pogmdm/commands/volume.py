@@ -18,14 +18,15 @@ def _parser() -> Parser:
         "manifest with its checksum. If a run was interrupted, the same command checks the finished slices and "
         "continues."))
     parser.add_argument("input", metavar="IN", help=(
-        "k-space, and its sampling pattern where the file holds one: cfl, ra, npz, npy, fastMRI's or ISMRMRD's h5"))
+        "k-space, and its sampling pattern where the file holds one: cfl, ra, npz, npy, fastMRI's or ISMRMRD's h5, or"
+        " Siemens' dat"))
     parser.add_argument("output", metavar="OUT", help=(
         "FILE.h5 with image, sens and std; else BART's files OUT, OUT_sens, OUT_std"))
     parser.take("-p", "-i")
     parser.take("--method", help=OPTIONS["--method"].meaning.replace(" or <std>", ""))
     parser.take("--samples", "--prior", "--noise", "-m", "-N", "-s", "--voxel")
     parser.take("-g", help="Use the GPUs, one process for each")
-    parser.take("--warm-start", "--jobs", "--scheduler", "--send", "--restart")
+    parser.take("--measurement", "--warm-start", "--jobs", "--scheduler", "--send", "--restart")
     return parser
 
 
@@ -46,7 +47,7 @@ def volume(argv: list[str]) -> int:
         options["mask"] = read(options["mask"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ReconstructionWarning)  # `recon_volume` raises it again.
-        check_order(out, open_kspace(source).shape, order="volume IN OUT")
+        check_order(out, open_kspace(source, options.get("measurement")).shape, order="volume IN OUT")
     if "scheduler" in options:
         logging.disable()  # Dask logs at length; our errors hold its important messages in one sentence.
     with _Progress() as progress:
