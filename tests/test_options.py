@@ -15,10 +15,12 @@ from bart_pogmdm.arrays import bart_dims
 from bart_pogmdm.commands import COMMANDS
 from bart_pogmdm.commands.bart_help import POSITIONAL
 from bart_pogmdm.commands.main import main
-from bart_pogmdm.commands.option_table import COMPARE, EXPORT, OPTIONS, OUT, POGMDM, TRAIN, VIEW, VOLUME
+from bart_pogmdm.commands.option_table import COMPARE, CONVERT, EXPORT, OPTIONS, OUT, POGMDM, SERVE, TRAIN, VIEW, VOLUME
 from bart_pogmdm.commands.parser import Parser, given
+from bart_pogmdm.commands.serve import HOST, PORT
 from bart_pogmdm.files import cfl
 from bart_pogmdm.reconstruction.options import Options
+from bart_pogmdm.serve.limits import Limits
 
 
 def test_help_has_barts_layout(tmp_path):
@@ -91,6 +93,9 @@ def test_defaults_in_the_help_are_those_of_the_records():
     assert stated_default("--levels") == diffusion.num_levels
     assert stated_default("-K") == diffusion.num_corrector
     assert stated_default("--come-closer") == diffusion.sigma_max
+    for flag in ("--connections", "--memory", "--message", "--timeout"):
+        assert stated_default(flag) == getattr(Limits, OPTIONS[flag].dest)
+    assert stated_default("--port") == PORT and f"(default: {HOST}," in OPTIONS["--host"].meaning
     assert stated_default("--warm-start") == inspect.signature(recon_volume).parameters["warm_start"].default
 
 
@@ -105,7 +110,7 @@ def test_defaults_of_compare_and_train_are_those_in_the_help():
 
 
 def test_an_option_stands_once():
-    table = (*POGMDM, *VOLUME, *TRAIN, *EXPORT, *COMPARE, *VIEW, OUT)
+    table = (*POGMDM, *VOLUME, *TRAIN, *EXPORT, *COMPARE, *VIEW, *CONVERT, *SERVE, OUT)
     spellings = [spelling for option in table for spelling in option.spellings]
     twice = {spelling for spelling in spellings if spellings.count(spelling) > 1}
     assert twice == {"--phase"} and len(OPTIONS) == len(table) - 1  # of the images to write, and of those to train with

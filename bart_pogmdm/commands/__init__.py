@@ -4,4 +4,5 @@ The help must come quickly: `pogmdm` imports NumPy, and the modules that need it
 """
 
 # `bart-pogmdm NAME` runs the function NAME in the module NAME.  With any other first word `pogmdm` runs.
-COMMANDS = ("install", "uninstall", "doctor", "volume", "train", "export", "show", "compare", "view", "info")
+COMMANDS = ("install", "uninstall", "doctor", "volume", "train", "export", "show", "compare", "view", "info", "convert",
+            "serve")

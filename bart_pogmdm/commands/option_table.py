@@ -175,5 +175,22 @@ VIEW = (
            "Draw only magnitude and standard deviation, all slices (of a volume those across READ) as tiles of one"
            " image; where there are more than a screen takes, they are skipped evenly"),
 )
+SERVE = (
+    Option("--port", "port", "d", "num", "Port on which it listens; 0: any free one, which is printed (default: 9002)"),
+    Option("--host", "host", "<string>", "address",
+           "Address on which it listens; 0.0.0.0 for all of this machine (default: 127.0.0.1, this machine only)"),
+    Option("--connections", "connections", "d", "num",
+           "Connections at the same time; others wait until one of them ends (default: 4)"),
+    Option("--memory", "memory", "f", "MiB", "Memory of a connection (default: 4096)"),
+    Option("--message", "message", "f", "MiB", "Largest message (default: 64)"),
+    Option("--timeout", "timeout", "f", "s",
+           "Seconds in which a client must send its next message or take an answer (default: 300)"),
+)
+CONVERT = (
+    Option("--like", "like", "<file>", "raw",
+           "Raw data of the same scan, from which images get their place in the patient"),
+    Option("--kspace", "kspace", None, "", "IN is k-space: BART's files and npy do not say what they hold"),
+)
 OUT = Option("-o", "out", "<file>", "out", "Output", alias="--out", is_output=True)
-OPTIONS = {option.flag: option for option in (*POGMDM, *VOLUME, *TRAIN, *EXPORT, *COMPARE, *VIEW, OUT)}
+OPTIONS = {option.flag: option
+           for option in (*POGMDM, *VOLUME, *TRAIN, *EXPORT, *COMPARE, *VIEW, *CONVERT, *SERVE, OUT)}

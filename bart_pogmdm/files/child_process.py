@@ -11,11 +11,11 @@ import os
 import pickle
 import resource
 import signal
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TypeVar
 
+from ..arrays.forks import fork
 from .reading import most_bytes, reading
 
 # Seconds on the processor for a file: a few, and more for each byte.  Waiting for a slow disk does not count.
@@ -46,9 +46,7 @@ def _in_child(call: Callable[[], Any], seconds: int, memory: int) -> tuple[bool,
     """Return (True, result) of a call in a child process; if it failed or met its limits, (False, reason)."""
     receiving, sending = os.pipe()
     with open(receiving, "rb") as results, open(sending, "wb") as pipe:
-        with warnings.catch_warnings():  # Python warns of other threads; h5py is prepared for a fork.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            child = os.fork()
+        child = fork()
         if child == 0:
             _serve(call, pipe, seconds, memory)
         pipe.close()

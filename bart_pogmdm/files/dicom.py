@@ -49,12 +49,12 @@ def folder_target(name: str) -> Target:
 
 def check_folder(name: str, shape: Shape, geometry: object) -> None:
     """Raise ImportError without pydicom."""
-    _pydicom()
+    pydicom_package()
 
 
 def check_file(name: str, shape: Shape, geometry: object) -> None:
     """Raise ValueError for more than one image, ImportError without pydicom."""
-    _pydicom()
+    pydicom_package()
     if (count := math.prod(shape[2:])) > 1:
         raise ValueError(f"output {name}: expected the name of a folder, as {Path(name).with_suffix('')}/, for"
                          f" {count} images, got that of one DICOM file")
@@ -138,7 +138,7 @@ def _series(images: Images, low: float, step: float, bright: float) -> Mapping[s
 
 def _dataset(series: Mapping[str, Any], images: Images, pixels: Array, where: Geometry, number: int, echo: int) -> Any:
     """Return the data set of one image (READ, PHS1)."""
-    pydicom = _pydicom()
+    pydicom = pydicom_package()
     dataset = pydicom.Dataset()
     for key, value in series.items():
         setattr(dataset, key, _echo(value, echo) if key == "EchoTime" else value)
@@ -170,7 +170,7 @@ def _is_valid(key: str, text: str) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            setattr(_pydicom().Dataset(), key, text)
+            setattr(pydicom_package().Dataset(), key, text)
         except (ValueError, TypeError, OverflowError, UserWarning):
             return False
     return True
@@ -193,10 +193,11 @@ def _decimal(value: float) -> str:
 
 
 def _uid(*words: str) -> str:
-    return str(_pydicom().uid.generate_uid(entropy_srcs=[SOURCE, *words]))
+    return str(pydicom_package().uid.generate_uid(entropy_srcs=[SOURCE, *words]))
 
 
-def _pydicom() -> ModuleType:
+def pydicom_package() -> ModuleType:
+    """Return pydicom.  Raises ImportError that names the extra."""
     try:
         import pydicom
     except ImportError:

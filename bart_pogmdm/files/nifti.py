@@ -8,13 +8,14 @@ from types import ModuleType
 import numpy as np
 
 from ..arrays.array_types import Array, Shape
-from ..arrays.bart_dims import COIL, SLICE
+from ..arrays.bart_dims import COIL, DIMS, SLICE
 from ..version import __version__
 from .geometry import LPS_TO_RAS, Geometry, stacked
 from .image_origin import Content, Images
 
 MOST_DIMS = 7       # Of a NIfTI file.
 LONGEST_TEXT = 79   # Letters of the description in the header.
+DIMENSIONS = "dimensions"  # The word of a comment beside the names of BART's dimensions.
 SCANNER = 1         # The code of a matrix to the coordinates of the scanner.
 
 
@@ -23,7 +24,7 @@ def encode_nifti(images: Images) -> Iterator[Content]:
 
     Raises ImportError without nibabel, and ValueError for slices that are no stack.
     """
-    nibabel = _nibabel()
+    nibabel = nibabel_package()
     origin, values = images.origin, volume_first(images.values)
     affine = np.eye(4)
     if origin.geometry:
@@ -35,9 +36,8 @@ def encode_nifti(images: Images) -> Iterator[Content]:
         made.set_qform(affine, SCANNER)
     made.header.set_xyzt_units("mm")
     made.header["descrip"] = f"bart_pogmdm {__version__}: {images.role}, {images.part}"[:LONGEST_TEXT]
-    if origin.provenance:
-        words = json.dumps(dict(origin.provenance)).encode()
-        made.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", words))
+    words = json.dumps({**origin.provenance, DIMENSIONS: dimensions_of(images.values.shape)}).encode()
+    made.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", words))
     content = made.to_bytes()
     if images.path.suffix == ".gz":
         content = gzip.compress(content, mtime=0)
@@ -46,9 +46,16 @@ def encode_nifti(images: Images) -> Iterator[Content]:
 
 def check_nifti(name: str, shape: Shape, geometry: tuple[Geometry, ...] | None) -> None:
     """Raise ValueError for images of a shape that NIfTI cannot place in the patient, ImportError without nibabel."""
-    _nibabel()
+    nibabel_package()
     if geometry:
         _placed(name, shape, geometry)
+
+
+def dimensions_of(shape: Shape) -> list[str]:
+    """Return the names of BART's dimensions for the axes of a file with an array of a shape."""
+    third = SLICE if shape[2] == 1 else 2
+    return [DIMS[axis] for axis in (0, 1, third)] + [DIMS[axis] for axis, n in enumerate(shape)
+                                                     if axis >= COIL and axis != third and n > 1]
 
 
 def volume_first(array: Array) -> Array:
@@ -82,7 +89,8 @@ def _placed(name: str, shape: Shape, geometry: tuple[Geometry, ...]) -> tuple[Ar
     return found
 
 
-def _nibabel() -> ModuleType:
+def nibabel_package() -> ModuleType:
+    """Return nibabel.  Raises ImportError that names the extra."""
     try:
         import nibabel
     except ImportError:
