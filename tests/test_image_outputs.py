@@ -258,3 +258,17 @@ def test_pixels_that_are_not_finite_are_zero_in_dicom_with_a_warning(tmp_path):
     with pytest.warns(ReconstructionWarning, match="NaN and infinite pixels are written as 0"):
         write_images({str(tmp_path / "a.dcm"): (IMAGE, image)}, origin, Style())
     assert pydicom.dcmread(tmp_path / "a.dcm").pixel_array.min() == 0
+
+
+def test_a_volume_ends_with_images_for_the_viewer(raw, tmp_path):
+    """Image and std in the format beside BART's files; the std of somebody else is not replaced."""
+    words = ["volume", "-i", "2", "--samples", "2", "--jobs", "1", str(raw), f"{tmp_path}/out.nii.gz"]
+    (tmp_path / "out_std.nii.gz").write_text("mine")
+    assert main(words) == 1
+    (tmp_path / "out_std.nii.gz").unlink()
+    assert main(words) == 0 and main(words) == 0
+    for name in ("out", "out_std"):
+        found = nibabel.load(tmp_path / f"{name}.nii.gz")
+        np.testing.assert_array_equal(np.asarray(found.dataobj), magnitude(tmp_path, name))
+    assert b"prior_hash" in found.header.extensions[0].get_content()
+    np.testing.assert_allclose((found.affine @ [NX // 2, NY // 2, 0, 1])[:3], CENTRE * [-1, -1, 1], atol=1e-5)

@@ -54,7 +54,12 @@ FORMATS = {
 
 def format_of(name: str) -> Format | None:
     """Return the format for the name of an output; None for BART's files."""
-    return next((form for ending, form in FORMATS.items() if name.lower().endswith(ending)), None)
+    return FORMATS.get(ending_of(name))
+
+
+def ending_of(name: str) -> str:
+    """Return the end of a name that says its format, a key of FORMATS; empty for BART's files."""
+    return next((ending for ending in FORMATS if name.lower().endswith(ending)), "")
 
 
 def image_target(name: str) -> Target:
