@@ -1,11 +1,17 @@
 """`bart-pogmdm convert`: what goes into another format and back is the same, and nonsense is refused."""
 
+import os
 import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 from properties import random_complex
 
+import bart_pogmdm
 from bart_pogmdm import ReconstructionWarning, read, write
 from bart_pogmdm.arrays.bart_dims import SLICE, TE, pad_dims
 from bart_pogmdm.commands.main import main
@@ -152,3 +158,44 @@ def test_nonsense_is_refused_in_one_line(raw, monkeypatch, capsys, words, said):
     assert main(["convert", *words]) == 1
     error = capsys.readouterr().err
     assert said in error and re.fullmatch("ERROR: .*\n", error) and sorted(raw.parent.rglob("*")) == before
+
+
+@pytest.mark.parametrize("package, extra, name", [("nibabel", "nifti", "a.nii"), ("pydicom", "dicom", "a.dcm"),
+                                                  ("twixtools", "twix", None)])
+def test_a_missing_package_is_one_line_before_the_work(raw, tmp_path, package, extra, name):
+    """The sentence names the extra; nothing is written."""
+    words = [str(raw), f"{tmp_path}/{name}"]
+    if name is None:
+        write_twix = pytest.importorskip("twix_data", reason="twixtools is not installed").write_twix
+        from twix_data import header
+        from twix_data import lines as twix_lines
+        words = [str(write_twix(tmp_path / "a.dat", (header(4, 4), twix_lines(np.ones((1, 8, 4)))))), f"{tmp_path}/a"]
+    before = sorted(tmp_path.iterdir())
+    code = f"import sys; sys.modules[{package!r}] = None; from bart_pogmdm.commands.main import main; sys.exit(main())"
+    run = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False,
+                         env=os.environ | {"PYTHONPATH": str(Path(bart_pogmdm.__file__).parents[1])})
+    assert run.returncode == 1 and run.stderr.count("\n") == 1
+    assert f"need {package}: pip install 'bart_pogmdm[{extra}]'" in run.stderr and sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.dcm", "a.mrd"])
+def test_damaged_images_are_refused_in_one_sentence(tmp_path, image, rng, name):
+    """Cut off, or with bytes changed: an image or one sentence that names the file."""
+    array, origin = image
+    write_images({str(tmp_path / name): (IMAGE, array[..., :1, :, :][:, :, :, :, :, :1])}, origin, Style())
+    content, refused = (tmp_path / name).read_bytes(), 0
+    for number in range(12):
+        damaged = bytearray(content)
+        if number < 4:
+            damaged = damaged[:int(rng.integers(1, len(content) // 2))]
+        for place in rng.integers(len(damaged), size=3):
+            damaged[place] = int(rng.integers(256))
+        (tmp_path / name).write_bytes(damaged)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                read_any(str(tmp_path / name))
+            except ValueError as error:
+                refused += 1
+                assert str(error).count(name) == 1 and "\n" not in str(error)
+    assert refused >= 3

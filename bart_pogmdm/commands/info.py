@@ -13,6 +13,7 @@ from ..files.geometry import Geometry
 from ..files.ismrmrd import IsmrmrdKspace
 from ..files.ismrmrd_flags import FLAGS, Effect, has
 from ..files.kspace import KspaceFile, open_kspace
+from ..files.twix import TwixAcquisitions
 from ..reconstruction import layout
 from ..reconstruction.options import Options
 from .parser import Parser
@@ -44,6 +45,8 @@ def facts(name: str | Path, file: KspaceFile) -> Iterator[tuple[str, str]]:
     shape, sizes = file.shape, [n for n in file.shape[:COIL] if n > 1]
     loops = [f"{DIMS[axis]} {n}" for axis, n in enumerate(shape) if axis > COIL and n > 1]
     yield "file", str(name)
+    if isinstance(file, IsmrmrdKspace) and isinstance(file.source, TwixAcquisitions):
+        yield "measurement", "{} of {}".format(*file.source.measurement)
     yield "matrix", " x ".join(map(str, sizes)) + (f", {', '.join(loops)}" if loops else "")
     yield "channels", str(shape[COIL])
     yield from _place(file)

@@ -28,7 +28,7 @@ PIXEL_TOP = 65535       # Pixels have 16 bits.
 BRIGHTEST = 0.995       # The quantile at which the window of a viewer ends, as in our own pictures.
 TEXT = 1024             # Letters of the longest attribute that is written.
 # Attributes of the scan that say nothing about the patient; all others are only written if that is asked for.
-OF_THE_SCAN = ("Manufacturer", "ManufacturerModelName", "PatientPosition", "MagneticFieldStrength", "ImagingFrequency",
+OF_THE_SCAN = ("Manufacturer", "ManufacturerModelName", "PatientPosition", "MagneticFieldStrength",
                "RepetitionTime", "EchoTime", "FlipAngle")
 # Attributes that must be there, though they may be empty.
 EMPTY = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID",

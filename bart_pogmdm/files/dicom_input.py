@@ -1,5 +1,6 @@
 """DICOM files, or a folder with those of a series, as images in BART's dimensions with their place in the patient."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ def read_dicom(path: Path) -> tuple[Array, tuple[Geometry, ...] | None]:
 def _read(path: Path) -> dict[str, Any]:
     """Return the pixels (READ, PHS1) of a file, its echo, its place along the normal, and its geometry."""
     pydicom = pydicom_package()
-    with reading(path):
+    with reading(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # A damaged file is an error in one sentence.
         check_bytes(path.stat().st_size, path)
         dataset = pydicom.dcmread(path)
         pixels = np.asarray(dataset.pixel_array)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import logging
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -95,5 +96,6 @@ def nibabel_package() -> ModuleType:
         import nibabel
     except ImportError:
         raise ImportError("NIfTI files need nibabel: pip install 'bart_pogmdm[nifti]'") from None
+    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # A damaged file is an error in one sentence.
     module: ModuleType = nibabel
     return module
