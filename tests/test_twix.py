@@ -128,9 +128,6 @@ def test_measurements_of_a_file(tmp_path, rng, kspace, capsys):
     np.testing.assert_allclose(found_in(path, measurement="2"), np.tensordot(matrix, 2 * kspace, 1), atol=1e-4)
     assert main(["info", "--measurement", "2", str(path)]) == 0
     assert "measurement:  2 of 3\n" in capsys.readouterr().out
-    assert main(["volume", "-i", "1", "--jobs", "1", "--measurement", "2", str(path), str(tmp_path / "image")]) == 0
-    assert main(["-i", "1", "--measurement", "2", str(path), str(tmp_path / "alone")]) == 0
-    assert (tmp_path / "image.cfl").read_bytes() == (tmp_path / "alone.cfl").read_bytes()
     for name, said in (("1", "no line of an image among 1 lines"), ("4", "a number from 1 to 3, got 4"),
                        ("x", "a number from 1 to 3, got x")):
         with pytest.raises(ValueError, match=said):

@@ -30,7 +30,7 @@ def encode_nifti(images: Images) -> Iterator[Content]:
     affine = np.eye(4)
     if origin.geometry:
         affine, order = _placed(images.name, images.values.shape, origin.geometry)
-        values = values[:, :, order]
+        values, affine = values[:, :, order], _rounded(affine, values.shape[:COIL])
     made = nibabel.Nifti1Image(values, affine)
     if origin.geometry:
         made.set_sform(affine, SCANNER)
@@ -79,6 +79,14 @@ def ras_affine(shape: Shape, geometry: tuple[Geometry, ...]) -> tuple[Array, lis
         return None
     affine, order = found
     return LPS_TO_RAS @ affine, order if slices > 1 else list(range(grid[2]))
+
+
+def _rounded(affine: Array, shape: Shape) -> Array:
+    """Return a matrix of numbers in 32 bits, as in a file, that keeps the centre of an image of a shape in its place."""
+    centre = [n // 2 for n in shape]
+    found = affine.astype(np.float32).astype(float)
+    found[:3, 3] = (affine @ [*centre, 1])[:3] - found[:3, :3] @ centre
+    return found
 
 
 def _placed(name: str, shape: Shape, geometry: tuple[Geometry, ...]) -> tuple[Array, list[int]]:
