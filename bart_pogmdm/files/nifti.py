@@ -82,7 +82,7 @@ def ras_affine(shape: Shape, geometry: tuple[Geometry, ...]) -> tuple[Array, lis
 
 
 def _rounded(affine: Array, shape: Shape) -> Array:
-    """Return a matrix of numbers in 32 bits, as in a file, that keeps the centre of an image of a shape in its place."""
+    """Return a matrix of 32-bit numbers, as in a file, that keeps the centre of an image of a shape in its place."""
     centre = [n // 2 for n in shape]
     found = affine.astype(np.float32).astype(float)
     found[:3, 3] = (affine @ [*centre, 1])[:3] - found[:3, :3] @ centre
