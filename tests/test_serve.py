@@ -45,10 +45,10 @@ from mrd_client import (  # noqa: E402
 from raw_data import HEADER as XML  # noqa: E402
 from raw_data import encoding, lines, write_raw  # noqa: E402
 
-NX, NY, SLICES = 32, 28, 2
-MATRIX = encoding((NX, NY), (160, 140))
+NX, NY, SLICES = 24, 20, 2
+MATRIX = encoding((NX, NY), (120, 100))
 HEAD = XML.format(MATRIX)
-QUICK = json.dumps({"iterations": 2})
+QUICK = json.dumps({"iterations": 1})
 OBLIQUE = {"read_dir": (0.6, 0.8, 0), "phase_dir": (-0.8, 0.6, 0), "slice_dir": (0, 0, 1), "measurement_uid": 7,
            "patient_table_position": (0, 0, -9), "acquisition_time_stamp": 11}
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux")]
@@ -137,7 +137,7 @@ def test_images_and_std_equal_those_of_a_file(running, scan, expected):
             head = image.getHead()
             assert image.data.tobytes() == plane.tobytes() and image.data.shape == (1, 1, NY, NX)
             assert tuple(head.position) == (1, 2, 10 * number) and head.slice == 4 + 2 * number
-            assert tuple(head.field_of_view) == (160, 140, 5) and head.image_index == number + 1
+            assert tuple(head.field_of_view) == (120, 100, 5) and head.image_index == number + 1
             for name, value in OBLIQUE.items():
                 assert np.array_equal(np.float32(getattr(head, name)), np.float32(value)), name
     assert series[0][0].meta["DataRole"] == "Image" and series[1][0].meta["SeriesDescription"] == ["pogmdm", "std"]
@@ -254,8 +254,9 @@ def test_options_have_the_checks_of_recon():
     request = request_of(b"pogmdm\n", [b'{"samples": "", "voxel": [1, 1, 2], "normalize": "False", "seed": null}'])
     assert request.options.voxel == (1, 1, 2) and not request.options.normalize and request.options.samples is None
     assert request_of(b"", [b'{"seed": 1}', b'{"seed": 2}'], (1, 2, 3)).options.seed == 2
-    with pytest.raises(ValueError, match="memory: expected a number above 0"):
-        Limits(memory=0)
+    for value in (0, -1, np.inf, np.nan):
+        with pytest.raises(ValueError, match="memory: expected a finite number above 0"):
+            Limits(memory=value)
 
 
 def test_a_query_without_data_is_answered_by_the_end(unharmed):
@@ -341,4 +342,4 @@ def test_an_address_that_is_taken_is_refused(running, capsys):
     assert capsys.readouterr().err == (f"ERROR: 127.0.0.1, port {running.port}: cannot listen there"
                                        " (Address already in use)\n")
     assert main(["serve", "--timeout", "0"]) == 1
-    assert capsys.readouterr().err == "ERROR: timeout: expected a number above 0, got 0.0\n"
+    assert capsys.readouterr().err == "ERROR: timeout: expected a finite number above 0, got 0.0\n"

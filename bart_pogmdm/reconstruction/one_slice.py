@@ -108,12 +108,14 @@ class Collector:
             factor = divide(factor, weight)
         else:
             sens, factor = known_sens * frame.sens_scale, divide(factor, rss(known_sens)) / frame.sens_scale
+        sens = frame.coils_out_of(sens)
+        coefficients = None if last.coefficients is None else frame.coils_out_of(last.coefficients)
         for sample in kept or ():
             sample[...] = (image + spread * (sample - image)) * factor
         image, std = image * factor, None if std is None else std * factor
         _check_finite(image, sens, std)
         return SliceResult(image, sens, std, units.scale * frame.interpolation, float(units.to_user(residual_std)),
-                           convergence, last.coefficients, problem.images.sets)
+                           convergence, coefficients, problem.images.sets)
 
 
 def _check_finite(*arrays: Array | None) -> None:

@@ -21,7 +21,7 @@ from .one_slice import Collector, solve
 from .options import OptionKeywords, Options, Unpack, options_of, planes_of, prior_of, scale_of, with_sets
 from .outputs import Outputs
 from .result import Result, along_batch
-from .series import Part, problems_of
+from .series import Part, problems_of, with_fewer_coils
 
 Callback = Callable[[State], Any]
 Finished = Callable[[Outputs, list[Shape]], Any]
@@ -121,6 +121,7 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
         for number, index in group:
             with _explained(outputs, index, report):
                 parts.append(Part.of(slices, index, int(inputs.first) + number, options))
+        parts = with_fewer_coils(parts, options.rules.coils)
         problems = problems_of(parts, inputs.neighbour, scale_of(prior), options)
         for number in range(len(parts)):
             with _explained(outputs, parts[number].index, report):

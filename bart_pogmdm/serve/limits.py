@@ -21,7 +21,7 @@ KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a server.  Raises ValueError unless all are above 0."""
+    """The limits of a server.  Raises ValueError unless all are finite and above 0."""
 
     connections: int = 4
     """Connections at the same time; others wait until one of them ends."""
@@ -37,8 +37,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not value > 0:
-                raise ValueError(f"{name}: expected a number above 0, got {value}")
+            if not 0 < value < math.inf:
+                raise ValueError(f"{name}: expected a finite number above 0, got {value}")
 
     @property
     def message_bytes(self) -> int:
