@@ -13,7 +13,8 @@ from bart_pogmdm.arrays.bart_dims import SLICE, TE
 from bart_pogmdm.commands.main import main
 from bart_pogmdm.files.geometry import Geometry
 from bart_pogmdm.files.image_origin import IMAGE, STD, Origin, Style
-from bart_pogmdm.files.image_outputs import write_images
+from bart_pogmdm.files.image_outputs import image_target, write_images
+from bart_pogmdm.files.outputs import check_outputs
 
 pytest.importorskip("ismrmrd", reason="ismrmrd is not installed")
 nibabel = pytest.importorskip("nibabel", reason="nibabel is not installed (pip install 'bart_pogmdm[nifti]')")
@@ -244,6 +245,10 @@ def test_a_folder_holds_one_run(tmp_path):
     with pytest.raises(OSError, match="nowhere"):
         write_images({f"{tmp_path}/b/": (IMAGE, image), f"{tmp_path}/nowhere/b.nii": (IMAGE, image)}, origin, Style())
     assert not (tmp_path / "b").exists()
+    (tmp_path / "a" / "mine.hdr").write_text("# Creator\nbart_pogmdm\n")
+    with pytest.raises(ValueError, match="mine.hdr was not named"):
+        check_outputs([image_target(f"{tmp_path}/a/")], [])
+    (tmp_path / "a" / "mine.hdr").unlink()
     write_images({f"{tmp_path}/a/": (IMAGE, image[:, :, :1])}, origin, Style())
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["0001.dcm"]
 
