@@ -246,7 +246,7 @@ def test_a_folder_holds_one_run(tmp_path):
         write_images({f"{tmp_path}/b/": (IMAGE, image), f"{tmp_path}/nowhere/b.nii": (IMAGE, image)}, origin, Style())
     assert not (tmp_path / "b").exists()
     (tmp_path / "a" / "mine.hdr").write_text("# Creator\nbart_pogmdm\n")
-    with pytest.raises(ValueError, match="mine.hdr was not named"):
+    with pytest.raises(ValueError, match="was not named, exists, and is not from an earlier run"):
         check_outputs([image_target(f"{tmp_path}/a/")], [])
     (tmp_path / "a" / "mine.hdr").unlink()
     write_images({f"{tmp_path}/a/": (IMAGE, image[:, :, :1])}, origin, Style())
