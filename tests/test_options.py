@@ -7,7 +7,6 @@ import sys
 
 import numpy as np
 import pytest
-from command_line import pogmdm
 
 import bart_pogmdm
 from bart_pogmdm import Diffusion, Gibbs, recon_volume
@@ -23,7 +22,7 @@ from bart_pogmdm.reconstruction.options import Options
 from bart_pogmdm.serve.limits import Limits
 
 
-def test_help_has_barts_layout(tmp_path):
+def test_help_has_barts_layout(tmp_path, pogmdm):
     run = pogmdm("-h", cwd=tmp_path)
     lines = run.stdout.splitlines()
     assert run.returncode == 0 and not run.stderr
