@@ -248,7 +248,7 @@ def test_other_kinds_of_names_are_refused_everywhere(folder, capsys, ending):
     for words in commands:
         assert main(words) == 1
         error = capsys.readouterr().err
-        assert name in error and said in error and error.endswith(f", got {ending}\n"), error
+        assert name in error and said in error and f", got {ending}" in error, error
         assert error.count("\n") == 1
     assert main(["volume", "ksp", name]) == 1 and name in capsys.readouterr().err
     for call in (lambda: read(name), lambda: write({name: np.ones(2)}), lambda: load(name),
