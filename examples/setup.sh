@@ -2,15 +2,7 @@
 # and one of its extras, and installs BART where it is missing and apt-get may be used.  Keeps what is there already.
 extra=$1
 
-if [ ! -x .venv/bin/python ]; then
-    echo "setting up .venv ..."
-    rm -rf .venv
-    python3 -m venv .venv
-fi
-source .venv/bin/activate
-python -m pip install --quiet --disable-pip-version-check --constraint tests/constraints.txt --editable ".[$extra]"
-
-if ! command -v bart >/dev/null; then
+install_bart() {
     if ! command -v apt-get >/dev/null; then
         echo "BART is missing: see https://mrirecon.github.io/bart; going on without"
     elif [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; then
@@ -21,4 +13,14 @@ if ! command -v bart >/dev/null; then
     else
         echo "BART is missing: sudo apt-get install bart; going on without"
     fi
+}
+command -v bart >/dev/null || install_bart &  # while pip downloads
+
+if [ ! -x .venv/bin/python ]; then
+    echo "setting up .venv ..."
+    rm -rf .venv
+    python3 -m venv .venv
 fi
+source .venv/bin/activate
+python -m pip install --quiet --disable-pip-version-check --constraint tests/constraints.txt --editable ".[$extra]"
+wait

@@ -1,4 +1,4 @@
-"""What tests of the command line share: a folder with k-space, and a call of the command."""
+"""What tests of the command line share: a folder with k-space, and a call of the command as a process of its own."""
 
 import os
 import subprocess
@@ -12,8 +12,8 @@ from bart_pogmdm.files.cfl import write
 SCAN_FILES = ["ksp.cfl", "ksp.hdr", "pat.cfl", "pat.hdr"]
 
 
-def pogmdm(*words, cwd, **keywords):
-    """The finished process of `pogmdm WORDS`."""
+def process(*words, cwd, **keywords):
+    """The finished process of `pogmdm WORDS`, which takes a second to start; the fixture `pogmdm` does not."""
     return subprocess.run([sys.executable, "-m", "bart_pogmdm", *map(str, words)], cwd=cwd, capture_output=True,
                           text=True, check=False, timeout=300, **keywords)
 

@@ -1,11 +1,17 @@
 import os
+import subprocess
 from pathlib import Path
+
+# Before NumPy is imported: processes of `pytest -n` share the cores, for threads that wait for each other take longer.
+if (processes := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // processes)))
 
 import numpy as np
 import pytest
 
 from bart_pogmdm import bart as call_bart
 from bart_pogmdm import load_prior
+from bart_pogmdm.commands.main import main
 from bart_pogmdm.evaluate.simulate import coordinates, phantom
 from bart_pogmdm.physics.fourier import fft2c
 from bart_pogmdm.toolbox.find_bart import find
@@ -46,6 +52,18 @@ def bart():
     if find() is None:
         pytest.skip("BART is not installed")
     return call_bart
+
+
+@pytest.fixture
+def pogmdm(capfd, monkeypatch):
+    """pogmdm(*words, cwd) -> exit code and text of the command, which runs in this process to save a start."""
+    def call(*words, cwd):
+        monkeypatch.chdir(cwd)
+        capfd.readouterr()  # Commands of BART may have printed.
+        code = main([str(word) for word in words])
+        return subprocess.CompletedProcess(words, code, *capfd.readouterr())
+
+    return call
 
 
 @pytest.fixture(scope="session", name="phantom")

@@ -6,4 +6,4 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source examples/setup.sh test
 ruff check .
 mypy
-exec python -m pytest -n 2 "$@"
+exec python -m pytest -n 2 --dist worksteal "$@"

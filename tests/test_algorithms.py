@@ -36,15 +36,20 @@ def gaussian(prior):
 
 
 def small_problem(rng, coils, shape=(8, 6), noise_std=0.04):
-    """A Problem with known sensitivities and a start image of zero, its model, and the matrices A and F."""
+    """A Problem with known sensitivities and a start image of zero, and its model."""
     sampling = CartesianSampling.centred(rng.random(shape) < 0.5, float)
     sens = np.ones((1, *shape), complex) if coils == 1 else random_complex(rng, (coils, *shape)) / coils
     samples = sampling.mask * random_complex(rng, (coils, *shape))
-    model, basis = CoilModel(sampling, sens), np.eye(np.prod(shape), dtype=complex).reshape(-1, *shape)
-    matrix = np.stack([model.forward(e).ravel() for e in basis], 1)
-    fourier = np.stack([np.fft.fft2(e, norm="ortho").ravel() for e in basis], 1)
     start = State(np.zeros(shape, complex), sens)
-    return Problem(sampling, samples, noise_std, None, ImageSet(shape), start), model, matrix, fourier
+    return Problem(sampling, samples, noise_std, None, ImageSet(shape), start), CoilModel(sampling, sens)
+
+
+def matrices(problem, model):
+    """The matrices A of a model and F of the Fourier transform, for small images."""
+    shape = problem.images.grid
+    basis = np.eye(np.prod(shape), dtype=complex).reshape(-1, *shape)
+    return (np.stack([model.forward(e).ravel() for e in basis], 1),
+            np.stack([np.fft.fft2(e, norm="ortho").ravel() for e in basis], 1))
 
 
 def started_at(problem, image):
@@ -56,7 +61,8 @@ def started_at(problem, image):
 def test_gibbs_draws_from_a_gaussian_posterior(gaussian, rng, coils):
     """Mean and variance are the exact ones within Monte-Carlo error; the draws of a Gaussian are independent."""
     sigma, sweeps = 0.1, 3000
-    problem, model, matrix, fourier = small_problem(rng, coils)
+    problem, model = small_problem(rng, coils)
+    matrix, fourier = matrices(problem, model)
     shape = problem.images.shape
     phase = np.exp(0.1j * np.add.outer(np.arange(shape[0]), np.arange(shape[1])))
     # On so small a grid no phase is smooth, so the equations need more steps.
@@ -68,7 +74,7 @@ def test_gibbs_draws_from_a_gaussian_posterior(gaussian, rng, coils):
         variance, _ = Likelihood().variances(problem, model.gradient(mean, problem.samples)[1])
         covariance = np.linalg.inv(prior_precision + matrix.conj().T @ matrix / variance)
         mean = (covariance @ (matrix.conj().T @ problem.samples.ravel()) / variance).reshape(shape)
-    states = islice(gibbs(started_at(problem, mean), gaussian, options, rng.spawn(3)), sweeps // 3)
+    states = islice(gibbs(started_at(problem, mean), gaussian, options, rng.spawn(30)), sweeps // 30)
     draws = [(image - mean).ravel() for state in states for image in state.image]
     powers, modes = np.linalg.eigh(covariance * gaussian.exponent(sigma))
     white = np.array(draws) @ modes.conj() / powers**0.5
@@ -88,7 +94,8 @@ def test_gibbs_draws_from_a_mixture(prior, rng):
     variance, _ = Likelihood().variances(problem, np.zeros(shape))
     turn = SmoothPhase().turn(target).conj()
     options = Gibbs(sigma=sigma, maximum=Map(phase=TrustedPhase()))
-    states = islice(gibbs(problem, prior, options, rng.spawn(4)), sweeps // 4)
+    chains, burn_in = 40, 50
+    states = islice(gibbs(problem, prior, options, rng.spawn(chains)), burn_in, burn_in + sweeps // chains)
     draws = np.array([turn * image for state in states for image in state.image])
     target = turn * target
     axis = np.linspace(-0.45, 0.55, 81)
@@ -152,7 +159,7 @@ class GivenLevels(Diffusion):
 def test_algorithm_1_on_a_gaussian(gaussian, rng):
     """Without corrector it is a linear recursion in each frequency, for one coil: mean and variance in closed form."""
     sigmas, step, runs = [0.5, 0.3, 0.15, 0.05], 0.7, 2000
-    problem, _, _, _ = small_problem(rng, 1)
+    problem, _ = small_problem(rng, 1)
     shape, mask = problem.images.shape, problem.sampling.density
     mean, variance = np.zeros(shape, complex), np.full(shape, sigmas[0] ** 2)
     for sigma, sigma_next in pairwise(sigmas):
@@ -183,7 +190,8 @@ def test_the_corrector_leaves_the_prior_as_it_is(gaussian, rng):
 
 
 def test_refinement_finds_the_maximum(gaussian, rng):
-    problem, model, matrix, fourier = small_problem(rng, 3)
+    problem, model = small_problem(rng, 3)
+    matrix, fourier = matrices(problem, model)
     shape, sigma, start = problem.images.shape, 0.1, model.adjoint(problem.samples)
     variance, _ = Likelihood().variances(problem, model.gradient(start, problem.samples)[1])
     precision = fourier.conj().T @ (gaussian.curvature(shape, sigma).reshape(-1, 1) * fourier)

@@ -17,7 +17,7 @@ import h5py
 import numba
 import numpy as np
 import pytest
-from command_line import SCAN_FILES, names, pogmdm, write_scan
+from command_line import SCAN_FILES, names, write_scan
 from numba.core.caching import IndexDataCacheFile
 from properties import random_complex
 
@@ -181,7 +181,7 @@ def test_a_header_of_a_stream_takes_no_memory(rng):
 
 @pytest.mark.parametrize("words", [["f.npz", "out"], ["f.h5", "out"], ["f", "out"], ["-p", "f", "ksp", "out"],
                                    ["--prior", "f.npz", "ksp", "out"], ["volume", "f.npz", "out.h5"], ["view", "f"]])
-def test_a_named_pipe_is_not_waited_for(folder, words):
+def test_a_named_pipe_is_not_waited_for(folder, words, pogmdm):
     for name in ("f.npz", "f.h5", "f.hdr"):
         os.mkfifo(folder / name)
     before = names(folder)

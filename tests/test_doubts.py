@@ -7,7 +7,6 @@ import warnings
 
 import numpy as np
 import pytest
-from command_line import pogmdm
 from conftest import psnr, simulate
 from trajectories import measured
 
@@ -255,7 +254,7 @@ def test_slices_share_a_sentence():
     assert folded.endswith("sensitivities (slice 1; 3)")
 
 
-def test_a_command_prints_one_line(tmp_path):
+def test_a_command_prints_one_line(tmp_path, pogmdm):
     pattern = lattice(2)
     write({tmp_path / "ksp": to_bart(full() * pattern), tmp_path / "pat": pattern})
     done = pogmdm("-i", 5, "-p", "pat", "ksp", "img", cwd=tmp_path)

@@ -27,7 +27,7 @@ def run(*words, cwd):
 
 
 def test_shell_comparison(bart, tmp_path):
-    lines = run("bash", EXAMPLES / "compare.sh", 96, cwd=tmp_path).splitlines()
+    lines = run("bash", EXAMPLES / "compare.sh", 48, cwd=tmp_path).splitlines()
     errors = {line.split()[0]: float(re.search(r"[0-9.]+$", line)[0]) for line in lines}
     assert list(errors) == ["nlinv", "tv", "wavelet", "pogmdm", "mean"]
     assert all(0 < error < 0.5 for error in errors.values()) and errors["pogmdm"] < errors["nlinv"]

@@ -9,7 +9,7 @@ import bart_pogmdm
 
 PACKAGE = Path(bart_pogmdm.__file__).parent
 LAYERS = ("arrays", "physics", "files", "prior", "algorithms", "reconstruction", "toolbox", "plot", "evaluate", "train",
-          "volume", "commands")  # a package imports from those before it
+          "volume", "serve", "commands")  # a package imports from those before it
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 HOMES = {"torch": ("train", "evaluate/networks.py"), "matplotlib": ("plot", "evaluate"), "distributed": ("volume",)}
 MOST_LINES = 250

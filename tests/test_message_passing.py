@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import simulate
 from properties import random_complex
-from test_algorithms import small_problem, started_at
+from test_algorithms import matrices, small_problem, started_at
 
 from bart_pogmdm import Map, recon
 from bart_pogmdm.algorithms.joint_map import joint_map, linear_estimate, map_or_mean
@@ -47,7 +47,8 @@ def converged(model, samples, variance):
 
 @pytest.mark.parametrize("coils", [1, 3])
 def test_it_finds_mean_and_variance_of_a_gaussian_posterior(coils, rng):
-    problem, model, matrix, _ = small_problem(rng, coils)
+    problem, model = small_problem(rng, coils)
+    matrix, _ = matrices(problem, model)
     of_prior, of_noise = 0.3, 0.04
     samples = model.forward(random_complex(rng, problem.images.grid))
     precision = matrix.conj().T @ matrix / of_noise + np.eye(matrix.shape[1]) / of_prior
@@ -62,7 +63,7 @@ def test_it_finds_mean_and_variance_of_a_gaussian_posterior(coils, rng):
 
 
 def test_the_units_of_images_do_not_matter(rng):
-    problem, model, _, _ = small_problem(rng, 2)
+    problem, model = small_problem(rng, 2)
     samples, image = model.forward(random_complex(rng, problem.images.grid)), random_complex(rng, problem.images.grid)
     first = next_message(converged(model, samples, 0.02), Message(image, 0.5), WhitePrior(0.3), no_phase,
                          MessagePassing(widest=100), np.random.default_rng(0))
@@ -75,7 +76,7 @@ def test_the_units_of_images_do_not_matter(rng):
 def test_the_weights_are_those_of_the_smallest_misfit(rng):
     """The second image is nearer to the truth at high frequencies, the first at low ones: each rules where it is."""
     shape = (64, 64)
-    problem, *_ = small_problem(rng, 3, shape)
+    problem, _ = small_problem(rng, 3, shape)
     radius = np.hypot(*np.meshgrid(np.fft.fftfreq(64), np.fft.fftfreq(64)))
     truth, low, which = random_complex(rng, shape), radius < 0.25, rng.random(shape) < 0.3
     first, second = (truth + filtered(np.where(low, inside, outside), random_complex(rng, shape))
@@ -89,7 +90,7 @@ def test_the_weights_are_those_of_the_smallest_misfit(rng):
 
 
 def test_an_image_that_is_not_better_beyond_chance_has_no_weight(rng):
-    problem, model, _, _ = small_problem(rng, 3, (32, 32))
+    problem, model = small_problem(rng, 3, (32, 32))
     truth = random_complex(rng, (32, 32))
     problem = started_at(replace(problem, samples=model.forward(truth)), truth)
     kept = KeptSamples(problem, rng.random(truth.shape) < 0.5, KeptRules())
@@ -98,7 +99,7 @@ def test_an_image_that_is_not_better_beyond_chance_has_no_weight(rng):
 
 
 def test_a_noise_level_that_holds_signal_is_refuted(rng):
-    problem, model, _, _ = small_problem(rng, 3, (64, 64), noise_std=0.1)
+    problem, model = small_problem(rng, 3, (64, 64), noise_std=0.1)
     truth = random_complex(rng, (64, 64))
     noise = random_complex(rng, problem.samples.shape)
     noise *= 0.1 / noise.real.std()
@@ -110,7 +111,7 @@ def test_a_noise_level_that_holds_signal_is_refuted(rng):
 
 def test_kept_samples_are_few_and_none_of_the_centre(rng):
     shape = (80, 64)
-    problem, *_ = small_problem(rng, 2, shape)
+    problem, _ = small_problem(rng, 2, shape)
     which = np.fft.fftshift(KeptSamples.drawn(problem, KeptRules(), rng).which)
     y, x = np.indices(shape) - np.array(shape)[:, None, None] // 2
     assert not which[np.hypot(y, x) <= 16].any() and not which[np.fft.fftshift(problem.sampling.density) == 0].any()
@@ -120,7 +121,7 @@ def test_kept_samples_are_few_and_none_of_the_centre(rng):
 @pytest.mark.parametrize("coils", [1, 3])
 def test_an_estimate_without_them_does_not_depend_on_them(coils, rng):
     """Nor does its start, in which the noise of these samples would stay where no others change it."""
-    problem, model, *_ = small_problem(rng, coils)
+    problem, model = small_problem(rng, coils)
     which = rng.random(problem.images.grid) < 0.3
     rest, changed = (
         without_kept(started_at(replace(problem, samples=samples), least_squares(model, samples, 3)), which, 3)
@@ -131,7 +132,7 @@ def test_an_estimate_without_them_does_not_depend_on_them(coils, rng):
 
 
 def test_the_noise_is_larger_where_the_model_does_not_fit(rng):
-    problem, *_ = small_problem(rng, 2, (64, 64), noise_std=0.1)
+    problem, _ = small_problem(rng, 2, (64, 64), noise_std=0.1)
     radius = problem.sampling.radius(problem.sampling.shape)
     power = np.where(radius < 0.2, 8.0, 0.01) * problem.coils * problem.noise_std**2 * problem.sampling.density
     variance, sampling = Likelihood().noise(problem, power)
@@ -167,7 +168,7 @@ def test_a_seed_gives_the_same_image_again():
 
 
 def test_too_few_samples_to_judge_leave_the_maximum(prior, rng):
-    problem, model, _, _ = small_problem(rng, 3, (40, 40))
+    problem, model = small_problem(rng, 3, (40, 40))
     problem = replace(problem, samples=model.forward(random_complex(rng, (40, 40))))
     options = Map(iterations=12, last_steps=4, kept=KeptRules(centre=1e9))
     found = [state.image for state in map_or_mean(problem, prior, options, rng)]
@@ -178,7 +179,7 @@ def test_too_few_samples_to_judge_leave_the_maximum(prior, rng):
 
 
 def test_the_last_steps_go_on_where_the_others_ended(prior, rng):
-    problem, model, _, _ = small_problem(rng, 3, (40, 40))
+    problem, model = small_problem(rng, 3, (40, 40))
     problem = replace(problem, samples=model.forward(random_complex(rng, (40, 40))))
     options, before = Map(iterations=12), problem.start
     expected = [state.image for state in joint_map(problem, prior, options)]
@@ -192,7 +193,7 @@ def test_the_last_steps_go_on_where_the_others_ended(prior, rng):
 
 
 def test_weights_of_the_linear_estimate_belong_to_the_samples_that_it_sees(prior, rng):
-    problem, *_ = small_problem(rng, 2, (32, 32))
+    problem, _ = small_problem(rng, 2, (32, 32))
     estimate = linear_estimate(problem, Map())
     assert isinstance(estimate.model.sampling, CartesianSampling)
     np.testing.assert_array_equal(estimate.model.sampling.mask, problem.sampling.mask)

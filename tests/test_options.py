@@ -7,7 +7,6 @@ import sys
 
 import numpy as np
 import pytest
-from command_line import pogmdm
 
 import bart_pogmdm
 from bart_pogmdm import Diffusion, Gibbs, recon_volume
@@ -15,21 +14,24 @@ from bart_pogmdm.arrays import bart_dims
 from bart_pogmdm.commands import COMMANDS
 from bart_pogmdm.commands.bart_help import POSITIONAL
 from bart_pogmdm.commands.main import main
-from bart_pogmdm.commands.option_table import COMPARE, EXPORT, OPTIONS, OUT, POGMDM, TRAIN, VIEW, VOLUME
+from bart_pogmdm.commands.option_table import COMPARE, CONVERT, EXPORT, OPTIONS, OUT, POGMDM, SERVE, TRAIN, VIEW, VOLUME
 from bart_pogmdm.commands.parser import Parser, given
+from bart_pogmdm.commands.serve import HOST, PORT
 from bart_pogmdm.files import cfl
 from bart_pogmdm.reconstruction.options import Options
+from bart_pogmdm.serve.limits import Limits
 
 
-def test_help_has_barts_layout(tmp_path):
+def test_help_has_barts_layout(tmp_path, pogmdm):
     run = pogmdm("-h", cwd=tmp_path)
     lines = run.stdout.splitlines()
     assert run.returncode == 0 and not run.stderr
     assert lines[0] == ("Usage: pogmdm [-i d] [-p <file>] [-t <file>] [-x,--dims d:d:d] [--sens <file>] [-s,--seed d]"
                         " [-S] [-m d|auto] [--shared-sens d] [-M,--sms] [--voxel f:f:f] [-N] [-I <file>] [-d d]"
                         " [--prior <file>] [-g] [--noise f] [--method <string>] [--samples d] [--whiten <file>]"
-                        " [--cc d] [--keep <file>] [--sens-std <file>] [--levels d] [-K d] [--come-closer f] <kspace>"
-                        " <output> [<sensitivities>] [<std>]")
+                        " [--cc d] [--keep <file>] [--sens-std <file>] [--complex] [--phase] [--scale max:f]"
+                        " [--no-anonymous] [--measurement <string>] [--levels d] [-K d] [--come-closer f]"
+                        " <kspace> <output> [<sensitivities>] [<std>]")
     assert lines[1] == "" and lines[-1].startswith("-h ") and lines[-1].endswith(" help")
     table = lines[len(lines) - len(POGMDM) - 1:]
     column = max(len(line.split("  ")[0]) for line in table) + 4
@@ -90,6 +92,9 @@ def test_defaults_in_the_help_are_those_of_the_records():
     assert stated_default("--levels") == diffusion.num_levels
     assert stated_default("-K") == diffusion.num_corrector
     assert stated_default("--come-closer") == diffusion.sigma_max
+    for flag in ("--connections", "--memory", "--message", "--timeout"):
+        assert stated_default(flag) == getattr(Limits, OPTIONS[flag].dest)
+    assert stated_default("--port") == PORT and f"(default: {HOST}," in OPTIONS["--host"].meaning
     assert stated_default("--warm-start") == inspect.signature(recon_volume).parameters["warm_start"].default
 
 
@@ -104,9 +109,10 @@ def test_defaults_of_compare_and_train_are_those_in_the_help():
 
 
 def test_an_option_stands_once():
-    table = (*POGMDM, *VOLUME, *TRAIN, *EXPORT, *COMPARE, *VIEW, OUT)
+    table = (*POGMDM, *VOLUME, *TRAIN, *EXPORT, *COMPARE, *VIEW, *CONVERT, *SERVE, OUT)
     spellings = [spelling for option in table for spelling in option.spellings]
-    assert len(spellings) == len(set(spellings)) and len(OPTIONS) == len(table)
+    twice = {spelling for spelling in spellings if spellings.count(spelling) > 1}
+    assert twice == {"--phase"} and len(OPTIONS) == len(table) - 1  # of the images to write, and of those to train with
 
 
 def test_options_that_are_not_given_are_not_passed_on():

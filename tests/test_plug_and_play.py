@@ -12,7 +12,7 @@ from conftest import psnr, simulate
 from phase_rules import FixedPhase
 from properties import random_complex
 from scipy.signal import wiener
-from test_algorithms import small_problem
+from test_algorithms import matrices, small_problem
 
 from bart_pogmdm import Diffusion, Map, PlugAndPlay, recon
 from bart_pogmdm.algorithms.joint_map import joint_map
@@ -42,7 +42,8 @@ def adaptive(image, sigma):
 
 def test_a_linear_denoiser_has_the_maximum_of_its_quadratic_energy(rng):
     """x = argmin ||A x - z||^2 / v + <e* x, (1 - D) e* x> / sigma^2."""
-    problem, _, matrix, fourier = small_problem(rng, 3)
+    problem, model = small_problem(rng, 3)
+    matrix, fourier = matrices(problem, model)
     shape, sigma, phase = problem.images.grid, 0.1, np.exp(1j * rng.standard_normal(problem.images.grid))
     options = Map(iterations=60, sigma=sigma, phase=FixedPhase(phase), image_cg=20,
                   likelihood=Likelihood(noisy=1e-12, noise_floor=1.0))

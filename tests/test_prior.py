@@ -89,23 +89,34 @@ def test_score_and_potential_are_the_slow_ones(prior, rng):
 HASHES = """
 import hashlib
 import numpy as np
-from bart_pogmdm import load_prior
+from bart_pogmdm import Gibbs, load_prior, recon
+from bart_pogmdm.evaluate.simulate import kspace, phantom
+
+def show(*arrays):
+    print(*(hashlib.sha256(array.tobytes()).hexdigest() for array in arrays))
+
 rng = np.random.default_rng(0)
-x = rng.standard_normal(SHAPE) + 1j * rng.standard_normal(SHAPE)
-print(hashlib.sha256(load_prior().score(x, 0.1).tobytes()).hexdigest())
+for shape in SHAPES:
+    x = rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
+    show(load_prior().score(x, 0.1))
+scan = kspace(phantom((130, 140)), 8, 0.01, 0)
+result = recon(scan, method=Gibbs(chains=2, burn_in=1, thin=1), samples=2, iterations=2)
+show(result.image, result.sens, result.std)
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shape", [(30, 28), (130, 110)])  # work on the smaller one is not shared among threads
-def test_threads_do_not_change_the_score(prior, rng, shape):
-    x = random_complex(rng, shape)
-    many = prior.score(x, 0.1)
-    np.testing.assert_array_equal(prior.score(x, 0.1), many)
-    for threads in "12":
-        found = subprocess.run([sys.executable, "-c", HASHES.replace("SHAPE", str(shape))], check=True, text=True,
-                               capture_output=True, env={**os.environ, "OMP_NUM_THREADS": threads}).stdout
-        assert found.strip() == hashlib.sha256(many.tobytes()).hexdigest()
+def test_threads_do_not_change_the_score_nor_a_reconstruction(prior, rng):
+    shapes = (30, 28), (130, 110)  # Work on the smaller one is not shared among threads.
+    found = [subprocess.run([sys.executable, "-c", HASHES.replace("SHAPES", str(shapes))], check=True, text=True,
+                            capture_output=True, env={**os.environ, "OMP_NUM_THREADS": threads}).stdout.splitlines()
+             for threads in "12"]
+    assert found[0] == found[1] and len(found[0]) == 3
+    for shape, text in zip(shapes, found[0]):
+        x = random_complex(rng, shape)
+        many = prior.score(x, 0.1)
+        np.testing.assert_array_equal(prior.score(x, 0.1), many)
+        assert text == hashlib.sha256(many.tobytes()).hexdigest()
 
 
 @pytest.mark.parametrize("sigma", [0.005, 0.05, 0.5, 1.0, 2.0, 10.0])

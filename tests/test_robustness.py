@@ -11,13 +11,13 @@ from bart_pogmdm.physics.fourier import ifft2c
 
 pytestmark = pytest.mark.slow
 
-USUAL = {"mask": "cartesian4", "coils": 8, "noise_std": 0.005, "shape": (96, 80)}
+USUAL = {"mask": "cartesian4", "coils": 8, "noise_std": 0.005, "shape": (64, 56)}
 CASES = [{}, *({"noise_std": noise} for noise in (0.0005, 0.02, 0.05)),
          *({"mask": mask} for mask in ("cartesian2", "cartesian8", "horizontal6", "gaussian2", "gaussian12", "radial8",
-                                       "radial60", "spiral3", "cartesian3acs25", "cartesian4acs0", "cartesian12acs4")),
+                                       "radial60", "spiral3", "cartesian3acs25", "cartesian4acs0")),
          *({"coils": coils} for coils in (1, 2, 32)), {"coils": 1, "mask": "gaussian8"},
-         *({"shape": shape} for shape in ((64, 64), (65, 63), (33, 200), (768, 64))), {"mask": "cartesian1"},
-         {"noise_std": 0.05, "mask": "gaussian12", "coils": 4}]
+         *({"shape": shape} for shape in ((48, 48), (65, 63), (33, 200), (384, 32))), {"mask": "cartesian1"},
+         {"mask": "cartesian12acs4", "shape": (96, 80)}, {"noise_std": 0.05, "mask": "gaussian12", "coils": 4}]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: " ".join(f"{k}={v}" for k, v in case.items()) or "usual")

@@ -17,6 +17,7 @@ from bart_pogmdm.algorithms.likelihood import Likelihood
 from bart_pogmdm.algorithms.message_passing import MessagePassing
 from bart_pogmdm.algorithms.schedules import SensitivityPenalty
 from bart_pogmdm.algorithms.units import OneCoilScale
+from bart_pogmdm.physics.coil_compression import CoilRules
 from bart_pogmdm.physics.espirit import EspiritRules
 from bart_pogmdm.physics.kspace_centre import CentreRules
 from bart_pogmdm.physics.kspace_rings import RingRules
@@ -34,7 +35,7 @@ from bart_pogmdm.reconstruction.options import OptionKeywords, Options, Rules, o
 from bart_pogmdm.volume.plan import make_plan
 
 RECORDS = (PriorRules, ImageScale, Calibration, OneCoilScale, SmoothPhase, Likelihood, RingRules, KeptRules,
-           MessagePassing, Map, Gibbs, Diffusion, SensitivityPenalty, CentreRules, DoubtRules, EspiritRules,
+           MessagePassing, Map, Gibbs, Diffusion, SensitivityPenalty, CentreRules, CoilRules, DoubtRules, EspiritRules,
            NoiseRules, ReadoutRules, SobolevRules, StartRules, BoxRules, Options)
 # The one name that tests may patch: the stand-in for CuPy compiles the CUDA kernels as plain C++.
 PATCHED = {("strict_cupy.py", "bart_pogmdm.arrays.kernels.cuda._module")}

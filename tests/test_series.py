@@ -164,8 +164,8 @@ def test_simultaneous_slices_are_told_apart(shots):
 def test_the_posterior_of_several_images(echoes, shots):
     for kspace, axis, options in ((echoes[0], TE, {}), (shots[0], SLICE, {"sms": True})):
         kspace = in_barts_order(kspace, axis)
-        maximum = recon(kspace, method=Map(iterations=10), **options)
-        method = Gibbs(chains=2, burn_in=1, thin=1, maximum=Map(iterations=10))
+        maximum = recon(kspace, method=Map(iterations=6), **options)
+        method = Gibbs(chains=2, burn_in=1, thin=1, maximum=Map(iterations=6))
         found, again = (recon(kspace, method=method, samples=4, keep_samples=True, **options) for _ in range(2))
         assert found.std.shape == found.image.shape == maximum.image.shape
         assert found.samples.shape == (*found.image.shape, *(1,) * (15 - found.image.ndim), 4)

@@ -22,7 +22,6 @@ from properties import random_complex
 
 from bart_pogmdm import Gibbs, load_prior, recon, recon_volume
 from bart_pogmdm.arrays.bart_dims import COIL, to_bart
-from bart_pogmdm.arrays.threads import NUM_THREADS
 from bart_pogmdm.commands.main import main
 from bart_pogmdm.files import cfl
 from bart_pogmdm.physics.fourier import fft2c
@@ -493,11 +492,22 @@ def test_a_slice_that_kills_its_worker_fails(folder, stack):
     assert Path("deaths").read_text() == "xxx"
 
 
+SHARES = """
+from bart_pogmdm.volume import workers
+from bart_pogmdm.volume.plan import make_plan
+job = make_plan("ksp").job
+print(len(workers.environments(job, None, 1000)),
+      *(one["OMP_NUM_THREADS"] for jobs in (None, 7) for one in workers.environments(job, jobs, 1)))
+"""
+
+
 def test_workers_share_the_cores_and_fit_into_the_memory(folder):
+    """In a process with all cores, of which this one may have a part."""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", SHARES], env=environment | {"PYTHONPATH": str(ROOT)},
+                          capture_output=True, text=True, check=True)
+    assert done.stdout.split() == 3 * [str(len(os.sched_getaffinity(0)))]
     job = make_plan("ksp").job
-    assert len(workers.environments(job, None, 1000)) == NUM_THREADS
-    for jobs in (None, 7):
-        assert [one["OMP_NUM_THREADS"] for one in workers.environments(job, jobs, 1)] == [str(NUM_THREADS)]
     large = replace(job, shape=(4096, 4096, 4096, 64, *job.shape[COIL + 1:]))
     assert len(workers.environments(large, None, 1000)) == 1 and len(workers.environments(large, 3, 1000)) == 3
 

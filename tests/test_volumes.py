@@ -56,6 +56,15 @@ def scan():
     return np.moveaxis(kspace, 0, -1).astype(np.complex64), mask, image
 
 
+QUICK = Map(iterations=4)
+
+
+@pytest.fixture(scope="module")
+def quick_image(scan):
+    """The image after a few iterations."""
+    return recon(*scan[:2], method=QUICK).image
+
+
 def test_operators_are_adjoint(rng):
     mask = rng.random(GRID) < 0.3
     sampling, shape = CartesianSampling.centred(mask, float, ndim=3), (COILS, *GRID)
@@ -74,7 +83,7 @@ def test_smooth_maps_of_volumes(rng):
     assert_adjoint(maps.forward, maps.adjoint, (2, *maps.weight.shape), (2, *GRID), rng)
     coefficients = random_complex(rng, (2, *maps.weight.shape))
     z, y, x = maps.waves
-    expected = np.einsum("zk,yl,xm,jklm->jzyx", z, y, x, maps.weight * coefficients)
+    expected = np.einsum("zk,yl,xm,jklm->jzyx", z, y, x, maps.weight * coefficients, optimize=True)
     np.testing.assert_allclose(maps.forward(coefficients), expected, atol=1e-12)
     assert maps.forward(coefficients).flags.c_contiguous
 
@@ -140,15 +149,14 @@ def test_planes_of_long_voxels_look_as_if_they_were_interpolated(rng, prior):
     assert_gradient(energy, lambda x: longer.score(x, 0.1, exact=True), plane, rng, rtol=1e-5)
 
 
-def test_the_sides_of_voxels_belong_to_their_axes(scan):
+def test_the_sides_of_voxels_belong_to_their_axes(scan, quick_image):
     """A turned volume with turned voxels has the turned image, and other voxels have another one."""
     kspace, mask, _ = scan
-    quick = Map(iterations=4)
-    one = recon(kspace, mask, voxel=(1, 2, 4), method=quick).image
+    one = recon(kspace, mask, voxel=(1, 2, 4), method=QUICK).image
     turned = np.broadcast_to(mask, GRID).transpose(2, 0, 1)
-    other = recon(kspace.transpose(2, 0, 1, 3), turned, voxel=(8, 2, 4), method=quick).image
+    other = recon(kspace.transpose(2, 0, 1, 3), turned, voxel=(8, 2, 4), method=QUICK).image
     np.testing.assert_allclose(other, one.transpose(2, 0, 1, 3), atol=2e-3 * abs(one).max())
-    assert abs(recon(kspace, mask, method=quick).image - one).max() > 0.02 * abs(one).max()
+    assert abs(quick_image - one).max() > 0.02 * abs(one).max()
 
 
 def test_a_volume_that_is_constant_along_an_axis_costs_at_most_as_much_as_its_slices(prior):
@@ -183,14 +191,11 @@ def test_a_volume_is_better_than_its_slices(scan):
     assert found.info["residual_std"] < 1.2 * found.info["noise_std"]
 
 
-def test_the_order_of_the_axes_does_not_matter(scan):
+def test_the_order_of_the_axes_does_not_matter(scan, quick_image):
     """READ, PHS1 and PHS2 are all alike, in the image, the mask and the sensitivities."""
     kspace, mask, _ = scan
-    quick = Map(iterations=4)
-    one = recon(kspace, mask, method=quick)
-    other = recon(kspace.transpose(2, 0, 1, 3), np.broadcast_to(mask, GRID).transpose(2, 0, 1), method=quick)
-    scale = abs(one.image).max()
-    np.testing.assert_allclose(other.image, one.image.transpose(2, 0, 1, 3), atol=2e-3 * scale)
+    other = recon(kspace.transpose(2, 0, 1, 3), np.broadcast_to(mask, GRID).transpose(2, 0, 1), method=QUICK)
+    np.testing.assert_allclose(other.image, quick_image.transpose(2, 0, 1, 3), atol=2e-3 * abs(quick_image).max())
 
 
 def test_known_sensitivities_start_image_and_posterior_of_volumes(scan):
@@ -243,7 +248,7 @@ def test_volumes_with_the_coils_first(scan):
     assert coils_first.shape == (COILS, *GRID)
     np.testing.assert_array_equal(to_bart(coils_first), kspace)
     with pytest.warns(ReconstructionWarning, match="more coils than the image has rows"):
-        recon(coils_first, iterations=1)
+        recon(coils_first[:, ::2, ::2, ::2], iterations=1)
 
 
 def test_a_volume_of_bart(bart):

@@ -20,6 +20,7 @@ from .message_passing import LinearEstimate, Message, MessagePassing, next_messa
 from .method import Rngs, prior_for
 from .problem import Problem
 from .quadratic_step import filtered, newton_step
+from .resolution import coarse_to_fine
 from .schedules import MOST_MOMENTUM, SensitivityPenalty, momentum
 from .state import State
 
@@ -28,8 +29,14 @@ from .state import State
 class Map:
     """The method "map": the joint maximum of the posterior, and the mean as far as it is better (`map_or_mean`)."""
 
-    iterations: int = 40
+    iterations: int = 45
     """Majorise-minimise steps: fewer leave detail of strongly undersampled images unfinished."""
+
+    fine_steps: int = 20
+    """Last of these steps, at full resolution.  Those before are taken at half of it, and cost a quarter or less."""
+
+    shortest: int = 64
+    """Shortest side of an image at half the resolution: a smaller one hardly tells image and sensitivities apart."""
 
     sigma: float = 0.015
     """Noise level of the prior, in images of maximum about 1: a smoother prior finds sensitivities better."""
@@ -70,8 +77,10 @@ class Map:
     default_samples: ClassVar[None] = None
 
     def __post_init__(self) -> None:
-        check_fields(self, {"iterations": 1, "image_cg": 1, "sens_cg": 1, "last_steps": 1},
-                     ["sigma", "one_coil_sigma"])
+        check_fields(self, {"iterations": 1, "fine_steps": 1, "shortest": 1, "image_cg": 1, "sens_cg": 1,
+                            "last_steps": 1}, ["sigma", "one_coil_sigma"])
+        if self.fine_steps <= self.last_steps:
+            raise ValueError(f"fine_steps: expected more than last_steps, {self.last_steps}, got {self.fine_steps}")
 
     def with_iterations(self, iterations: int) -> Map:
         """Return the method with another number of iterations."""
@@ -104,6 +113,14 @@ class Map:
         return joint_map(problem, prior_for(problem, prior), self)
 
 
+def joint_map(problem: Problem, prior: Prior, options: Map, rngs: Rngs = (), *,
+              steps: range | None = None) -> Iterator[State]:
+    """Yield the State after each step to the joint maximum, or some of the steps; the first are coarse (`Map`)."""
+    return coarse_to_fine(problem, steps or range(options.iterations), options.iterations - options.fine_steps,
+                          options.shortest, lambda part, steps, previous: majorise_minimise(
+                              part, prior, options, steps=steps, previous=previous))
+
+
 def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Generator) -> Iterator[State]:
     """Yield the State after each step to the maximum; the last image is moved towards the mean of the posterior.
 
@@ -127,7 +144,7 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
              for own, whole, part in zip(which, problem.each(), rest.each())]
     previous = previous * (followed / judged.units.followed)
     del rest
-    for step, state in zip(last, joint_map(problem, of_maximum, options, steps=last, previous=previous)):
+    for step, state in zip(last, majorise_minimise(problem, of_maximum, options, steps=last, previous=previous)):
         if step == last[-1]:
             each = problem.started_from(state).each()
             state = replace(state, maximum=state.image, image=problem.together([
@@ -176,10 +193,11 @@ def linear_estimate(problem: Problem, options: Map) -> LinearEstimate:
     return LinearEstimate(model, model.adjoint(problem.samples), variance, options.image_cg)
 
 
-def joint_map(problem: Problem, prior: Prior, options: Map, rngs: Rngs = (), *,
-              steps: range | None = None, previous: Array | None = None) -> Iterator[State]:
-    """Yield the State after each majorise-minimise step to the joint maximum of the posterior, or some of the steps.
+def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: range,
+                      previous: Array | None = None) -> Iterator[State]:
+    """Yield the State after each majorise-minimise step to the joint maximum of the posterior.
 
+    steps: which steps of all; previous: the image before the first of them, None for that of the start.
     Each step takes the smooth phase e of the image and minimises the quadratic majoriser of -log p_sigma(e* x) +
     ||A x - z||^2 / (2 v), which is diagonal in Fourier space except for e.  The sensitivities follow.  With one coil
     nothing else absorbs a phase that is not smooth, nor the brightness that the start lacks.  There the phase is
@@ -190,7 +208,7 @@ def joint_map(problem: Problem, prior: Prior, options: Map, rngs: Rngs = (), *,
     hessian = prior.curvature(problem.images.grid, sigma, array_module(image))
     sens_model = problem.sens_model
     weights = sens_model and RingWeights(problem, sens_model, options.likelihood)
-    steps, previous = steps or range(options.iterations), image if previous is None else previous
+    previous = image if previous is None else previous
     penalties, factors = options.sens_penalty.weights(steps.stop), momentum(steps.stop, options.momentum)
     for factor, penalty in zip(factors[steps.start:], penalties[steps.start:]):
         extrapolated = image + factor * (image - previous)

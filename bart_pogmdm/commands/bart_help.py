@@ -13,7 +13,8 @@ slices are independent without -M."""
 POSITIONAL = ("<kspace>", "<output>", "[<sensitivities>]", "[<std>]")
 # BART's names of the types of options in `--interface`.
 INTERFACE_TYPES = {"d": "OPT_INT", "f": "OPT_FLOAT", "<file>": "OPT_INFILE", "<string>": "OPT_STRING",
-                   "d|auto": "OPT_STRING", "d:d:d": "OPT_VEC3", "f:f:f": "OPT_FLOAT_VEC3", None: "OPT_SET"}
+                   "d|auto": "OPT_STRING", "d:d:d": "OPT_VEC3", "f:f:f": "OPT_FLOAT_VEC3", "max:f": "OPT_STRING",
+                   None: "OPT_SET"}
 
 
 def help_text() -> str:

@@ -1,7 +1,8 @@
 """The table of all options, so that an option has the same name, type and meaning in every command that takes it.
 
 An option that is not given is None and is not passed on, so that its default is defined only by the function or record
-that uses it.  A test compares the defaults in the help texts with these.
+that uses it.  A test compares the defaults in the help texts with these.  Only `--phase` has two meanings: for the
+images that a command writes, and for those of `train`.
 """
 
 from collections.abc import Callable
@@ -20,9 +21,18 @@ def x_y_z(text: str) -> tuple[float, ...]:
     return read, phs1, phs2
 
 
+def top(text: str) -> float:
+    """Return the number in a text such as max:4095.  Raises ValueError for anything else, and for numbers up to 0."""
+    word, number = text.split(":")
+    if word != "max" or not 0 < float(number) < float("inf"):
+        raise ValueError(text)
+    return float(number)
+
+
 # The types of values, by their names in BART's help.
 TYPES: dict[str, Callable[[str], Any]] = {"d": int, "f": float, "<file>": str, "<string>": str, "d:d": str,
-                                          "d:d:d": str, "f:f:f": x_y_z, "d|auto": int_or_auto}
+                                          "d:d:d": str, "f:f:f": x_y_z, "d|auto": int_or_auto,
+                                          "max:f": top}
 
 
 @dataclass(frozen=True)
@@ -62,9 +72,21 @@ class Option:
         return words | {"type": TYPES[self.kind], "metavar": self.value.upper(), "nargs": "+" if self.many else None}
 
 
+MEASUREMENT = Option("--measurement", "measurement", "<string>", "which",
+                     "Of raw data with several: the number from 1 in TWIX (default: the last), the group in ISMRMRD")
+# How images are written in other formats than BART's.
+IMAGES = (
+    Option("--complex", "part", None, "", "Write complex images in other formats than BART's (default: the magnitude)",
+           const="complex"),
+    Option("--phase", "part", None, "", "Write the phase in other formats than BART's", const="phase"),
+    Option("--scale", "largest", "max:f", "max:num",
+           "Scale images in other formats than BART's to this maximum (default: the units of the data)"),
+    Option("--no-anonymous", "anonymous", None, "",
+           "Copy name and data of the patient from the raw data into DICOM files", const=False),
+)
 # The options of `bart pogmdm`, in the order of its help.
 POGMDM = (
-    Option("-i", "iterations", "d", "iter", "Number of iterations to the maximum of the posterior (default: 40)"),
+    Option("-i", "iterations", "d", "iter", "Number of iterations to the maximum of the posterior (default: 45)"),
     Option("-p", "mask", "<file>", "file",
            "Sampling pattern, or weights (default: where k-space is not zero, up to rounding)", is_array=True),
     Option("-t", "traj", "<file>", "file", "k-space trajectory", is_array=True),
@@ -98,6 +120,8 @@ POGMDM = (
     Option("--keep", "keep", "<file>", "file", "Write the samples, along BATCH", is_output=True, is_array=True),
     Option("--sens-std", "sens_std", "<file>", "file", "Write the standard deviation of the sensitivities",
            is_output=True, is_array=True),
+    *IMAGES,
+    MEASUREMENT,
     Option("--levels", "num_levels", "d", "num",
            "diffusion: number of noise levels (default: 1000; -N d means the same)"),
     Option("-K", "num_corrector", "d", "num", "diffusion: corrector steps at each level (default: 1)"),
@@ -153,5 +177,22 @@ VIEW = (
            "Draw only magnitude and standard deviation, all slices (of a volume those across READ) as tiles of one"
            " image; where there are more than a screen takes, they are skipped evenly"),
 )
+SERVE = (
+    Option("--port", "port", "d", "num", "Port on which it listens; 0: any free one, which is printed (default: 9002)"),
+    Option("--host", "host", "<string>", "address",
+           "Address on which it listens; 0.0.0.0 for all of this machine (default: 127.0.0.1, this machine only)"),
+    Option("--connections", "connections", "d", "num",
+           "Connections at the same time; others wait until one of them ends (default: 4)"),
+    Option("--memory", "memory", "f", "MiB", "Memory of a connection (default: 4096)"),
+    Option("--message", "message", "f", "MiB", "Largest message (default: 64)"),
+    Option("--timeout", "timeout", "f", "s",
+           "Seconds in which a client must send its next message or take an answer (default: 300)"),
+)
+CONVERT = (
+    Option("--like", "like", "<file>", "raw",
+           "Raw data of the same scan, from which images get their place in the patient"),
+    Option("--kspace", "kspace", None, "", "IN is k-space: BART's files and npy do not say what they hold"),
+)
 OUT = Option("-o", "out", "<file>", "out", "Output", alias="--out", is_output=True)
-OPTIONS = {option.flag: option for option in (*POGMDM, *VOLUME, *TRAIN, *EXPORT, *COMPARE, *VIEW, OUT)}
+OPTIONS = {option.flag: option
+           for option in (*POGMDM, *VOLUME, *TRAIN, *EXPORT, *COMPARE, *VIEW, *CONVERT, *SERVE, OUT)}

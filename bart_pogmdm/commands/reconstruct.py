@@ -3,6 +3,7 @@
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,19 @@ from tqdm import tqdm
 
 from ..algorithms.diffusion import Diffusion
 from ..algorithms.state import State
-from ..arrays.array_types import Array
-from ..arrays.bart_dims import COIL
-from ..files.cfl import read, write
+from ..arrays.array_types import Array, Shape
+from ..arrays.bart_dims import BATCH, BEYOND, COIL, pad_dims
+from ..files.cfl import read
+from ..files.image_origin import IMAGE, SAMPLES, SENS, STD, Origin, Style
+from ..files.image_outputs import check_images, image_target, write_images
 from ..files.kspace import open_kspace, read_whole
-from ..files.outputs import bart_target, check_outputs
+from ..files.outputs import check_outputs
 from ..physics.coil_compression import by_coil, compression, mix, whitening
 from ..reconstruction.coil_combination import of_all_coils
 from ..reconstruction.layout import check_kspace, sampled
 from ..reconstruction.options import Options
 from ..reconstruction.recon import recon
-from ..reconstruction.result import Result
+from ..reconstruction.result import Result, provenance_of
 from .argument_order import check_order
 from .bart_help import POSITIONAL, USAGE
 from .bart_meanings import MEANINGS
@@ -47,18 +50,24 @@ def reconstruct_files(args: Namespace, command: str, interruption: Interruption)
         _check_names(args)
         with interruption.at_once():
             if source in received:
-                kspace, known_pattern = received[source].array, None
+                kspace, known_pattern, origin = received[source].array, None, Origin()
             else:
-                file = open_kspace(source)
+                file = open_kspace(source, args.measurement)
                 (kspace, known_pattern), args.voxel = read_whole(file), args.voxel or file.voxel
+                origin = Origin(file.geometry, file.tags)
             arrays = {dest: received[name].array if name in received else read(name) for dest, name in named.items()}
+        style = Style(**given(args, "part", "largest", "anonymous"))
+        roles = dict(zip(targets, (IMAGE, SENS, STD)))
+        roles |= {name: role for name, role in ((args.keep, SAMPLES), (args.sens_std, SENS)) if name is not None}
+        _check_images(args, roles, kspace.shape, origin, style)
         result = _reconstruct(args, kspace, {"mask": known_pattern} | arrays, method, dims, interruption)
         outputs: dict[str, Any] = dict(zip(targets, (result.image, result.sens, result.std)))
         outputs |= {name: array for name, array in ((args.keep, result.samples), (args.sens_std, result.sens_std))
                     if name is not None}
         # The pipes are served before the files, so that nothing is written if no process reads them.
         pipes.send({name: outputs.pop(name) for name in pipes.targets}, command, received)
-        write(outputs, command)
+        write_images({name: (roles[name], array) for name, array in outputs.items()},
+                     replace(origin, provenance=provenance_of(result.info)), style, command)
 
 
 def _reconstruct(args: Namespace, kspace: Array, arrays: dict[str, Any], method: Diffusion | str | None,
@@ -108,8 +117,17 @@ def _check_names(args: Namespace) -> None:
     for option in POGMDM:
         if option.kind == "<file>" and (name := getattr(args, option.dest)) is not None:
             (targets if option.is_output else sources).append(name)
-    check_outputs([bart_target(name) for name in targets if not is_pipe_name(name)],
+    check_outputs([image_target(name) for name in targets if not is_pipe_name(name)],
                   [name for name in sources if not is_pipe_name(name)])
+
+
+def _check_images(args: Namespace, roles: Mapping[str, str], kspace: Shape, origin: Origin, style: Style) -> None:
+    """Raise ValueError or ImportError if an output of {name: role} cannot hold what the reconstruction will give."""
+    shape = pad_dims(kspace)
+    of_slice = (2, 2, 1) if args.traj else shape[:COIL]  # of a plane, whose sizes do not matter
+    shapes = {SENS: (*of_slice, *shape[COIL:]), SAMPLES: (*of_slice, 1, *shape[BEYOND:BATCH], 2)}
+    check_images({name: shapes.get(role, (*of_slice, 1, *shape[BEYOND:])) for name, role in roles.items()
+                  if not is_pipe_name(name)}, origin.geometry, style)
 
 
 def _check_coils(arrays: Mapping[str, Any], coils: int) -> None:

@@ -7,7 +7,7 @@ another keeps its permissions.
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -22,6 +22,27 @@ def write_file(path: str | Path, fill: Fill) -> None:
     real = behind_links(path)
     with naming(path):
         os.replace(write_temporary(real, fill), real)
+
+
+def write_all(contents: Iterable[tuple[str | Path, Path, Fill]]) -> None:
+    """Write the files of (name of the output, file, fill), each by `fill(file)`: either all of them appear, or none.
+
+    Raises OSError that names the output if a file cannot be written or the disk is full.
+    """
+    pending: list[tuple[str, Path, str | Path]] = []
+    try:
+        for name, path, fill in contents:
+            with naming(name):
+                real = behind_links(path)
+                pending.append((write_temporary(real, fill), real, name))
+        while pending:
+            temporary, path, name = pending[-1]
+            with naming(name):
+                os.replace(temporary, path)
+            pending.pop()
+    finally:
+        for temporary, _, _ in pending:
+            os.unlink(temporary)
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:

@@ -1,7 +1,7 @@
 """BART's arrays on the disk: pairs of .hdr and .cfl files, and .ra files."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar
 
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import pad_dims
-from .atomic import behind_links, naming, write_temporary
+from .atomic import Fill, write_all
 from .header import HEADER_LIMIT, command_in, dims_of, header_text
 from .ra import ra_header, read_ra_dims
 from .reading import check_file
@@ -100,21 +100,7 @@ def write(outputs: Mapping[Name, ArrayLike], command: str | None = None) -> None
     Arrays are stored as complex64 with 16 dimensions; `command` is noted in the header.
     Raises OSError if a file cannot be written or the disk is full.
     """
-    pending: list[tuple[str, Path, Name]] = []
-    try:
-        for name, array in outputs.items():
-            with naming(name):
-                for path, content in _contents(name, array, command):
-                    real = behind_links(path)
-                    pending.append((_write_temporary_parts(real, content), real, name))
-        while pending:
-            temporary, path, name = pending[-1]
-            with naming(name):
-                os.replace(temporary, path)
-            pending.pop()
-    finally:
-        for temporary, _, _ in pending:
-            os.unlink(temporary)
+    write_all(content for name, array in outputs.items() for content in contents(name, array, command))
 
 
 def column_major_bytes(array: ArrayLike, shape: Shape) -> memoryview:
@@ -130,18 +116,15 @@ def column_major_bytes(array: ArrayLike, shape: Shape) -> memoryview:
     return samples.reshape(-1, order="F").view(np.uint8).data
 
 
-def _contents(name: str | Path, array: ArrayLike, command: str | None) -> list[tuple[Path, list[bytes | memoryview]]]:
-    """Return each file of an output with the parts of its content."""
+def contents(name: str | Path, array: ArrayLike, command: str | None) -> Iterator[tuple[str | Path, Path, Fill]]:
+    """Yield the files of an output for `write_all`: a .hdr and .cfl pair, or an .ra file."""
     shape, paths = pad_dims(np.shape(array), str(name)), paths_of(name)
     samples = column_major_bytes(array, shape)
-    if len(paths) == 1:
-        return [(paths[0], [ra_header(shape, len(samples)), samples])]
-    header = header_text(shape, command).encode(errors="surrogateescape")
-    return [(paths[0], [header]), (paths[1], [samples])]
-
-
-def _write_temporary_parts(path: Path, parts: list[bytes | memoryview]) -> str:
-    return write_temporary(path, lambda file: file.writelines(parts))
+    *headers, path = paths
+    text = header_text(shape, command).encode(errors="surrogateescape")
+    yield from ((name, header, lambda file: file.write(text)) for header in headers)
+    start = b"" if headers else ra_header(shape, len(samples))
+    yield name, path, lambda file: file.writelines((start, samples))
 
 
 def _open(path: Path) -> BinaryIO:

@@ -24,6 +24,8 @@ class FastmriFile:
     pattern: Array | None
 
     voxel: ClassVar[None] = None  # slices
+    geometry: ClassVar[None] = None
+    tags: ClassVar[dict[str, str]] = {}
 
     @classmethod
     def of(cls, path: Path) -> "FastmriFile":

@@ -1,36 +1,17 @@
-"""HDF5 files, read by a child process: on a damaged file libhdf5 can loop for ever, crash, or take all memory.
+"""HDF5 files, read by a child process, because libhdf5 cannot be trusted with a damaged file."""
 
-The kernel limits the child's time on the processor and its memory.  This process waits for the result, and can be
-interrupted at any moment, which it could not be inside libhdf5.
-"""
-
-import contextlib
-import faulthandler
-import gc
-import os
-import pickle
-import resource
-import signal
-import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, TypeVar
+from typing import Any, TypeVar
 
-from .reading import most_bytes, reading
+from .child_process import read_in_child
 
-# Seconds on the processor for a file: a few, and more for each byte.  Waiting for a slow disk does not count.
-LEAST_SECONDS = 5
-BYTES_PER_SECOND = 2 << 20
-OUT_OF_MEMORY = 3  # The exit code of a child that met its limit of memory: it may have sent a part of its result.
-ENDS = {-signal.SIGXCPU: "damaged: reading it came to no end",
-        -signal.SIGKILL: "the process that read it was killed; not enough memory?"}
 Outcome = TypeVar("Outcome")
 
 
 def read_hdf5(path: Path, read: Callable[[Any], Outcome]) -> Outcome:
-    """Return `read(file)` for an open HDF5 file.  The call happens in a child process, and its result is pickled.
+    """Return `read(file)` for an open HDF5 file, called in a child process, see `read_in_child`.
 
-    This guards against hangs, crashes and memory that runs out; it is no sandbox.
     Raises FileNotFoundError, or ValueError if the file is damaged, if it refers to other files, or if `read` fails.
     """
     import h5py
@@ -40,13 +21,7 @@ def read_hdf5(path: Path, read: Callable[[Any], Outcome]) -> Outcome:
             _refuse_references(file)
             return read(file)
 
-    with reading(path):
-        seconds, memory = LEAST_SECONDS + path.stat().st_size // BYTES_PER_SECOND, most_bytes(path)
-        succeeded, outcome = _in_child(call, seconds, memory)
-        if not succeeded:
-            raise ValueError(outcome)
-        result: Outcome = outcome
-    return result
+    return read_in_child(path, call)
 
 
 def _refuse_references(file: Any) -> None:
@@ -64,57 +39,3 @@ def _refuse_references(file: Any) -> None:
     name = root.links.visit(is_elsewhere, info=True)
     if name is not None:
         raise ValueError(f"{name.decode(errors='replace')} lies in another file, which is not read")
-
-
-def _in_child(call: Callable[[], Any], seconds: int, memory: int) -> tuple[bool, Any]:
-    """Return (True, result) of a call in a child process; if it failed or met its limits, (False, reason)."""
-    receiving, sending = os.pipe()
-    with open(receiving, "rb") as results, open(sending, "wb") as pipe:
-        with warnings.catch_warnings():  # Python warns of other threads; h5py is prepared for a fork.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            child = os.fork()
-        if child == 0:
-            _serve(call, pipe, seconds, memory)
-        pipe.close()
-        status, outcome = 0, None
-        try:
-            outcome = pickle.load(results)
-        except (EOFError, pickle.UnpicklingError):
-            pass  # The child ended before it had sent everything.
-        finally:
-            os.kill(child, signal.SIGKILL)  # It has ended, or this process was interrupted.
-            with contextlib.suppress(ChildProcessError):
-                status = os.waitpid(child, 0)[1]
-    if outcome is None:
-        ends = ENDS | {OUT_OF_MEMORY: f"it needs more than {memory / 2**20:.4g} MiB of memory"}
-        return False, ends.get(os.waitstatus_to_exitcode(status), "damaged: reading it crashed")
-    return bool(outcome[0]), outcome[1]
-
-
-def _serve(call: Callable[[], Any], pipe: BinaryIO, seconds: int, memory: int) -> NoReturn:
-    """Send the outcome of a call within limits, and end this process, which is a copy of the other one."""
-    try:
-        gc.disable()  # Nothing of the other process may be finalized here.
-        faulthandler.disable()  # A crash is an error of the other process, in one sentence.
-        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGXCPU):
-            if signal.getsignal(signum) is not signal.SIG_IGN:  # Workers of a volume ignore what ends their parent.
-                signal.signal(signum, signal.SIG_DFL)
-        _limit(resource.RLIMIT_CORE, 0)
-        _limit(resource.RLIMIT_CPU, seconds)
-        with contextlib.suppress(FileNotFoundError), open("/proc/self/statm", encoding="ascii") as statm:
-            _limit(resource.RLIMIT_AS, int(statm.read().split()[0]) * resource.getpagesize() + memory)
-        try:
-            pickle.dump((True, call()), pipe, protocol=pickle.HIGHEST_PROTOCOL)
-        except MemoryError:
-            os._exit(OUT_OF_MEMORY)
-        except Exception as error:
-            pickle.dump((False, str(error) or type(error).__name__), pipe)
-        pipe.flush()
-    finally:
-        os._exit(0)
-
-
-def _limit(kind: int, value: int) -> None:
-    """Lower the soft limit of this process."""
-    hard = resource.getrlimit(kind)[1]
-    resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))

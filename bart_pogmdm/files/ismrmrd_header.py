@@ -18,7 +18,7 @@ class Encoding:
     """One <encoding> of the header.
 
     matrix: size of the encoded space, (x, y, z): readout, phase encoding, partitions.
-    voxel: sides of a voxel along x, y and z in mm, by the field of view of the encoded space; None if it is not given.
+    fov: field of view of the encoded space along x, y and z in mm, 0 where it is not given.
     fov_ratio: field of view of the encoded space by that of the image, along the readout, at least 1; 1 where one of
     them is not given.
     centers: numbers of the central line in the phase encoding and of the central partition, None if not given.
@@ -27,7 +27,7 @@ class Encoding:
 
     trajectory: str
     matrix: tuple[int, int, int]
-    voxel: tuple[float, float, float] | None
+    fov: tuple[float, float, float]
     fov_ratio: float
     centers: tuple[int | None, int | None]
     calibration: str
@@ -69,16 +69,24 @@ def _encoding(path: Path, node: Node) -> Encoding:
     nz, centers = "encodedSpace/matrixSize/z", [f"encodingLimits/kspace_encoding_step_{n}/center" for n in (1, 2)]
     center, central = (_whole(path, node, place, 0) if _text(node, place) else None for place in centers)
     matrix = nx, ny, _whole(path, node, nz, 1) if _text(node, nz) else 1
-    fields = [_number(path, node, f"encodedSpace/fieldOfView_mm/{axis}") if axis == "x" or matrix[2] > 1 else 0.0
-              for axis in "xyz"]
-    x, y, z = (field / n for field, n in zip(fields, matrix))
-    encoded, image = fields[0], _number(path, node, "reconSpace/fieldOfView_mm/x")
+    encoded, y, z = (_field(path, node, axis, matrix[2] > 1) for axis in "xyz")
+    image = _number(path, node, "reconSpace/fieldOfView_mm/x")
     return Encoding(trajectory=_text(node, "trajectory").lower(),
                     matrix=matrix,
-                    voxel=(x, y, z) if min(x, y, z) > 0 else None,
+                    fov=(encoded, y, z),
                     fov_ratio=max(1.0, encoded / image) if encoded and image else 1.0,
                     centers=(center, central),
                     calibration=_text(node, "parallelImaging/calibrationMode").lower())
+
+
+def _field(path: Path, node: Node, axis: str, is_3d: bool) -> float:
+    """Return a side of the encoded field of view, 0 if it is not given; only y and z of 2-D scans may be no number."""
+    try:
+        return _number(path, node, f"encodedSpace/fieldOfView_mm/{axis}")
+    except ValueError:
+        if axis == "x" or is_3d:
+            raise
+        return 0.0
 
 
 def _text(node: Node, place: str) -> str:

@@ -11,11 +11,14 @@ from ..arrays.bart_dims import BEYOND, index_of
 from .cfl import SAMPLE_BYTES, locate
 from .fastmri import FastmriFile
 from .file_kind import kind_of
+from .geometry import Geometry
 from .hdf5 import read_hdf5
-from .ismrmrd import groups_with_data, open_ismrmrd
+from .ismrmrd import open_ismrmrd, sort
+from .ismrmrd_acquisitions import groups_with_data
 from .mapped import ArrayLayout, MappedArray, MappedKspace
 from .npz import open_npy, open_npz
 from .reading import check_bytes, reading
+from .twix import TwixAcquisitions
 
 # An HDF5 file may hold k-space of this many times its size: undersampled scans, in 3-D in two directions, store the
 # acquired lines only.
@@ -37,19 +40,28 @@ class KspaceFile(Protocol):
     def voxel(self) -> tuple[float, float, float] | None:
         """Sides of a voxel of a volume along READ, PHS1 and PHS2, or None if the file does not say them."""
 
+    @property
+    def geometry(self) -> tuple[Geometry, ...] | None:
+        """The place in the patient of each slice along SLICE, or of the volume; None if the file does not say it."""
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """{keyword of DICOM: value} of the scan and the patient, as far as the file says them."""
+
     def slice(self, place: Shape) -> Array:
         """Read k-space (READ, PHS1, PHS2, COIL), complex64, at a place in the dimensions beyond COIL."""
 
 
-def load(name: str | Path) -> tuple[Array, Array | None]:
-    """Read (kspace, pattern) from a file: npz, npy or HDF5 (fastMRI, ISMRMRD) by its content, or an array of BART.
+def load(name: str | Path, measurement: str | None = None) -> tuple[Array, Array | None]:
+    """Read (kspace, pattern) from a file: npz, npy, HDF5 (fastMRI, ISMRMRD) or TWIX by its content, or one of BART.
 
     kspace is complex64 with 16 dimensions in BART's order.  The pattern is None if the file has none; then samples
     that are not zero, up to rounding, count as measured.  An npz file holds `kspace` and optionally `mask`.  Arrays of
     two or three dimensions are (y, x) or (coil, y, x), others in BART's order.
-    Raises FileNotFoundError, or ValueError for a file without k-space.
+    measurement: one of several in a file, in TWIX its number from 1 (None: the last), in ISMRMRD the name of its group.
+    Raises FileNotFoundError, or ValueError for a file without k-space, and ImportError for TWIX without twixtools.
     """
-    return read_whole(open_kspace(name))
+    return read_whole(open_kspace(name, measurement))
 
 
 def read_whole(file: KspaceFile) -> tuple[Array, Array | None]:
@@ -60,12 +72,18 @@ def read_whole(file: KspaceFile) -> tuple[Array, Array | None]:
     return kspace, file.pattern
 
 
-def open_kspace(name: str | Path) -> KspaceFile:
+def open_kspace(name: str | Path, measurement: str | None = None) -> KspaceFile:
     """Open a file that `load` can read, to read it slice by slice.  Raises the same errors as `load`."""
-    kind = kind_of(name)
+    kind, path = kind_of(name), Path(name)
+    if kind == "twix":
+        return sort(TwixAcquisitions.of(path, measurement))
+    if kind == "hdf5":
+        return _open_hdf5(path, measurement)
+    if measurement is not None:
+        raise ValueError(f"{name}: measurement: goes with raw data of ISMRMRD and TWIX, got {kind}")
     if kind == "bart":
         return _open_bart(name)
-    return {"npz": open_npz, "npy": open_npy, "hdf5": _open_hdf5}[kind](Path(name))
+    return open_npz(path) if kind == "npz" else open_npy(path)
 
 
 def _open_bart(name: str | Path) -> KspaceFile:
@@ -75,13 +93,15 @@ def _open_bart(name: str | Path) -> KspaceFile:
     return MappedKspace(stored, None)
 
 
-def _open_hdf5(path: Path) -> KspaceFile:
+def _open_hdf5(path: Path, measurement: str | None) -> KspaceFile:
     """Open a fastMRI or ISMRMRD file; its datasets show which of the two it is."""
     is_fastmri, is_ismrmrd = read_hdf5(path, lambda file: ("kspace" in file, bool(groups_with_data(file))))
     if is_fastmri == is_ismrmrd:
         raise ValueError(f"{path}: expected `kspace` (fastMRI) or a group with `xml` and `data` (ISMRMRD) in the file,"
                          f" got {'both' if is_fastmri else 'neither'}")
-    found: KspaceFile = FastmriFile.of(path) if is_fastmri else open_ismrmrd(path)
+    if is_fastmri and measurement is not None:
+        raise ValueError(f"{path}: measurement: goes with raw data of ISMRMRD and TWIX, got fastMRI")
+    found: KspaceFile = FastmriFile.of(path) if is_fastmri else open_ismrmrd(path, measurement)
     with reading(path):
         check_bytes(SAMPLE_BYTES * math.prod(found.shape), path, LARGEST_FACTOR)
     return found

@@ -62,6 +62,8 @@ class MappedKspace:
     pattern: Array | None
 
     voxel: ClassVar[None] = None  # such files do not say it
+    geometry: ClassVar[None] = None
+    tags: ClassVar[dict[str, str]] = {}
 
     @classmethod
     def checked(cls, path: Path, stored: MappedArray, pattern: Array | None) -> "MappedKspace":

@@ -34,12 +34,15 @@ class Target:
     makes_folders: bool = False
 
 
-def bart_target(name: str) -> Target:
-    """Return an array of BART as output.  Raises ValueError for the ending of another format."""
+def bart_target(name: str, others: str = "") -> Target:
+    """Return an array of BART as output.  Raises ValueError for the ending of another format.
+
+    others: words for the message about formats in which the output may be as well.
+    """
     ending = Path(name).suffix
     if ending.lower() in OTHER_ENDINGS:
-        raise ValueError(f"output {name}: expected one of BART's names, without ending or with .cfl, .hdr or .ra,"
-                         f" got {ending}")
+        raise ValueError(f"output {name}: expected one of BART's names, without ending or with .cfl, .hdr or .ra"
+                         f"{others}, got {ending}")
     return Target(name, paths_of(name))
 
 

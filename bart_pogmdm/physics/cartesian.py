@@ -11,8 +11,10 @@ from numpy.typing import DTypeLike
 from ..arrays.array_types import Array, Shape
 from ..arrays.fft import fftn, ifftn
 from ..arrays.generators import complex_normal
-from ..arrays.modules import array_module, kernels_for, real_dtype
-from .fourier import axes_of, distances, ifft2c, power_of_coils, resize
+from ..arrays.modules import array_module, real_dtype
+from .coil_compression import combined
+from .fourier import axes_of, distances, ifft2c, power_of_coils, resample, resize
+from .grid_transform import SampledLines, WholeGrid, scaled
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +54,19 @@ class CartesianSampling:
         """Return sampling and samples (J, *grid) without some of them, booleans (*grid)."""
         return replace(self, mask=self.mask * ~which), samples * ~which
 
+    def low(self, samples: Array, grid: Shape) -> tuple[CartesianSampling, Array]:
+        """Return sampling and samples (J, *grid) of the frequencies that a smaller grid holds."""
+        sampling = replace(self, mask=self._cropped(self.mask, grid),
+                           weights=None if self.weights is None else self._cropped(self.weights, grid))
+        # By way of the image, whose centre is the pixel n // 2 of either grid.
+        images = resample(ifftn(samples, self._axes), grid)
+        return sampling, scaled(fftn(images, self._axes), (sampling.mask != 0).astype(self.mask.dtype))
+
+    def _cropped(self, spectrum: Array, grid: Shape) -> Array:
+        """Return the low frequencies of (…, *grid), zero frequency first."""
+        xp, axes = array_module(spectrum), self._axes
+        return xp.ascontiguousarray(xp.fft.ifftshift(resize(xp.fft.fftshift(spectrum, axes), grid), axes))
+
     def weighted(self, weights: Array) -> CartesianSampling:
         """Return the same sampling with other weights."""
         return replace(self, weights=weights)
@@ -90,27 +105,31 @@ class CartesianSampling:
         sampled = (self.mask != 0).any(0)
         return xp.where(sampled, distances(*frequencies), xp.inf)
 
+    @cached_property
+    def _transform(self) -> WholeGrid | SampledLines:
+        lines = SampledLines.of(self.mask[0]) if len(self.mask) == 1 else None
+        return lines or WholeGrid(self._axes)
+
     def forward(self, images: Array) -> Array:
         """M F x; may overwrite x."""
-        return self._scaled(fftn(images, self._axes, overwrite=True), self.mask)
+        return self._transform.forward(images, self.mask)
 
     def adjoint(self, samples: Array) -> Array:
         """F^H M W z for samples that are zero where the mask is; may overwrite z."""
         if self.weights is not None:
-            samples = self._scaled(samples, self.weights[None])
+            samples = scaled(samples, self.weights[None])
         if not self.binary:
-            samples = self._scaled(samples, self.mask)
-        return ifftn(samples, self._axes, overwrite=True)
+            samples = scaled(samples, self.mask)
+        return self._transform.adjoint(samples)
 
     def normal(self, images: Array) -> Array:
         """F^H M W M F x; may overwrite x."""
-        spectra = self._scaled(fftn(images, self._axes, overwrite=True), self._square)
-        return ifftn(spectra, self._axes, overwrite=True)
+        return self._transform.normal(images, self._square, self.weights is None and self.binary)
 
     def noise(self, rng: np.random.Generator, samples: Array) -> Array:
         """Noise of standard deviation W^(-1/2) in real and imaginary part, where there are samples."""
         mask = self.mask if self.binary else (self.mask != 0).astype(self.mask.dtype)
-        noise = self._scaled(complex_normal(rng, samples), mask)
+        noise = scaled(complex_normal(rng, samples), mask)
         return noise if self.weights is None else noise / self.weights**0.5
 
     def equalize(self, images: Array) -> Array:
@@ -118,15 +137,7 @@ class CartesianSampling:
         if self.binary:
             return images
         most = 1 / self._square.max(0, keepdims=True).clip(1)
-        return ifftn(self._scaled(fftn(images, self._axes), most), self._axes, overwrite=True)
-
-    def _scaled(self, samples: Array, factor: Array) -> Array:
-        """Multiply samples (J, …, *grid) in place by factors (1, *grid) or (J, *grid), and return them."""
-        if len(factor) == 1:
-            kernels_for(samples).scale(samples, factor[0])
-        else:
-            samples *= factor.reshape(len(factor), *(1,) * (samples.ndim - factor.ndim), *factor.shape[1:])
-        return samples
+        return ifftn(scaled(fftn(images, self._axes), most), self._axes, overwrite=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +157,11 @@ class CartesianScan:
         """Grid of the image."""
         return self.mask.shape
 
+    @property
+    def same_for_coils(self) -> bool:
+        """Whether all coils have the same weights."""
+        return self.weights is None or self.weights.ndim == self.mask.ndim
+
     def acquired(self) -> tuple[Array, Array]:
         """Return the acquired samples (J, M) and their distance (M,) from zero frequency, in cycles per pixel."""
         xp = array_module(self.kspace)
@@ -156,6 +172,10 @@ class CartesianScan:
     def power(self) -> tuple[Array, Array]:
         """Return the power of the samples, summed over the coils, and the mask, both (*grid)."""
         return power_of_coils(self.kspace), self.mask
+
+    def combined(self, matrix: Array) -> CartesianScan:
+        """Return the scan of combinations (I, J) of the coils."""
+        return replace(self, kspace=combined(matrix, self.kspace))
 
     def moved(self, centre: Shape) -> CartesianScan:
         """Return the scan with the frequency `centre`, in whole samples, in the place of zero frequency."""

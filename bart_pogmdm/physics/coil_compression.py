@@ -1,9 +1,58 @@
 """Linear combinations of coils: noise prewhitening and coil compression."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from ..arrays.array_types import Array
 from ..arrays.bart_dims import COIL
+from ..arrays.checks import check_fields
+from ..arrays.modules import array_module, kernels_for
+
+
+@dataclass(frozen=True)
+class CoilRules:
+    """How many virtual coils are reconstructed."""
+
+    lost: float = 0.1
+    """Mean power of the signal in the coils that are left out together, in that of the noise of one coil: what is far
+    below the noise changes no image, but takes as long as what is above it."""
+
+    least: int = 3
+    """Virtual coils at least."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, {"least": 1}, ["lost"])
+
+
+def above_noise(scans: Sequence[tuple[Array, float]], rules: CoilRules) -> Array | None:
+    """Return V (count, J) with orthonormal rows: the virtual coils without those whose signal is lost in their noise.
+
+    scans: samples (J, M) of images that share their coils, and their noise_std.  None where all coils are needed.
+    """
+    power = sum(_covariance(samples) / max(2 * samples.shape[1] * noise_std**2, 1e-30) for samples, noise_std in scans)
+    energies, coils = np.linalg.eigh(power / len(scans))  # the mean power of a sample, in units of the noise
+    lost = int((np.cumsum(energies - 1) <= rules.lost).sum())
+    count = max(len(energies) - lost, rules.least)
+    return None if count >= len(energies) else coils[:, ::-1][:, :count].conj().T
+
+
+def _covariance(samples: Array) -> Array:
+    """Return sum_m z_im conj(z_jm) of samples (J, M), on the CPU."""
+    xp = array_module(samples)
+    samples = samples.astype(complex)
+    # Not by BLAS, whose rounding depends on its threads.
+    covariance = xp.einsum("im,jm->ij", samples, samples.conj())
+    return covariance if xp is np else covariance.get()
+
+
+def combined(matrix: Array, samples: Array) -> Array:
+    """Return combinations of coils, (I, …), of arrays (J, …): out_i = sum_j matrix_ij array_j."""
+    xp, flat = array_module(samples), samples.reshape(1, len(samples), -1)
+    out = xp.empty((1, len(matrix), flat.shape[2]), samples.dtype)
+    kernels_for(samples).multiply(xp.asarray(matrix, samples.dtype), xp.ascontiguousarray(flat), out)
+    return out.reshape(len(matrix), *samples.shape[1:])
 
 
 def whitening(noise: Array) -> Array:

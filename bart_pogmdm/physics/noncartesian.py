@@ -9,6 +9,7 @@ import numpy as np
 from ..arrays.array_types import Array, Shape
 from ..arrays.modules import array_module
 from ..arrays.rounding import is_acquired
+from .coil_compression import combined
 from .fourier import power_of_coils
 from .nufft import Nufft
 
@@ -33,6 +34,8 @@ class NonCartesianScan:
     shape: Shape
     readouts: Array | None = None
     weights: Array | None = None
+
+    same_for_coils = True
 
     def acquired_on_grid(self) -> NonCartesianScan:
         """Return the samples without those off the grid, of weight zero, or zero in all coils; ValueError for none."""
@@ -61,6 +64,10 @@ class NonCartesianScan:
         total, count = (xp.bincount(cells, weights, size).reshape(self.shape)
                         for weights in (power_of_coils(scan.samples), None))
         return total / xp.maximum(count, 1), count > 0
+
+    def combined(self, matrix: Array) -> NonCartesianScan:
+        """Return the scan of combinations (I, J) of the coils."""
+        return replace(self, samples=combined(matrix, self.samples))
 
     def moved(self, centre: Shape) -> NonCartesianScan:
         """Return the scan with the frequency `centre`, in whole samples, in the place of zero frequency."""

@@ -67,6 +67,12 @@ class Nufft:
         kept = (~which).astype(real_dtype(self.dtype))
         return replace(self, mask=kept if self.mask is None else kept * self.mask), samples * ~which
 
+    def low(self, samples: Array, grid: Shape) -> tuple[Nufft, Array]:
+        """Return sampling and samples (J, M) of the frequencies that a smaller grid holds."""
+        inside = (abs(self.points) <= array_module(self.points).asarray(grid)[:, None] / 2).all(0)
+        mask, weights = (None if factor is None else factor[inside] for factor in (self.mask, self.weights))
+        return Nufft(self.points[:, inside], grid, self.dtype, weights, mask), samples[:, inside]
+
     def of_coils(self, coils: slice) -> Nufft:
         """Return the sampling of some of the coils, which is the same for all."""
         return self

@@ -42,6 +42,12 @@ class Sampling(Protocol):
     def of_coils(self, coils: slice) -> Sampling:
         """Return the sampling of some of the coils."""
 
+    def low(self, samples: Array, grid: Shape) -> Any:
+        """Return sampling and samples of the frequencies that a smaller grid holds.
+
+        None for several images whose numbers of such samples differ.
+        """
+
     def without(self, which: Array, samples: Array) -> tuple[Sampling, Array]:
         """Return sampling and samples (J, …) without some of them, booleans of the shape of one coil's samples."""
 
@@ -82,6 +88,13 @@ class Scan(Protocol):
 
         Both are (*grid).
         """
+
+    @property
+    def same_for_coils(self) -> bool:
+        """Whether all coils have the same samples, with the same weights."""
+
+    def combined(self, matrix: Array) -> Scan:
+        """Return the scan of combinations (I, J) of the coils."""
 
     def moved(self, centre: Shape) -> Scan:
         """Return the scan with the frequency `centre`, in whole samples, in the place of zero frequency."""

@@ -35,6 +35,7 @@ class SensitivityModel:
     samples: Array
     low: SobolevMaps
     maps: SobolevMaps
+    rules: SobolevRules
 
     @classmethod
     def of(cls, scan: Scan, rules: SobolevRules) -> SensitivityModel:
@@ -48,7 +49,7 @@ class SensitivityModel:
             raise ValueError("kspace: expected samples near its centre, where the sensitivities are found, got none")
         low, maps = (SobolevMaps.on_grid(points, shape, samples.dtype, rules, array_module(samples))
                      for points in (grid, shape))
-        return cls(sampling, samples, low, maps)
+        return cls(sampling, samples, low, maps, rules)
 
     @classmethod
     def together(cls, models: Sequence[SensitivityModel],
@@ -61,6 +62,12 @@ class SensitivityModel:
         """Return the model of one image of a series."""
         assert isinstance(self.sampling, SeriesSampling)
         return replace(self, sampling=self.sampling.parts[number], samples=self.samples[:, number])
+
+    def on_grid(self, grid: Shape) -> SensitivityModel:
+        """Return the model with finished maps of another resolution."""
+        samples = self.samples
+        maps = SobolevMaps.on_grid(grid, self.maps.shape, samples.dtype, self.rules, array_module(samples))
+        return replace(self, maps=maps)
 
     def in_units(self, unit: Any) -> SensitivityModel:
         """Return the model for images divided by `unit`, a number or (A, 1, …)."""

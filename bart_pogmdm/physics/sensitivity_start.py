@@ -58,7 +58,7 @@ def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array
     """Return image (*low grid) and coefficients by iteratively regularised Gauss-Newton steps on z = M F (x E W chat).
 
     They start from x = 1 and chat = 0, or from a neighbour's chat and the image that goes with it.  The maps are
-    scaled to a mean RSS of 1 where the image is bright.  ValueError for a neighbour of other coils.
+    scaled to a mean RSS of 1 where the image is bright.
     """
     xp = array_module(model.samples)
     norm = float(inner(model.samples, model.samples)) ** 0.5 / rules.data_norm
@@ -66,9 +66,6 @@ def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array
     origin = _pack(xp.ones(model.images.shape, samples.dtype), xp.zeros(model.shape, samples.dtype))
     estimate, first = origin, 0
     if neighbour is not None:
-        if len(neighbour) != len(samples):
-            raise ValueError(f"neighbour: expected coefficients of as many coils as k-space, {len(samples)}, got"
-                             f" {len(neighbour)}")
         # On a grid of another size, as of samples in another box, the same frequencies count from the same centre.
         neighbour = resize(neighbour, model.low.weight.shape)
         estimate = _pack(_image_of(model, samples, neighbour, rules), neighbour)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -43,6 +43,11 @@ class _SideBySide:
     def weighted(self, weights: Array) -> Any:
         """Return the same sampling with other weights W, (A, *samples)."""
         return replace(self, parts=tuple(part.weighted(own) for part, own in zip(self.parts, weights)))
+
+    def low(self, samples: Array, grid: Shape) -> tuple[Any, Array] | None:
+        """Return sampling and samples (J, A, *samples) of low frequencies; None if their numbers differ."""
+        parts, low = zip(*(part.low(samples[:, number], grid) for number, part in enumerate(self.parts)))
+        return (replace(self, parts=parts), _stack(low, 1)) if len({one.shape for one in low}) == 1 else None
 
     def of_coils(self, coils: slice) -> Any:
         """Return the sampling of some of the coils."""
@@ -141,5 +146,5 @@ class SimultaneousSampling(_SideBySide):
         return (-1 - len(self.shape),)
 
 
-def _stack(arrays: list[Array], axis: int = 0) -> Array:
+def _stack(arrays: Sequence[Array], axis: int = 0) -> Array:
     return array_module(arrays[0]).stack(arrays, axis)

@@ -76,12 +76,12 @@ class PoGMDM:
         """The experts of the filters."""
         return Experts(self.weights, self.means, self.base_std, self.rules.noise_gain)
 
-    def spectra(self, shape: Shape) -> Array:
+    def spectra(self, shape: Shape, dtype: Any = complex) -> Array:
         """Return gamma_k S_k, the normalised frequency responses with gains at an image size, (20, ny, nx)."""
         square = tuple(round(n * side) for n, side in zip(shape, self.pixel))
-        spectra = shearlets.normalise(shearlets.spectra(self.filters, square), shearlets.overlap(self.filters),
-                                      self.rules.ridge)
-        return self.gains[:, None, None] * shearlets.low(spectra, shape)
+        spectra = shearlets.normalise(shearlets.spectra(self.filters, square, dtype),
+                                      float(shearlets.overlap(self.filters)), self.rules.ridge)
+        return self.gains.astype(spectra.real.dtype)[:, None, None] * shearlets.low(spectra, shape)
 
     @cached_property
     def _power(self) -> Array:
@@ -226,7 +226,7 @@ def _planes(image: Array, sigma: float) -> Array:
 @lru_cache(maxsize=4)
 def _spectra(prior: PoGMDM, shape: Shape, dtype: Any, xp: ArrayModule) -> Array:
     """Return gamma_k S_k, (20, ny, nx)."""
-    return xp.asarray(prior.spectra(shape), dtype)
+    return xp.asarray(prior.spectra(shape, dtype))
 
 
 @lru_cache(maxsize=4)

@@ -6,8 +6,10 @@ W.-Q Lim, Nonseparable shearlet transform, IEEE TIP 22(5), 2013, doi 10.1109/TIP
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..arrays.array_types import Array, Shape
+from ..arrays.fft import fftn
 from ..arrays.modules import array_module
 
 NUM_SHEARS = 5
@@ -61,17 +63,18 @@ def is_fine() -> Array:
     return np.arange(NUM_FILTERS) // NUM_SHEARS % 2 == 1
 
 
-def spectra(filters: Array, shape: Shape) -> Array:
+def spectra(filters: Array, shape: Shape, dtype: DTypeLike = complex) -> Array:
     """Return the frequency responses of centred filters at an image size, (K, ny, nx), zero frequency first.
 
     A filter larger than the image wraps around, because the image is periodic.
     """
-    out = np.zeros((len(filters), *shape))
+    out = np.zeros((len(filters), *shape), dtype)
     centre = filters.shape[1] // 2
     rows, columns = ((np.arange(-centre, centre + 1)) % n for n in shape)
     places: Any = slice(None), rows[:, None], columns
     np.add.at(out, places, filters)
-    return np.fft.fft2(out)
+    out *= np.prod(shape) ** 0.5
+    return fftn(out, overwrite=True)
 
 
 def low(spectra: Array, shape: Shape) -> Array:

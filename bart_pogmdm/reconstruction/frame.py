@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays.array_types import Array, Shape
+from ..arrays.modules import array_module
+from ..physics.coil_compression import combined
 from ..physics.fourier import interpolate, resample
 from ..physics.kspace_centre import phase_ramp
 
@@ -24,6 +26,7 @@ class Frame:
     sens_scale: known sensitivities were divided by this power of two.
     weight: weights of samples were divided by this number.
     grid, box: k-space was cropped from this size to that of the box of its samples; empty if it was not.
+    coils: the coils were combined to fewer by this matrix of orthonormal rows; None if they were not.
     """
 
     scale: float
@@ -33,6 +36,7 @@ class Frame:
     weight: float = 1.0
     grid: Shape = ()
     box: Shape = ()
+    coils: Array | None = None
 
     @property
     def interpolation(self) -> float:
@@ -47,6 +51,23 @@ class Frame:
     def maps_into(self, sens: Array) -> Array:
         """Return sensitivities (…, *grid) of the data with the size that they have in this frame."""
         return interpolate(sens, self.box) if self.grid else sens
+
+    def coils_into(self, of_coils: Array) -> Array:
+        """Return arrays of the coils of the data, (J, …), as arrays of those of this frame."""
+        return of_coils if self.coils is None else combined(self.coils, of_coils)
+
+    def coils_out_of(self, of_coils: Array) -> Array:
+        """Return arrays of the coils of this frame as arrays of those of the data, (J, …)."""
+        return of_coils if self.coils is None else combined(self.coils.conj().T, of_coils)
+
+    def std_out_of(self, of_coils: Array) -> Array:
+        """Return standard deviations of the coils of this frame, taken as independent, as those of the data."""
+        if self.coils is None:
+            return of_coils
+        xp = array_module(of_coils)
+        powers = xp.asarray(abs(self.coils.T) ** 2, of_coils.dtype)
+        variances: Array = xp.tensordot(powers, of_coils**2, 1)
+        return variances**0.5
 
     def out_of(self, image: Array) -> Array:
         """Return an image (…, *grid) of this frame with the phase and the size that it has in the data."""

@@ -68,7 +68,11 @@ class Inputs:
         start = None if start is None else layout.slices(start)
         if start is not None and not bool((start != 0).any(axes_of(layout.grid_of(sens_shape))).all()):
             raise ValueError("start: all values are zero" + (" in some slice" if start.ndim > 3 else ""))
-        return Slices(sens_shape, about_all, scan, sens, 0 if sens is None else exponent_of(sens), start)
+        found = Slices(sens_shape, about_all, scan, sens, 0 if sens is None else exponent_of(sens), start)
+        if self.neighbour is not None and len(self.neighbour) != found.coils:
+            raise ValueError(f"neighbour: expected coefficients of as many coils as k-space, {found.coils}, got"
+                             f" {len(self.neighbour)}")
+        return found
 
     def _numbers(self, array: Any, name: str) -> Array:
         """Return an argument as an array in the precision of k-space; ValueError unless its numbers are finite."""

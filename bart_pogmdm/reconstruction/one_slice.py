@@ -114,14 +114,15 @@ class Collector:
             factor = divide(factor, weight)
         else:
             sens, factor = known_sens * frame.sens_scale, divide(factor, rss(known_sens)) / frame.sens_scale
+        sens = frame.coils_out_of(sens)
+        coefficients = None if last.coefficients is None else frame.coils_out_of(last.coefficients)
         for sample in kept or ():
             sample[...] = (image + spread * (sample - image)) * factor
         image, std = image * factor, None if std is None else std * factor
         sens_std = self._sens_std(weight if not options.normalize else None, prior)
         _check_finite(image, sens, std)
         return SliceResult(image, sens, std, sens_std, units.scale * frame.interpolation,
-                           float(units.to_user(residual_std)), convergence, last.coefficients, problem.images.sets)
-
+                           float(units.to_user(residual_std)), convergence, coefficients, problem.images.sets)
 
     def _sens_std(self, weight: Array | None, prior: Any) -> Array | None:
         """Return the standard deviation of the sensitivities, of RSS 1 or of the RSS `weight`; None for known ones."""
@@ -130,7 +131,7 @@ class Collector:
         spread = self._options.method.temperature(prior, self._problem) ** -0.5
         std = spread * (self._sens.squares / max(self._sens.count - 1, 1)) ** 0.5
         std = interpolate(std, self._frame.grid) if self._frame.grid and std.shape[1:] != self._frame.grid else std
-        return std if weight is None else std * weight
+        return self._frame.std_out_of(std if weight is None else std * weight)
 
 
 def _check_finite(*arrays: Array | None) -> None:

@@ -16,6 +16,7 @@ from ..algorithms.method import Method
 from ..algorithms.units import OneCoilScale
 from ..arrays.bart_dims import AVG, COEFF, DIMS, MAPS, SLICE, TE
 from ..arrays.checks import is_integer
+from ..physics.coil_compression import CoilRules
 from ..physics.espirit import EspiritRules
 from ..physics.kspace_centre import CentreRules
 from ..physics.noise_level import NoiseRules
@@ -48,6 +49,7 @@ class Rules:
     box: BoxRules = BoxRules()
     centre: CentreRules = CentreRules()
     noise: NoiseRules = NoiseRules()
+    coils: CoilRules = CoilRules()
     readouts: ReadoutRules = ReadoutRules()
     sens: SobolevRules = SobolevRules()
     start: StartRules = StartRules()
@@ -94,7 +96,7 @@ class Options:
     """Seed of all draws; each chain of each slice draws from its own child of it."""
 
     rules: Rules = Rules()
-    """Rules of box, centre, noise, readouts, sensitivities, start, one coil and doubts."""
+    """Rules of box, centre, noise, coils, readouts, sensitivities, start, one coil and doubts."""
 
     @property
     def together(self) -> int:

@@ -21,9 +21,10 @@ from .one_slice import Collector, solve
 from .options import OptionKeywords, Options, Unpack, options_of, planes_of, prior_of, scale_of, with_sets
 from .outputs import Outputs
 from .result import Result, along_batch
-from .series import Part, problems_of
+from .series import Part, problems_of, with_fewer_coils
 
 Callback = Callable[[State], Any]
+Finished = Callable[[Outputs, list[Shape]], Any]
 
 
 def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None, sens: Any = None, start: Any = None,
@@ -92,16 +93,17 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
 
 @np.errstate(all="ignore")  # A result that is not finite is an error, so NumPy need not warn on the way.
 def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None = None,
-                callback: Callback | None = None) -> tuple[Result, Array | None]:
+                callback: Callback | None = None, finished: Finished | None = None) -> tuple[Result, Array | None]:
     """Reconstruct all slices of the inputs, otherwise as `recon`.
 
+    finished: called with the outputs and the indices of slices, in the loop over slices, once these are done.
     Returns the Result and the coefficients of the sensitivities of the last slice, from which a similar one may start.
     """
     began = time.perf_counter()
     layout.check_kspace(inputs.kspace, is_cartesian=inputs.traj is None)
     here, there = array_module(inputs.kspace), choose(device, inputs.kspace)
     if there is not here:
-        result, coefficients = reconstruct(inputs.on(there), prior, options, None, callback)
+        result, coefficients = reconstruct(inputs.on(there), prior, options, None, callback, finished)
         return result.on(here), move(coefficients, here)
     slices = inputs.slices(options.rules)
     if slices.known_sets:
@@ -119,6 +121,7 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
         for number, index in group:
             with _explained(outputs, index, report):
                 parts.append(Part.of(slices, index, int(inputs.first) + number, options))
+        parts = with_fewer_coils(parts, options.rules.coils)
         problems = problems_of(parts, inputs.neighbour, scale_of(prior), options)
         for number in range(len(parts)):
             with _explained(outputs, parts[number].index, report):
@@ -137,6 +140,8 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
                                     options.rules.doubts)
                 doubts[part.index] = [*part.doubts, *of_image]
                 coefficients = found.coefficients
+        if finished:
+            finished(outputs, [index for _, index in group])
     info = {"method": options.method.name, "iterations": options.iterations, "samples": options.samples,
             **outputs.facts(), "seconds": time.perf_counter() - began,
             "prior": getattr(prior, "name", type(prior).__name__), "prior_hash": getattr(prior, "digest", None),

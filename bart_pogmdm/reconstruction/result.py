@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..arrays.array_types import Array, ArrayModule
 from ..arrays.bart_dims import BATCH, pad_dims
 from ..arrays.modules import array_module, move
+from ..version import __version__
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,3 +48,9 @@ def along_batch(samples: Array | None) -> Array | None:
         return samples
     shape = pad_dims(samples.shape[1:])[:BATCH]
     return array_module(samples).moveaxis(samples.reshape(len(samples), *shape), 0, -1)
+
+
+def provenance_of(info: Mapping[str, Any]) -> dict[str, str]:
+    """Return {word: text} of the facts that say how an image was made, for files that note them."""
+    words = ("method", "iterations", "samples", "seed", "prior", "prior_hash")
+    return {"bart_pogmdm": __version__} | {word: str(info[word]) for word in words if info.get(word) is not None}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..algorithms.problem import Problem
 from ..arrays.array_types import Array, Shape
+from ..physics.coil_compression import CoilRules, above_noise
 from ..physics.noise_level import estimate_noise
 from ..physics.sampling import Scan
 from ..prior.image_scale import ImageScale
@@ -44,6 +45,10 @@ class Part:
                           if options.noise_std is None else options.noise_std)
         return cls(index, number, scan, frame, noise_std, slices.sens(index), slices.start(index))
 
+    def with_coils(self, matrix: Array) -> Part:
+        """Return the slice with combinations (I, J) of its coils."""
+        return replace(self, scan=self.scan.combined(matrix), frame=replace(self.frame, coils=matrix))
+
     def with_centre(self, centre: Shape) -> Part:
         """Return the slice with another point of k-space in the place of zero frequency."""
         step = tuple(new - old for new, old in zip(centre, self.frame.centre))
@@ -55,6 +60,15 @@ class Part:
         """Return the slice as the solver sees it.  ValueError for unusable samples."""
         return Measured.of(self.scan, self.frame, self.noise_std / self.frame.weight, self.start, scale, options.rules,
                            known_sens=self.sens is not None)
+
+
+def with_fewer_coils(parts: list[Part], rules: CoilRules) -> list[Part]:
+    """Return slices that have the same coils, of unknown sensitivities, without those that are lost in the noise."""
+    if any(part.sens is not None or not part.scan.same_for_coils for part in parts):
+        return parts
+    matrix = above_noise([(part.scan.acquired()[0], part.noise_std / (part.frame.weight * part.frame.scale))
+                          for part in parts], rules)
+    return parts if matrix is None else [part.with_coils(matrix) for part in parts]
 
 
 def problems_of(parts: Sequence[Part], neighbour: Array | None, scale: ImageScale,
@@ -79,7 +93,8 @@ def problems_of(parts: Sequence[Part], neighbour: Array | None, scale: ImageScal
             return
     for part, measured in zip(parts, slices):
         sens = None if part.sens is None else part.frame.maps_into(part.sens)
-        yield [replace(part, doubts=doubts)], problem_of(measured, sens, neighbour, scale, options)
+        similar = None if neighbour is None else part.frame.coils_into(neighbour)
+        yield [replace(part, doubts=doubts)], problem_of(measured, sens, similar, scale, options)
 
 
 def _simultaneous(parts: Sequence[Part], scale: ImageScale, options: Options) -> tuple[Sequence[Part], Problem]:

@@ -43,12 +43,12 @@ class VolumeInput:
     warnings: tuple[str, ...]
 
     @classmethod
-    def of(cls, name: str | Path, mask: Array | None) -> VolumeInput:
-        """Open a file; the mask is as in `recon`, or None for the mask in the file."""
+    def of(cls, name: str | Path, mask: Array | None, measurement: str | None) -> VolumeInput:
+        """Open a measurement in a file; the mask is as in `recon`, or None for the mask in the file."""
         status = file_status(name)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ReconstructionWarning)
-            source = open_kspace(name)
+            source = open_kspace(name, measurement)
         like = np.broadcast_to(np.complex64(0), source.shape)
         layout.check_kspace(like)
         mask = source.pattern if mask is None else mask
@@ -103,8 +103,9 @@ class Plan:
         """
         options = {field.name: repr(getattr(self.job.options, field.name)) for field in fields(Options)}
         method, rules, _ = options.pop("method"), options.pop("rules"), options.pop("keep_samples")
-        return {"source": Path(self.volume.name).name, "shape": self.volume.shape, "mask": self.volume.mask_digest,
-                "prior": self.prior_name, "warm_start": self.warm_start, **options, "device": repr(self.job.device),
+        return {"source": Path(self.volume.name).name, "measurement": self.job.measurement,
+                "shape": self.volume.shape, "mask": self.volume.mask_digest, "prior": self.prior_name,
+                "warm_start": self.warm_start, **options, "device": repr(self.job.device),
                 "method": method, "rules": rules, **self.job.versions}
 
     @property
@@ -123,8 +124,8 @@ class Plan:
             yield tuple(self.volume.task(number, send) for number in range(start, min(start + self.warm_start, count)))
 
 
-def make_plan(source: str | Path, *, mask: Array | None = None, prior: Any = None, device: str | None = None,
-              warm_start: int = 1, **keywords: Unpack[OptionKeywords]) -> Plan:
+def make_plan(source: str | Path, *, measurement: str | None = None, mask: Array | None = None, prior: Any = None,
+              device: str | None = None, warm_start: int = 1, **keywords: Unpack[OptionKeywords]) -> Plan:
     """Check the arguments of `recon_volume` and open the input.
 
     Raises ValueError, TypeError or OSError that names the wrong argument or file.
@@ -144,13 +145,14 @@ def make_plan(source: str | Path, *, mask: Array | None = None, prior: Any = Non
         if options.maps == 2:
             raise ValueError(f"warm_start: goes with one set of maps, got {options.maps}")
         options = replace(options, maps=1)
-    volume = VolumeInput.of(source, mask)
+    volume = VolumeInput.of(source, mask, measurement)
     options = replace(options, voxel=options.voxel or volume.source.voxel)
     if len(layout.grid_of(volume.shape)) > 2:
         planes_of(prior, options)
     elif options.voxel:
         raise ValueError("voxel: goes with volumes, and k-space is 2-D")
-    job = Job(str(Path(source).resolve()), volume.shape, _pickled(prior), options, device, library_versions())
+    job = Job(str(Path(source).resolve()), measurement, volume.shape, _pickled(prior), options, device,
+              library_versions())
     return Plan(volume, job, warm_start, f"{prior.name} {prior.digest}")
 
 

@@ -36,10 +36,10 @@ class Report:
     warnings: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
 
-def recon_volume(source: str | Path, out: str | Path, *, mask: Array | None = None, prior: Any = None,
-                 device: str | None = None, warm_start: int = 1, jobs: int | None = None, scheduler: str | None = None,
-                 send: bool = False, restart: bool = False, callback: Callback | None = None,
-                 **options: Unpack[OptionKeywords]) -> Report:
+def recon_volume(source: str | Path, out: str | Path, *, measurement: str | None = None, mask: Array | None = None,
+                 prior: Any = None, device: str | None = None, warm_start: int = 1, jobs: int | None = None,
+                 scheduler: str | None = None, send: bool = False, restart: bool = False,
+                 callback: Callback | None = None, **options: Unpack[OptionKeywords]) -> Report:
     """Reconstruct the slices of a file one by one, on many processes or machines, into a file.
 
     The slices are those over which `recon` loops: planes, or volumes of a 3-D scan.  Each result equals that of `recon`
@@ -47,7 +47,7 @@ def recon_volume(source: str | Path, out: str | Path, *, mask: Array | None = No
     it is done, and entered with its checksum in a manifest beside the output.  If a run was interrupted, the same call
     checks the finished slices and continues.
 
-    source: name of a BART, npz, npy, fastMRI or ISMRMRD file, as in `files.kspace.load`.
+    source, measurement: name of a BART, npz, npy, fastMRI, ISMRMRD or TWIX file, as in `files.kspace.load`.
     out: name of the output: HDF5 if it ends in .h5, with image and std (slice, y, x) and sens (slice, coil, y, x), or
         z, y, x in place of y, x; else BART's files OUT, OUT_sens, OUT_std.  While slices are missing the names end in
         .partial.
@@ -75,7 +75,8 @@ def recon_volume(source: str | Path, out: str | Path, *, mask: Array | None = No
     is_sampled = options_of(**options).samples is not None
     check_outputs([target_of(out, is_sampled, restart)],
                   [source, *([prior] if isinstance(prior, (str, Path)) else [])])
-    plan = make_plan(source, mask=mask, prior=prior, device=device, warm_start=warm_start, **options)
+    plan = make_plan(source, measurement=measurement, mask=mask, prior=prior, device=device, warm_start=warm_start,
+                     **options)
     return carry_out(plan, out, partial(on_workers, jobs=jobs, scheduler=scheduler), send=send, restart=restart,
                      callback=callback)
 

@@ -33,13 +33,14 @@ class RefusalError(ValueError):
 class Job:
     """The part of the work that is the same for all slices.
 
-    source: name of the file, with k-space of `shape`.
+    source, measurement: name of the file and the measurement in it, with k-space of `shape`.
     prior: the pickled prior, because another machine may not have its file.
     options, device: as in `recon`.
     versions: the library versions of the client.
     """
 
     source: str
+    measurement: str | None
     shape: Shape
     prior: bytes
     options: Options
@@ -138,7 +139,7 @@ def file_status(name: str | Path) -> FileStatus:
 def _source(job: Job) -> KspaceFile:
     """Open the file with the k-space.  Raises RefusalError if it cannot be read or its shape is not that of the job."""
     try:
-        source = _open_once(job.source, file_status(job.source))
+        source = _open_once(job.source, job.measurement, file_status(job.source))
     except (OSError, ValueError, ImportError) as error:
         raise RefusalError(f"worker: cannot read the input ({error})") from None
     if source.shape != job.shape:
@@ -147,6 +148,6 @@ def _source(job: Job) -> KspaceFile:
 
 
 @lru_cache(maxsize=1)
-def _open_once(name: str, status: FileStatus) -> KspaceFile:
+def _open_once(name: str, measurement: str | None, status: FileStatus) -> KspaceFile:
     """Open a file, and open it again only if its status has changed: a worker of Dask may serve several runs."""
-    return open_kspace(name)
+    return open_kspace(name, measurement)

@@ -1,0 +1,110 @@
+"""The Fourier transform at the sampled points of a grid.
+
+Most masks leave out whole lines.  Along these, only the others need a transform.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..arrays.array_types import Array, Shape
+from ..arrays.fft import fftn, ifftn
+from ..arrays.modules import array_module, kernels_for
+
+MOST_LINES = 0.8  # Part of the lines with samples beyond which it does not pay to leave the others out.
+
+
+@dataclass(frozen=True, eq=False)
+class WholeGrid:
+    """M F for a mask of any kind: stacks (J, …, *grid), which are overwritten, and factors (1 or J, *grid) of samples.
+
+    axes: those of the grid.
+    """
+
+    axes: tuple[int, ...]
+
+    def forward(self, images: Array, factor: Array) -> Array:
+        """M F x."""
+        return scaled(fftn(images, self.axes, overwrite=True), factor)
+
+    def adjoint(self, samples: Array) -> Array:
+        """F^H z for samples that are zero where the mask is."""
+        return ifftn(samples, self.axes, overwrite=True)
+
+    def normal(self, images: Array, factor: Array, equal: bool) -> Array:
+        """F^H M F x; equal: whether the factors of all samples are equal."""
+        return self.adjoint(self.forward(images, factor))
+
+
+@dataclass(frozen=True, eq=False)
+class SampledLines:
+    """The same for a mask that leaves out lines along the first or the last axis of the grid.
+
+    shape: of the grid; along: axis of the lines, -ndim or -1; sampled: numbers of the lines with samples; whole:
+    whether the mask takes all of these lines.
+    """
+
+    shape: Shape
+    along: int
+    sampled: Array
+    whole: bool
+
+    @classmethod
+    def of(cls, mask: Array) -> SampledLines | None:
+        """From a mask (*grid); None where it leaves out few lines or none."""
+        for along in (-mask.ndim, -1):  # Lines along an axis between others would not lie side by side.
+            taken = (mask != 0).any(along)
+            if float(taken.mean()) <= MOST_LINES:
+                whole = bool((taken == (mask != 0).all(along)).all())
+                return cls(mask.shape, along, array_module(mask).flatnonzero(taken), whole)
+        return None
+
+    @property
+    def _across(self) -> tuple[int, ...]:
+        return tuple(axis for axis in range(-len(self.shape), 0) if axis != self.along)
+
+    @property
+    def _axes(self) -> tuple[int, int]:
+        """Axes of the lines themselves and of their numbers, once the axes across are one."""
+        return (-1, -2) if self.along == -1 else (-2, -1)
+
+    def forward(self, images: Array, factor: Array) -> Array:
+        """M F x."""
+        lines = fftn(self._taken(fftn(images, self._across, overwrite=True)), self._axes[:1], overwrite=True)
+        return self._in_place(scaled(lines, self._taken(factor)))
+
+    def adjoint(self, samples: Array) -> Array:
+        """F^H z for samples that are zero where the mask is."""
+        lines = ifftn(self._taken(samples), self._axes[:1], overwrite=True)
+        return ifftn(self._in_place(lines), self._across, overwrite=True)
+
+    def normal(self, images: Array, factor: Array, equal: bool) -> Array:
+        """F^H M F x.  Along a line with one factor no transform is needed."""
+        spectra = fftn(images, self._across, overwrite=True)
+        if self.whole and equal:
+            return ifftn(scaled(spectra, factor), self._across, overwrite=True)
+        lines = scaled(fftn(self._taken(spectra), self._axes[:1], overwrite=True), self._taken(factor))
+        return ifftn(self._in_place(ifftn(lines, self._axes[:1], overwrite=True)), self._across, overwrite=True)
+
+    def _side_by_side(self, arrays: Array) -> Array:
+        """Return arrays (…, *grid) with the axes across the lines as one."""
+        n = self.shape[self.along]
+        return arrays.reshape(*arrays.shape[:-len(self.shape)], *((-1, n) if self.along == -1 else (n, -1)))
+
+    def _taken(self, arrays: Array) -> Array:
+        return self._side_by_side(arrays).take(self.sampled, self._axes[1])
+
+    def _in_place(self, lines: Array) -> Array:
+        """Return lines where they belong in an array (…, *grid) of zeros."""
+        out = array_module(lines).zeros((*lines.shape[:-2], *self.shape), lines.dtype)
+        self._side_by_side(out)[(..., self.sampled, slice(None)) if self.along == -1 else (..., self.sampled)] = lines
+        return out
+
+
+def scaled(samples: Array, factor: Array) -> Array:
+    """Multiply samples (J, …, *grid) in place by factors (1, *grid) or (J, *grid), and return them."""
+    if len(factor) == 1:
+        kernels_for(samples).scale(samples, factor[0])
+    else:
+        samples *= factor.reshape(len(factor), *(1,) * (samples.ndim - factor.ndim), *factor.shape[1:])
+    return samples

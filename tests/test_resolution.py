@@ -1,0 +1,149 @@
+"""Less work for the same image: steps at half the resolution, sampled lines only, and coils above the noise."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import psnr, simulate
+from properties import random_complex
+
+from bart_pogmdm import Map, recon
+from bart_pogmdm.algorithms.problem import Problem
+from bart_pogmdm.algorithms.resolution import LowResolution
+from bart_pogmdm.algorithms.state import State
+from bart_pogmdm.algorithms.units import Units
+from bart_pogmdm.physics.cartesian import CartesianSampling
+from bart_pogmdm.physics.coil_compression import CoilRules, above_noise
+from bart_pogmdm.physics.fourier import fft2c
+from bart_pogmdm.physics.grid_transform import SampledLines, WholeGrid
+from bart_pogmdm.physics.image_set import ImageSet
+from bart_pogmdm.physics.nufft import Nufft
+from bart_pogmdm.physics.series import SeriesSampling
+
+FINE, COARSE = (48, 41), (24, 22)
+
+
+def problem_of(sampling, image, rng, coils=2):
+    sens = np.ones((coils, *FINE)) * np.exp(1j * rng.uniform(0, 6, (coils, 1, 1)))
+    start = State(image, sens, units=Units(2.0))
+    return Problem(sampling, sampling.forward(sens * image), 0.1, None, ImageSet(FINE), start)
+
+
+def cartesian(rng):
+    return CartesianSampling.centred(rng.random(FINE) < 0.5, float)
+
+
+def trajectory(rng):
+    pytest.importorskip("finufft")
+    return Nufft(rng.uniform(-0.5, 0.5, (2, 700)) * np.array(FINE)[:, None], FINE, np.complex128)
+
+
+@pytest.mark.parametrize("sampling_of", [cartesian, trajectory])
+def test_a_coarse_problem_has_the_same_images_in_units_of_equal_brightness(sampling_of, rng):
+    y, x = np.meshgrid(*((np.arange(n) - n // 2) / n for n in FINE), indexing="ij")
+    smooth = np.exp(-(y**2 + x**2) / (2 * 0.08**2) + 4j * y)
+    low = LowResolution.of(problem_of(sampling_of(rng), smooth, rng), 16)
+    coarse = low.problem.start.image
+    assert coarse.shape == COARSE
+    np.testing.assert_allclose(coarse[12, 11], smooth[24, 20], rtol=1e-6)  # the pixel in the centre
+    seen = low.problem.model(low.problem.start.sens).forward(coarse)
+    np.testing.assert_allclose(seen, low.problem.samples, atol=2e-5 * abs(seen).max())
+    ratio = low.problem.units.scale / low.fine.units.scale
+    assert np.isclose(ratio**2, np.prod(FINE) / np.prod(COARSE))
+    assert np.isclose(low.problem.noise_std * low.problem.units.scale, low.fine.noise_std * low.fine.units.scale)
+
+
+def test_a_refined_image_has_the_high_frequencies_of_the_start(rng):
+    image = random_complex(rng, FINE)
+    low = LowResolution.of(problem_of(cartesian(rng), image, rng), 16)
+    np.testing.assert_allclose(low.refined(low.problem.start).image, image, atol=1e-12)
+    followed = low.problem.start.image / 4
+    state = State(followed, low.problem.start.sens, units=low.problem.units.follow(4.0))
+    np.testing.assert_allclose(low.refined(state).image, image / 4, atol=1e-12)
+
+
+def test_small_images_and_unlike_series_have_no_coarse_problem(rng):
+    problem = problem_of(cartesian(rng), random_complex(rng, FINE), rng)
+    assert LowResolution.of(problem, 20) is not None and LowResolution.of(problem, 21) is None
+    parts = [trajectory(rng), trajectory(rng)]
+    samples = random_complex(rng, (2, 2, 700))
+    assert SeriesSampling((parts[0], parts[0])).low(samples, COARSE)[1].shape[:2] == (2, 2)
+    assert SeriesSampling(tuple(parts)).low(samples, COARSE) is None
+
+
+def test_the_last_steps_are_taken_at_full_resolution():
+    kspace, mask = simulate()[:2]
+    shapes = []
+    method = Map(iterations=24, fine_steps=12, shortest=32)
+    recon(kspace, mask, method=method, callback=lambda state: shapes.append(state.image.shape))
+    assert shapes == 12 * [(36, 32)] + 12 * [(72, 64)]
+
+
+def test_coarse_steps_save_time_and_no_quality():
+    kspace, mask, truth = simulate()[:3]
+    fine, coarse = (recon(kspace, mask, method=Map(shortest=shortest)) for shortest in (64, 32))
+    assert psnr(coarse.image, truth) > psnr(fine.image, truth) - 0.2
+
+
+def test_more_last_steps_than_fine_ones_are_refused():
+    with pytest.raises(ValueError, match=r"^fine_steps: expected more than last_steps, 10, got 10$"):
+        Map(fine_steps=10)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("shape, along", [((20, 18), -1), ((20, 18), -2), ((8, 9, 10), -1), ((8, 9, 10), -3)])
+def test_transforms_of_sampled_lines_are_those_of_the_whole_grid(shape, along, whole, weighted, rng):
+    across = tuple(n for axis, n in enumerate(shape, -len(shape)) if axis != along)
+    lines = np.expand_dims(rng.random(across) < 0.4, along)
+    mask = np.broadcast_to(lines, shape) & (whole | (rng.random(shape) < 0.8))
+    fast = CartesianSampling.centred(mask, float, len(shape))
+    fast = fast.weighted(rng.random(shape)) if weighted else fast
+    slow = replace(fast)
+    slow.__dict__["_transform"] = WholeGrid(tuple(range(-len(shape), 0)))
+    assert isinstance(fast._transform, SampledLines) and fast._transform.whole == whole
+    images = random_complex(rng, (3, 2, *shape))
+    samples = slow.forward(images.copy())
+    np.testing.assert_allclose(fast.forward(images.copy()), samples, atol=1e-12)
+    np.testing.assert_allclose(fast.adjoint(samples.copy()), slow.adjoint(samples.copy()), atol=1e-12)
+    np.testing.assert_allclose(fast.normal(images.copy()), slow.normal(images.copy()), atol=1e-12)
+
+
+def noisy_coils(rng, strengths, noise_std):
+    """Samples (J, M) of coils that mix signals of some strengths, with noise."""
+    mixing = np.linalg.qr(random_complex(rng, (len(strengths),) * 2))[0]
+    signal = mixing @ (np.array(strengths)[:, None] * random_complex(rng, (len(strengths), 20000)) / 2**0.5)
+    return signal + noise_std * random_complex(rng, signal.shape)
+
+
+def test_coils_below_the_noise_are_left_out(rng):
+    """The power of the signal is that of the strength squared, and that of the noise 2 noise_std^2."""
+    samples = noisy_coils(rng, (9, 5, 3, 1, 0.1, 0.05), 0.5)
+    kept = above_noise([(samples, 0.5)], CoilRules())
+    assert kept.shape == (4, 6)
+    np.testing.assert_allclose(kept @ kept.conj().T, np.eye(4), atol=1e-12)
+    lost = (abs(samples) ** 2).sum() - (abs(kept @ samples) ** 2).sum()
+    assert np.isclose(lost / samples.shape[1], 2 * 2 * 0.5**2, rtol=0.05)  # the noise of two coils
+    assert above_noise([(samples, 0.01)], CoilRules()) is None
+    assert above_noise([(samples, 100.0)], CoilRules()).shape == (3, 6)
+
+
+def test_an_image_that_sees_a_coil_keeps_it_for_all(rng):
+    quiet, loud = (noisy_coils(np.random.default_rng(0), (9, 5, 3, 0, strength), 0.5) for strength in (0, 3))
+    assert above_noise([(quiet, 0.5)], CoilRules()).shape == (3, 5)
+    assert above_noise([(quiet, 0.5), (loud, 0.5)], CoilRules()).shape == (4, 5)
+
+
+def test_fewer_virtual_coils_give_the_sensitivities_of_all_coils():
+    kspace, mask, truth = simulate(noise_std=0.03)[:3]
+    copies = np.concatenate([kspace, kspace * 1j])  # only eight of these sixteen coils are different
+    noise = 0.03 * random_complex(np.random.default_rng(5), copies.shape) * (kspace != 0).any(0)
+    result = recon((copies + noise).astype(np.complex64), mask)
+    assert result.sens.shape == (16, *truth.shape)
+    bright = abs(truth) > 0.3
+    np.testing.assert_allclose((abs(result.sens) ** 2).sum(0)[bright], 1, atol=1e-4)
+    np.testing.assert_allclose(result.sens[8:, bright], 1j * result.sens[:8, bright], atol=0.15)
+    coil_images = fft2c(result.sens * result.image)
+    seen = (mask != 0) & (abs(kspace).sum(0) > 0)
+    error = (abs(coil_images - copies)[:, seen] ** 2).mean() ** 0.5
+    assert error < 3 * 0.03 * 2**0.5
