@@ -121,7 +121,8 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
         for number, index in group:
             with _explained(outputs, index, report):
                 parts.append(Part.of(slices, index, int(inputs.first) + number, options))
-        parts = with_fewer_coils(parts, options.rules.coils)
+        with _explained(outputs, parts[0].index, report):
+            parts = with_fewer_coils(parts, options.rules.coils)
         problems = problems_of(parts, inputs.neighbour, scale_of(prior), options)
         for number in range(len(parts)):
             with _explained(outputs, parts[number].index, report):
