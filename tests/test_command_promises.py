@@ -157,10 +157,21 @@ def test_files_without_a_name_on_the_command_line(folder, run):
         assert run("volume", "-i", 1, "--jobs", 1, "ksp", "again") == (0, "")
 
 
-@keeps("`bart pogmdm` writes BART's files")
+@keeps("A name with the ending of another format")
 @pytest.mark.parametrize("name", ["x.h5", "x.png"])
 def test_endings_of_other_formats(folder, run, name):
     assert f"output {name}: expected one of BART's names" in fails(run, "ksp", name)
+
+
+@keeps("The ending of an output decides about its format")
+def test_endings_decide_about_the_format(folder, run):
+    for name, module in (("a.nii", "nibabel"), ("a.nii.gz", "nibabel"), ("a.dcm", "pydicom"), ("a/", "pydicom"),
+                         ("a.mrd", "h5py"), ("a.npy", "numpy"), ("a.npz", "numpy"), ("b.ra", "numpy"), ("c", "numpy")):
+        pytest.importorskip(module)
+        code, said = run("-i1", "ksp", name)
+        assert code == 0 and Path(name if name != "c" else "c.cfl").exists()
+        assert ("does not say where the image is in the patient" in said) == (module in ("nibabel", "pydicom", "h5py"))
+    assert [path.name for path in Path("a").iterdir()] == ["0001.dcm"]
 
 
 @keeps("So is an existing file in the place of the image", "Such a file has several coils or more sets of maps",

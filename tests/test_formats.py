@@ -93,7 +93,7 @@ def test_the_content_decides_the_kind_and_bart_keeps_its_names(tmp_path, kspace)
     for name, factor in factors.items():
         np.testing.assert_allclose(load(tmp_path / name)[0], factor * expected, rtol=1e-6)
     (tmp_path / "other.dat").write_bytes(b"something else" * 100)
-    with pytest.raises(ValueError, match=r"other.dat: expected HDF5, npz, npy or BART's files, got another kind"):
+    with pytest.raises(ValueError, match=r"other.dat: expected HDF5, npz, npy, TWIX or BART's files, got another kind"):
         load(tmp_path / "other.dat")
 
 

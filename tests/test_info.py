@@ -10,6 +10,7 @@ from properties import random_complex
 from bart_pogmdm import write
 from bart_pogmdm.arrays.bart_dims import to_bart
 from bart_pogmdm.commands.main import main
+from bart_pogmdm.reconstruction.options import Options
 
 pytest.importorskip("ismrmrd", reason="ismrmrd is not installed")
 from raw_data import encoding, line, lines, partitions, write_raw
@@ -45,7 +46,7 @@ def test_raw_data_with_everything(tmp_path, rng, said):
     assert found["lines"] == "24 of 25 are the image's (flags: 1 noise measurement, 8 parallel calibration)"
     assert found["noise scan"] == "1 lines" and found["oversampling"] == "2 in the readout"
     assert found["to be done"] == ("prewhitening by the noise scan; oversampling of the readout removed; method map,"
-                                   " 2 images in 40 iterations")
+                                   f" 2 images in {Options.iterations} iterations")
     assert re.fullmatch(r"about [\d.]+ MiB \(an estimate from the sizes\)", found["memory"])
     assert re.fullmatch(r"about [\d.]+ s on one core \(an estimate from the sizes\)", found["time"])
 

@@ -14,7 +14,7 @@ from bart_pogmdm.arrays import bart_dims
 from bart_pogmdm.commands import COMMANDS
 from bart_pogmdm.commands.bart_help import POSITIONAL
 from bart_pogmdm.commands.main import main
-from bart_pogmdm.commands.option_table import COMPARE, EXPORT, OPTIONS, OUT, POGMDM, SERVE, TRAIN, VIEW, VOLUME
+from bart_pogmdm.commands.option_table import COMPARE, CONVERT, EXPORT, OPTIONS, OUT, POGMDM, SERVE, TRAIN, VIEW, VOLUME
 from bart_pogmdm.commands.parser import Parser, given
 from bart_pogmdm.commands.serve import HOST, PORT
 from bart_pogmdm.files import cfl
@@ -109,7 +109,7 @@ def test_defaults_of_compare_and_train_are_those_in_the_help():
 
 
 def test_an_option_stands_once():
-    table = (*POGMDM, *VOLUME, *TRAIN, *EXPORT, *COMPARE, *VIEW, *SERVE, OUT)
+    table = (*POGMDM, *VOLUME, *TRAIN, *EXPORT, *COMPARE, *VIEW, *CONVERT, *SERVE, OUT)
     spellings = [spelling for option in table for spelling in option.spellings]
     twice = {spelling for spelling in spellings if spellings.count(spelling) > 1}
     assert twice == {"--phase"} and len(OPTIONS) == len(table) - 1  # of the images to write, and of those to train with

@@ -117,7 +117,7 @@ def test_the_place_is_that_of_the_lines(tmp_path, kspace):
     assert open_kspace(path).tags["EchoTime"] == "2.5\\5.0" and open_kspace(path).tags["PatientID"] == "4711"
 
 
-def test_measurements_of_a_file(tmp_path, rng, kspace):
+def test_measurements_of_a_file(tmp_path, rng, kspace, capsys):
     """The last one is the default; its noise scan may be in an earlier one."""
     wide, noise = oversampled(kspace), random_complex(rng, (COILS, 400), np.complex64)
     head = header(NX, NY)
@@ -126,6 +126,8 @@ def test_measurements_of_a_file(tmp_path, rng, kspace):
     matrix = whitening(noise)
     np.testing.assert_allclose(found_in(path), np.tensordot(matrix, kspace, 1), atol=1e-4)
     np.testing.assert_allclose(found_in(path, measurement="2"), np.tensordot(matrix, 2 * kspace, 1), atol=1e-4)
+    assert main(["info", "--measurement", "2", str(path)]) == 0
+    assert "measurement:  2 of 3\n" in capsys.readouterr().out
     for name, said in (("1", "no line of an image among 1 lines"), ("4", "a number from 1 to 3, got 4"),
                        ("x", "a number from 1 to 3, got x")):
         with pytest.raises(ValueError, match=said):

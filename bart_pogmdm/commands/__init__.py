@@ -4,4 +4,5 @@ The help must come quickly: `pogmdm` imports NumPy, and the modules that need it
 """
 
 # `bart-pogmdm NAME` runs the function NAME in the module NAME.  With any other first word `pogmdm` runs.
-COMMANDS = ("install", "uninstall", "doctor", "info", "volume", "train", "export", "show", "compare", "view", "serve")
+COMMANDS = ("install", "uninstall", "doctor", "info", "volume", "convert", "train", "export", "show", "compare", "view",
+            "serve")

@@ -186,5 +186,11 @@ SERVE = (
     Option("--timeout", "timeout", "f", "s",
            "Seconds in which a client must send its next message or take an answer (default: 300)"),
 )
+CONVERT = (
+    Option("--like", "like", "<file>", "raw",
+           "Raw data of the same scan, from which images get their place in the patient"),
+    Option("--kspace", "kspace", None, "", "IN is k-space: BART's files and npy do not say what they hold"),
+)
 OUT = Option("-o", "out", "<file>", "out", "Output", alias="--out", is_output=True)
-OPTIONS = {option.flag: option for option in (*POGMDM, *VOLUME, *TRAIN, *EXPORT, *COMPARE, *VIEW, *SERVE, OUT)}
+OPTIONS = {option.flag: option
+           for option in (*POGMDM, *VOLUME, *TRAIN, *EXPORT, *COMPARE, *VIEW, *CONVERT, *SERVE, OUT)}

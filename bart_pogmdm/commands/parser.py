@@ -1,10 +1,10 @@
 """The parser of all commands: it takes options from the table, and its errors are exceptions, which become one line."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
-from .option_table import OPTIONS
+from .option_table import OPTIONS, Option
 
 
 class Parser(argparse.ArgumentParser):
@@ -24,8 +24,11 @@ class Parser(argparse.ArgumentParser):
 
     def take(self, *flags: str, **changes: Any) -> None:
         """Take options from the table; `changes` replace arguments of `add_argument`, such as required=True."""
-        for flag in flags:
-            option = OPTIONS[flag]
+        self.take_all(map(OPTIONS.__getitem__, flags), **changes)
+
+    def take_all(self, options: Iterable[Option], **changes: Any) -> None:
+        """Take these options, as `take`."""
+        for option in options:
             self.add_argument(*option.spellings, **option.keywords | changes)
 
 

@@ -1,12 +1,14 @@
 """`bart-pogmdm view`: draws reconstructions as a picture, the same as `Result.plot`."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from ..arrays.array_types import Array
 from ..arrays.bart_dims import COIL
 from ..files.atomic import write_bytes
-from ..files.cfl import paths_of, read
+from ..files.cfl import paths_of
 from ..files.outputs import check_outputs, picture_target
+from ..files.stored_arrays import KSPACE, read_any
 from ..plot.montage import draw_montage
 from ..plot.panels import png
 from ..plot.reconstruction_picture import draw_reconstruction
@@ -44,19 +46,28 @@ def _parser() -> Parser:
         "three, the planes across READ, PHS1 and PHS2 through the centre of its energy. Voxels are drawn as squares. "
         "The file with several coils holds the sensitivities; of the others the first is the image, the last the "
         "standard deviation. Each scale ends at the 99.5 % quantile."))
-    parser.add_argument("results", nargs="+", metavar="RESULT",
-                        help="BART files: image, sensitivities, standard deviation, or some")
+    parser.add_argument("results", nargs="+", metavar="RESULT", help=(
+        "Image, sensitivities, standard deviation, or some: BART's files, npy, npz, NIfTI, ISMRMRD or DICOM"))
     parser.take("--montage")
     parser.take("-o", metavar="FILE.png", help="Picture (default: the name of the first RESULT with .png, here)")
     return parser
 
 
+def _images(name: str) -> Array:
+    """Read images of any format.  Raises ValueError for k-space."""
+    stored = read_any(name)
+    if stored.kind == KSPACE:
+        raise ValueError(f"{name}: expected images, got k-space")
+    return stored.array
+
+
 def view(argv: list[str]) -> int:
     """Draw the files that the arguments name.  Raises ValueError, OSError or ImportError with one sentence."""
     args = _parser().parse_args(argv)
-    out = picture_target(args.out, f"{paths_of(args.results[0])[0].stem}.png")
-    check_outputs([out], args.results)
-    arrays = {name: read(name) for name in args.results}
+    results = [str(Path(name)) for name in args.results]  # A folder of DICOM files may end in a slash.
+    out = picture_target(args.out, f"{paths_of(results[0])[0].stem}.png")
+    check_outputs([out], results)
+    arrays = {name: _images(name) for name in results}
     found = roles(arrays)
     if args.montage and "sens" in found:
         raise ValueError("--montage: expected an image and at most one standard deviation, got sensitivities in"

@@ -7,7 +7,7 @@ import warnings
 from types import TracebackType
 
 from ..arrays.doubts import ReconstructionWarning
-from .option_table import OPTIONS
+from .option_table import IMAGES, OPTIONS
 from .parser import Parser, given
 
 
@@ -21,12 +21,14 @@ def _parser() -> Parser:
         "k-space, and its sampling pattern where the file holds one: cfl, ra, npz, npy, fastMRI's or ISMRMRD's h5, or"
         " Siemens' dat"))
     parser.add_argument("output", metavar="OUT", help=(
-        "FILE.h5 with image, sens and std; else BART's files OUT, OUT_sens, OUT_std"))
+        "FILE.h5 with image, sens and std; else BART's files OUT, OUT_sens, OUT_std; with the ending of a format for "
+        "images, as FILE.nii.gz, both BART's files and, at the end, image and std in this format"))
     parser.take("-p", "-i")
     parser.take("--method", help=OPTIONS["--method"].meaning.replace(" or <std>", ""))
     parser.take("--samples", "--prior", "--noise", "-m", "-N", "-s", "--voxel")
     parser.take("-g", help="Use the GPUs, one process for each")
     parser.take("--measurement", "--warm-start", "--jobs", "--scheduler", "--send", "--restart")
+    parser.take_all(IMAGES)
     return parser
 
 
@@ -34,7 +36,9 @@ def volume(argv: list[str]) -> int:
     """Reconstruct a volume as the arguments say.  Raises ValueError, OSError or ImportError with one sentence."""
     args = _parser().parse_args(argv)
     source, out = args.input, args.output
-    del args.input, args.output
+    style = given(args, "part", "largest", "anonymous")
+    for name in ("input", "output", "part", "largest", "anonymous"):
+        delattr(args, name)
     options = given(args)
     from ..files.cfl import read
     from ..files.kspace import open_kspace
@@ -42,24 +46,30 @@ def volume(argv: list[str]) -> int:
     from ..volume.output import target_of
     from ..volume.run import recon_volume
     from .argument_order import check_order
-    if "mask" in options:  # `recon_volume` gets it as an array, and checks all other files.
-        check_outputs([target_of(out, sampled=True, restart=True)], [options["mask"]])
-        options["mask"] = read(options["mask"])
+    from .volume_images import VolumeImages
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ReconstructionWarning)  # `recon_volume` raises it again.
-        check_order(out, open_kspace(source, options.get("measurement")).shape, order="volume IN OUT")
+        file = open_kspace(source, options.get("measurement"))
+    images = VolumeImages.of(source, out, file, style, options)
+    work = images.work if images else out
+    if "mask" in options:  # `recon_volume` gets it as an array, and checks all other files.
+        check_outputs([target_of(work, sampled=True, restart=True)], [options["mask"]])
+        options["mask"] = read(options["mask"])
+    check_order(work, file.shape, order="volume IN OUT")
     if "scheduler" in options:
         logging.disable()  # Dask logs at length; our errors hold its important messages in one sentence.
     with _Progress() as progress:
         try:
-            report = recon_volume(source, out, **options, callback=progress)
+            report = recon_volume(source, work, **options, callback=progress)
         except KeyboardInterrupt:
             raise ValueError(f"volume: interrupted after {progress.done} of {progress.count} slices;"
                              " the same command goes on") from None
     if report.failed:
         number, error = next(iter(report.failed.items()))
-        raise ValueError(f"{out}: {len(report.failed)} of {report.slices} slices failed and are NaN; slice {number}:"
+        raise ValueError(f"{work}: {len(report.failed)} of {report.slices} slices failed and are NaN; slice {number}:"
                          f" {error} (the manifest names all; the same command tries them again)")
+    if images:
+        images.write(read)
     return 0
 
 

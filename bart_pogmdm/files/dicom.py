@@ -19,24 +19,24 @@ from ..arrays.doubts import doubt
 from ..version import __version__
 from .dicom_plane import as_shown
 from .geometry import Geometry, nowhere
-from .image_origin import SENS, STD, Content, Images
+from .image_origin import IMAGE, SAMPLES, SENS, STD, Content, Images
 from .outputs import Target
 
 SOURCE = "bart_pogmdm"  # By this text in the head of a file an earlier output is recognised.
+PREAMBLE = 128          # Bytes of a DICOM file before its signature.
 HEAD = 1024             # Bytes of a file, in which this text stands.
 PIXEL_TOP = 65535       # Pixels have 16 bits.
 BRIGHTEST = 0.995       # The quantile at which the window of a viewer ends, as in our own pictures.
 TEXT = 1024             # Letters of the longest attribute that is written.
 # Attributes of the scan that say nothing about the patient; all others are only written if that is asked for.
-OF_THE_SCAN = ("Manufacturer", "ManufacturerModelName", "PatientPosition", "MagneticFieldStrength", "ImagingFrequency",
+OF_THE_SCAN = ("Manufacturer", "ManufacturerModelName", "PatientPosition", "MagneticFieldStrength",
                "RepetitionTime", "EchoTime", "FlipAngle")
 # Attributes that must be there, though they may be empty.
 EMPTY = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID",
          "ReferringPhysicianName", "AccessionNumber", "Manufacturer", "PatientPosition", "PositionReferenceIndicator",
          "RepetitionTime", "EchoTime", "ScanOptions", "EchoTrainLength", "Laterality")
-SERIES = {"image": 1, STD: 2, SENS: 3, "samples": 4}
-NAMES = {"image": "PoGMDM image", STD: "PoGMDM standard deviation", SENS: "PoGMDM coil sensitivities",
-         "samples": "PoGMDM samples of the posterior"}
+SERIES = {IMAGE: 1, STD: 2, SENS: 3, SAMPLES: 4}
+NAMES = {IMAGE: "image", STD: "standard deviation", SENS: "coil sensitivities", SAMPLES: "samples of the posterior"}
 
 
 def folder_target(name: str) -> Target:
@@ -49,12 +49,12 @@ def folder_target(name: str) -> Target:
 
 def check_folder(name: str, shape: Shape, geometry: object) -> None:
     """Raise ImportError without pydicom."""
-    _pydicom()
+    pydicom_package()
 
 
 def check_file(name: str, shape: Shape, geometry: object) -> None:
     """Raise ValueError for more than one image, ImportError without pydicom."""
-    _pydicom()
+    pydicom_package()
     if (count := math.prod(shape[2:])) > 1:
         raise ValueError(f"output {name}: expected the name of a folder, as {Path(name).with_suffix('')}/, for"
                          f" {count} images, got that of one DICOM file")
@@ -87,7 +87,8 @@ def _is_own(path: Path) -> bool:
     if not path.is_file():
         return False
     with open(path, "rb") as file:
-        return SOURCE.encode() in file.read(HEAD)
+        head = file.read(HEAD)
+    return head[PREAMBLE:].startswith(b"DICM") and SOURCE.encode() in head
 
 
 def _datasets(images: Images) -> Iterator[Any]:
@@ -104,7 +105,7 @@ def _datasets(images: Images) -> Iterator[Any]:
         place: tuple[int | slice, ...] = (*index[:SLICE - COIL], slice(None), *index[SLICE - COIL:])
         stack = values[index_of(place)]
         for at, partition in itertools.product(range(shape[SLICE]), range(shape[2])):
-            pixels = np.rint((stack[:, :, partition, at] - low) / step).astype("<u2")
+            pixels = np.clip(np.rint((stack[:, :, partition, at] - low) / step), 0, PIXEL_TOP).astype("<u2")
             where = images.origin.geometry[at] if images.origin.geometry else nowhere(shape[:COIL], at)
             yield _dataset(series, images, pixels, where.partition(partition, shape[2]), next(number), index[TE - COIL])
 
@@ -124,10 +125,12 @@ def _series(images: Images, low: float, step: float, bright: float) -> Mapping[s
             if (key in OF_THE_SCAN or not images.anonymous) and _is_valid(key, text)}
     hidden = {"PatientName": "Anonymous^", "PatientID": origin.identity[:8], "PatientIdentityRemoved": "YES",
               "DeidentificationMethod": f"{SOURCE}: nothing of the patient was copied"}
+    description = ("PoGMDM " if origin.provenance else "") + NAMES[images.role] + (
+        f", {images.part}" if images.role != STD else "")
     return dict.fromkeys(EMPTY, "") | tags | (hidden if images.anonymous else {}) | {
         "StudyInstanceUID": _uid(origin.identity), "FrameOfReferenceUID": _uid(origin.identity, "place"),
         "SeriesInstanceUID": _uid(origin.identity, images.name), "SeriesNumber": SERIES[images.role],
-        "Modality": "MR", "SeriesDescription": NAMES[images.role] + (f", {images.part}" if images.role != STD else ""),
+        "Modality": "MR", "SeriesDescription": description,
         "SoftwareVersions": f"{SOURCE} {__version__}", "DerivationDescription": origin.sentence[:TEXT],
         "ImageType": ["DERIVED", "PRIMARY", "OTHER", "STD" if images.role == STD else images.part[0].upper()],
         "ScanningSequence": "RM", "SequenceVariant": "NONE", "ContentDate": now.strftime("%Y%m%d"),
@@ -138,7 +141,7 @@ def _series(images: Images, low: float, step: float, bright: float) -> Mapping[s
 
 def _dataset(series: Mapping[str, Any], images: Images, pixels: Array, where: Geometry, number: int, echo: int) -> Any:
     """Return the data set of one image (READ, PHS1)."""
-    pydicom = _pydicom()
+    pydicom = pydicom_package()
     dataset = pydicom.Dataset()
     for key, value in series.items():
         setattr(dataset, key, _echo(value, echo) if key == "EchoTime" else value)
@@ -170,7 +173,7 @@ def _is_valid(key: str, text: str) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            setattr(_pydicom().Dataset(), key, text)
+            setattr(pydicom_package().Dataset(), key, text)
         except (ValueError, TypeError, OverflowError, UserWarning):
             return False
     return True
@@ -193,10 +196,11 @@ def _decimal(value: float) -> str:
 
 
 def _uid(*words: str) -> str:
-    return str(_pydicom().uid.generate_uid(entropy_srcs=[SOURCE, *words]))
+    return str(pydicom_package().uid.generate_uid(entropy_srcs=[SOURCE, *words]))
 
 
-def _pydicom() -> ModuleType:
+def pydicom_package() -> ModuleType:
+    """Return pydicom.  Raises ImportError that names the extra."""
     try:
         import pydicom
     except ImportError:

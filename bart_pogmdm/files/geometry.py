@@ -63,6 +63,15 @@ def geometry_of(position: Array, directions: Sequence[Array], voxel: Vector) -> 
     return Geometry(_vector(place), (_vector(read), _vector(phase), _vector(normal)), voxel)
 
 
+def geometry_from(affine: Array, shape: Shape) -> Geometry | None:
+    """Return the geometry for a matrix (4, 4) to mm in LPS, for an image of a shape; None if it is sheared."""
+    sides = np.linalg.norm(affine[:3, :3], axis=0)
+    if not np.isfinite(affine).all() or not min(sides) > 0:
+        return None
+    centre = affine @ [*(n // 2 for n in shape), 1]
+    return geometry_of(centre[:3], list((affine[:3, :3] / sides).T), _vector(sides))
+
+
 def nowhere(shape: Shape, number: int) -> Geometry:
     """Return the geometry whose matrix is the identity, for an image (READ, PHS1, PHS2) of a shape, or for a slice."""
     x, y, z = (float(n // 2) for n in shape)

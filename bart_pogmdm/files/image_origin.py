@@ -52,7 +52,7 @@ class Style:
 
     def values(self, role: str, array: Array, factor: float) -> Array:
         """Return the values of an array that are written: real ones, or complex64."""
-        if role == STD:
+        if role == STD or array.dtype.kind != "c":
             return array.real.astype(np.float32) * np.float32(factor)
         if self.part == "phase":
             return np.angle(array).astype(np.float32)

@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import pad_dims
 from ..arrays.doubts import doubt
-from . import cfl, dicom, nifti, numpy_files
+from . import cfl, dicom, ismrmrd_image_files, nifti, numpy_files
 from .atomic import write_all
 from .geometry import Geometry
 from .image_origin import IMAGE, Content, Images, Origin, Style
@@ -47,13 +47,19 @@ FORMATS = {
     ".npy": Format(numpy_files.encode_npy, _anything, has_place=False),
     ".npz": Format(numpy_files.encode_npz, _anything, has_place=False),
     ".dcm": Format(dicom.encode_file, dicom.check_file, has_complex=False),
+    ".mrd": Format(ismrmrd_image_files.encode_ismrmrd, ismrmrd_image_files.check_ismrmrd),
     "/": Format(dicom.encode_folder, dicom.check_folder, dicom.folder_target, has_complex=False),
 }
 
 
 def format_of(name: str) -> Format | None:
     """Return the format for the name of an output; None for BART's files."""
-    return next((form for ending, form in FORMATS.items() if name.lower().endswith(ending)), None)
+    return FORMATS.get(ending_of(name))
+
+
+def ending_of(name: str) -> str:
+    """Return the end of a name that says its format, a key of FORMATS; empty for BART's files."""
+    return next((ending for ending in FORMATS if name.lower().endswith(ending)), "")
 
 
 def image_target(name: str) -> Target:

@@ -24,7 +24,7 @@ def in_numpy_order(array: Array) -> Array:
 
 def encode_npy(images: Images) -> Iterator[Content]:
     """Yield an npy file with the values."""
-    yield images.name, images.path, partial(_save, array=in_numpy_order(images.values))
+    yield images.name, images.path, partial(save_npy, array=in_numpy_order(images.values))
 
 
 def encode_npz(images: Images) -> Iterator[Content]:
@@ -41,5 +41,6 @@ def save_npz(file: BinaryIO, arrays: dict[str, Array]) -> None:
     np.savez(file, **{name: np.ascontiguousarray(array) for name, array in arrays.items()})  # type: ignore[arg-type]
 
 
-def _save(file: BinaryIO, array: Array) -> None:
+def save_npy(file: BinaryIO, array: Array) -> None:
+    """Write an array into an open npy file."""
     np.save(file, np.ascontiguousarray(array))

@@ -6,7 +6,7 @@ The package twixtools reads the files, in a child process.
 import contextlib
 import io
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -30,12 +30,14 @@ class Measurement:
 
     parts: the parsed parts of the header.  lines: headers of the lines as Siemens defines them, a structured array.
     places: the byte of the file at which each line begins.  is_new: VD and later have one header for all channels.
+    channels: the numbers of the channels of the last line, which VD and later note.
     """
 
     parts: Parts
     lines: Array
     places: Array
     is_new: bool
+    channels: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +45,7 @@ class TwixAcquisitions:
     """The lines of a measurement, and of the noise scan in another one of the file if it has none itself.
 
     texts: a header as in ISMRMRD, made of Siemens' one.  heads: headers of the lines as in ISMRMRD.
+    measurement: its number, and that of all in the file.
     """
 
     path: Path
@@ -50,6 +53,7 @@ class TwixAcquisitions:
     heads: Array
     places: Array
     is_new: bool
+    measurement: tuple[int, int]
 
     @classmethod
     def of(cls, path: Path, measurement: str | None) -> "TwixAcquisitions":
@@ -58,8 +62,9 @@ class TwixAcquisitions:
         Raises ValueError for a damaged file and a scan that is not understood, and ImportError without twixtools.
         """
         found = _read(path)
-        chosen = found[_number(path, measurement, len(found)) - 1]
-        raw = cls(path, (), heads_of(chosen.lines), chosen.places, chosen.is_new)
+        number = _number(path, measurement, len(found))
+        chosen = found[number - 1]
+        raw = cls(path, (), heads_of(chosen.lines), chosen.places, chosen.is_new, (number, len(found)))
         is_image = ~has(raw.heads["flags"], Effect.NOISE, Effect.LEFT_OUT)
         if not is_image.any():
             raise ValueError(f"{path}: no line of an image among {len(is_image)} lines of the measurement")
@@ -67,7 +72,8 @@ class TwixAcquisitions:
             raise ValueError(f"{path}: expected slices that were excited one by one, got simultaneous ones")
         raw = raw._with_echoes(chosen.parts, is_image)
         text = header_of(chosen.parts, sizes_of(chosen.parts, raw.heads[is_image]), raw.heads[is_image])
-        return replace(raw, texts=(text,))._with_noise(one for one in found if one is not chosen)
+        return replace(raw, texts=(text,))._with_noise(
+            [one for one in found if one is not chosen and one.channels == chosen.channels])
 
     def _with_echoes(self, parts: Parts, is_image: Array) -> "TwixAcquisitions":
         """Return the lines with echoes where they are only numbered, and doubts about a header of another scan."""
@@ -86,15 +92,15 @@ class TwixAcquisitions:
                   f" {count} {what} of {len(numbers) // count} lines")
         return replace(self, heads=heads)
 
-    def _with_noise(self, others: Any) -> "TwixAcquisitions":
-        """Return the lines with the noise scans of other measurements, if there are none among them."""
+    def _with_noise(self, others: Sequence[Measurement]) -> "TwixAcquisitions":
+        """Return the lines with the noise scans of other measurements of these channels, if it has none itself."""
         heads, places = self.heads, self.places
         if has(heads["flags"], Effect.NOISE).any():
             return self
         for other in others:
             noise = heads_of(other.lines)
-            is_usable = has(noise["flags"], Effect.NOISE) & (noise["active_channels"] == heads["active_channels"][-1])
-            heads, places = np.append(heads, noise[is_usable]), np.append(places, other.places[is_usable])
+            is_noise = has(noise["flags"], Effect.NOISE)
+            heads, places = np.append(heads, noise[is_noise]), np.append(places, other.places[is_noise])
         return replace(self, heads=heads, places=places)
 
     def samples(self, numbers: Array) -> list[Array]:
@@ -143,7 +149,8 @@ def _measurement(library: ModuleType, scan: Mapping[str, Any], size: int) -> Mea
     if len(lines) and ((np.diff(places) <= 0).any() or ends.max() > size):
         raise ValueError(f"damaged, or cut off: its lines go on beyond its {size} bytes")
     parts = {name: part for name, part in scan["hdr"].items() if isinstance(part, dict)}
-    return Measurement(parts, headers, places, is_new)
+    channels = tuple(int(head.ChannelId) for head in lines[-1].channel_hdr) if lines and is_new else ()
+    return Measurement(parts, headers, places, is_new, channels)
 
 
 def _number(path: Path, measurement: str | None, count: int) -> int:

@@ -17,7 +17,7 @@ IN_3D = 4                                     # The number of a 3-D scan.
 CARTESIAN = 1                                 # The number of a Cartesian trajectory.
 CALIBRATION = {2: "embedded", 4: "separate"}  # Modes of the reference scan by their numbers.
 NO_ACCELERATION = 1
-SEXES = {1: "F", 2: "M", 3: "O"}
+SEXES = {"1": "F", "2": "M", "3": "O"}
 MICROSECONDS = 1e-3                           # in ms
 # Places in the header, and in the parts of Siemens' one, of which the first that says something counts.
 TEXTS = {
@@ -56,7 +56,7 @@ def sizes_of(parts: Parts, heads: Array) -> Sizes:
     """Return the sizes of a scan whose image has these lines; a field of view that is not given is 0."""
     base = number_at(parts, "MeasYaps.sKSpace.lBaseResolution")
     slab = value_at(parts, "MeasYaps.sSliceArray.asSlice")
-    fields = slab[0] if isinstance(slab, list) and slab else {}
+    fields = slab[0] if isinstance(slab, list) and slab and isinstance(slab[0], Mapping) else {}
     x, y, z = (_positive(fields.get(name)) for name in ("dReadoutFOV", "dPhaseFOV", "dThickness"))
     lines = int(heads["idx"]["kspace_encode_step_1"].max()) + 1
     partitions = int(heads["idx"]["kspace_encode_step_2"].max()) + 1
@@ -77,7 +77,7 @@ def header_of(parts: Parts, sizes: Sizes, heads: Array) -> bytes:
     root = ElementTree.Element("ismrmrdHeader", xmlns=NAMESPACE)
     for place, names in TEXTS.items():
         if text := next((text for name in names if (text := _text(value_at(parts, name)))), ""):
-            _put(root, place, SEXES.get(int(float(text)), "O") if place.endswith("Gender") else text)
+            _put(root, place, SEXES.get(text, "O") if place.endswith("Gender") else text)
     encoding = ElementTree.SubElement(root, "encoding")
     for space, factor in (("encodedSpace", 1.0), ("reconSpace", sizes.oversampling)):
         for axis, size, side, divisor in zip("xyz", sizes.matrix, sizes.fov, (factor, 1.0, 1.0)):
@@ -127,7 +127,9 @@ def _text(value: Any) -> str:
     """Return a value as text, empty for none; whole numbers have no decimals."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return "" if isinstance(value, (Mapping, list, bool)) or value is None else " ".join(str(value).split())
+    if isinstance(value, (Mapping, list, bool)) or value is None:
+        return ""
+    return " ".join("".join(letter for letter in str(value) if letter.isprintable()).split())
 
 
 def _put(root: Node, place: str, text: str) -> None:

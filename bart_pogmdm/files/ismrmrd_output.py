@@ -1,0 +1,96 @@
+"""k-space as a file of ISMRMRD raw data: one acquisition for each measured line."""
+
+import io
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from ..arrays.array_types import Array, Shape
+from ..arrays.bart_dims import BEYOND, COIL, SLICE, index_of, pad_dims
+from .geometry import Geometry
+from .image_origin import Content
+from .ismrmrd_acquisitions import ACQUISITION_HEADER, STANDARD_GROUP
+from .ismrmrd_image_files import check_ismrmrd
+from .ismrmrd_lines import AXES
+
+NAMESPACE = "http://www.ismrm.org/ISMRMRD"
+UNKNOWN_SIDE = 1.0  # mm, of a voxel where k-space has no place in the patient.
+
+
+def encode_kspace(name: str, kspace: Array, pattern: Array | None,
+                  geometry: tuple[Geometry, ...] | None) -> Iterator[Content]:
+    """Yield a file for k-space in BART's dimensions, with `pattern` or, for None, the lines that are not zero.
+
+    Raises ValueError for dimensions that ISMRMRD has no numbers for.
+    """
+    import h5py
+    check_ismrmrd(name, kspace.shape, geometry)
+    measured = kspace != 0 if pattern is None else pattern.reshape(pad_dims(pattern.shape), order="F") != 0
+    where = np.broadcast_to(measured.any(COIL), (*kspace.shape[:COIL], *kspace.shape[BEYOND:]))
+    heads, lines = _acquisitions(kspace, where, geometry)
+    kind = np.dtype([("head", ACQUISITION_HEADER), ("traj", h5py.vlen_dtype("<f4")), ("data", h5py.vlen_dtype("<f4"))])
+    records = np.empty(len(heads), kind)
+    records["head"] = heads
+    for number, line in enumerate(lines):
+        records["data"][number], records["traj"][number] = line.view(np.float32).ravel(), np.zeros(0, np.float32)
+    text = io.BytesIO()
+    with h5py.File(text, "w") as file:
+        file.create_dataset(f"{STANDARD_GROUP}/xml", data=[_header(kspace.shape, geometry)], dtype=h5py.string_dtype())
+        file[f"{STANDARD_GROUP}/data"] = records
+    yield name, Path(name), lambda file: file.write(text.getbuffer())
+
+
+def _acquisitions(kspace: Array, where: Array, geometry: tuple[Geometry, ...] | None) -> tuple[Array, list[Array]]:
+    """Return headers and samples (coil, samples) of the lines that hold a sample of (READ, PHS1, PHS2, MAPS, …)."""
+    heads: list[Array] = []
+    lines: list[Array] = []
+    for place in itertools.product(*map(range, kspace.shape[BEYOND:])):
+        counters = {name: place[axis - BEYOND] for name, axis in AXES.items()}
+        here, mask = kspace[index_of(place)], where[index_of(place)]
+        for second, first in itertools.product(range(kspace.shape[2]), range(kspace.shape[1])):
+            measured = np.flatnonzero(mask[:, first, second])
+            if not len(measured):
+                continue
+            start, stop = int(measured[0]), int(measured[-1]) + 1
+            head = np.zeros((), ACQUISITION_HEADER)
+            head["version"], head["scan_counter"], head["number_of_samples"] = 1, len(heads) + 1, stop - start
+            head["active_channels"] = head["available_channels"] = kspace.shape[COIL]
+            head["center_sample"] = max(0, len(mask) // 2 - start)
+            head["idx"]["kspace_encode_step_1"], head["idx"]["kspace_encode_step_2"] = first, second
+            for name, value in counters.items():
+                head["idx"][name] = value
+            if geometry:
+                one = geometry[place[SLICE - BEYOND]]
+                head["position"] = one.position
+                head["read_dir"], head["phase_dir"], head["slice_dir"] = one.directions
+            heads.append(head)
+            lines.append(np.ascontiguousarray(here[start:stop, first, second].T, np.complex64))
+    return np.array(heads, ACQUISITION_HEADER), lines
+
+
+def _header(shape: Shape, geometry: tuple[Geometry, ...] | None) -> str:
+    """Return the XML header of k-space without oversampling."""
+    sides = geometry[0].voxel if geometry else (UNKNOWN_SIDE,) * COIL
+    root = ElementTree.Element("ismrmrdHeader", xmlns=NAMESPACE)
+    _values(root, "experimentalConditions", {"H1resonanceFrequency_Hz": 0})  # not known, but the standard wants it
+    encoding = ElementTree.SubElement(root, "encoding")
+    for name in ("encodedSpace", "reconSpace"):
+        space = ElementTree.SubElement(encoding, name)
+        _values(space, "matrixSize", dict(zip("xyz", shape)))
+        _values(space, "fieldOfView_mm", {axis: n * side for axis, n, side in zip("xyz", shape, sides)})
+    limits = ElementTree.SubElement(encoding, "encodingLimits")
+    for number, n in ((1, shape[1]), (2, shape[2])):
+        _values(limits, f"kspace_encoding_step_{number}", {"minimum": 0, "maximum": n - 1, "center": n // 2})
+    ElementTree.SubElement(encoding, "trajectory").text = "cartesian"
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _values(parent: Any, name: str, values: Mapping[str, Any]) -> None:
+    node = ElementTree.SubElement(parent, name)
+    for key, value in values.items():
+        ElementTree.SubElement(node, key).text = repr(value)
+
