@@ -38,8 +38,8 @@ class State:
 
     For several sets, chains or simultaneous slices: image (S, *grid), sensitivities and coefficients (J, S, …), and for
     a series image (A, *grid), sensitivities and coefficients (J, 1, …).  The units are those of the image.  A callback
-    of `recon` gets a State after each iteration; its arrays are the solver's own, in solver units.  They may have half the
-    resolution at first (`Map`), and fewer coils, which are virtual (`CoilRules`).
+    of `recon` gets a State after each iteration; its arrays are the solver's own, in solver units.  They may have
+    half the resolution at first (`Map`), and fewer coils, which are virtual (`CoilRules`).
     """
 
     image: Array
