@@ -174,8 +174,10 @@ def test_the_pool_is_capped_unless_the_user_did(monkeypatch):
 
 def test_no_memory_says_what_to_do(small, monkeypatch):
     cupy = strict_cupy.install(monkeypatch, largest_array=1.5 * small[0].nbytes)
-    with pytest.raises(MemoryError, match=r"memory does not hold what a slice needs, about .* MiB: use the CPU"):
-        recon(cupy.asarray(small[0]), cupy.asarray(small[1]), samples=2, iterations=1)
+    everywhere = random_complex(np.random.default_rng(0), small[0].shape, np.complex64)
+    for kspace, mask in (small[:2], (everywhere, np.ones_like(small[1]))):
+        with pytest.raises(MemoryError, match=r"memory does not hold what a slice needs, about .* MiB: use the CPU"):
+            recon(cupy.asarray(kspace), cupy.asarray(mask), samples=2, iterations=1)
 
 
 @pytest.mark.filterwarnings("ignore:.*do not explain:bart_pogmdm.ReconstructionWarning")

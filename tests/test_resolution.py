@@ -134,6 +134,14 @@ def test_an_image_that_sees_a_coil_keeps_it_for_all(rng):
     assert above_noise([(quiet, 0.5), (loud, 0.5)], CoilRules()).shape == (4, 5)
 
 
+def test_empty_coils_do_not_make_up_for_signal(rng):
+    samples = noisy_coils(rng, (9, 5, 3, 1, 1, 0.1), 0.5)
+    padded = np.concatenate([samples, np.zeros_like(samples)])
+    kept, of_padded = above_noise([(samples, 0.5)], CoilRules()), above_noise([(padded, 0.5)], CoilRules())
+    assert of_padded.shape == (5, 12)
+    np.testing.assert_allclose(abs(of_padded[:, :6] @ kept.conj().T), np.eye(5), atol=1e-6)
+
+
 def test_fewer_virtual_coils_give_the_sensitivities_of_all_coils():
     kspace, mask, truth = simulate(noise_std=0.03)[:3]
     copies = np.concatenate([kspace, kspace * 1j])  # only eight of these sixteen coils are different

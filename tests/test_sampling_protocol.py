@@ -73,7 +73,7 @@ def example(kind):
                                             (CartesianScan, Scan), (NonCartesianScan, Scan)])
 def test_every_member_of_the_protocol_is_there(kind, protocol):
     wanted, found = members(protocol), example(kind)
-    assert len(wanted) == {Sampling: 14, Scan: 6}[protocol]
+    assert len(wanted) == {Sampling: 15, Scan: 8}[protocol]
     for name, parameters in wanted.items():
         value = getattr(found, name)
         assert callable(value) == (parameters is not None)
@@ -157,6 +157,10 @@ def test_scans_agree(pair, rng):
     assert along.shape == on_grid.shape == SHAPE
     for found, expected in zip(along.acquired(), on_grid.acquired()):
         np.testing.assert_allclose(found, expected, atol=1e-14)
+    assert along.same_for_coils and on_grid.same_for_coils
+    matrix = random_complex(rng, (2, 6))
+    for scan in (along, on_grid):
+        np.testing.assert_allclose(scan.combined(matrix).acquired()[0], matrix @ scan.acquired()[0], atol=1e-12)
     noise = [estimate_noise(*scan.acquired(), NoiseRules()) for scan in (along, on_grid)]
     assert np.isclose(*noise, rtol=1e-6)
     for grid, cut in ((SHAPE, SHAPE), ((12, 10), (9, 7)), ((14, 18), (11, 18))):

@@ -69,7 +69,9 @@ class CartesianSampling:
 
     def weighted(self, weights: Array) -> CartesianSampling:
         """Return the same sampling with other weights."""
-        return replace(self, weights=weights)
+        sampling = replace(self, weights=weights)
+        vars(sampling)["_transform"] = self._transform  # the same lines: to look for them, a GPU must be waited for
+        return sampling
 
     @property
     def shape(self) -> Shape:

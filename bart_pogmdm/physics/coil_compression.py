@@ -30,10 +30,13 @@ def above_noise(scans: Sequence[tuple[Array, float]], rules: CoilRules) -> Array
     """Return V (count, J) with orthonormal rows: the virtual coils without those whose signal is lost in their noise.
 
     scans: samples (J, M) of images that share their coils, and their noise_std.  None where all coils are needed.
+    Where the power is less than that of the noise could be by chance, as in empty coils, it makes up for no signal: the
+    least by chance is (1 - (J / M)^(1/2))^2 (V. A. Marchenko and L. A. Pastur, Math. USSR Sb. 1, 1967).
     """
     power = sum(_covariance(samples) / max(2 * samples.shape[1] * noise_std**2, 1e-30) for samples, noise_std in scans)
     energies, coils = np.linalg.eigh(power / len(scans))  # the mean power of a sample, in units of the noise
-    lost = int((np.cumsum(energies - 1) <= rules.lost).sum())
+    least = max(1 - (len(energies) / sum(samples.shape[1] for samples, _ in scans)) ** 0.5, 0.0) ** 2
+    lost = int((np.cumsum(energies.clip(least) - 1) <= rules.lost).sum())
     count = max(len(energies) - lost, rules.least)
     return None if count >= len(energies) else coils[:, ::-1][:, :count].conj().T
 

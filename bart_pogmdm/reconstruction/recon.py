@@ -60,7 +60,7 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
         paper; or one of Map, Gibbs, Diffusion with its options, as Gibbs(chains=8).  None: "gibbs" where samples are
         asked for, else "map".
     samples: draws from the posterior; 10 where the method samples.
-    iterations: majorise-minimise steps to the maximum ("map" and "gibbs"), 40.
+    iterations: majorise-minimise steps to the maximum ("map" and "gibbs"), 45.
     noise_std: of the data (samples of weight 1) per real and imaginary part; None: estimated.
     maps: 2 for an object larger than the field of view, so that it folds over: another image with its own
         sensitivities for the folded part, and the result for both together; not for "diffusion".  "auto", the
@@ -121,7 +121,8 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
         for number, index in group:
             with _explained(outputs, index, report):
                 parts.append(Part.of(slices, index, int(inputs.first) + number, options))
-        parts = with_fewer_coils(parts, options.rules.coils)
+        with _explained(outputs, parts[0].index, report):
+            parts = with_fewer_coils(parts, options.rules.coils)
         problems = problems_of(parts, inputs.neighbour, scale_of(prior), options)
         for number in range(len(parts)):
             with _explained(outputs, parts[number].index, report):
