@@ -37,15 +37,10 @@ class State:
     """Image (*grid), sensitivities (J, *grid) and their coefficients (None if the sensitivities have none).
 
     For several sets, chains or simultaneous slices: image (S, *grid), sensitivities and coefficients (J, S, …), and for
-<<<<<<< HEAD
     a series image (A, *grid), sensitivities and coefficients (J, 1, …).  The units are those of the image.
     maximum: the maximum where the image has been moved from it towards the mean, else None.
-    A callback of `recon` gets a State after each iteration; its arrays are the solver's own, in solver units.
-=======
-    a series image (A, *grid), sensitivities and coefficients (J, 1, …).  The units are those of the image.  A callback
-    of `recon` gets a State after each iteration; its arrays are the solver's own, in solver units.  They may have
-    half the resolution at first (`Map`), and fewer coils, which are virtual (`CoilRules`).
->>>>>>> ab861834ec00f809d3c4397e32347e0cef0f044d
+    A callback of `recon` gets a State after each iteration; its arrays are the solver's own, in solver units.  They
+    may have half the resolution at first (`Map`), and fewer coils, which are virtual (`CoilRules`).
     """
 
     image: Array
