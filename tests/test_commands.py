@@ -139,7 +139,7 @@ def spoil(folder, what):
     ("", ["--keep", "ksp", "ksp", "a"], "output ksp would overwrite the input ksp"),
     ("", ["--samples", "0", "ksp", "out"], "samples: expected a positive integer, got 0"),
     ("", ["--method", "best", "ksp", "out"], "method: expected map, gibbs, diffusion"),
-    ("", ["--method", "map", "ksp", "a", "b", "c"], "<std> and --keep go with --method gibbs or diffusion, got map"),
+    ("", ["--method", "map", "ksp", "a", "b", "c"], "<std>, --keep and --sens-std go with --method gibbs or diffusion, got map"),
     ("", ["--method", "map", "--samples", "2", "ksp", "a"], "samples: method map draws none"),
     ("", ["-K", "2", "ksp", "out"], "--levels, -K and --come-closer go with --method diffusion"),
     ("", ["--method", "diffusion", "-N", "1", "ksp", "out"], "num_levels: expected an integer >= 2, got 1"),

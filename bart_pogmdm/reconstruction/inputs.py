@@ -203,6 +203,8 @@ def _weights(pattern: Array, samples: Array) -> tuple[Array | None, float]:
     pattern: (J or 1, …), booleans or weights.  The weights have the shape of a coil, or (J, …) if the coils differ, or
     are None if all samples have the same.  In their unit ||W z|| = ||z||.
     """
+    if len(pattern) > 1 and bool((pattern == pattern[:1]).all()):
+        pattern = pattern[:1]
     if pattern.dtype.kind == "b" and len(pattern) == 1:
         return None, 1.0
     largest = float(pattern.max())
