@@ -51,7 +51,7 @@ def test_scale_of_one_coil_is_that_of_the_image_found(method, prior):
     states = []
     options = {} if method == "map" else {"samples": 1}
     result = recon(kspace, mask, method=method, callback=states.append, **options)
-    at_maximum = states[39].image
+    at_maximum = states[44].image
     assert abs(SCALE.of(at_maximum) / ONE_COIL - 1) < 0.05
     scale = result.info["scale"]
     if method == "map":
