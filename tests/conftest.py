@@ -5,6 +5,8 @@ from pathlib import Path
 # Before NumPy is imported: processes of `pytest -n` share the cores, for threads that wait for each other take longer.
 if (processes := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // processes)))
+# ESPIRiT's eigenvalue problem for two sets rounds as BLAS does with its number of threads.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
