@@ -43,15 +43,19 @@ class LowResolution:
         return cls(fine, problem.in_units(_brighter(fine.images.grid, grid)))
 
     def refined(self, state: State) -> State:
-        """Return a state at full resolution: its image, with the high frequencies of the start of the problem."""
-        fine, model, grid = self.fine, self.fine.sens_model, self.problem.images.grid
-        step = state.units.followed / fine.units.followed
-        start = fine.start.image / step
-        high = start - resample(resample(start, grid), fine.images.grid)
-        image = resample(state.image * _brighter(fine.images.grid, grid), fine.images.grid) + high
+        """Return a state at full resolution."""
+        fine, model = self.fine, self.fine.sens_model
         sens = (model.maps.forward(state.coefficients) if model and state.coefficients is not None else
                 fine.start.sens)
-        return replace(state, image=image, sens=sens, units=replace(fine.units, followed=state.units.followed))
+        return replace(state, image=self.refined_image(state), sens=sens,
+                       units=replace(fine.units, followed=state.units.followed))
+
+    def refined_image(self, state: State) -> Array:
+        """Return the image of a state at full resolution, with the high frequencies of the start of the problem."""
+        fine, grid = self.fine, self.problem.images.grid
+        start = fine.start.image / (state.units.followed / fine.units.followed)
+        high = start - resample(resample(start, grid), fine.images.grid)
+        return resample(state.image * _brighter(fine.images.grid, grid), fine.images.grid) + high
 
 
 def _brighter(grid: Shape, coarse: Shape) -> float:
@@ -74,5 +78,5 @@ def coarse_to_fine(problem: Problem, steps: range, coarse_steps: int, shortest: 
         before, state = state, after
         yield state
     fine = low.refined(state)
-    previous = low.refined(before).image * (before.units.followed / state.units.followed)
+    previous = low.refined_image(before) * (before.units.followed / state.units.followed)
     yield from solve(problem.started_from(fine), range(coarse_steps, steps.stop), previous)
