@@ -14,6 +14,9 @@ class FixedPhase:
 
     turn: np.ndarray
 
+    def within(self, radius):
+        return self
+
     def of(self, image, axes=PLANE, *, trusted):
         return Phase(self.turn)
 

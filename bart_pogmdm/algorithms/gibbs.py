@@ -147,7 +147,7 @@ def gibbs(problem: Problem, prior: LatentPrior, options: Gibbs, rngs: Rngs) -> I
     start, sigma, likelihood = problem.start, options.level(problem), options.likelihood
     hessian, temperature = prior.curvature(problem.images.grid, sigma, array_module(start.image)), prior.exponent(sigma)
     root, axes = hessian**0.5, problem.images.grid_axes
-    phase = options.maximum.phase.of(start.image, axes, trusted=not problem.one_coil)
+    phase = options.maximum.phase.within(problem.known_radius).of(start.image, axes, trusted=not problem.one_coil)
     power = problem.model(start.sens).gradient(start.image, problem.samples)[1]
     variance, residual_var = likelihood.variances(problem, power)
     sens_variance, samples = likelihood.of_sensitivities(problem, variance, residual_var), problem.samples

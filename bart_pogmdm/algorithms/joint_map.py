@@ -179,8 +179,10 @@ def mean_of(kept: KeptSamples, rest: Problem, prior: Any, options: Map, rng: np.
     if kept.refute_noise:
         return None
 
+    rule = options.phase.within(rest.known_radius)
+
     def turn(image: Array) -> Array:
-        return options.phase.of(image, rest.images.grid_axes, trusted=True).turn
+        return rule.of(image, rest.images.grid_axes, trusted=True).turn
 
     linear, message = linear_estimate(rest, options), Message(rest.start.image, options.level(rest) ** 2)
     for _ in range(options.mean.rounds):
@@ -212,13 +214,14 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
     hessian = prior.curvature(problem.images.grid, sigma, array_module(image))
     sens_model = problem.sens_model
     weights = sens_model and RingWeights(problem, sens_model, options.likelihood)
+    rule = options.phase.within(problem.known_radius)
     previous = image if previous is None else previous
     penalties, factors = options.sens_penalty.weights(steps.stop), momentum(steps.stop, options.momentum)
     for factor, penalty in zip(factors[steps.start:], penalties[steps.start:]):
         extrapolated = image + factor * (image - previous)
         gradient, power = model.gradient(extrapolated, problem.samples)
         variance, residual_var = options.likelihood.variances(problem, power)
-        phase = options.phase.of(extrapolated, problem.images.grid_axes, trusted=not problem.one_coil)
+        phase = rule.of(extrapolated, problem.images.grid_axes, trusted=not problem.one_coil)
         descent = phase.ascent(lambda image: prior.score(image, sigma), extrapolated) - gradient / variance
         previous = image
         image = extrapolated + newton_step(model, hessian, phase.turn, descent, variance, options.image_cg,

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..arrays.array_types import Array
 from ..arrays.modules import array_module
+from ..physics.acceleration import known_radius
 from ..physics.coil_model import CoilModel, SetsModel, coil_model
 from ..physics.image_set import ImageAxis, ImageSet, of_samples
 from ..physics.sampling import Sampling
@@ -56,6 +57,11 @@ class Problem:
     def one_coil(self) -> bool:
         """True for single-coil data, where no sensitivity map can absorb phase or intensity that the prior rejects."""
         return self.coils == 1
+
+    @property
+    def known_radius(self) -> float:
+        """Radius about zero frequency, in cycles per field of view, within which the samples tell all frequencies."""
+        return known_radius(self.sampling.density, len(self.images.grid), self.coils)
 
     def in_units(self, factor: Any) -> Problem:
         """Return the problem with images divided by a factor, before the solver begins."""

@@ -1,8 +1,12 @@
-"""How strongly a sampling undersamples each direction."""
+"""How strongly a sampling undersamples each direction, and how far from zero frequency it samples all."""
+
+import numpy as np
 
 from ..arrays.array_types import Array
 from ..arrays.modules import array_module
+from .fourier import distances, field_size
 
+KNOWN = 0.9  # Part of the frequencies that one coil must sample to know them: single ones may be missing.
 SAME = 1e-6  # Variance of the density below which all frequencies are sampled alike.
 
 
@@ -19,6 +23,21 @@ def acceleration(density: Array) -> float:
     variance = float(density.var())
     explained = float(density.mean(_best_axis(density)).var()) / variance if variance > SAME else 1.0
     return float(max(float(density.mean()), SAME) ** (-(1 + explained) / 2))
+
+
+def known_radius(density: Array, ndim: int, coils: int) -> float:
+    """Return the radius about zero frequency, in cycles per field of view, within which the frequencies are known.
+
+    density: (…, *grid) with `ndim` dimensions of the grid, zero frequency first; the least radius of several.  Several
+    coils know twice as many frequencies as they sample.
+    """
+    xp, grid, part = array_module(density), density.shape[-ndim:], KNOWN / min(coils, 2)
+    rings = xp.asarray(distances(*(np.fft.fftfreq(n) * field_size(grid) for n in grid)).astype(int).ravel())
+    frequencies, radii = xp.bincount(rings).cumsum(), []
+    for one in density.clip(0, 1).reshape(-1, rings.size):
+        missing = xp.bincount(rings, one).cumsum() < part * frequencies
+        radii.append(int(missing.argmax()) if bool(missing.any()) else len(missing))
+    return float(min(radii))
 
 
 def _best_axis(density: Array) -> int:

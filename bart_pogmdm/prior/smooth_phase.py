@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -44,7 +44,11 @@ class SmoothPhase:
     """How the smooth phase of an image is found, and how far it is trusted."""
 
     cycles: float = 3.0
-    """Bandwidth of the phase, in cycles per field of view: a wider filter follows detail that belongs to the image."""
+    """Least bandwidth of the phase, in cycles per field of view, where the low frequencies are not all sampled: a wider
+    filter would follow aliasing."""
+
+    most_cycles: float = 10.0
+    """Largest bandwidth of the phase: a wider filter follows noise, and detail that belongs to the image."""
 
     coherence_cycles: float = 24.0
     """Bandwidth of the coherence, in cycles per field of view: it resolves the points about which a phase winds."""
@@ -53,7 +57,11 @@ class SmoothPhase:
     """Part of the mean cubed magnitude below which the image says nothing about its phase, so the phase is trusted."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {}, ["cycles", "coherence_cycles", "incoherent"])
+        check_fields(self, {}, ["cycles", "most_cycles", "coherence_cycles", "incoherent"])
+
+    def within(self, radius: float) -> SmoothPhase:
+        """Return how the phase is found where all frequencies up to a radius, in cycles per field of view, are known."""
+        return replace(self, cycles=max(self.cycles, min(radius, self.most_cycles)))
 
     def of(self, image: Array, axes: Axes = PLANE, *, trusted: bool) -> Phase:
         """Return the smooth phase of images along their axes, trusted everywhere or as far as the image has it."""
