@@ -5,6 +5,7 @@ npz with kspace or images, and others that `bart-pogmdm compare` reads.  The pic
 """
 
 import io
+import re
 from functools import partial
 
 import numpy as np
@@ -21,7 +22,7 @@ from bart_pogmdm.files.references import ReferenceImage, ReferenceScan, read_ref
 from bart_pogmdm.physics.fourier import resize
 from bart_pogmdm.plot.panels import png, upper_end
 
-SHAPE = (160, 128)
+PHANTOM, SHAPE = "phantom", (160, 128)
 CONDITIONS = {  # A mask and what is done to the scan.
     "lines, R=4": ("cartesian4", Condition()), "every third line": ("uniform3", Condition()),
     "2 x 2 CAIPIRINHA": ("caipi4acs16", Condition()), "random points, R=8": ("gaussian8", Condition()),
@@ -34,8 +35,9 @@ CONDITIONS = {  # A mask and what is done to the scan.
     "one coil, lines, R=2": ("cartesian2", Condition(coils=1))}
 METHODS = {"zero-filled": "zero-filled", "nlinv": "nlinv", "pics-tv": "ecalib + TV", "nlinv-tv": "nlinv + TV",
            "pogmdm-mean": "bart_pogmdm"}
-ERROR_GAIN = 4  # Errors and standard deviations are shown this many times brighter than the images.
-INCHES, DPI = 1.35, 110
+ERROR_GAIN = 8  # Errors and standard deviations are shown this many times brighter than the images.
+SIDE = 160      # The longer side of an image takes about this many pixels of the figure.
+GAP, TITLE, BAR, LABELS, DPI = 4, 18, 8, 30, 100  # Pixels of the figure; a title has two lines.
 
 
 def drawn(places: Places, found: ReferenceScan | ReferenceImage, name: str) -> Row:
@@ -52,53 +54,65 @@ def drawn(places: Places, found: ReferenceScan | ReferenceImage, name: str) -> R
         stored, = run_comparison([case], {method: (parameter,)}, places.images, COMPETITORS, compute=False)
         with np.load(stored.file) as images:
             shown[f"{METHODS[method]}\n{psnr:.1f} dB"] = images["image"], images.get("std")
-    path = places.out / "docs" / "gallery" / f"{'-'.join(''.join(c if c.isalnum() else ' ' for c in name).split())}.png"
+    title = name if found.name == PHANTOM else f"{found.name} {name}"
+    path = places.out / "docs" / "gallery" / f"{re.sub('[^A-Za-z0-9]+', '-', title)}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, picture(scan.reference, shown))
     return row | {"scan": found.name, "condition": name, "picture": path.name}
 
 
 def picture(reference, shown) -> bytes:
-    """Draw images (image, std or None) over their errors, all on one scale each, std below the reference."""
+    """Draw images {title: (image, std or None)} over their errors on one scale for each row, std below the reference.
+
+    A pixel of an image is a square of whole pixels of the figure, so that the PNG is sharp and small.
+    """
     from matplotlib.figure import Figure
-    ny, nx = reference.shape
-    height = INCHES * ny / nx
-    figure = Figure(((INCHES + 0.06) * (len(shown) + 1) + 0.5, 2 * height + 0.6), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
-    axes = figure.subplots(2, len(shown) + 1)
     std = next((std for _, std in shown.values() if std is not None), None)
-    columns = [("reference", reference, std), *((title, image, abs(image - reference))
-                                                for title, (image, _) in shown.items())]
+    columns = [("reference", reference, "standard deviation", std), *(
+        (title, image, "error", abs(image - reference)) for title, (image, _) in shown.items())]
+    zoom = max(1, round(SIDE / max(reference.shape)))
+    height, width = (zoom * n for n in reference.shape)
+    full = GAP + len(columns) * (width + GAP) + BAR + LABELS, 2 * height + 3 * TITLE + 2 * GAP
+    figure = Figure((full[0] / DPI, full[1] / DPI), dpi=DPI)
+
+    def axes_at(left, top, wide):
+        return figure.add_axes((left / full[0], 1 - (top + height) / full[1], wide / full[0], height / full[1]))
+
     top = upper_end([reference])
-    for column, (title, image, below) in zip(axes.T, columns):
-        above = column[0].imshow(image, cmap="gray", vmin=0, vmax=top)
-        column[0].set_title(title, fontsize=8)
-        if below is not None:
-            error = column[1].imshow(below, cmap="magma", vmin=0, vmax=top / ERROR_GAIN)
-        for axis in column:
-            axis.set_axis_off()
-    axes[1, 0].set_title("std of bart_pogmdm", fontsize=7)
-    for axis in axes[1, 1:]:
-        axis.set_title("error", fontsize=7)
-    for row, drawing in zip(axes, (above, error)):
-        figure.colorbar(drawing, ax=row, fraction=0.02, pad=0.01).ax.tick_params(labelsize=6)
+    for number, column in enumerate(columns):
+        for title, image, row in ((*column[:2], 0), (*column[2:], 1)):
+            axes = axes_at(GAP + number * (width + GAP), (2 + row) * TITLE + row * height, width)
+            axes.set_axis_off()
+            if image is not None:
+                drawing = axes.imshow(image, interpolation="nearest", aspect="auto", vmin=0,
+                                      **({"cmap": "magma", "vmax": top / ERROR_GAIN} if row else
+                                         {"cmap": "gray", "vmax": top}))
+                axes.set_title(title, fontsize=8, pad=3)
+            if number == 1:  # Its colour bar stands at the end of the row.
+                bar = axes_at(GAP + len(columns) * (width + GAP), (2 + row) * TITLE + row * height, BAR)
+                figure.colorbar(drawing, cax=bar).ax.tick_params(labelsize=6)
     return few_colours(png(figure, DPI))
 
 
 def few_colours(content: bytes) -> bytes:
-    """Return a PNG with a palette of 256 colours, which is a third as large."""
+    """Return a PNG with a palette of greys and of the colours of errors, which is a third as large."""
+    from matplotlib import colormaps
     from PIL import Image
-    target = io.BytesIO()
-    Image.open(io.BytesIO(content)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(target, "png",
-                                                                                                 optimize=True)
+    palette, target = Image.new("P", (1, 1)), io.BytesIO()
+    palette.putpalette([int(255 * part) for name in ("gray", "magma") for place in np.linspace(0, 1, 128)
+                        for part in colormaps[name](place)[:3]])
+    picture = Image.open(io.BytesIO(content)).convert("RGB")
+    picture.quantize(palette=palette, dither=Image.Dither.NONE).save(target, "png", optimize=True)
     return target.getvalue()
 
 
 def gallery(places: Places) -> Cases:
     """Return every condition of the phantom, or of the scans of the user."""
-    image = ReferenceImage("phantom", simulate.phantom(SHAPE).astype(np.complex64), 0)
+    image = ReferenceImage(PHANTOM, simulate.phantom(SHAPE).astype(np.complex64), 0)
     found = [scan for path in places.scans for scan in read_references(path)] or [image]
-    return {f"{scan.name}: {name}": partial(drawn, places, scan, name) for scan in found for name in CONDITIONS}
+    return {f"{scan.name}: {name}": partial(drawn, places, scan, name) for scan in found
+            for name, (_, condition) in CONDITIONS.items()
+            if isinstance(scan, ReferenceImage) or (condition.coils or 1) <= len(scan.kspace)}
 
 
 if __name__ == "__main__":
