@@ -53,7 +53,8 @@ def stamp() -> Row:
                   if line.startswith("model name")), platform.machine())
     changed = "+" if git("status", "--porcelain", "bart_pogmdm") else ""
     return {"version": __version__, "commit": git("rev-parse", "--short", "HEAD") + changed,
-            "bart": (bart_version() or "none").removeprefix("v"), "machine": f"{model}, {NUM_THREADS} of {os.cpu_count()} cores"}
+            "bart": (bart_version() or "none").removeprefix("v"),
+            "machine": f"{model}, {NUM_THREADS} of {os.cpu_count()} cores"}
 
 
 def read(path: Path) -> list[Row]:
