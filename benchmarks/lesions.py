@@ -68,6 +68,8 @@ def invented(best, image):
 
 def picture(image, inside, acceleration, seed, title):
     """Draw truth, maximum, mean, and lower and upper end of the band around a lesion; for None around an invented one.
+
+    Return the PNG, the contrast in each image, and the mean standard deviation of the lesion.
     """
     from matplotlib.figure import Figure
     kspace, mask = scan(image, acceleration, seed)
@@ -90,8 +92,7 @@ def picture(image, inside, acceleration, seed, title):
     drawn.suptitle(title, fontsize=8)
     around = disc(image.shape, (rows, columns), 14) & ~disc(image.shape, (rows, columns), 9)
     numbers = {name: round(contrast(values, inside, around), 3) for name, values in panels.items()}
-    print(title, numbers, "std in the lesion", round(float(panels["std"][inside].mean()), 3), flush=True)
-    return png(drawn, 120)
+    return png(drawn, 120), {"contrast": numbers, "std": round(float(panels["std"][inside].mean()), 3)}
 
 
 def detected(places: Places, number: int) -> Row:
@@ -118,9 +119,10 @@ def drawn(places: Places, name: str, has: bool) -> Row:
     inside = disc(image.shape, place_of(image, np.random.default_rng(4)), 2)
     path = places.out / "docs" / "uncertainty" / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, picture(image + 0.2 * inside, inside, 4, 0, "a lesion, R=4") if has
-                else picture(image, None, 6, 0, "no lesion, R=6"))
-    return {"picture": path.name}
+    content, numbers = (picture(image + 0.2 * inside, inside, 4, 0, "a lesion, R=4") if has
+                        else picture(image, None, 6, 0, "no lesion, R=6"))
+    write_bytes(path, content)
+    return {"picture": path.name} | numbers
 
 
 def lesions(places: Places) -> Cases:

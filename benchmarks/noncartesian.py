@@ -10,9 +10,10 @@ from functools import partial
 import numpy as np
 from records import Cases, Places, Row, alone
 
-from bart_pogmdm import bart, recon
+from bart_pogmdm import recon
 from bart_pogmdm.evaluate import metrics, simulate
 from bart_pogmdm.physics.nufft import Nufft
+from bart_pogmdm.toolbox.bart_call import quiet_bart as bart
 
 NEWTON_STEPS = (8, 9, 10)
 WEIGHTS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)

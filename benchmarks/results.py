@@ -184,7 +184,8 @@ def main(argv: Sequence[str], tables: Sequence[Table] = TABLES) -> int:
             faults.append(f"{name}: {error}")
         write_pages(places, tables)
     write_pages(places, tables)
-    print(*(f"ERROR: {fault}" for fault in faults), sep="\n", file=sys.stderr)
+    for fault in faults:
+        print(f"ERROR: {fault}", file=sys.stderr)
     return bool(faults)
 
 

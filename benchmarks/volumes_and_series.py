@@ -15,11 +15,12 @@ from functools import partial
 import numpy as np
 from records import Cases, Places, Row, alone
 
-from bart_pogmdm import bart, recon
+from bart_pogmdm import recon
 from bart_pogmdm.evaluate import masks, simulate
 from bart_pogmdm.evaluate.metrics import psnr
 from bart_pogmdm.physics.fourier import fft2c, ifft2c, resize
 from bart_pogmdm.toolbox.bart_call import BartError
+from bart_pogmdm.toolbox.bart_call import quiet_bart as bart
 
 ALL = (-3, -2, -1)
 WEIGHTS = (0.001, 0.003, 0.01, 0.03)
