@@ -1,6 +1,6 @@
 """The version of the package, and of the packages that affect the last bit of a result."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 
 def library_versions() -> dict[str, str]:

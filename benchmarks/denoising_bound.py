@@ -40,7 +40,7 @@ class Shrinkage(torch.nn.Module):
         ny, nx = noisy.shape[1:]
         padded = torch.nn.functional.pad(filters, (0, nx - shearlets.SUPPORT, 0, ny - shearlets.SUPPORT))
         spectra = torch.fft.fft2(torch.roll(padded, (-shearlets.HALF, -shearlets.HALF), (1, 2)))
-        spectra = shearlets.normalise(spectra, shearlets.overlap(filters), PriorRules().ridge)
+        spectra = spectra * shearlets.frame_weight(spectra, shearlets.overlap(filters), PriorRules().ridge)
         responses = torch.view_as_real(torch.fft.ifft2(spectra * torch.fft.fft2(noisy)[:, None]))
         last = NODES - 1
         per_step = last / np.arcsinh(REACH / self.width)

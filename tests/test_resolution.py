@@ -85,9 +85,9 @@ def test_coarse_steps_save_time_and_no_quality():
     assert psnr(coarse.image, truth) > psnr(fine.image, truth) - 0.2
 
 
-def test_more_last_steps_than_fine_ones_are_refused():
-    with pytest.raises(ValueError, match=r"^fine_steps: expected more than last_steps, 10, got 10$"):
-        Map(fine_steps=10)
+def test_fine_steps_that_are_all_last_ones_are_refused():
+    with pytest.raises(ValueError, match=r"^fine_steps: expected at least 12, 2 more than last_steps, got 11$"):
+        Map(fine_steps=11)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -72,6 +72,15 @@ def test_joint_inversion_explains_the_samples(phantom):
     assert np.isclose((rss2 * np.abs(image) ** 2).sum(), (np.abs(image) ** 2).sum(), rtol=1e-4)
 
 
+def test_each_coil_is_fitted_for_itself(phantom):
+    kspace, mask, _ = phantom
+    model, image = SensitivityModel.of(CartesianScan(kspace, mask), RULES), ifft2c(kspace).sum(0)
+    together = model.update(image, None, 1e-3, 1.0, 4)
+    for coil in range(len(together)):
+        one = SensitivityModel.of(CartesianScan(kspace[coil:coil + 1], mask), RULES)
+        np.testing.assert_allclose(together[coil:coil + 1], one.update(image, None, 1e-3, 1.0, 4), rtol=1e-4, atol=1e-6)
+
+
 def test_joint_reconstruction_beats_zero_filling_and_finds_the_coils(phantom):
     kspace, mask, reference = phantom
     result = recon(kspace, mask)

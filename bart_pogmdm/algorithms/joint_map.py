@@ -45,7 +45,10 @@ class Map:
     """Noise level of the prior for one coil, where no sensitivities are to be found."""
 
     image_cg: int = 3
-    """Conjugate gradient steps for each image: with more, errors of the sensitivities are fitted."""
+    """Conjugate gradient steps for each image at most: with more, errors of the sensitivities are fitted."""
+
+    image_tolerance: float = 0.25
+    """Part of its residual to which each image is solved, where that takes fewer steps."""
 
     sens_cg: int = 4
     """Conjugate gradient steps for the sensitivities after each image, started from the previous coefficients."""
@@ -78,9 +81,10 @@ class Map:
 
     def __post_init__(self) -> None:
         check_fields(self, {"iterations": 1, "fine_steps": 1, "shortest": 1, "image_cg": 1, "sens_cg": 1,
-                            "last_steps": 1}, ["sigma", "one_coil_sigma"])
-        if self.fine_steps <= self.last_steps:
-            raise ValueError(f"fine_steps: expected more than last_steps, {self.last_steps}, got {self.fine_steps}")
+                            "last_steps": 1}, ["sigma", "one_coil_sigma", "image_tolerance"])
+        if self.fine_steps < self.last_steps + 2:  # so that the last steps go on with the direction of a fine one
+            raise ValueError(f"fine_steps: expected at least {self.last_steps + 2}, 2 more than last_steps,"
+                             f" got {self.fine_steps}")
 
     def with_iterations(self, iterations: int) -> Map:
         """Return the method with another number of iterations."""
@@ -217,7 +221,8 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
         phase = options.phase.of(extrapolated, problem.images.grid_axes, trusted=not problem.one_coil)
         descent = phase.ascent(lambda image: prior.score(image, sigma), extrapolated) - gradient / variance
         previous = image
-        image = extrapolated + newton_step(model, hessian, phase.turn, descent, variance, options.image_cg)
+        image = extrapolated + newton_step(model, hessian, phase.turn, descent, variance, options.image_cg,
+                                            options.image_tolerance)
         if sens_model and weights:
             sampling, weighted = weights.weighted(power)
             sens_variance = options.likelihood.of_sensitivities(problem, variance, residual_var)

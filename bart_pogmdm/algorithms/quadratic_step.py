@@ -13,7 +13,7 @@ from ..physics.fourier import PLANE, axes_of, distances
 
 
 def newton_step(model: CoilModel | SetsModel, hessian: Array, phase: Array, descent: Array, variance: Any,
-                iterations: int) -> Array:
+                iterations: int, tolerance: float = 0.0) -> Array:
     """Return d with (A^H A / v + e H e*) d = descent, by CG; H is diagonal in Fourier space and e a phase.
 
     H and the diagonal of A^H A in Fourier space are the preconditioner.  For one coil and e = 1 that is exact.
@@ -22,7 +22,7 @@ def newton_step(model: CoilModel | SetsModel, hessian: Array, phase: Array, desc
         return model.normal(image) / variance + phase * filtered(hessian, phase.conj() * image, axes)
 
     axes, inverse = axes_of(model.sampling.shape), 1 / (hessian + model.density / variance)
-    return conjugate_gradients(normal, descent, iterations=iterations, axes=model.axes,
+    return conjugate_gradients(normal, descent, iterations=iterations, tolerance=tolerance, axes=model.axes,
                                precondition=lambda image: filtered(inverse, image, axes))
 
 

@@ -24,12 +24,14 @@ def at_least(number: Scalar, floor: float) -> Scalar:
 
 
 def conjugate_gradients(normal: Operator, rhs: Array, start: Array | None = None, *, iterations: int,
-                        precondition: Operator | None = None, axes: tuple[int, ...] | None = None) -> Array:
+                        precondition: Operator | None = None, axes: tuple[int, ...] | None = None,
+                        tolerance: float = 0.0) -> Array:
     """Return an approximate solution of N x = b for a Hermitian positive definite operator N on arrays of any shape.
 
     `precondition` applies an approximate inverse of N.  With `axes`, N acts along these axes only, and each position
-    on the other axes is an independent system.  The iteration stops once the energy <r, r> of the residual has
-    fallen to rounding error, because further steps with a semidefinite N would amplify that error.
+    on the other axes is an independent system.  The iteration stops once the norm <r, r>^(1/2) of the residual has
+    fallen to `tolerance` times that at the start, or to rounding error, which further steps with a semidefinite N would
+    amplify.  With a preconditioner P it is <r, P r>.
     """
     xp = array_module(rhs)
     solution = xp.zeros_like(rhs) if start is None else start
@@ -39,10 +41,10 @@ def conjugate_gradients(normal: Operator, rhs: Array, start: Array | None = None
     for _ in range(iterations):
         step = residual if precondition is None else precondition(residual)
         previous, energy = energy, inner(residual, step, axes)
-        if isinstance(energy, float) and energy <= enough:
+        if xp is np and not np.any(energy > enough):
             break
         if direction is None:
-            direction, enough = step, energy * float(xp.finfo(rhs.dtype).eps)
+            direction, enough = step, energy * max(tolerance**2, float(xp.finfo(rhs.dtype).eps))
         else:
             direction = step + energy / at_least(previous, tiny) * direction
         image = normal(direction)

@@ -50,11 +50,12 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
 
 
-def share(work: Work[Outcome], count: int, image: Array) -> list[Outcome]:
+def share(work: Work[Outcome], count: int, image: Array, passes: int = 1) -> list[Outcome]:
     """Return [work(pieces), …] with the indices 0..count-1 shared among the threads.
 
     Each share comes as a list of pieces (slices), and a piece holds as many arrays like `image` as the cache takes.
-    A GPU gets one share, in one piece if that fits its memory.
+    passes: how often the work goes over each of them, about.  A GPU gets one share, in one piece if that fits its
+    memory.
     """
     if array_module(image) is not np:
         return _share_on_device(work, count, image)
@@ -63,7 +64,7 @@ def share(work: Work[Outcome], count: int, image: Array) -> list[Outcome]:
     bounds = [count * i // number for i in range(number + 1)]
     shares = [[slice(i, min(i + step, stop)) for i in range(start, stop, step)]
               for start, stop in pairwise(bounds)]
-    alone = NUM_THREADS == 1 or number == 1 or count * image.nbytes < SMALL_BYTES or hasattr(_in_pool, "flag")
+    alone = NUM_THREADS == 1 or number == 1 or count * image.nbytes * passes < SMALL_BYTES or hasattr(_in_pool, "flag")
     return list((map if alone else _pool().map)(work, shares))
 
 

@@ -95,13 +95,13 @@ class ImageSet:
     @property
     def systems(self) -> tuple[int, ...] | None:
         """Axes of the images that belong to one system of equations, where there are several systems; None for all."""
-        return self._joined([not axis.alone for axis in self.axes])
+        alone = [axis.alone for axis in self.axes]
+        return self._joined([not one for one in alone]) if any(alone) else None
 
     @property
-    def sens_systems(self) -> tuple[int, ...] | None:
-        """Axes of the coefficients (J, …, *modes) that belong to one system, where there are several; None for all."""
-        joined = self._joined([not axis.alone or not axis.own_sens for axis in self.axes])
-        return joined if joined is None else (0, *joined)
+    def sens_systems(self) -> tuple[int, ...]:
+        """Axes of the coefficients (J, …, *modes) that belong to one system of equations: each coil is one or more."""
+        return self._joined([not axis.alone or not axis.own_sens for axis in self.axes])
 
     @property
     def shared(self) -> tuple[int, ...]:
@@ -112,9 +112,7 @@ class ImageSet:
         """Return as many such sets as the axis is long."""
         return replace(self, axes=(axis, *self.axes))
 
-    def _joined(self, is_joined: list[bool]) -> tuple[int, ...] | None:
-        if all(is_joined):
-            return None
+    def _joined(self, is_joined: list[bool]) -> tuple[int, ...]:
         return (*(number - len(self.shape) for number, joined in enumerate(is_joined) if joined), *self.grid_axes)
 
 

@@ -184,7 +184,7 @@ class Nufft:
             for part in pieces:
                 planes[part] = self._convolve(planes[part])
 
-        share(work, len(planes), planes[0])
+        share(work, len(planes), planes[0], 8)
         return planes.reshape(images.shape)
 
     def _convolve(self, images: Array) -> Array:

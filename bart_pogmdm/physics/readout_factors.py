@@ -80,9 +80,10 @@ def readout_factors(scan: NonCartesianScan, rules: ReadoutRules, sens: SobolevRu
     # Dead readouts would spoil the first image.
     factors = (power > rules.weakest**2 * xp.median(power[measured])).astype(scan.samples.dtype)
     sampling = Nufft(low.points, low.shape, low.samples.dtype.type)
+    coefficients = None
     for _ in range(rules.rounds):
         model = SensitivityModel.of(_divided(low, factors, rules.weakest), sens)
-        image, coefficients = joint_inversion(model, start)
+        image, coefficients = joint_inversion(model, start, coefficients)
         coils = CoilModel(sampling, model.maps.forward(coefficients))
         predicted = coils.forward(resample(image, low.shape))
         product, energy = (predicted.conj() * low.samples).sum(0), power_of_coils(predicted)

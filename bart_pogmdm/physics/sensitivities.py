@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.generators import complex_normal, for_each
 from ..arrays.modules import array_module
+from ..arrays.threads import share
 from .fourier import field_size, resample
 from .image_set import ImageAxis, ImageSet, of_samples
 from .sampling import Sampling, Scan
@@ -119,7 +121,7 @@ class SensitivityModel:
         (J, M, *modes) explain the samples as the set of `images` says: together, or each on its own.
         """
         image = resample(image, self.sampling.shape)
-        return self._solve(image, coefficients, variance, weight, iterations, 0, images)
+        return self._solve(image, coefficients, variance, weight, iterations, None, images)
 
     def draw(self, image: Array, coefficients: Array, variance: Array | float, weight: float, iterations: int,
              temperature: float, rngs: Sequence[np.random.Generator], images: ImageSet) -> Array:
@@ -135,19 +137,27 @@ class SensitivityModel:
         return self._solve(image, coefficients, variance, weight, iterations, temperature**0.5 * perturbation, images)
 
     def _solve(self, image: Array, coefficients: Array | None, variance: Array | float, weight: float, iterations: int,
-               perturbation: Array | float, images: ImageSet | None) -> Array:
+               perturbation: Array | None, images: ImageSet | None) -> Array:
         zero_filled = self._zero_filled
         zero_filled = zero_filled.reshape(len(zero_filled), *(1,) * (1 + image.ndim - zero_filled.ndim),
                                           *zero_filled.shape[1:])
         images = images or self.images
-        rhs = self.gathered(image.conj() * zero_filled, images, variance) + perturbation
 
-        def normal(coefficients: Array) -> Array:
-            coil_images = image * self.low.forward(coefficients)
-            seen = self.sampling.normal(coil_images.sum(-3, keepdims=True) if images.adds_up else coil_images)
-            return self.gathered(image.conj() * seen, images, variance) + weight * coefficients
+        def solved(coils: slice) -> Array:
+            sampling = self.sampling.of_coils(coils)
 
-        return conjugate_gradients(normal, rhs, coefficients, iterations=iterations, axes=images.sens_systems)
+            def normal(coefficients: Array) -> Array:
+                coil_images = image * self.low.forward(coefficients)
+                seen = sampling.normal(coil_images.sum(-3, keepdims=True) if images.adds_up else coil_images)
+                return self.gathered(image.conj() * seen, images, variance) + weight * coefficients
+
+            rhs = self.gathered(image.conj() * zero_filled[coils], images, variance)
+            rhs = rhs if perturbation is None else rhs + perturbation[coils]
+            start = None if coefficients is None else coefficients[coils]
+            return conjugate_gradients(normal, rhs, start, iterations=iterations, axes=images.sens_systems)
+
+        parts = share(lambda pieces: [solved(coils) for coils in pieces], len(zero_filled), image, 8 * iterations)
+        return array_module(image).concatenate(list(chain.from_iterable(parts)))
 
     def gathered(self, maps: Array, images: ImageSet, variance: Any = 1.0) -> Array:
         """Return W E^H c / variance, summed over the images that share sensitivities."""

@@ -5,7 +5,9 @@ M. Uecker et al., Magn. Reson. Med. 60, 2008, doi 10.1002/mrm.21691.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -13,8 +15,10 @@ from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import conjugate_gradients, inner
 from ..arrays.modules import array_module
+from ..arrays.threads import share
 from .coil_model import CoilModel
 from .fourier import resize
+from .sampling import Sampling
 from .sensitivities import SensitivityModel
 
 
@@ -32,7 +36,10 @@ class StartRules:
     """Norm to which the samples are scaled for the Gauss-Newton steps, as in nlinv: the regularisation refers to it."""
 
     newton_cg: int = 15
-    """Conjugate gradient steps in each Gauss-Newton step: fewer leave lines with a poor centre unsolved."""
+    """Conjugate gradient steps in each Gauss-Newton step at most: fewer leave lines with a poor centre unsolved."""
+
+    newton_tolerance: float = 0.1
+    """Part of its residual to which each Gauss-Newton step is solved, as in nlinv: the next one is linear elsewhere."""
 
     neighbour_steps: int = 3
     """The last Gauss-Newton steps, which are all that is needed from the sensitivities of a similar slice."""
@@ -51,7 +58,7 @@ class StartRules:
 
     def __post_init__(self) -> None:
         check_fields(self, {"newton_steps": 1, "newton_cg": 1, "neighbour_steps": 1, "neighbour_cg": 1, "image_cg": 1},
-                     ["newton_decay", "data_norm", "neighbour_damping", "sens_penalty"])
+                     ["newton_decay", "newton_tolerance", "data_norm", "neighbour_damping", "sens_penalty"])
 
 
 def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array | None = None) -> tuple[Array, Array]:
@@ -71,7 +78,7 @@ def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array
         estimate = _pack(_image_of(model, samples, neighbour, rules), neighbour)
         first = rules.newton_steps - rules.neighbour_steps
     for i in range(first, rules.newton_steps):
-        estimate = estimate + _newton_step(model, samples, estimate, origin, rules.newton_decay**i, rules.newton_cg)
+        estimate = estimate + _newton_step(model, samples, estimate, origin, rules.newton_decay**i, rules)
     image, coefficients = _unpack(model, estimate)
     energy = xp.abs(image) ** 2
     balance = float(((xp.abs(model.low.forward(coefficients)) ** 2).sum(0) * energy).sum() / energy.sum()) ** 0.5
@@ -86,22 +93,33 @@ def _image_of(model: SensitivityModel, samples: Array, neighbour: Array, rules: 
 
 
 def _newton_step(model: SensitivityModel, samples: Array, estimate: Array, origin: Array, alpha: float,
-                 iterations: int) -> Array:
+                 rules: StartRules) -> Array:
     """argmin_d ||F(u) + F'(u) d - z||^2 + alpha ||u + d - u_0||^2 for the pair u = (x, chat)."""
     image, coefficients = _unpack(model, estimate)
     sens = model.low.forward(coefficients)
 
-    def adjoint(images: Array) -> Array:
-        return _pack((sens.conj() * images).sum(0), model.gathered(image.conj() * images, model.images))
+    def adjoint(images_of: Callable[[Sampling, slice], Array]) -> Array:
+        """Return F'(u)^H for the coil images of all coils, which come from some coils at a time."""
+        def work(pieces: list[slice]) -> tuple[Array, list[Array]]:
+            total, gathered = array_module(image).zeros_like(image), []
+            for coils in pieces:
+                images = images_of(model.sampling.of_coils(coils), coils)
+                total += (sens[coils].conj() * images).sum(0)
+                gathered.append(model.gathered(image.conj() * images, model.images))
+            return total, gathered
+
+        totals, gathered = zip(*share(work, len(sens), image, 8))
+        return _pack(sum(totals), array_module(image).concatenate(list(chain.from_iterable(gathered))))
 
     def normal(update: Array) -> Array:
         change, coefficients = _unpack(model, update)
-        images = model.sampling.normal(sens * change + image * model.low.forward(coefficients))
-        return adjoint(images) + alpha * update
+        return alpha * update + adjoint(lambda sampling, coils: sampling.normal(
+            sens[coils] * change + image * model.low.forward(coefficients[coils])))
 
-    residual = model.sampling.adjoint(samples - model.sampling.forward(sens * image))
-    rhs = adjoint(residual) + alpha * (origin - estimate)
-    return conjugate_gradients(normal, rhs, iterations=iterations)
+    residual = adjoint(lambda sampling, coils: sampling.adjoint(
+        samples[coils] - sampling.forward(sens[coils] * image)))
+    rhs = residual + alpha * (origin - estimate)
+    return conjugate_gradients(normal, rhs, iterations=rules.newton_cg, tolerance=rules.newton_tolerance)
 
 
 def _pack(image: Array, coefficients: Array) -> Array:

@@ -41,7 +41,7 @@ class PoGMDM:
     """p_sigma(x) ∝ prod_k prod_ij psi_k((gamma_k K_k x)_ij ; sigma)^alpha(sigma) on real images.
 
     lowpass h (9,), directional P (17, 17): the filters K_k, normalised such that no frequency counts more than
-    once (`shearlets.normalise`); gains gamma_k (20,); weights w_kl (20, L) and means mu_l (L,) of the experts.
+    once (`shearlets.frame_weight`); gains gamma_k (20,); weights w_kl (20, L) and means mu_l (L,) of the experts.
     Images have maximum about 1; a complex image counts with its real and its imaginary part.  Nothing changes
     after construction.  pixel: the sides of a pixel, at least 1; the prior acts as on the sinc interpolation to 1 x 1.
     """
@@ -79,9 +79,10 @@ class PoGMDM:
     def spectra(self, shape: Shape, dtype: Any = complex) -> Array:
         """Return gamma_k S_k, the normalised frequency responses with gains at an image size, (20, ny, nx)."""
         square = tuple(round(n * side) for n, side in zip(shape, self.pixel))
-        spectra = shearlets.normalise(shearlets.spectra(self.filters, square, dtype),
-                                      float(shearlets.overlap(self.filters)), self.rules.ridge)
-        return self.gains.astype(spectra.real.dtype)[:, None, None] * shearlets.low(spectra, shape)
+        spectra = shearlets.spectra(self.filters, square, dtype)
+        spectra *= shearlets.frame_weight(spectra, float(shearlets.overlap(self.filters)), self.rules.ridge)
+        spectra *= self.gains.astype(spectra.real.dtype)[:, None, None]
+        return shearlets.low(spectra, shape)
 
     @cached_property
     def _power(self) -> Array:
@@ -198,8 +199,7 @@ class PoGMDM:
 
         H_sigma(w) = alpha sum_k gamma_k^2 |S_k(w)|^2 / std(sigma)^2.  It is exact given the components of the mixture.
         """
-        factor = np.float32(_exponent(self, float(sigma)) / self.experts.std(sigma)**2)
-        return factor * _total_power(self, tuple(shape), xp)
+        return np.float32(_exponent(self, float(sigma)) / self.experts.std(sigma)**2) * _total_power(self, shape, xp)
 
     def save(self, path: str | Path) -> None:
         """Write the parameters and rules as npz (schema in `prior_file.load_prior`), whole or not at all."""
@@ -232,7 +232,7 @@ def _spectra(prior: PoGMDM, shape: Shape, dtype: Any, xp: ArrayModule) -> Array:
 @lru_cache(maxsize=4)
 def _total_power(prior: PoGMDM, shape: Shape, xp: ArrayModule) -> Array:
     """Return sum_k gamma_k^2 |S_k|^2, (ny, nx) float32."""
-    return shearlets.power(_spectra(prior, shape, np.complex64, xp)).sum(0)
+    return shearlets.total_power(_spectra(prior, shape, np.complex64, xp))
 
 
 @lru_cache(maxsize=64)

@@ -72,8 +72,11 @@ def spectra(filters: Array, shape: Shape, dtype: DTypeLike = complex) -> Array:
     centre = filters.shape[1] // 2
     rows, columns = ((np.arange(-centre, centre + 1)) % n for n in shape)
     places: Any = slice(None), rows[:, None], columns
-    np.add.at(out, places, filters)
-    out *= np.prod(shape) ** 0.5
+    filters = np.prod(shape) ** 0.5 * filters
+    if min(shape) < filters.shape[1]:
+        np.add.at(out, places, filters)  # slow, but it adds up what falls on one place
+    else:
+        out[places] = filters
     return fftn(out, overwrite=True)
 
 
@@ -92,14 +95,20 @@ def power(spectra: Array) -> Array:
     return spectra.real**2 + spectra.imag**2
 
 
+def total_power(spectra: Array) -> Any:
+    """Return sum_k |S_k|^2."""
+    return sum(power(one) for one in spectra)
+
+
 def overlap(filters: Array) -> Any:
     """Return max_w sum_k |S_k(w)|^2 of filters of NumPy or torch."""
-    return power(array_module(filters).fft.fft2(filters, GRID)).sum(0).max()
+    return total_power(array_module(filters).fft.fft2(filters, GRID)).max()
 
 
-def normalise(spectra: Array, overlap: Any, ridge: float) -> Array:
-    """Return S_k / (sum_j |S_j|^2 + ridge overlap)^(1/2), nearly a Parseval frame: no frequency counts more than once.
+def frame_weight(spectra: Array, overlap: Any, ridge: float) -> Array:
+    """Return W = (sum_j |S_j|^2 + ridge overlap)^(-1/2): the W S_k are nearly a Parseval frame.
 
-    The ridge keeps the lowest frequencies, which no filter passes, from being amplified.
+    So no frequency counts more than once.  The ridge keeps the lowest frequencies, which no filter passes, from being
+    amplified.
     """
-    return spectra / (power(spectra).sum(0) + ridge * overlap) ** 0.5
+    return (total_power(spectra) + ridge * overlap) ** -0.5

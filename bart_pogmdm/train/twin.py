@@ -52,7 +52,7 @@ class Twin(torch.nn.Module):
         half = shearlets.HALF
         padded = torch.nn.functional.pad(filters, (0, nx - filters.shape[2], 0, ny - filters.shape[1]))
         spectra: Any = torch.fft.fft2(torch.roll(padded, (-half, -half), (1, 2)))
-        return shearlets.normalise(spectra, shearlets.overlap(filters), self.rules.ridge)
+        return spectra * shearlets.frame_weight(spectra, shearlets.overlap(filters), self.rules.ridge)
 
     def variance(self, sigmas: torch.Tensor) -> torch.Tensor:
         """Return std(sigma)^2 of the components, (B,)."""
