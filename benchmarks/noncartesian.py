@@ -17,7 +17,7 @@ from bart_pogmdm.toolbox.bart_call import quiet_bart as bart
 
 NEWTON_STEPS = (8, 9, 10)
 WEIGHTS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
-IMAGES = 3
+IMAGES = 2
 
 
 def radial(size, spokes):

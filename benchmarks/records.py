@@ -25,7 +25,6 @@ from bart_pogmdm.version import __version__
 ROOT = Path(__file__).resolve().parents[1]
 Row = dict[str, Any]
 Cases = Mapping[str, Callable[[], Row]]
-FAILURES = (ValueError, OSError, ImportError, RuntimeError, subprocess.SubprocessError)
 
 
 class Places(NamedTuple):
@@ -74,8 +73,8 @@ def measure(path: Path, cases: Cases, words: Sequence[str] = ()) -> list[str]:
         began = time.perf_counter()
         try:
             found = cases[case]()
-        except FAILURES as error:
-            faults.append(f"{path.stem}: {case}: {' '.join(str(error).split())}")
+        except Exception as error:  # No case stops a run of many hours.
+            faults.append(f"{path.stem}: {case}: {sentence(error)}")
             continue
         taken = {"seconds": round(time.perf_counter() - began, 1), "date": f"{datetime.now(timezone.utc):%Y-%m-%d}"}
         rows[case] = {"case": case} | found | taken | stamp()
@@ -84,6 +83,11 @@ def measure(path: Path, cases: Cases, words: Sequence[str] = ()) -> list[str]:
         write_bytes(path, "".join(lines).encode())
         print(f"{path.stem}: {case}: {taken['seconds']} s", flush=True)
     return faults
+
+
+def sentence(error: Exception) -> str:
+    """Return an error in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def chosen(cases: Iterable[str], words: Sequence[str]) -> list[str]:

@@ -152,8 +152,8 @@ def listed(table: Table, places: Places) -> str:
     new = [row for row in rows if row["version"] == __version__]
     try:
         cases: int | str = len(cases_of(table, places))
-    except records.FAILURES as reason:
-        cases = f"? ({reason})"
+    except Exception as error:
+        cases = f"? ({records.sentence(error)})"
     return (f"{table.name:13} {len(new):4} of {cases} cases, {sum(row['seconds'] or 0 for row in new):.0f} s;"
             f" {len(rows) - len(new)} of an earlier version")
 
@@ -180,8 +180,8 @@ def main(argv: Sequence[str], tables: Sequence[Table] = TABLES) -> int:
     for name in () if args.pages else args.only:
         try:
             faults += records.measure(path_of(name, places), cases_of(every[name], places), args.cases)
-        except records.FAILURES as error:
-            faults.append(f"{name}: {error}")
+        except Exception as error:  # Its data or programs are missing, and the others go on.
+            faults.append(f"{name}: {records.sentence(error)}")
         write_pages(places, tables)
     write_pages(places, tables)
     for fault in faults:

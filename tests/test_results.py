@@ -92,7 +92,7 @@ def test_only_measures_one_table_and_some_cases(fake, capsys):
 
 def test_a_case_that_fails_is_named_and_the_others_are_recorded(fake, capsys):
     assert results.main(["--only", "other", "--out", str(fake)], TABLES) == 1
-    assert "ERROR: other: y: y: expected something else" in capsys.readouterr().err
+    assert "ERROR: other: y: ValueError: y: expected something else" in capsys.readouterr().err
     assert [row["case"] for row in record(fake, "other")] == ["x"]
 
 
