@@ -16,12 +16,11 @@ from pathlib import Path
 import numpy as np
 import scipy
 from records import Cases, Places, Row, alone
-from volumes_and_series import ALL, coils_of
+from volumes_and_series import of_phantom
 
 from bart_pogmdm import Map, bart, load_prior, recon
 from bart_pogmdm.arrays.bart_dims import to_bart
 from bart_pogmdm.arrays.threads import NUM_THREADS
-from bart_pogmdm.evaluate import masks
 from bart_pogmdm.files.cfl import write
 from bart_pogmdm.physics.fourier import fft2c
 
@@ -164,11 +163,8 @@ def grown(shape, coils, slices) -> Row:
 
 
 def volume(size) -> Row:
-    """Time a volume of 8 coils."""
-    rng = np.random.default_rng(0)
-    full = fft2c(coils_of((size, size, size)) * (rng.random((size, size, size)) > 0.5), ALL)
-    mask = masks.named("gaussian4", (size, size), 0)
-    data = np.moveaxis((full * mask).astype(np.complex64), 0, -1)
+    """Time a volume of 8 coils, BART's phantom with a Poisson disc."""
+    data, mask, _ = of_phantom(4, size)
     return repeated(lambda: recon(data, mask, method=Map(iterations=VOLUME_ITERATIONS)))
 
 

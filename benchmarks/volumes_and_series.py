@@ -109,7 +109,7 @@ def beside_bart(data, make) -> Row:
     """Return the scores of a volume."""
     kspace, mask, reference = make()
     sens = maps_of(kspace)
-    row = {"data": data, "acceleration": round(mask.size / mask.sum(), 1),
+    row = {"data": data, "acceleration": round(float(mask.size / mask.sum()), 1),
            "volume": round(score(recon(kspace, mask).image, reference), 2),
            "slices": round(score(by_slices(kspace, mask), reference), 2)}
     for name, term in (("tv", "T:7:0"), ("wavelet", "W:7:0")):
