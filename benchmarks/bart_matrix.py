@@ -444,7 +444,7 @@ def main(paths):
         cells = [outcome(check, path, version_number(label)) for path, label in zip(binaries, labels)]
         faults += sum(cell not in ("ok", BARE) for cell in cells)
         print(f"{check.__name__.replace('_', ' '):{width}}", *(f"{cell:<10}" for cell in cells), sep="  ", flush=True)
-    print(f"{faults} faults")
+    print(f"{len(CHECKS) * len(binaries)} tried, {faults} faults")
     return 1 if faults else 0
 
 

@@ -1,23 +1,19 @@
 """The calibration of the standard deviation, class by class: coverage of the bands, rank correlation with the error.
 
-usage: calibration.py OUT.csv [--only WORD …] [--data SHARED_DATA_FOLDER] [--prior PRIOR.npz]
-
 Each class has six scans.  Their images are those of train/validation.h5, of dev/cardiac_multiecho_images.npz, and the
 measured coils of dev; all are brought to 96 pixels (low frequencies of k-space), but those of the class "full size".
 The calibration of the shipped prior was learned on images of train/train.h5, so that no image here had a part in it.
-A row of OUT.csv holds one scan: an interrupted run goes on, and the table shows all rows.  --only takes classes whose
-names contain one of the words.
 """
 
-import argparse
-import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from records import Cases, Places, Row, alone
 
-from bart_pogmdm import load_prior, recon
+from bart_pogmdm import recon
 from bart_pogmdm.evaluate import masks, metrics, simulate
 from bart_pogmdm.physics.coil_model import rss
 from bart_pogmdm.physics.fourier import fft2c, ifft2c, resize
@@ -75,76 +71,60 @@ def measured(of_class: str, path: Path, kinds, side=SIDE, noise_std=0.0) -> Iter
         yield Scan(of_class, f"{path.stem} {kind}", (noisy * mask).astype(np.complex64), mask, reference)
 
 
-def scans(folder: Path) -> Iterator[Scan]:
-    """Yield all scans, class by class."""
-    series, _ = load_series([folder / "train" / "validation.h5"], 64)
-    images = [image for one in series for image in one.images[len(one.images) // 4::2]]
-    with np.load(folder / "dev" / "cardiac_multiecho_images.npz") as data:
-        hearts = [data[name][echo] for name in ("set05", "set09", "set14") for echo in (0, 3)]
-    for of_class, how in SIMULATED.items():
-        yield from simulated(of_class, images, *how)
-    yield from simulated("cardiac", hearts, KINDS, COILS, (0.01,))
-    dev = folder / "dev"
-    yield from measured("measured coils", dev / "brain16ch_mchiew_96.npz", ("cartesian4", "horizontal4", "gaussian8"))
-    yield from measured("measured coils", dev / "brain8ch_espirit.npz", ("cartesian4", "radial32", "gaussian8"))
+def heads(data: Path) -> list[np.ndarray]:
+    """Return images of the validation patient."""
+    series, _ = load_series([data / "train" / "validation.h5"], 64)
+    return [image for one in series for image in one.images[len(one.images) // 4::2]]
+
+
+def hearts(data: Path) -> list[np.ndarray]:
+    """Return echoes of hearts."""
+    with np.load(data / "dev" / "cardiac_multiecho_images.npz") as found:
+        return [found[name][echo] for name in ("set05", "set09", "set14") for echo in (0, 3)]
+
+
+def several(of_class: str, dev: Path) -> Iterator[Scan]:
+    """Yield scans of several measured coils."""
+    yield from measured(of_class, dev / "brain16ch_mchiew_96.npz", ("cartesian4", "horizontal4", "gaussian8"))
+    yield from measured(of_class, dev / "brain8ch_espirit.npz", ("cartesian4", "radial32", "gaussian8"))
+
+
+def single(of_class: str, dev: Path) -> Iterator[Scan]:
+    """Yield scans of one measured coil."""
     for name in ("knee_l1_espirit", "brain1ch_T2_loraks", "cardiac1ch_fau"):
-        yield from measured("one measured coil", dev / f"{name}.npz", ("cartesian3", "gaussian6"))
-    yield from measured("full size", dev / "brain8ch_espirit.npz", ("cartesian3", "cartesian4", "uniform3", "radial40",
-                                                                    "gaussian8"), 230)
+        yield from measured(of_class, dev / f"{name}.npz", ("cartesian3", "gaussian6"))
 
 
-def row_of(scan: Scan, prior) -> dict[str, object]:
-    """Return the scores of a scan."""
-    best = recon(scan.kspace, scan.mask, prior=prior)
-    found = recon(scan.kspace, scan.mask, samples=10, prior=prior)
+def scores_of(scan: Scan) -> list[float]:
+    """Return the parts inside each band, the rank correlation, the gain of the mean in dB, and the ratio of times."""
+    best, found = recon(scan.kspace, scan.mask), recon(scan.kspace, scan.mask, samples=10)
     errors = metrics.standardised_error(found.image, found.std, scan.reference)
-    row: dict[str, object] = {"class": scan.of_class, "scan": scan.name}
-    row |= {f"cover{band}": float(np.mean(errors <= width)) for band, width in BANDS.items()}
-    row |= {"factor": np.quantile(errors, 0.9) / metrics.NORMAL_90,
-            "rank": metrics.rank_correlation(found.image, found.std, scan.reference),
-            "maximum": metrics.psnr(best.image, scan.reference), "mean": metrics.psnr(found.image, scan.reference),
-            "time": found.info["seconds"] / best.info["seconds"], "rhat": found.info["rhat"],
-            "ess": found.info["ess"]}
-    return {key: value if isinstance(value, str) else round(float(value), 4) for key, value in row.items()}
+    gain = metrics.psnr(found.image, scan.reference) - metrics.psnr(best.image, scan.reference)
+    return [*(float(np.mean(errors <= width)) for width in BANDS.values()),
+            metrics.rank_correlation(found.image, found.std, scan.reference), gain,
+            found.info["seconds"] / best.info["seconds"]]
 
 
-def table(rows: list[dict[str, str]]) -> str:
-    """Return the table of the classes, in Markdown."""
-    lines = ["| class | scans | 50 % | 90 % | least | 99 % | rank correlation | mean - maximum, dB | least | time |",
-             "|---" * 10 + "|"]
-    classes = list(dict.fromkeys(row["class"] for row in rows))
-    for of_class in [*classes, "all"]:
-        found = [row for row in rows if of_class in ("all", row["class"])]
-        values = {key: np.array([float(row[key]) for row in found]) for key in found[0] if key not in ("class", "scan")}
-        gain = values["mean"] - values["maximum"]
-        cells = [of_class, str(len(found)), *(f"{100 * number:.0f}" for number in (
-            values["cover50"].mean(), values["cover90"].mean(), values["cover90"].min(), values["cover99"].mean())),
-            f"{values['rank'].mean():.2f}", f"{gain.mean():.2f}", f"{gain.min():.2f}", f"{values['time'].mean():.1f}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+def row_of(scans: Callable[[], Iterator[Scan]]) -> Row:
+    """Return the scores of a class: means, and the least coverage of the 90 % band and the least gain."""
+    scores = np.array([scores_of(scan) for scan in scans()])
+    values = dict(zip(("cover50", "cover90", "cover99", "rank", "gain", "time"), scores.mean(0)))
+    values |= {"least90": scores[:, 1].min(), "least_gain": scores[:, 4].min()}
+    return {"scans": len(scores)} | {name: round(float(value), 3) for name, value in values.items()}
 
 
-def main() -> None:
-    """Measure the scans that OUT.csv lacks, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--only", nargs="+", default=[""])
-    parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data")
-    parser.add_argument("--prior", default=None)
-    args = parser.parse_args()
-    rows = list(csv.DictReader(args.out.open())) if args.out.exists() else []
-    done, prior = {(row["class"], row["scan"]) for row in rows}, load_prior(args.prior)
-    for scan in scans(args.data):
-        if (scan.of_class, scan.name) in done or not any(word in scan.of_class for word in args.only):
-            continue
-        rows.append({key: str(value) for key, value in row_of(scan, prior).items()})
-        print(" ".join(rows[-1].values()), flush=True)
-        with args.out.open("w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
-    print(table(rows))
+def uncertainty(places: Places) -> Cases:
+    """Return every class of scans."""
+    dev = places.data / "dev"
+    makers = {of_class: lambda of_class=of_class, how=how: simulated(of_class, heads(places.data), *how)
+              for of_class, how in SIMULATED.items()}
+    makers |= {"hearts": lambda: simulated("cardiac", hearts(places.data), KINDS, COILS, (0.01,)),
+               "measured coils": lambda: several("measured coils", dev),
+               "one measured coil": lambda: single("one measured coil", dev),
+               "full size": lambda: measured("full size", dev / "brain8ch_espirit.npz", (
+                   "cartesian3", "cartesian4", "uniform3", "radial40", "gaussian8"), 230)}
+    return {of_class: partial(row_of, make) for of_class, make in makers.items()}
 
 
 if __name__ == "__main__":
-    main()
+    alone(uncertainty)

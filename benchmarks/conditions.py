@@ -1,37 +1,31 @@
 """Many conditions of acquisition: this package beside every peer with the parameter that is best in each case.
 
-usage: conditions.py DEV_DATA_FOLDER --out DIR [--only WORD …] [--methods METHOD …] [--coarse]
-
 The conditions are noise, few coils, folding, interpolated k-space, partial Fourier and sampling of all kinds, at usual
 and at high accelerations.  Their data are brain8ch_espirit, brain16ch_mchiew_96, knee_l1_espirit, brain1ch_T2_loraks,
 cardiac1ch_fau, and complex_t2_images with simulated coils.  (The image of cardiac1ch_fau is real, so that it would tell
-nothing about partial Fourier.)  PSNR and SSIM are those of `compare`.
-
-Results are stored in DIR as by `compare`: an interrupted run goes on, and those of peers, which depend on their own
-programs only, are computed once.  --only takes conditions whose names contain one of the words, --methods computes
-these methods instead of METHODS, and --coarse takes every second parameter of a sweep.  The table, also written to
-DIR/table.md, shows the best of all stored peers.
+nothing about partial Fourier.)  PSNR and SSIM are those of `compare`.  The peers of a condition are TV and l1-wavelets
+with the maps of `ecalib`, and those that are made for it, with every second parameter of their sweep.
 """
 
-import argparse
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from records import Cases, Places, Row, alone
+from scans import scored
 
-from bart_pogmdm.evaluate.cases import Case, cases
-from bart_pogmdm.evaluate.comparison import run_comparison
-from bart_pogmdm.evaluate.competitors import COMPETITORS
+from bart_pogmdm.evaluate.cases import cases
 from bart_pogmdm.evaluate.conditions import AS_IT_IS, Condition, reference_of
-from bart_pogmdm.evaluate.rows import Row, best_of
 from bart_pogmdm.files.references import ReferenceScan, read_references
 from bart_pogmdm.physics.coil_compression import compression
 from bart_pogmdm.physics.fourier import fft2c, ifft2c, resize
 
-OURS = "pogmdm"
-METHODS = (OURS, "pics-tv", "pics-wavelet", "ecalib2-tv", "homodyne")
-BEHIND = 0.05  # dB below the best peer that count as behind; smaller differences are those of rounding.
+METHODS = ("pogmdm", "pics-tv", "pics-wavelet")
+# Methods that are made for a condition: the name of which contains one of the words.
+MADE_FOR = {("smallfov",): ("ecalib2-tv", "ecalib2-wavelet", "enlive-tv", "enlive-wavelet"),
+            ("PF", "asym"): ("homodyne", "real-tv", "real-wavelet"), ("full",): ("pnp-bm3d",),
+            ("-0%", "-4%", "cal0", "gaussian8", "random8"): ("nlinv", "nlinv-tv", "nlinv-wavelet")}
 FOLDED = 0.8   # Field of view of the folded brain, in units of the width of the head.
 
 
@@ -170,59 +164,20 @@ SETTINGS = (
     brain("lines4-4%", "cartesian4acs4"))
 
 
-def cases_of(folder: Path, only: Sequence[str]) -> Iterator[Case]:
-    """Yield the case of each setting whose name contains one of the words, or of all."""
-    known: dict[str, Any] = {}
-    for setting in SETTINGS:
-        if only and not any(word in setting.name for word in only):
-            continue
-        if setting.data not in known:
-            file = setting.data.removesuffix("-0") + ".npz"
-            known |= {found.name: found for found in read_references(folder / file)}
-        scan = setting.condition.apply(setting.change(known[setting.data]))
-        yield from cases([scan._replace(name=setting.name)], [setting.mask], 1)
+def measured(places: Places, setting: Setting) -> Row:
+    """Return the scores of all peers in a condition."""
+    file = places.data / "dev" / f"{setting.data.removesuffix('-0')}.npz"
+    found = next(found for found in read_references(file) if found.name == setting.data)
+    scan = setting.condition.apply(setting.change(found))
+    made = [name for words, names in MADE_FOR.items() if any(word in setting.name for word in words) for name in names]
+    case, = cases([scan._replace(name=setting.name)], [setting.mask], 1)
+    return scored(places, case, (*METHODS, *made), 2)
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Return the table in Markdown, with the mean difference and the names of the conditions where we are behind."""
-    lines = ["| condition | mask | ours | best peer | parameter | PSNR, SSIM | difference |", "|---" * 7 + "|"]
-    differences = {}
-    for setting in SETTINGS:
-        found = [row for row in rows if row.data == setting.name]
-        ours = next((row for row in found if row.method == OURS and row.psnr), None)
-        peer = max((row for row in found if row.method != OURS and row.psnr), key=lambda row: row.psnr, default=None)
-        cells = [f"{row.psnr:.2f} / {row.ssim:.3f}" if row else "-" for row in (ours, peer)]
-        if ours and peer:
-            differences[setting.name] = ours.psnr - peer.psnr
-        if found:
-            difference = f"{differences[setting.name]:+.2f}" if ours and peer else "-"
-            named = (peer.method, str(peer.parameter)) if peer else ("-", "-")
-            lines.append(f"| {setting.name} | {setting.mask} | {cells[0]} | {named[0]} | {named[1]} | {cells[1]} |"
-                         f" {difference} |")
-    if differences:
-        behind = [name for name, difference in differences.items() if difference < -BEHIND]
-        lines += ["", f"{len(differences)} conditions, mean difference {np.mean(list(differences.values())):+.2f} dB,"
-                  f" behind by more than {BEHIND} dB in {len(behind)}" + (f": {', '.join(behind)}" if behind else "")]
-    return "\n".join(lines)
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--only", nargs="+", default=())
-    parser.add_argument("--methods", nargs="+", default=METHODS, choices=list(COMPETITORS))
-    parser.add_argument("--coarse", action="store_true")
-    args = parser.parse_args()
-    step = 2 if args.coarse else 1
-    parameters = {name: COMPETITORS[name].sweep[::step] for name in args.methods}
-    everything = list(cases_of(args.data, args.only))
-    run_comparison(everything, parameters, args.out / "images")
-    known = {name: method.sweep for name, method in COMPETITORS.items() if not method.needs_weights}
-    text = table(best_of(run_comparison(everything, known, args.out / "images", compute=False)))
-    (args.out / "table.md").write_text(text + "\n")
-    print(text)
+def conditions(places: Places) -> Cases:
+    """Return every condition."""
+    return {setting.name: partial(measured, places, setting) for setting in SETTINGS}
 
 
 if __name__ == "__main__":
-    main()
+    alone(conditions)

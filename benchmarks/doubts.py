@@ -1,6 +1,6 @@
 """Doubts: false alarms on good data, and faults that go unnoticed.
 
-usage: doubts.py DATA_FOLDER    (shared/data, with dev/, raw/ and train/; needs finufft and BART)
+usage: doubts.py PART DATA_FOLDER    (PART: good or faults; a folder with dev/, raw/ and train/; needs finufft and BART)
 
 Good data are all scans with the masks of dev/masks.npz or of several kinds, coils simulated on images of dev/ and
 train/, the radial scan of a phantom, a raw file, and the package's own phantom at several noise levels.  Each fault is
@@ -116,25 +116,17 @@ def faults(folder):
         yield f"{name}, right trajectory", (samples,), {"traj": traj, "dims": (96, 96)}
 
 
-def main(folder):
-    alarms, unnoticed, good, bad = [], [], 0, 0
-    for name, arguments, options in good_cases(folder):
-        good += 1
-        if found := notices(*arguments, **options):
-            alarms.append(name)
-            print(f"false alarm: {name}: {'; '.join(found)}", flush=True)
-    for name, arguments, options in faults(folder):
+def main(part, folder):
+    """Count good cases with a doubt, or faults without one."""
+    tried = wrong = 0
+    for name, arguments, options in {"good": good_cases, "faults": faults}[part](folder):
         found = notices(*arguments, **options)
-        if name.endswith("right trajectory"):
-            print(f"false alarm: {name}" if found else f"no alarm: {name}")
-            continue
-        bad += 1
-        if not found:
-            unnoticed.append(name)
-        sentences = "; ".join(sentence[:60] for sentence in found)
-        print(f"{'noticed' if found else 'UNNOTICED'}: {name}: {sentences}", flush=True)
-    print(f"{len(alarms)} false alarms in {good} good cases; {len(unnoticed)} of {bad} faults unnoticed")
+        is_good = part == "good" or name.endswith("right trajectory")
+        tried += 1
+        wrong += bool(found) == is_good
+        print(f"{'doubted' if found else 'not doubted'}: {name}: {'; '.join(text[:60] for text in found)}", flush=True)
+    print(f"{tried} tried, {wrong} faults")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -311,7 +311,7 @@ def main(files=10000, seed=0, keep="faults"):
             if number % 1000 == 999:
                 print(f"{number + 1} files, {time.perf_counter() - began:.0f} s", flush=True)
             if outcome == "fault":
-                Path(keep).mkdir(exist_ok=True)
+                Path(keep).mkdir(parents=True, exist_ok=True)
                 (Path(keep) / f"{seed}-{number}-{chosen}").write_bytes(content)
                 if (reader, text[:40]) not in shown:
                     shown.add((reader, text[:40]))
@@ -321,7 +321,7 @@ def main(files=10000, seed=0, keep="faults"):
         row = [sum(n for (one, outcome), n in counts.items() if reader in (one, "all") and outcome in wanted)
                for wanted in (("accepted", "refused", "fault"), ("accepted",), ("refused",), ("fault",))]
         print(f"{reader:22}{row[0]:8}{row[1]:10}{row[2]:9}{row[3]:8}")
-    print(f"seed {seed}, {time.perf_counter() - began:.0f} s")
+    print(f"{row[0]} tried, {row[3]} faults")
     return row[3] > 0
 
 

@@ -1,15 +1,14 @@
 """GPU and CPU compared: the score and its bandwidth relative to a copy, the maximum, ten Gibbs samples, Algorithm 1.
 
-usage: gpu.py [JSON_FILE]    It prints a table of median seconds; GPU and CPU are timed in the same run.
-
-On the CPU Algorithm 1 is timed with 20 noise levels instead of 1000, and its time is multiplied by 50.
+Median seconds; GPU and CPU are timed in the same run.  On the CPU Algorithm 1 is timed with 20 noise levels instead of
+1000, and its time is multiplied by 50.
 """
 
-import json
-import sys
 import time
+from functools import partial
 
 import numpy as np
+from records import Cases, Places, Row, alone
 
 from bart_pogmdm import Diffusion, Gibbs, load_prior, recon
 from bart_pogmdm.arrays.devices import choose
@@ -56,38 +55,25 @@ def times(kspace, mask, image, levels, repeats, cupy):
             f"the same, each of {TOGETHER}": diffusion(TOGETHER)}
 
 
-def measure(shape, coils, cupy):
+def measured(shape, coils) -> Row:
+    """Return the seconds of each kind of work on both devices, and the bandwidth of the score and of a copy in GB/s."""
+    cupy = choose("gpu", None)
     image = np.random.default_rng(0).random(shape)
     image = np.cumsum(np.cumsum(image - image.mean(), 0), 1)
     image = (np.abs(image) / np.abs(image).max()).astype(np.complex64)
     mask = masks.cartesian(shape, 4, 0)
     arrays = simulate.kspace(image, coils, 0.01, 0) * mask, mask, image
-    row = {"gpu": times(*(move(array, cupy) for array in arrays), LEVELS, REPEATS, cupy),
+    row = {"device": cupy.cuda.runtime.getDeviceProperties(0)["name"].decode(), "copy": bandwidth(cupy) / 1e9,
+           "gpu": times(*(move(array, cupy) for array in arrays), LEVELS, REPEATS, cupy),
            "cpu": times(*arrays, CPU_LEVELS, 1, cupy)}
     # A score moves at least 20 spectra; it reads and writes 20 responses in two FFTs of two passes and an activation.
-    row["score GB/s"] = 20 * 11 * image.nbytes / row["gpu"]["score"] / 1e9
-    return row
+    return row | {"bandwidth": 20 * 11 * image.nbytes / row["gpu"]["score"] / 1e9}
 
 
-def main(target=None):
-    cupy = choose("gpu", None)
-    name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
-    results = {"device": name, "copy GB/s": bandwidth(cupy) / 1e9}
-    print(f"{name}: copy {results['copy GB/s']:.0f} GB/s\n")
-    print("| size | work | GPU s | CPU s | ratio |\n" + "|---" * 5 + "|")
-    for size, (shape, coils) in SIZES.items():
-        results[size] = row = measure(shape, coils, cupy)
-        for work, value in row["gpu"].items():
-            print(f"| {size} | {work} | {value:.4g} | {row['cpu'][work]:.4g} | {row['cpu'][work] / value:.0f} |")
-        part = row["score GB/s"] / results["copy GB/s"]
-        print(f"| {size} | score: {row['score GB/s']:.0f} GB/s, {part:.0%} of copy | | | |", flush=True)
-    if target:
-        with open(target, "w", encoding="ascii") as file:
-            json.dump(results, file, indent=1)
+def gpu(places: Places) -> Cases:
+    """Return the sizes."""
+    return {size: partial(measured, *of) for size, of in SIZES.items()}
 
 
 if __name__ == "__main__":
-    try:
-        main(*sys.argv[1:])
-    except ValueError as error:
-        sys.exit(f"ERROR: {error}")
+    alone(gpu)

@@ -1,19 +1,16 @@
-"""Lesions in images whose truth is known: pictures for docs/uncertainty.md, and how well mean and std detect them.
-
-usage: lesions.py OUT [--data SHARED_DATA_FOLDER] [--roc CASES]
+"""Lesions in images whose truth is known: pictures for docs/uncertainty.md, and how well they are found.
 
 A lesion is a disc of 2 to 6 pixels across and a contrast of 10 to 30 % of the image's maximum, put into images of
-train/validation.h5 at 96 pixels, with 8 simulated coils, noise 0.02 and random lines, R=4.  OUT/lesion.png shows one
-of which the maximum lacks a part that the band holds; OUT/invented.png a bright spot of the maximum that the truth has
-not, at R=6.  --roc takes as many images, compares the place of the lesion with the same place without it, and prints
-the area under the ROC curve of three scores: the contrast of the mean over the standard deviation, that of the mean
-alone, and that of smoothed total variation.
+train/validation.h5 at 96 pixels, with 8 simulated coils, noise 0.02 and random lines, R=4.  lesion.png shows one of
+which the maximum lacks a part that the band holds; invented.png a bright spot of the maximum that the truth has not, at
+R=6.  Each other case compares the place of a lesion with the same place without it by three scores: the contrast of
+the mean over the standard deviation, that of the mean alone, and that of smoothed total variation.
 """
 
-import argparse
-from pathlib import Path
+from functools import partial
 
 import numpy as np
+from records import Cases, Places, Row, alone
 from scipy.ndimage import binary_erosion, gaussian_filter
 
 from bart_pogmdm import recon
@@ -25,6 +22,7 @@ from bart_pogmdm.train.calibration import low
 from bart_pogmdm.train.images import load_series
 
 SIDE, COILS, NOISE_STD = 96, 8, 0.02
+PLACES = 16
 TV_WEIGHT = 20.0  # the middle of those that `compare` tries
 
 
@@ -70,6 +68,8 @@ def invented(best, image):
 
 def picture(image, inside, acceleration, seed, title):
     """Draw truth, maximum, mean, and lower and upper end of the band around a lesion; for None around an invented one.
+
+    Return the PNG, the contrast in each image, and the mean standard deviation of the lesion.
     """
     from matplotlib.figure import Figure
     kspace, mask = scan(image, acceleration, seed)
@@ -92,49 +92,45 @@ def picture(image, inside, acceleration, seed, title):
     drawn.suptitle(title, fontsize=8)
     around = disc(image.shape, (rows, columns), 14) & ~disc(image.shape, (rows, columns), 9)
     numbers = {name: round(contrast(values, inside, around), 3) for name, values in panels.items()}
-    print(title, numbers, "std in the lesion", round(float(panels["std"][inside].mean()), 3), flush=True)
-    return png(drawn, 120)
+    return png(drawn, 120), {"contrast": numbers, "std": round(float(panels["std"][inside].mean()), 3)}
 
 
-def areas(folder, cases):
-    """Print the area under the ROC curve of each score."""
-    scores = {name: ([], []) for name in ("mean / std", "mean", "total variation")}
-    for number in range(cases):
-        rng = np.random.default_rng(number)
-        image = head(folder, number)
-        place, diameter, size = place_of(image, rng), rng.uniform(2, 6), rng.uniform(0.1, 0.3)
-        inside = disc(image.shape, place, diameter)
-        around = disc(image.shape, place, diameter + 6) & ~disc(image.shape, place, diameter + 2)
-        for has in (0, 1):
-            kspace, mask = scan(image + has * size * inside, 4, number)
-            found, tv = recon(kspace, mask, samples=10), recon(kspace, mask, prior=CharbonnierTV(TV_WEIGHT)).image
-            # The true contrast of the place without the lesion is anatomy, which no score should count.
-            anatomy = contrast(image, inside, around)
-            of_mean = contrast(np.abs(found.image), inside, around) - anatomy
-            scores["mean / std"][has].append(of_mean / found.std[inside].mean())
-            scores["mean"][has].append(of_mean)
-            scores["total variation"][has].append(contrast(np.abs(tv), inside, around) - anatomy)
-    print("| score | area under the ROC curve |\n|---|---|")
-    for name, (without, with_) in scores.items():
-        print(f"| {name} | {np.mean(np.array(with_)[:, None] > np.array(without)):.2f} |")
+def detected(places: Places, number: int) -> Row:
+    """Return the scores of a place, without and with a lesion."""
+    rng, image, row = np.random.default_rng(number), head(places.data, number), {}
+    place, diameter, size = place_of(image, rng), rng.uniform(2, 6), rng.uniform(0.1, 0.3)
+    inside = disc(image.shape, place, diameter)
+    around = disc(image.shape, place, diameter + 6) & ~disc(image.shape, place, diameter + 2)
+    for name, has in (("without", 0), ("with", 1)):
+        kspace, mask = scan(image + has * size * inside, 4, number)
+        found, tv = recon(kspace, mask, samples=10), recon(kspace, mask, prior=CharbonnierTV(TV_WEIGHT)).image
+        # The true contrast of the place without the lesion is anatomy, which no score should count.
+        anatomy = contrast(image, inside, around)
+        of_mean = contrast(np.abs(found.image), inside, around) - anatomy
+        scores = {"mean / std": of_mean / found.std[inside].mean(), "mean": of_mean,
+                  "total variation": contrast(np.abs(tv), inside, around) - anatomy}
+        row[name] = {score: round(float(value), 4) for score, value in scores.items()}
+    return row
 
 
-def main():
-    """Draw the pictures, and print the areas if they are asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data")
-    parser.add_argument("--roc", type=int, default=0)
-    args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    image = head(args.data, 9)
-    place = place_of(image, np.random.default_rng(4))
-    inside = disc(image.shape, place, 2)
-    write_bytes(args.out / "lesion.png", picture(image + 0.2 * inside, inside, 4, 0, "a lesion, R=4"))
-    write_bytes(args.out / "invented.png", picture(image, None, 6, 0, "no lesion, R=6"))
-    if args.roc:
-        areas(args.data, args.roc)
+def drawn(places: Places, name: str, has: bool) -> Row:
+    """Draw docs/uncertainty/NAME.png."""
+    image = head(places.data, 9)
+    inside = disc(image.shape, place_of(image, np.random.default_rng(4)), 2)
+    path = places.out / "docs" / "uncertainty" / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content, numbers = (picture(image + 0.2 * inside, inside, 4, 0, "a lesion, R=4") if has
+                        else picture(image, None, 6, 0, "no lesion, R=6"))
+    write_bytes(path, content)
+    return {"picture": path.name} | numbers
+
+
+def lesions(places: Places) -> Cases:
+    """Return the places that are compared, and the two pictures."""
+    return {f"place {number}": partial(detected, places, number) for number in range(PLACES)} | {
+        "picture lesion": partial(drawn, places, "lesion", True),
+        "picture invented": partial(drawn, places, "invented", False)}
 
 
 if __name__ == "__main__":
-    main()
+    alone(lesions)

@@ -1,6 +1,9 @@
 """Disks and folders that fail during a run: it works, or ends in one line of error and can be continued.
 
-usage: mishaps.py DATA    DATA: complex_t2_images.npz, or another npz of complex `images`.  Needs root, to mount.
+usage: mishaps.py PART DATA
+
+PART: folders, full, filled, input.  DATA: complex_t2_images.npz, or another npz of complex `images`.  Needs root, to
+mount.
 
 `volume`, `pogmdm`, `compare` and `train` run with a home and a package folder that are read-only, without /dev/shm, and
 on a disk that is full from the beginning or becomes full during the run.  The input of a volume is changed between two
@@ -13,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
 
 import h5py
@@ -70,14 +72,16 @@ def failing_folders(folder):
     assert not process.returncode or (error.startswith("ERROR: scheduler: ") and error.count("\n") == 1), error
     for path in (package, "/dev/shm", home):
         subprocess.run(["umount", str(path)], check=True)
+    return len(COMMANDS) + 2
 
 
 def full_from_the_beginning(folder):
     """Run all commands on disks of several sizes, up to one that suffices."""
+    tried = 0
     for name, words in COMMANDS.items():
         for kilobytes in (8, 64, 256, 1024, 8192, 262144):
             mount("-t", "tmpfs", "-o", f"size={kilobytes}k", "none", str(folder / "disk"))
-            done = run(folder, words)
+            done, tried = run(folder, words), tried + 1
             errors = [line for line in done.stderr.splitlines() if line.startswith(("ERROR", "Traceback"))]
             files = left(folder / "disk")
             subprocess.run(["umount", str(folder / "disk")], check=True)
@@ -88,10 +92,13 @@ def full_from_the_beginning(folder):
                 break
             assert name in ("compare", "train") or not files, files  # Complete images and checkpoints may stay.
         assert done.returncode == 0, done.stderr
+    return tried
 
 
-def full_during_the_run(folder, wanted):
+def full_during_the_run(folder):
     """Fill the disk after some slices; when there is space again, the same command continues."""
+    recon_volume(folder / "volume.h5", folder / "wanted.h5", iterations=ITERATIONS, jobs=2)
+    wanted = (folder / "wanted.h5").read_bytes()
     mount("-t", "tmpfs", "-o", f"size={len(wanted) + 100_000}", "none", str(folder / "disk"))
     out = "disk/volume.h5"
     process, manifest = command(folder, out, "--jobs", "2"), folder / f"{out}.manifest"
@@ -111,6 +118,7 @@ def full_during_the_run(folder, wanted):
     check(folder / "disk", "volume.h5", wanted)
     subprocess.run(["umount", str(folder / "disk")], check=True)
     print("    the same command again: whole, once, and the same bytes")
+    return 1
 
 
 def changed_input(folder):
@@ -132,9 +140,10 @@ def changed_input(folder):
         assert process.returncode == 1 and "--restart" in error and error.count("\n") == 1, error
         os.replace(folder / "kept.h5", folder / "volume.h5")
         finish(folder, out, ["--jobs", "2"])
+    return 2
 
 
-def main(data):
+def main(part, data):
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, np.load(data) as file:
         folder = Path(name)
         make_volume(file["images"], folder / "volume.h5")
@@ -142,16 +151,13 @@ def main(data):
         np.savez(folder / "pictures.npz", images=images)
         write({folder / "ksp": to_bart(simulate.kspace(images[0] / abs(images[0]).max(), COILS, 0.005, 0)
                                        * masks.named(MASK, (SIZE, SIZE), 0))})
-        recon_volume(folder / "volume.h5", folder / "wanted.h5", iterations=ITERATIONS, jobs=2)
-        wanted = (folder / "wanted.h5").read_bytes()
         (folder / "disk").mkdir()
-        for part, title in ((failing_folders, "read-only home and package, no /dev/shm"),
-                            (full_from_the_beginning, "disk full from the beginning"),
-                            (partial(full_during_the_run, wanted=wanted), "disk full during the run"),
-                            (changed_input, "input changed between two runs")):
-            print(title, flush=True)
-            part(folder)
+        tried = PARTS[part](folder)
+    print(f"{tried} tried, 0 faults")
 
+
+PARTS = {"folders": failing_folders, "full": full_from_the_beginning, "filled": full_during_the_run,
+         "input": changed_input}
 
 if __name__ == "__main__":
     if os.environ.get("MISHAPS") != "private":  # Mounts of a namespace of its own vanish with it.

@@ -1,13 +1,11 @@
-"""The methods of this package on real data: PSNR, SSIM, coverage, number of scores, and seconds.
+"""The methods of this package on real data: PSNR, SSIM, coverage, number of scores, and seconds."""
 
-usage: samplers.py [DEV_DATA_FOLDER]    (with brain16ch_mchiew_96.npz, brain8ch_espirit.npz and masks.npz)
-"""
-
-import sys
+import warnings
 from dataclasses import fields
-from pathlib import Path
+from functools import partial
 
 import numpy as np
+from records import Cases, Places, Row, alone
 
 from bart_pogmdm import Diffusion, Gibbs, Map, PoGMDM, load_prior, recon
 from bart_pogmdm.evaluate import metrics
@@ -36,24 +34,28 @@ class CountingPrior(PoGMDM):
         return scores
 
 
-def main(folder):
-    shipped = load_prior()
+def measured(places: Places, case: str, name: str) -> Row:
+    """Return the scores of a method."""
+    shipped, (method, samples) = load_prior(), RUNS[name]
     prior = CountingPrior(**{field.name: getattr(shipped, field.name) for field in fields(shipped)})
-    print("| data | method | samples | PSNR | SSIM | coverage | scores | seconds |\n" + "|---" * 8 + "|")
-    with np.load(folder / "masks.npz") as masks:
-        for case in CASES:
-            with np.load(folder / f"{case.split('__')[0]}.npz") as data:
-                kspace, reference, mask = data["kspace"], data["reference"], masks[case]
-            recon(kspace * mask, mask, iterations=1)  # This call compiles the kernels.
-            for name, (method, samples) in RUNS.items():
-                CountingPrior.count = 0
-                result = recon(kspace * mask, mask, method=method, samples=samples, prior=prior)
-                cover = "-" if result.std is None else f"{metrics.coverage(result.image, result.std, reference):.2f}"
-                print("|", " | ".join([case, name, str(samples or "-"), f"{metrics.psnr(result.image, reference):.2f}",
-                                       f"{metrics.ssim(result.image, reference):.3f}", cover, str(CountingPrior.count),
-                                       f"{result.info['seconds']:.1f}"]), "|", flush=True)
+    dev = places.data / "dev"
+    with np.load(dev / "masks.npz") as masks, np.load(dev / f"{case.split('__')[0]}.npz") as data:
+        kspace, reference, mask = data["kspace"], data["reference"], masks[case]
+    with warnings.catch_warnings():  # This call compiles the kernels; its image is not that of the data.
+        warnings.simplefilter("ignore")
+        recon(kspace * mask, mask, iterations=1)
+    CountingPrior.count = 0
+    result = recon(kspace * mask, mask, method=method, samples=samples, prior=prior)
+    cover = None if result.std is None else round(metrics.coverage(result.image, result.std, reference), 3)
+    return {"method": name, "samples": samples, "psnr": round(metrics.psnr(result.image, reference), 2),
+            "ssim": round(metrics.ssim(result.image, reference), 3), "coverage": cover, "scores": CountingPrior.count,
+            "time": round(result.info["seconds"], 1)}
+
+
+def samplers(places: Places) -> Cases:
+    """Return each method on each mask."""
+    return {f"{case.split('__')[1]}, {name}": partial(measured, places, case, name) for case in CASES for name in RUNS}
 
 
 if __name__ == "__main__":
-    default = Path(__file__).resolve().parents[2] / "shared" / "data" / "dev"
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else default)
+    alone(samplers)

@@ -1,25 +1,24 @@
-"""Time and memory: the score beside its FFTs, and whole commands beside BART's, in one run.
+"""Time and memory: whole commands beside BART's in one run, the score beside its FFTs, and the growth of `recon`.
 
-usage: speed.py [REPEATS] [PART ...]    parts: score, commands, trajectories, growth; all of them if none is named
-
-Nothing else may run on the machine.  It prints medians; the repeats of ours and theirs take turns.  Each command runs
-as a user runs it, with files and start-up.  BART's total is that of ecalib and pics, of pics alone for one coil, and of
-nlinv.  "busy" is the part of all cores that the command kept working.
+Nothing else may run on the machine.  The repeats of ours and theirs take turns.  Each command runs as a user runs it,
+with files and start-up.  BART's total is that of ecalib and pics, of pics alone for one coil, and of nlinv.  "busy" is
+the part of all cores that the command kept working.
 """
 
-import os
-import platform
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import scipy
+from records import Cases, Places, Row, alone
+from volumes_and_series import of_phantom
 
-from bart_pogmdm import __version__, bart, load_prior, recon
+from bart_pogmdm import Map, bart, load_prior, recon
 from bart_pogmdm.arrays.bart_dims import to_bart
 from bart_pogmdm.arrays.threads import NUM_THREADS
 from bart_pogmdm.files.cfl import write
@@ -31,6 +30,8 @@ ECALIB = ["bart", "ecalib", "-m1", "ksp", "sens"]
 PICS = ["bart", "pics", "-S", "-R", "T:3:0:.01", "-i100", "ksp", "sens", "pics"]
 ONES = ["bart", "pics", "-S", "-R", "T:3:0:.005", "-i100", "ksp", "ones", "pics"]
 SIZES, COILS, SLICES = (64, 128, 256, 512, 1024), (1, 2, 4, 8, 16, 32, 64), (1, 4, 16, 64)
+VOLUMES, VOLUME_ITERATIONS = (32, 48, 64, 96), 12
+REPEATS, SCORE_REPEATS, GROWTH_REPEATS = 5, 15, 3
 
 
 def seconds(call):
@@ -39,26 +40,29 @@ def seconds(call):
     return time.perf_counter() - began
 
 
-def score(repeats, shape=(640, 372)):
-    """Time the score of a complex image, and 40 FFTs of its size out of place and in place."""
+def score(shape=(640, 372)) -> Row:
+    """Time the score of a complex image, and 40 FFTs of its size, out of place."""
     prior, rng = load_prior(), np.random.default_rng(0)
     image = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64) / 10
     batch = np.repeat(image[None], 20, 0)
 
-    def ffts(array, overwrite):
+    def ffts():
         for transform in (scipy.fft.ifft2, scipy.fft.fft2):
-            array = transform(array, norm="ortho", workers=NUM_THREADS, overwrite_x=overwrite)
+            transform(batch, norm="ortho", workers=NUM_THREADS)
 
-    calls = {"score": lambda: prior.score(image, 0.1), "40 FFTs": lambda: ffts(batch, False),
-             "40 FFTs in place": lambda: ffts(batch, True)}
-    times = {name: [] for name in calls}
-    for _ in range(max(repeats, 7) + 1):
-        for name, call in calls.items():
-            times[name].append(seconds(call))
-    medians = {name: np.median(taken[1:]) for name, taken in times.items()}
-    print(f"\nscore at {shape[0]} x {shape[1]} complex64")
-    for name, median in medians.items():
-        print(f"  {name:18} {1e3 * median:6.1f} ms   score / this {medians['score'] / median:.2f}")
+    def both():
+        return seconds(lambda: prior.score(image, 0.1)), seconds(ffts)
+
+    both()
+    return ratios(np.array([both() for _ in range(SCORE_REPEATS)]))
+
+
+def ratios(taken) -> Row:
+    """Return the medians of the seconds of ours and theirs (repeat, 2), and median and ends of their ratio."""
+    found = taken[:, 0] / taken[:, 1]
+    values = {"ours": np.median(taken[:, 0]), "theirs": np.median(taken[:, 1]), "ratio": np.median(found),
+              "least": found.min(), "most": found.max()}
+    return {name: round(float(value), 3) for name, value in values.items()} | {"repeats": len(taken)}
 
 
 def kspace(shape, coils, rng):
@@ -103,38 +107,28 @@ def peak_memory(command, folder):
     return int(ran.stdout.split()[-1])
 
 
-def beside(name, arrays, ours, theirs, repeats):
-    """Print one row: our command beside the sum of theirs, each on the same files."""
+def beside(arrays, ours, *theirs) -> Row:
+    """Time our command beside the sum of theirs, each on the same files."""
     with tempfile.TemporaryDirectory() as folder:
         write({Path(folder, key): array for key, array in arrays.items()})
-        commands = [ours, *theirs]
-        taken = np.array([[run(command, folder) for command in commands] for _ in range(repeats)])
+        taken = np.array([[run(command, folder) for command in (ours, *theirs)] for _ in range(REPEATS)])
         memory = peak_memory(ours, folder)
-    medians, busy = np.median(taken[..., 0], 0), np.median(taken[:, 0, 1])
-    total = medians[1:].sum()
-    print(f"| {name} | {medians[0]:.2f} | {total:.2f} | {medians[0] / total:.2f} | {100 * busy:.0f} % | {memory} |",
-          flush=True)
+    found = ratios(np.stack([taken[:, 0, 0], taken[:, 1:, 0].sum(1)], 1))
+    return found | {"busy": round(float(np.median(taken[:, 0, 1])), 2), "MiB": memory}
 
 
-def commands(repeats):
-    """Time the command on Cartesian k-space beside ecalib -m1 and pics with TV."""
-    print("\n| k-space | ours, s | BART, s | ratio | busy | MiB |", "|---" * 6 + "|", sep="\n")
-    for coils, shape in ((16, (640, 372)), (8, (256, 256)), (32, (320, 320))):
-        for pattern in (lines, poisson):
-            rng = np.random.default_rng(0)
-            full = kspace(shape, coils, rng)
-            mask = pattern(shape, rng)
-            name = f"{coils} x {shape[0]} x {shape[1]}, {pattern.__name__} (R = {1 / mask.mean():.1f})"
-            beside(name, {"ksp": to_bart(full * mask)}, [*OURS, "ksp", "pogmdm"], [ECALIB, PICS], repeats)
+def on_a_grid(coils, shape, pattern) -> Row:
+    """Time the command on Cartesian k-space beside ecalib -m1 and pics with TV, for one coil beside pics alone."""
     rng = np.random.default_rng(0)
-    shape = (256, 256)
-    full = kspace(shape, 1, rng)
-    beside("1 x 256 x 256, lines", {"ksp": to_bart(full * lines(shape, rng)), "ones": np.ones((*shape, 1), complex)},
-           [*OURS, "ksp", "pogmdm"], [ONES], repeats)
+    full = kspace(shape, coils, rng)
+    mask = pattern(shape, rng)
+    arrays = {"ksp": to_bart(full * mask)} | ({"ones": np.ones((*shape, 1), complex)} if coils == 1 else {})
+    found = beside(arrays, [*OURS, "ksp", "pogmdm"], *([ONES] if coils == 1 else [ECALIB, PICS]))
+    return {"acceleration": round(1 / mask.mean(), 1)} | found
 
 
-def trajectories(repeats):
-    """Time the command along 48 spokes, beside nlinv, and beside ecalib and pics with TV."""
+def along_spokes(peer) -> Row:
+    """Time the command along 48 spokes, beside nlinv, or beside ecalib and pics with TV."""
     traj = bart(1, "traj -x 384 -y 48 -D -r -G") / 2
     phantom = bart(1, "phantom -k -s 8 -t", traj)
     rng = np.random.default_rng(0)
@@ -143,39 +137,52 @@ def trajectories(repeats):
     low = bart(1, "fft -u 3", bart(1, "nufft -i -d 32:32:1", traj, noisy.astype(np.complex64)))
     sens = bart(1, "resize -c 0 192 1 192", bart(1, "ecalib -m1 -r 24", low))
     arrays = {"ksp": noisy.astype(np.complex64), "traj": traj, "low": low, "maps": sens}
-    ours = [*OURS, "-t", "traj", "ksp", "pogmdm"]
-    print("\n| along 48 spokes, 8 x 192 x 192 | ours, s | BART, s | ratio | busy | MiB |", "|---" * 6 + "|", sep="\n")
-    beside("nlinv -t -i9", arrays, ours, [["bart", "nlinv", "-S", "-i9", "-t", "traj", "ksp", "nlinv"]], repeats)
-    beside("nufft -i, ecalib, pics -t with TV", arrays, ours,
-           [["bart", "nufft", "-i", "-d", "32:32:1", "traj", "ksp", "grid"], ["bart", "ecalib", "-m1", "low", "sens"],
-            ["bart", "pics", "-S", "-R", "T:3:0:.001", "-i100", "-t", "traj", "ksp", "maps", "pics"]], repeats)
+    theirs = {"nlinv": [["bart", "nlinv", "-S", "-i9", "-t", "traj", "ksp", "nlinv"]],
+              "pics": [["bart", "nufft", "-i", "-d", "32:32:1", "traj", "ksp", "grid"],
+                       ["bart", "ecalib", "-m1", "low", "sens"],
+                       ["bart", "pics", "-S", "-R", "T:3:0:.001", "-i100", "-t", "traj", "ksp", "maps", "pics"]]}
+    return beside(arrays, [*OURS, "-t", "traj", "ksp", "pogmdm"], *theirs[peer])
 
 
-def growth(repeats):
-    """Time `recon` against size, coils and slices, and print the exponent that fits each."""
-    def timed(shape, coils, slices):
-        rng = np.random.default_rng(0)
-        full = kspace(shape, coils, rng) * lines(shape, rng)
-        data = np.repeat(to_bart(full.astype(np.complex64)).reshape(*shape, 1, coils, 1), slices, 4)
-        return float(np.median([seconds(lambda: recon(data)) for _ in range(repeats)]))
-
-    timed((64, 64), 2, 1)
-    for name, values, of in (("n, 8 x n x n", SIZES, lambda n: ((n, n), 8, 1)),
-                             ("coils, 256 x 256", COILS, lambda n: ((256, 256), n, 1)),
-                             ("slices, 4 x 128 x 128", SLICES, lambda n: ((128, 128), 4, n))):
-        taken = [timed(*of(n)) for n in values]
-        print(f"\n| {name} | " + " | ".join(map(str, values)) + " |", "|---" * (len(values) + 1) + "|",
-              "| s | " + " | ".join(f"{one:.2f}" for one in taken) + " |", sep="\n")
-        print(f"seconds grow as the power {np.polyfit(np.log(values), np.log(taken), 1)[0]:.2f}", flush=True)
+def speed(places: Places) -> Cases:
+    """Return commands beside BART's, and the score beside its FFTs."""
+    found = {f"{coils} x {shape[0]} x {shape[1]}, {name}": partial(on_a_grid, coils, shape, pattern)
+             for coils, shape in ((16, (640, 372)), (8, (256, 256)), (32, (320, 320)))
+             for name, pattern in (("lines", lines), ("Poisson disc", poisson))}
+    return found | {"1 x 256 x 256, lines": partial(on_a_grid, 1, (256, 256), lines),
+                    "48 spokes, 8 x 192 x 192, nlinv": partial(along_spokes, "nlinv"),
+                    "48 spokes, 8 x 192 x 192, pics": partial(along_spokes, "pics"), "score beside 40 FFTs": score}
 
 
-PARTS = {part.__name__: part for part in (score, commands, trajectories, growth)}
+def grown(shape, coils, slices) -> Row:
+    """Time `recon` of slices that are the same."""
+    rng = np.random.default_rng(0)
+    full = kspace(shape, coils, rng) * lines(shape, rng)
+    data = np.repeat(to_bart(full.astype(np.complex64)).reshape(*shape, 1, coils, 1), slices, 4)
+    return repeated(lambda: recon(data))
+
+
+def volume(size) -> Row:
+    """Time a volume of 8 coils, BART's phantom with a Poisson disc."""
+    data, mask, _ = of_phantom(4, size)
+    return repeated(lambda: recon(data, mask, method=Map(iterations=VOLUME_ITERATIONS)))
+
+
+def repeated(call) -> Row:
+    """Return median, least and most of the seconds of a call, which ran once before."""
+    call()
+    taken = [seconds(call) for _ in range(GROWTH_REPEATS)]
+    return {name: round(float(of(taken)), 2) for name, of in (("time", np.median), ("least", min), ("most", max))}
+
+
+def growth(places: Places) -> Cases:
+    """Return `recon` at every size, number of coils and slices, and volumes."""
+    of = {"n, 8 x n x n": (SIZES, lambda n: grown((n, n), 8, 1)),
+          "coils, 256 x 256": (COILS, lambda n: grown((256, 256), n, 1)),
+          "slices, 4 x 128 x 128": (SLICES, lambda n: grown((128, 128), 4, n)), "n, 8 x n x n x n": (VOLUMES, volume)}
+    return {f"{name}: {value}": lambda call=call, value=value, name=name: {"along": name, "value": value} | call(value)
+            for name, (values, call) in of.items() for value in values}
+
 
 if __name__ == "__main__":
-    words = sys.argv[1:]
-    count = int(words.pop(0)) if words and words[0].isdecimal() else 5
-    version = subprocess.run(["bart", "version"], capture_output=True, text=True, check=True).stdout.strip()
-    print(f"bart_pogmdm {__version__}, BART {version}, Python {platform.python_version()}, NumPy {np.__version__},"
-          f" SciPy {scipy.__version__}; {NUM_THREADS} of {os.cpu_count()} cores; medians of {count}", flush=True)
-    for word in words or PARTS:
-        PARTS[word](count)
+    alone(speed, growth)

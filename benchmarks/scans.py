@@ -1,0 +1,58 @@
+"""Scans with masks of every kind: this package beside every usual method with the parameter that is best in each case.
+
+The data are the measured coils of dev/, and two images of complex_t2_images with 8 simulated coils and noise 0.005.
+Random masks of measured coils have three seeds.  PSNR and SSIM are those of `bart-pogmdm compare --sweep`.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+from records import Cases, Places, Row, alone
+
+from bart_pogmdm.evaluate.cases import Case, cases
+from bart_pogmdm.evaluate.comparison import run_comparison
+from bart_pogmdm.evaluate.competitors import COMPETITORS
+from bart_pogmdm.evaluate.conditions import AS_IT_IS
+from bart_pogmdm.evaluate.rows import best_of
+from bart_pogmdm.files.references import read_references
+
+METHODS = ("zero-filled", "joint-tv", "nlinv", "pics-tv", "pics-wavelet", "nlinv-wavelet", "pogmdm", "pogmdm-mean")
+SEVERAL = ("brain8ch_espirit", "brain16ch_mchiew_96")
+SINGLE = ("knee_l1_espirit", "brain1ch_T2_loraks", "cardiac1ch_fau")
+SIMULATED = "complex_t2_images"
+RANDOM = ("cartesian4", "horizontal4", "gaussian8", "poisson8")
+SEEDS, IMAGES = 3, 2
+
+
+def scored(places: Places, case: Case, methods: Iterable[str], step: int = 1) -> Row:
+    """Return the mask and {method: [PSNR, SSIM, best parameter]} of the methods that ran; a sweep is taken in steps."""
+    known = [COMPETITORS[name] for name in methods]
+    rows = best_of(run_comparison([case], {method.name: method.sweep[::step] for method in known}, places.images))
+    scores = {row.method: [round(row.psnr, 2), round(row.ssim, 3), row.parameter] for row in rows if row.psnr}
+    return {"mask": case.mask_name.rpartition("-")[0], "methods": scores}
+
+
+def measured(places: Places, data: str, word: str, seed: int) -> Row:
+    """Return the row of a data set (or an image of it, NAME-NUMBER) with a mask."""
+    scan = next(found for found in read_references(places.data / "dev" / f"{data.split('-')[0]}.npz")
+                if found.name == data)
+    case = list(cases([AS_IT_IS.apply(scan)], [word], seed + 1))[seed]
+    coils = "simulated" if data.startswith(SIMULATED) else "one" if len(scan.kspace) == 1 else "several"
+    return {"data": data.split("-")[0], "coils": coils} | scored(places, case, METHODS)
+
+
+def scans(places: Places) -> Cases:
+    """Return every data set with every mask."""
+    found = [(data, word, seed) for data in (*SEVERAL, *SINGLE) for word in RANDOM for seed in range(SEEDS)]
+    found += [(data, word, 0) for data in (*SEVERAL, *SINGLE) for word in fixed(data)]
+    found += [(f"{SIMULATED}-{number}", word, 0) for number in range(IMAGES) for word in (*RANDOM, *fixed(SIMULATED))]
+    return {f"{data} {word} {seed}": partial(measured, places, data, word, seed) for data, word, seed in found}
+
+
+def fixed(data: str) -> Sequence[str]:
+    """Return the masks that are the same for every seed."""
+    return ("radial40" if data in SINGLE else "radial24", "spiral4")
+
+
+if __name__ == "__main__":
+    alone(scans)
