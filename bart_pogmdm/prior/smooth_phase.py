@@ -60,7 +60,7 @@ class SmoothPhase:
         check_fields(self, {}, ["cycles", "most_cycles", "coherence_cycles", "incoherent"])
 
     def within(self, radius: float) -> SmoothPhase:
-        """Return how the phase is found where all frequencies up to a radius, in cycles per field of view, are known."""
+        """Return how the phase is found where frequencies up to a radius, in cycles per field of view, are known."""
         return replace(self, cycles=max(self.cycles, min(radius, self.most_cycles)))
 
     def of(self, image: Array, axes: Axes = PLANE, *, trusted: bool) -> Phase:
