@@ -1,10 +1,10 @@
 """Scans with masks of every kind: this package beside every usual method with the parameter that is best in each case.
 
 The data are the measured coils of dev/, and two images of complex_t2_images with 8 simulated coils and noise 0.005.
-Random masks of measured coils have three seeds.  PSNR and SSIM are those of `bart-pogmdm compare --sweep`.
+Each has one mask of every kind.  PSNR and SSIM are those of `bart-pogmdm compare --sweep`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 
 from records import Cases, Places, Row, alone
@@ -20,8 +20,8 @@ METHODS = ("zero-filled", "joint-tv", "nlinv", "pics-tv", "pics-wavelet", "nlinv
 SEVERAL = ("brain8ch_espirit", "brain16ch_mchiew_96")
 SINGLE = ("knee_l1_espirit", "brain1ch_T2_loraks", "cardiac1ch_fau")
 SIMULATED = "complex_t2_images"
-RANDOM = ("cartesian4", "horizontal4", "gaussian8", "poisson8")
-SEEDS, IMAGES = 3, 2
+MASKS = ("cartesian4", "horizontal4", "gaussian8", "poisson8", "spiral4")
+IMAGES = 2
 
 
 def scored(places: Places, case: Case, methods: Iterable[str], step: int = 1) -> Row:
@@ -32,26 +32,20 @@ def scored(places: Places, case: Case, methods: Iterable[str], step: int = 1) ->
     return {"mask": case.mask_name.rpartition("-")[0], "methods": scores}
 
 
-def measured(places: Places, data: str, word: str, seed: int) -> Row:
+def measured(places: Places, data: str, word: str) -> Row:
     """Return the row of a data set (or an image of it, NAME-NUMBER) with a mask."""
     scan = next(found for found in read_references(places.data / "dev" / f"{data.split('-')[0]}.npz")
                 if found.name == data)
-    case = list(cases([AS_IT_IS.apply(scan)], [word], seed + 1))[seed]
+    (case,) = cases([AS_IT_IS.apply(scan)], [word], 1)
     coils = "simulated" if data.startswith(SIMULATED) else "one" if len(scan.kspace) == 1 else "several"
     return {"data": data.split("-")[0], "coils": coils} | scored(places, case, METHODS)
 
 
 def scans(places: Places) -> Cases:
     """Return every data set with every mask."""
-    found = [(data, word, seed) for data in (*SEVERAL, *SINGLE) for word in RANDOM for seed in range(SEEDS)]
-    found += [(data, word, 0) for data in (*SEVERAL, *SINGLE) for word in fixed(data)]
-    found += [(f"{SIMULATED}-{number}", word, 0) for number in range(IMAGES) for word in (*RANDOM, *fixed(SIMULATED))]
-    return {f"{data} {word} {seed}": partial(measured, places, data, word, seed) for data, word, seed in found}
-
-
-def fixed(data: str) -> Sequence[str]:
-    """Return the masks that are the same for every seed."""
-    return ("radial40" if data in SINGLE else "radial24", "spiral4")
+    sets = (*SEVERAL, *SINGLE, *(f"{SIMULATED}-{number}" for number in range(IMAGES)))
+    found = [(data, word) for data in sets for word in (*MASKS, "radial40" if data in SINGLE else "radial24")]
+    return {f"{data} {word}": partial(measured, places, data, word) for data, word in found}
 
 
 if __name__ == "__main__":
