@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,12 +13,7 @@ from .problem import Problem
 from .state import State
 
 Rngs = Sequence[np.random.Generator]
-Solver = Callable[[Problem, Any, Any, Rngs], Iterator[State]]
-"""An algorithm: (problem, prior, options, rngs) -> States, one after each iteration.
-
-It starts from the start of the problem and has no other effect.  An algorithm that draws runs one chain for each
-generator; a chain draws the same numbers whatever the number of chains.
-"""
+"""Random generators, one for each chain: a chain draws the same numbers whatever the number of chains."""
 
 
 class Method(Protocol):
@@ -63,7 +58,7 @@ class Method(Protocol):
         """
 
     def solve(self, problem: Problem, prior: Any, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
-        """Yield the State after each iteration; those that are draws say so."""
+        """Yield the State after each iteration, from the start of the problem; those that are draws say so."""
 
 
 def prior_for(problem: Problem, prior: Any) -> Any:

@@ -74,17 +74,3 @@ def write_attributes(attributes: Attributes) -> str:
         for one in value if isinstance(value, Sequence) and not isinstance(value, str) else [value]:
             ElementTree.SubElement(meta, "value").text = str(one)
     return ElementTree.tostring(root, encoding="unicode")
-
-
-def read_attributes(text: str) -> dict[str, list[str]]:
-    """Return {name: values} of attributes in XML.  Raises ValueError for another text."""
-    if not text.strip("\0 \n"):
-        return {}
-    try:
-        root = ElementTree.fromstring(text.rstrip("\0"))
-    except (ElementTree.ParseError, ValueError) as error:
-        raise ValueError(f"attributes: expected XML of an ISMRMRD image ({error})") from None
-    found: dict[str, list[str]] = {}
-    for meta in root.iterfind("meta"):
-        found.setdefault(meta.findtext("name", ""), []).extend(value.text or "" for value in meta.iterfind("value"))
-    return found
