@@ -6,7 +6,7 @@ have full size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.generators import complex_normal, for_each
 from ..arrays.modules import array_module
+from ..arrays.threads import pieces
 from .fourier import field_size, resample
 from .image_set import ImageAxis, ImageSet, of_samples
 from .sampling import Sampling, Scan
@@ -140,13 +141,20 @@ class SensitivityModel:
         zero_filled = zero_filled.reshape(len(zero_filled), *(1,) * (1 + image.ndim - zero_filled.ndim),
                                           *zero_filled.shape[1:])
         images = images or self.images
-        rhs = self.gathered(image.conj() * zero_filled, images, variance) + perturbation
+
+        def gathered(coil_images: Callable[[slice], Array]) -> Array:
+            return array_module(image).concatenate([self.gathered(image.conj() * coil_images(coils), images, variance)
+                                                    for coils in pieces(len(zero_filled), image)])
 
         def normal(coefficients: Array) -> Array:
-            coil_images = image * self.low.forward(coefficients)
-            seen = self.sampling.normal(coil_images.sum(-3, keepdims=True) if images.adds_up else coil_images)
-            return self.gathered(image.conj() * seen, images, variance) + weight * coefficients
+            def seen(coils: slice) -> Array:
+                coil_images = image * self.low.forward(coefficients[coils])
+                return self.sampling.of_coils(coils).normal(
+                    coil_images.sum(-3, keepdims=True) if images.adds_up else coil_images)
 
+            return gathered(seen) + weight * coefficients
+
+        rhs = gathered(lambda coils: zero_filled[coils]) + perturbation
         return conjugate_gradients(normal, rhs, coefficients, iterations=iterations, axes=images.sens_systems)
 
     def gathered(self, maps: Array, images: ImageSet, variance: Any = 1.0) -> Array:

@@ -5,7 +5,9 @@ M. Uecker et al., Magn. Reson. Med. 60, 2008, doi 10.1002/mrm.21691.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import conjugate_gradients, inner
 from ..arrays.modules import array_module
+from ..arrays.threads import pieces
 from .coil_model import CoilModel
 from .fourier import resize
 from .sensitivities import SensitivityModel
@@ -91,15 +94,24 @@ def _newton_step(model: SensitivityModel, samples: Array, estimate: Array, origi
     image, coefficients = _unpack(model, estimate)
     sens = model.low.forward(coefficients)
 
-    def adjoint(images: Array) -> Array:
-        return _pack((sens.conj() * images).sum(0), model.gathered(image.conj() * images, model.images))
+    def adjoint(images_of: Callable[[slice], Array]) -> Array:
+        of_image: Any = 0
+        of_coefficients = []
+        for coils in pieces(len(sens), image):
+            images = images_of(coils)
+            of_image = of_image + (sens[coils].conj() * images).sum(0)
+            of_coefficients.append(model.gathered(image.conj() * images, model.images))
+        return _pack(of_image, array_module(image).concatenate(of_coefficients))
 
     def normal(update: Array) -> Array:
         change, coefficients = _unpack(model, update)
-        images = model.sampling.normal(sens * change + image * model.low.forward(coefficients))
-        return adjoint(images) + alpha * update
+        return adjoint(lambda coils: model.sampling.of_coils(coils).normal(
+            sens[coils] * change + image * model.low.forward(coefficients[coils]))) + alpha * update
 
-    residual = model.sampling.adjoint(samples - model.sampling.forward(sens * image))
+    def residual(coils: slice) -> Array:
+        sampling = model.sampling.of_coils(coils)
+        return sampling.adjoint(samples[coils] - sampling.forward(sens[coils] * image))
+
     rhs = adjoint(residual) + alpha * (origin - estimate)
     return conjugate_gradients(normal, rhs, iterations=iterations)
 
