@@ -98,7 +98,7 @@ def test_memory_is_about_the_estimate(small, monkeypatch):
         recon(kspace, mask, method=method, samples=samples, iterations=1)  # makes tables and compiled code, which stay
         _spectra.cache_clear()  # the estimate includes the spectra of the filters
         tracemalloc.start()
-        estimate = recon(kspace, mask, method=method, samples=samples, iterations=2).info["memory"]
+        estimate = recon(kspace, mask, method=method, samples=samples, iterations=12).info["memory"]
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert 0.7 < peak / estimate < 1.2

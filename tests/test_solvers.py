@@ -113,7 +113,8 @@ def test_info_has_noise_level_and_residual(solver, coils, prior):
 def test_a_solver_does_not_change_its_problem(solver, coils, prior):
     problem = problem_for(solver, coils)
     before = {name: array.copy() for name, array in arrays_of(problem).items()}
-    assert {"problem.samples", "problem.start.image", "problem.start.sens", "problem.sampling.mask"} <= before.keys()
+    sens = "problem.start.maps" if coils == 1 else "problem.start.coefficients"
+    assert {"problem.samples", "problem.start.image", sens, "problem.sampling.mask"} <= before.keys()
     assert ("problem.sens_model.samples" in before) == (coils > 1)
     facts = problem.noise_std, problem.units, problem.images, problem.start.info
     first_states(solver, problem, prior)

@@ -19,10 +19,10 @@ def solver_memory(shape: Shape, dtype: DTypeLike, chains: int) -> int:
     """Return about how many bytes the solver of one slice (J, *grid) needs for so many chains side by side.
 
     It counts 3 complex images per filter for spectra and 2 per coil for statistics, and for each chain one per filter
-    and 6 per coil (measured).
+    and 4 per coil (measured).
     """
     coils, *grid = shape
-    shared, own = 3 * NUM_FILTERS + 2 * coils, NUM_FILTERS + 6 * coils
+    shared, own = 3 * NUM_FILTERS + 2 * coils, NUM_FILTERS + 4 * coils
     return (shared + chains * own) * math.prod(grid) * np.dtype(dtype).itemsize
 
 

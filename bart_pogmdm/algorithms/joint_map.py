@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
 from ..arrays.modules import array_module
-from ..physics.coil_model import coil_model
+from ..physics.coil_model import CoilModel, SetsModel, coil_model
 from ..prior.protocol import Prior
 from ..prior.smooth_phase import SmoothPhase
 from .kept_samples import KeptRules, KeptSamples, without_kept
@@ -187,15 +187,17 @@ def mean_of(kept: KeptSamples, rest: Problem, prior: Any, options: Map, rng: np.
     linear, message = linear_estimate(rest, options), Message(rest.start.image, options.level(rest) ** 2)
     for _ in range(options.mean.rounds):
         message = next_message(linear, message, prior, turn, options.mean, rng)
-    return Mean(message, kept.weights(linear.of(message)))
+    mean = linear.of(message)
+    del linear  # before its sensitivities are needed again
+    return Mean(message, kept.weights(mean))
 
 
 def linear_estimate(problem: Problem, options: Map) -> LinearEstimate:
     """Return the linear estimate of the image for the sensitivities of the start, whose residual tells the noise."""
-    start = problem.start
-    power = problem.model(start.sens).gradient(start.image, problem.samples)[1]
+    start, sens = problem.start, problem.start.sens
+    power = problem.model(sens).gradient(start.image, problem.samples)[1]
     variance, sampling = options.likelihood.noise(problem, power)
-    model = coil_model(sampling, start.sens, problem.images)
+    model = coil_model(sampling, sens, problem.images)
     return LinearEstimate(model, model.adjoint(problem.samples), variance, options.image_cg)
 
 
@@ -210,7 +212,8 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
     trusted as far as the image has it (with the same majoriser), and the unit follows the image.
     """
     image, coefficients = problem.start.image, problem.start.coefficients
-    model, sigma = problem.model(problem.start.sens), options.level(problem)
+    state, sampling, sigma = problem.start, problem.sampling, options.level(problem)
+    model: CoilModel | SetsModel | None = None
     hessian = prior.curvature(problem.images.grid, sigma, array_module(image))
     sens_model = problem.sens_model
     weights = sens_model and RingWeights(problem, sens_model, options.likelihood)
@@ -218,6 +221,7 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
     previous = image if previous is None else previous
     penalties, factors = options.sens_penalty.weights(steps.stop), momentum(steps.stop, options.momentum)
     for factor, penalty in zip(factors[steps.start:], penalties[steps.start:]):
+        model = model or coil_model(sampling, state.sens, problem.images)
         extrapolated = image + factor * (image - previous)
         gradient, power = model.gradient(extrapolated, problem.samples)
         variance, residual_var = options.likelihood.variances(problem, power)
@@ -230,9 +234,10 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
             sampling, weighted = weights.weighted(power)
             sens_variance = options.likelihood.of_sensitivities(problem, variance, residual_var)
             coefficients = weighted.update(image, coefficients, sens_variance, penalty, options.sens_cg, problem.images)
-            model = coil_model(sampling, sens_model.maps.forward(coefficients), problem.images)
+            model = None  # before the next sensitivities take as much memory
         elif problem.one_coil:
             step = problem.units.step(model.sens[0] * image)
             image, previous, problem = image / step, previous / step, problem.follow(step)
             residual_var = residual_var / step**2
-        yield State(image, model.sens, coefficients, problem.units).noted(sigma=sigma, residual_std=residual_var**0.5)
+        state = State(image, sens_model.maps if sens_model else state.maps, coefficients, problem.units)
+        yield state.noted(sigma=sigma, residual_std=residual_var**0.5)

@@ -39,9 +39,9 @@ class Problem:
 
     def __post_init__(self) -> None:
         sens_shape = (self.coils, *self.images.sens_shape)
-        if self.start.image.shape != self.images.shape or self.start.sens.shape != sens_shape:
+        if self.start.image.shape != self.images.shape or self.start.sens_shape != sens_shape:
             raise ValueError(f"start: expected an image {self.images.shape} and sensitivities {sens_shape},"
-                             f" got {self.start.image.shape} and {self.start.sens.shape}")
+                             f" got {self.start.image.shape} and {self.start.sens_shape}")
 
     @property
     def units(self) -> Units:

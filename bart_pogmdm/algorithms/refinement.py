@@ -37,9 +37,10 @@ def refine(problem: Problem, prior: Prior, options: Refinement, rngs: Rngs = ())
     """
     start, samples, likelihood, sigma = problem.start, problem.samples, options.likelihood, options.sigma
     image, previous, xp = start.image, start.image, array_module(start.image)
-    model = problem.model(start.sens)
+    sens = start.sens
+    model = problem.model(sens)
     variance, _ = likelihood.variances(problem, model.gradient(image, samples)[1])
-    of_samples = problem.sampling.norm * (xp.abs(start.sens) ** 2).sum(0).max(PLANE, keepdims=True)
+    of_samples = problem.sampling.norm * (xp.abs(sens) ** 2).sum(0).max(PLANE, keepdims=True)
     lipschitz = prior.curvature(image.shape[-2:], sigma, xp).max() + of_samples / variance
     for factor in momentum(options.steps):
         extrapolated = image + factor * (image - previous)
@@ -47,4 +48,4 @@ def refine(problem: Problem, prior: Prior, options: Refinement, rngs: Rngs = ())
         descent = prior.score(extrapolated, sigma) - gradient / variance
         previous, image = image, extrapolated + descent / lipschitz
         residual_std = likelihood.variances(problem, power)[1] ** 0.5
-        yield State(image, start.sens, start.coefficients, start.units).noted(sigma=sigma, residual_std=residual_std)
+        yield State(image, start.maps, start.coefficients, start.units).noted(sigma=sigma, residual_std=residual_std)

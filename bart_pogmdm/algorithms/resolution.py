@@ -35,19 +35,17 @@ class LowResolution:
             return None
         (sampling, samples), start = low, fine.start
         model = fine.sens_model and fine.sens_model.on_grid(grid)
-        sens = (model.maps.forward(start.coefficients) if model and start.coefficients is not None else
-                interpolate(start.sens, grid))
+        maps = model.maps if model and start.coefficients is not None else interpolate(start.sens, grid)
         problem = replace(fine, sampling=sampling, samples=samples, sens_model=model,
                           images=replace(fine.images, grid=grid),
-                          start=replace(start, image=resample(start.image, grid), sens=sens))
+                          start=replace(start, image=resample(start.image, grid), maps=maps))
         return cls(fine, problem.in_units(_brighter(fine.images.grid, grid)))
 
     def refined(self, state: State) -> State:
         """Return a state at full resolution."""
         fine, model = self.fine, self.fine.sens_model
-        sens = (model.maps.forward(state.coefficients) if model and state.coefficients is not None else
-                fine.start.sens)
-        return replace(state, image=self.refined_image(state), sens=sens,
+        maps = model.maps if model and state.coefficients is not None else fine.start.maps
+        return replace(state, image=self.refined_image(state), maps=maps,
                        units=replace(fine.units, followed=state.units.followed))
 
     def refined_image(self, state: State) -> Array:

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays.array_types import Array
+from ..arrays.array_types import Array, Shape
 from ..arrays.modules import array_module
+from ..physics.coil_model import rss
+from ..physics.sobolev_maps import SobolevMaps
 from .units import Units
 
 
@@ -36,6 +38,7 @@ class Info:
 class State:
     """Image (*grid), sensitivities (J, *grid) and their coefficients (None if the sensitivities have none).
 
+    maps: the sensitivities, or the smooth maps of the coefficients.  The latter need hardly any memory.
     For several sets, chains or simultaneous slices: image (S, *grid), sensitivities and coefficients (J, S, …), and for
     a series image (A, *grid), sensitivities and coefficients (J, 1, …).  The units are those of the image.
     maximum: the maximum where the image has been moved from it towards the mean, else None.
@@ -44,11 +47,35 @@ class State:
     """
 
     image: Array
-    sens: Array
+    maps: Array | SobolevMaps
     coefficients: Array | None = None
     units: Units = Units()
     info: Info = field(default_factory=Info)
     maximum: Array | None = None
+
+    @property
+    def sens(self) -> Array:
+        """The sensitivities, which are computed anew each time where they are smooth maps."""
+        if not isinstance(self.maps, SobolevMaps):
+            return self.maps
+        assert self.coefficients is not None, "smooth maps have coefficients"
+        return self.maps.forward(self.coefficients)
+
+    @property
+    def weight(self) -> Array:
+        """The root sum of squares of the sensitivities, (…, *grid)."""
+        maps = self.maps
+        if not isinstance(maps, SobolevMaps) or self.coefficients is None:
+            return rss(self.sens)
+        parts = [rss(sens) for _, sens in maps.in_parts(self.coefficients)]
+        return array_module(self.image).concatenate(parts, -len(maps.shape))
+
+    @property
+    def sens_shape(self) -> Shape:
+        """Shape of the sensitivities."""
+        if not isinstance(self.maps, SobolevMaps) or self.coefficients is None:
+            return self.maps.shape
+        return (*self.coefficients.shape[:-len(self.maps.shape)], *self.maps.shape)
 
     def noted(self, **facts: Any) -> State:
         """Return the state with some facts replaced."""
@@ -58,22 +85,25 @@ class State:
         """Return the same state in each of `count` chains."""
         xp = array_module(self.image)
         coefficients = None if self.coefficients is None else xp.stack([self.coefficients] * count, 1)
-        return State(xp.stack([self.image] * count), xp.stack([self.sens] * count, 1), coefficients, self.units)
+        maps = self.maps if isinstance(self.maps, SobolevMaps) else xp.stack([self.maps] * count, 1)
+        return State(xp.stack([self.image] * count), maps, coefficients, self.units)
 
     def image_of(self, number: int) -> State:
         """Return the state of one image of a series, or of one of several slices."""
         coefficients, info, residual_std = self.coefficients, self.info, self.info.residual_std
         if np.ndim(residual_std):
             info = replace(info, residual_std=residual_std.ravel()[number])
-        own = min(number, self.sens.shape[1] - 1)  # a series shares them
+        own = min(number, self.sens_shape[1] - 1)  # a series shares them
+        maps = self.maps if isinstance(self.maps, SobolevMaps) else self.maps[:, own]
         maximum = None if self.maximum is None else self.maximum[number]
-        return State(self.image[number], self.sens[:, own], None if coefficients is None else coefficients[:, own],
+        return State(self.image[number], maps, None if coefficients is None else coefficients[:, own],
                      self.units.image_of(number), info, maximum)
 
     def chain(self, number: int) -> State:
         """Return the state of one of the chains."""
         coefficients = None if self.coefficients is None else self.coefficients[:, number]
+        maps = self.maps if isinstance(self.maps, SobolevMaps) else self.maps[:, number]
         residual_std = self.info.residual_std[number]
         residual_std = residual_std.reshape(()) if residual_std.size == 1 else residual_std
-        return replace(self, image=self.image[number], sens=self.sens[:, number], coefficients=coefficients,
+        return replace(self, image=self.image[number], maps=maps, coefficients=coefficients,
                        info=replace(self.info, residual_std=residual_std))

@@ -11,9 +11,14 @@ def exponent_of(array: Array) -> int:
     return int(np.frexp(max(float(abs(part).max()) for part in (array.real, array.imag)))[1])
 
 
-def scaled(array: Array, exponent: int) -> Array:
-    """Return the complex array times 2^exponent, C-contiguous and in native byte order."""
-    xp = array_module(array)
-    out = xp.empty(array.shape, complex_dtype(array.dtype))
-    out.real, out.imag = xp.ldexp(array.real, exponent), xp.ldexp(array.imag, exponent)
+def scaled(array: Array, exponent: int, overwrite: bool = False) -> Array:
+    """Return the complex array times 2^exponent, C-contiguous and in native byte order.
+
+    overwrite: it may take the place of the array.
+    """
+    xp, dtype = array_module(array), complex_dtype(array.dtype)
+    in_place = overwrite and array.dtype == dtype and array.flags.c_contiguous
+    out = array if in_place else xp.empty(array.shape, dtype)
+    xp.ldexp(array.real, exponent, out=out.real)
+    xp.ldexp(array.imag, exponent, out=out.imag)
     return out

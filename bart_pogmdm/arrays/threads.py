@@ -5,7 +5,7 @@ The shares depend on the number of images only, so sums over them are the same w
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import pairwise
@@ -51,21 +51,47 @@ if hasattr(os, "register_at_fork"):
 
 
 def share(work: Work[Outcome], count: int, image: Array, passes: int = 1) -> list[Outcome]:
-    """Return [work(pieces), …] with the indices 0..count-1 shared among the threads.
+    """Return the outcomes of `shares`."""
+    return list(shares(work, count, image, passes))
+
+
+def shares(work: Work[Outcome], count: int, image: Array, passes: int = 1) -> Iterator[Outcome]:
+    """Return an iterator over work(pieces), … with the indices 0..count-1 shared among the threads.
 
     Each share comes as a list of pieces (slices), and a piece holds as many arrays like `image` as the cache takes.
     passes: how often the work goes over each of them, about.  A GPU gets one share, in one piece if that fits its
     memory.
     """
     if array_module(image) is not np:
-        return _share_on_device(work, count, image)
+        return iter(_share_on_device(work, count, image))
     step = max(1, CACHE_BYTES // image.nbytes)
     number = min(SHARES, count)
     bounds = [count * i // number for i in range(number + 1)]
-    shares = [[slice(i, min(i + step, stop)) for i in range(start, stop, step)]
-              for start, stop in pairwise(bounds)]
+    parts = [[slice(i, min(i + step, stop)) for i in range(start, stop, step)]
+             for start, stop in pairwise(bounds)]
     alone = NUM_THREADS == 1 or number == 1 or count * image.nbytes * passes < SMALL_BYTES or hasattr(_in_pool, "flag")
-    return list((map if alone else _pool().map)(work, shares))
+    return iter((map if alone else _pool().map)(work, parts))
+
+
+def pieces(count: int, image: Array) -> list[slice]:
+    """Return pieces of the indices 0..count-1, each of as many arrays like `image` as the cache takes.
+
+    Work on one after the other needs the memory of a piece only.  A GPU gets one piece.
+    """
+    step = max(1, CACHE_BYTES // image.nbytes) if array_module(image) is np else count
+    return [slice(start, min(start + step, count)) for start in range(0, count, step)]
+
+
+def by_pieces(change: Callable[[Array], Array], arrays: Array) -> Array:
+    """Return change(arrays), for a change of each array alone, from one piece after the other."""
+    changed = None
+    for part in pieces(len(arrays), arrays[0]):
+        of_part = change(arrays[part])
+        if changed is None:
+            changed = array_module(of_part).empty((len(arrays), *of_part.shape[1:]), of_part.dtype)
+        changed[part] = of_part
+    assert changed is not None, "there is at least one array"
+    return changed
 
 
 def _share_on_device(work: Work[Outcome], count: int, image: Array) -> list[Outcome]:

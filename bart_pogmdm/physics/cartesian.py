@@ -12,9 +12,10 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.fft import fftn, ifftn
 from ..arrays.generators import complex_normal
 from ..arrays.modules import array_module, real_dtype
+from ..arrays.threads import by_pieces
 from .coil_compression import combined
 from .fourier import axes_of, distances, ifft2c, power_of_coils, resample, resize
-from .grid_transform import SampledLines, WholeGrid, scaled
+from .grid_transform import OnlyLines, SampledLines, WholeGrid, scaled
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +26,14 @@ class CartesianSampling:
     the samples, by which these are multiplied as well.  Zero frequency comes first.
     weights W: (*grid), or None for 1.
     ndim: number of dimensions of the grid, 2 or 3.
+    lines: where not None, samples, mask and weights are kept on these lines only, and *grid means these.
     """
 
     mask: Array
     weights: Array | None = None
     binary: bool = True
     ndim: int = 2
+    lines: OnlyLines | None = None
 
     inexact = 0.0
 
@@ -41,6 +44,15 @@ class CartesianSampling:
         mask = mask[None] if mask.ndim == ndim else mask
         binary = bool(((mask == 0) | (mask == 1)).all())
         return cls(xp.ascontiguousarray(xp.fft.ifftshift(mask, axes), dtype), binary=binary, ndim=ndim)
+
+    @property
+    def on_lines(self) -> CartesianSampling:
+        """The same sampling with samples on lines only, where the mask leaves out lines; else the sampling itself."""
+        lines = OnlyLines.of(self.mask[0]) if len(self.mask) == 1 and self.lines is None else None
+        if lines is None:
+            return self
+        weights = None if self.weights is None else lines.taken(self.weights)
+        return replace(self, mask=lines.taken(self.mask), weights=weights, lines=lines)
 
     @property
     def _axes(self) -> tuple[int, ...]:
@@ -56,11 +68,22 @@ class CartesianSampling:
 
     def low(self, samples: Array, grid: Shape) -> tuple[CartesianSampling, Array]:
         """Return sampling and samples (J, *grid) of the frequencies that a smaller grid holds."""
-        sampling = replace(self, mask=self._cropped(self.mask, grid),
-                           weights=None if self.weights is None else self._cropped(self.weights, grid))
-        # By way of the image, whose centre is the pixel n // 2 of either grid.
-        images = resample(ifftn(samples, self._axes), grid)
-        return sampling, scaled(fftn(images, self._axes), (sampling.mask != 0).astype(self.mask.dtype))
+        weights = None if self.weights is None else self._cropped(self._on_grid(self.weights), grid)
+        sampling = replace(self, mask=self._cropped(self._on_grid(self.mask), grid), weights=weights, lines=None)
+        sampled = (sampling.mask != 0).astype(self.mask.dtype)
+        sampling = sampling if self.lines is None else sampling.on_lines
+
+        def low(samples: Array) -> Array:
+            # By way of the image, whose centre is the pixel n // 2 of either grid.
+            images = resample(ifftn(self._on_grid(samples), self._axes), grid)
+            spectra = scaled(fftn(images, self._axes), sampled)
+            return spectra if sampling.lines is None else sampling.lines.taken(spectra)
+
+        return sampling, by_pieces(low, samples)
+
+    def _on_grid(self, of_samples: Array) -> Array:
+        """Return numbers of the samples as an array of the grid, (…, *grid)."""
+        return of_samples if self.lines is None else self.lines.in_place(of_samples)
 
     def _cropped(self, spectrum: Array, grid: Shape) -> Array:
         """Return the low frequencies of (…, *grid), zero frequency first."""
@@ -76,7 +99,7 @@ class CartesianSampling:
     @property
     def shape(self) -> Shape:
         """Grid of the images."""
-        return self.mask.shape[-self.ndim:]
+        return self.mask.shape[-self.ndim:] if self.lines is None else self.lines.shape
 
     @cached_property
     def norm(self) -> float:
@@ -92,23 +115,25 @@ class CartesianSampling:
     @property
     def density(self) -> Array:
         """The diagonal of F^H M W M F in Fourier space, (*grid), the mean of the coils, zero frequency first."""
-        return self._square[0] if len(self._square) == 1 else self._square.mean(0)
+        return self._on_grid(self._square[0] if len(self._square) == 1 else self._square.mean(0))
 
     @cached_property
     def count(self) -> float:
         """Number of samples of one coil, the mean of the coils."""
-        return float((self.mask != 0).sum()) * int(np.prod(self.shape)) / self.mask.size
+        return float((self.mask != 0).sum()) / len(self.mask)
 
     def radius(self, shape: Shape) -> Array:
         """Distance of the grid points from zero frequency in cycles per pixel of `shape`; infinite if not sampled."""
         xp, dtype = array_module(self.mask), real_dtype(self.mask.dtype)
         frequencies = (xp.asarray(np.fft.fftfreq(points) * (points / n), dtype)
                        for points, n in zip(self.shape, shape))
-        sampled = (self.mask != 0).any(0)
-        return xp.where(sampled, distances(*frequencies), xp.inf)
+        sampled, radius = (self.mask != 0).any(0), distances(*frequencies)
+        return xp.where(sampled, radius if self.lines is None else self.lines.taken(radius), xp.inf)
 
     @cached_property
     def _transform(self) -> WholeGrid | SampledLines:
+        if self.lines is not None:
+            return self.lines
         lines = SampledLines.of(self.mask[0]) if len(self.mask) == 1 else None
         return lines or WholeGrid(self._axes)
 
@@ -138,7 +163,7 @@ class CartesianSampling:
         """Return the images, with the frequencies that count more than once, by their weights, divided by these."""
         if self.binary:
             return images
-        most = 1 / self._square.max(0, keepdims=True).clip(1)
+        most = 1 / self._on_grid(self._square.max(0, keepdims=True)).clip(1)
         return ifftn(scaled(fftn(images, self._axes), most), self._axes, overwrite=True)
 
 
@@ -158,6 +183,11 @@ class CartesianScan:
     def shape(self) -> Shape:
         """Grid of the image."""
         return self.mask.shape
+
+    @property
+    def coils(self) -> int:
+        """Number of coils."""
+        return len(self.kspace)
 
     @property
     def same_for_coils(self) -> bool:
@@ -190,8 +220,12 @@ class CartesianScan:
         weights = None if self.weights is None else resize(resize(self.weights, cut), grid)
         return CartesianScan(resize(self.kspace, grid), resize(resize(self.mask, cut), grid), weights)
 
-    def sampled(self) -> tuple[CartesianSampling, Array]:
-        """Return the sampling, and the samples in the form that it gives them, times their weights."""
+    def sampled(self, on_lines: bool = False) -> tuple[CartesianSampling, Array]:
+        """Return the sampling, and the samples in the form that it gives them, times their weights.
+
+        on_lines: keep only the lines with samples, if the mask leaves out lines.
+        """
         mask = self.mask if self.weights is None else self.weights
         sampling = CartesianSampling.centred(mask, real_dtype(self.kspace.dtype), len(self.shape))
-        return sampling, sampling.forward(ifft2c(self.kspace, axes_of(self.shape)))
+        sampling = sampling.on_lines if on_lines else sampling
+        return sampling, by_pieces(lambda kspace: sampling.forward(ifft2c(kspace, axes_of(self.shape))), self.kspace)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..arrays.bart_dims import index_of
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module, kernels_for
-from ..arrays.threads import share
+from ..arrays.threads import share, shares
 from .fourier import axes_of, fft2c, power_of_coils, resize
 from .image_set import ImageSet
 from .sampling import Sampling
@@ -22,10 +23,10 @@ from .sampling import Sampling
 DENSITY_PIXELS = 64  # along each axis, of the sensitivities that `coil_density` takes the spectra of: they are smooth
 
 
-def rss(images: Array) -> Array:
+def rss(images: Iterable[Array]) -> Array:
     """Return the root sum of squares over the coils, the first axis."""
-    xp = array_module(images)
-    return xp.sqrt((xp.abs(images) ** 2).sum(0))
+    power = reduce(operator.add, (abs(image) ** 2 for image in images))
+    return array_module(power).sqrt(power)
 
 
 def coil_density(sampling: Sampling, sens: Array) -> Array:
@@ -127,12 +128,18 @@ class CoilModel(_Model):
                 kernels_for(out).combine(self.sens[coils], images, out)
             return out, total
 
-        combined, totals = zip(*share(work, len(self.sens), like))
-        return sum(combined), sum(totals)
+        combined: Any = 0
+        total: Any = 0
+        for of_share, number in shares(work, len(self.sens), like):
+            combined, total = combined + of_share, total + number
+        return combined, total
 
     def forward(self, image: Array) -> Array:
         """A x: the samples of all coils."""
-        return self.sampling.forward(self._coil_images(image, slice(None)))
+        def work(pieces: list[slice]) -> list[Array]:
+            return [self.sampling.of_coils(coils).forward(self._coil_images(image, coils)) for coils in pieces]
+
+        return array_module(image).concatenate(reduce(list.__add__, share(work, len(self.sens), image)))
 
     def adjoint(self, samples: Array) -> Array:
         """A^H z, (*grid), for samples that are zero where nothing is measured."""

@@ -6,11 +6,13 @@ Most masks leave out whole lines.  Along these, only the others need a transform
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ..arrays.array_types import Array, Shape
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module, kernels_for
 
+LinesT = TypeVar("LinesT", bound="SampledLines")
 MOST_LINES = 0.8  # Part of the lines with samples beyond which it does not pay to leave the others out.
 
 
@@ -50,7 +52,7 @@ class SampledLines:
     whole: bool
 
     @classmethod
-    def of(cls, mask: Array) -> SampledLines | None:
+    def of(cls: type[LinesT], mask: Array) -> LinesT | None:
         """From a mask (*grid); None where it leaves out few lines or none."""
         for along in (-mask.ndim, -1):  # Lines along an axis between others would not lie side by side.
             taken = (mask != 0).any(along)
@@ -70,35 +72,58 @@ class SampledLines:
 
     def forward(self, images: Array, factor: Array) -> Array:
         """M F x."""
-        lines = fftn(self._taken(fftn(images, self._across, overwrite=True)), self._axes[:1], overwrite=True)
-        return self._in_place(scaled(lines, self._taken(factor)))
+        lines = fftn(self.taken(fftn(images, self._across, overwrite=True)), self._axes[:1], overwrite=True)
+        return self.in_place(scaled(lines, self.taken(factor)))
 
     def adjoint(self, samples: Array) -> Array:
         """F^H z for samples that are zero where the mask is."""
-        lines = ifftn(self._taken(samples), self._axes[:1], overwrite=True)
-        return ifftn(self._in_place(lines), self._across, overwrite=True)
+        lines = ifftn(self.taken(samples), self._axes[:1], overwrite=True)
+        return ifftn(self.in_place(lines), self._across, overwrite=True)
 
     def normal(self, images: Array, factor: Array, equal: bool) -> Array:
         """F^H M F x.  Along a line with one factor no transform is needed."""
         spectra = fftn(images, self._across, overwrite=True)
         if self.whole and equal:
             return ifftn(scaled(spectra, factor), self._across, overwrite=True)
-        lines = scaled(fftn(self._taken(spectra), self._axes[:1], overwrite=True), self._taken(factor))
-        return ifftn(self._in_place(ifftn(lines, self._axes[:1], overwrite=True)), self._across, overwrite=True)
+        lines = scaled(fftn(self.taken(spectra), self._axes[:1], overwrite=True), self.taken(factor))
+        return ifftn(self.in_place(ifftn(lines, self._axes[:1], overwrite=True)), self._across, overwrite=True)
 
     def _side_by_side(self, arrays: Array) -> Array:
         """Return arrays (…, *grid) with the axes across the lines as one."""
         n = self.shape[self.along]
         return arrays.reshape(*arrays.shape[:-len(self.shape)], *((-1, n) if self.along == -1 else (n, -1)))
 
-    def _taken(self, arrays: Array) -> Array:
+    def taken(self, arrays: Array) -> Array:
+        """Return the lines, (…, L, n) or (…, n, L), of arrays (…, *grid)."""
         return self._side_by_side(arrays).take(self.sampled, self._axes[1])
 
-    def _in_place(self, lines: Array) -> Array:
+    def in_place(self, lines: Array) -> Array:
         """Return lines where they belong in an array (…, *grid) of zeros."""
         out = array_module(lines).zeros((*lines.shape[:-2], *self.shape), lines.dtype)
         self._side_by_side(out)[(..., self.sampled, slice(None)) if self.along == -1 else (..., self.sampled)] = lines
         return out
+
+
+class OnlyLines(SampledLines):
+    """The same for samples that are kept on the lines only, (J, …, L, n) or (J, …, n, L), as are their factors."""
+
+    def forward(self, images: Array, factor: Array) -> Array:
+        """M F x."""
+        lines = self.taken(fftn(images, self._across, overwrite=True))
+        return scaled(fftn(lines, self._axes[:1], overwrite=True), factor)
+
+    def adjoint(self, samples: Array) -> Array:
+        """F^H z for samples that are zero where the mask is."""
+        lines = self.in_place(ifftn(samples, self._axes[:1], overwrite=True))
+        return ifftn(lines, self._across, overwrite=True)
+
+    def normal(self, images: Array, factor: Array, equal: bool) -> Array:
+        """F^H M F x.  Along a line with one factor no transform is needed."""
+        lines = self.taken(fftn(images, self._across, overwrite=True))
+        if not (self.whole and equal):
+            lines = scaled(fftn(lines, self._axes[:1], overwrite=True), factor)
+            lines = ifftn(lines, self._axes[:1], overwrite=True)
+        return ifftn(self.in_place(lines), self._across, overwrite=True)
 
 
 def scaled(samples: Array, factor: Array) -> Array:

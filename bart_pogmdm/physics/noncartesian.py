@@ -37,6 +37,11 @@ class NonCartesianScan:
 
     same_for_coils = True
 
+    @property
+    def coils(self) -> int:
+        """Number of coils."""
+        return len(self.samples)
+
     def acquired_on_grid(self) -> NonCartesianScan:
         """Return the samples without those off the grid, of weight zero, or zero in all coils; ValueError for none."""
         which = is_acquired(self.samples, 1) & on_grid(self.points, self.shape)
@@ -81,7 +86,7 @@ class NonCartesianScan:
                              f" {min(cut) / 2:g} cycles per field of view")
         return replace(part, shape=grid)
 
-    def sampled(self) -> tuple[Nufft, Array]:
+    def sampled(self, on_lines: bool = False) -> tuple[Nufft, Array]:
         """Return the sampling, and the samples in the form that it gives them, times their weights."""
         sampling = Nufft(self.points, self.shape, self.samples.dtype.type, mask=self.weights)
         return sampling, self.samples if self.weights is None else self.weights * self.samples

@@ -90,6 +90,10 @@ class Scan(Protocol):
         """
 
     @property
+    def coils(self) -> int:
+        """Number of coils."""
+
+    @property
     def same_for_coils(self) -> bool:
         """Whether all coils have the same samples, with the same weights."""
 
@@ -102,5 +106,8 @@ class Scan(Protocol):
     def low(self, grid: Shape, cut: Shape) -> Scan:
         """Return the frequencies within a window of size `cut` about zero, on a smaller grid."""
 
-    def sampled(self) -> tuple[Sampling, Array]:
-        """Return the sampling, and the samples in the form that it gives them, times their weights."""
+    def sampled(self, on_lines: bool = False) -> tuple[Sampling, Array]:
+        """Return the sampling, and the samples in the form that it gives them, times their weights.
+
+        on_lines: on a grid, keep only the lines that have samples.
+        """

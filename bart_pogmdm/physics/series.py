@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -51,7 +52,8 @@ class _SideBySide:
 
     def of_coils(self, coils: slice) -> Any:
         """Return the sampling of some of the coils."""
-        return replace(self, parts=tuple(part.of_coils(coils) for part in self.parts))
+        parts = tuple(part.of_coils(coils) for part in self.parts)
+        return self if all(map(operator.is_, parts, self.parts)) else replace(self, parts=parts)
 
     def without(self, which: Array, samples: Array) -> tuple[Any, Array]:
         """Return sampling and samples (J, A, *samples) without some of them, booleans (A, *samples)."""

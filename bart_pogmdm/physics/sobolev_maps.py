@@ -5,7 +5,8 @@ M. Uecker et al., Magn. Reson. Med. 60, 2008, doi 10.1002/mrm.21691.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.checks import check_fields
 from ..arrays.modules import array_module, kernels_for, real_dtype
-from ..arrays.threads import share
+from ..arrays.threads import pieces, share
 from .fourier import axes_of, field_size
 
 
@@ -81,10 +82,25 @@ class SobolevMaps:
 
     def forward(self, coefficients: Array) -> Array:
         """E W chat: the maps of coefficients."""
-        maps = self.weight * coefficients
-        for axis in sorted(axes_of(self.shape), key=lambda axis: axis == -2):  # so that the maps are contiguous
-            maps = _multiply(self.waves[axis], maps, axis)
+        def forward(coefficients: Array) -> Array:
+            maps = self.weight * coefficients
+            for axis in sorted(axes_of(self.shape), key=lambda axis: axis == -2):  # so that the maps are contiguous
+                maps = _multiply(self.waves[axis], maps, axis)
+            return maps
+
+        if len(self.shape) == 2:  # the threads share the coils
+            return forward(coefficients)
+        maps = array_module(coefficients).empty((*coefficients.shape[:-3], *self.shape), coefficients.dtype)
+        for coils in pieces(len(maps), maps[0]):
+            maps[coils] = forward(coefficients[coils])
         return maps
+
+    def in_parts(self, coefficients: Array) -> Iterator[tuple[slice, Array]]:
+        """Yield rows of the first axis of the grid, and the maps there: all of a plane, and a few of a volume."""
+        rows, last = self.shape[0], coefficients.shape[:-len(self.shape)]
+        like = np.broadcast_to(coefficients[:0].dtype.type(), (*last, *self.shape[1:]))
+        for part in pieces(rows, like) if len(self.shape) > 2 else [slice(0, rows)]:
+            yield part, replace(self, waves=(self.waves[0][part], *self.waves[1:])).forward(coefficients)
 
     def adjoint(self, maps: Array) -> Array:
         """W E^H c: the adjoint of `forward`."""

@@ -20,7 +20,7 @@ import numpy as np
 from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module, complex_dtype, kernels_for, real_dtype
-from ..arrays.threads import share
+from ..arrays.threads import shares
 from ..files.atomic import write_file
 from . import shearlets
 from .calibration import Calibration
@@ -171,7 +171,7 @@ class PoGMDM:
                 loops.combine(maps[k], fftn(responses, overwrite=True), total)
             return total
 
-        scores = factor * ifftn(sum(share(work, NUM_FILTERS, spectra)), overwrite=True)  # type: ignore[arg-type]
+        scores = factor * ifftn(sum(shares(work, NUM_FILTERS, spectra)), overwrite=True)  # type: ignore[arg-type]
         return (scores if images.dtype.kind == "c" else scores.real).astype(images.dtype, copy=False)
 
     def denoise(self, image: Array, sigma: float) -> Array:

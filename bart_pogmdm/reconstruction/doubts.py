@@ -17,7 +17,7 @@ from ..arrays.modules import array_module
 from ..physics.folding import folding
 from ..physics.fourier import distances, power_of_coils
 from ..physics.noncartesian import on_grid
-from ..physics.sampling import Scan
+from ..physics.sampling import Sampling, Scan
 
 Slice = TypeVar("Slice", int, Shape)  # by its number or its position
 
@@ -118,29 +118,33 @@ def of_trajectory(points: Array, readouts: Array, size: Shape, rules: DoubtRules
     return doubts
 
 
-def of_slice(scan: Scan, fit: float, problem: Problem, residual_std: float, image_noise: float,
-             rules: DoubtRules) -> list[str]:
-    """Return doubts about the image of a slice.
+def of_scan(scan: Scan, fit: float, sampling: Sampling, known_sens: bool, rules: DoubtRules) -> list[str]:
+    """Return doubts about the samples of a slice.
 
-    fit: that of the centre of k-space (`Frame.fit`); residual_std: in data units; image_noise: that the method leaves
-    in the image, in solver units.
+    fit: that of the centre of k-space (`Frame.fit`); sampling: of the slice; known_sens: or those of a single coil.
     """
     doubts, (power, sampled) = [], scan.power()
     if float((power[sampled] == 0).mean()) > rules.zeros:
         doubts.append("mask: many of its samples are zero in all coils: is it transposed or moved, or does it have"
                       " more samples than k-space?")
-    doubts += _of_centre(power, sampled, fit, rules)
-    doubts += _of_pattern(scan, problem, rules)
+    return [*doubts, *_of_centre(power, sampled, fit, rules), *_of_pattern(scan, sampling, known_sens, rules)]
+
+
+def of_residual(problem: Problem, residual_std: float, image_noise: float, rules: DoubtRules) -> list[str]:
+    """Return the doubt whether the samples of a slice are explained.
+
+    residual_std: in data units; image_noise: that the method leaves in the image, in solver units.
+    """
     noise = math.hypot(problem.noise_std, image_noise / problem.coils**0.5)
     residual = problem.units.to_solver(residual_std)
     unexplained = max(residual**2 - noise**2, 0.0) ** 0.5
     signal = float(power_of_coils(problem.samples).sum()) / (2 * problem.coils * problem.sampling.count)
     if residual > rules.residual * noise and unexplained > rules.unexplained * signal**0.5:
-        doubts.append("kspace: image and sensitivities do not explain the samples, the residual is far above the"
-                      " noise: check mask, traj, sens and iterations" + (
-                          "" if problem.images.adds_up or len(scan.shape) > 2 else
-                          "; an object larger than the field of view needs maps 2"))
-    return doubts
+        return ["kspace: image and sensitivities do not explain the samples, the residual is far above the noise: check"
+                " mask, traj, sens and iterations" + (
+                    "" if problem.images.adds_up or len(problem.images.grid) > 2 else
+                    "; an object larger than the field of view needs maps 2")]
+    return []
 
 
 def _of_centre(power: Array, sampled: Array, fit: float, rules: DoubtRules) -> list[str]:
@@ -157,15 +161,14 @@ def _of_centre(power: Array, sampled: Array, fit: float, rules: DoubtRules) -> l
     return doubts
 
 
-def _of_pattern(scan: Scan, problem: Problem, rules: DoubtRules) -> list[str]:
+def _of_pattern(scan: Scan, sampling: Sampling, known_sens: bool, rules: DoubtRules) -> list[str]:
     """Return the doubt whether the image is folded."""
-    if problem.sens_model:
+    if not known_sens:
         window = tuple(min(rules.calibration, n) for n in scan.shape)
         if folding(scan.low(window, window).sampled()[0].density) > rules.folding:
             return ["mask: the image may be folded, because a regular pattern does not tell sensitivities from copies"
                     " of the image: some neighbouring lines at the centre of k-space do, or known sensitivities"]
-    elif math.prod(scan.shape) > problem.coils * problem.sampling.count \
-            and folding(problem.sampling.density) > rules.folding:
+    elif math.prod(scan.shape) > scan.coils * sampling.count and folding(sampling.density) > rules.folding:
         return ["mask: the image may be folded, because a regular pattern with fewer samples of all coils than pixels"
                 " does not tell the image from its copies"]
     return []

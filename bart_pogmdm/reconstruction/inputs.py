@@ -96,7 +96,7 @@ class Inputs:
             box = sampled_box(is_acquired(kspace, kspace.ndim - 1), rules.box)
             if box != kspace.shape[1:]:
                 kspace, pattern, grid = resize(kspace, box), resize(pattern, box), kspace.shape[1:]
-            kspace, frame = _scaled(kspace, where)
+            kspace, frame = _scaled(kspace, where, overwrite=True)
             weights, unit = _weights(pattern, kspace)
             scan = CartesianScan(kspace, (pattern != 0).any(0), weights)
             return _centred(scan, replace(frame, weight=unit, grid=grid, box=box if grid else ()), rules)
@@ -118,7 +118,7 @@ class Inputs:
             if patterns is None:
                 (measured, frame), weights, unit = _scaled(samples[index]), None, 1.0
             else:
-                measured, frame = _scaled(*_inside(samples[index], patterns[index]))
+                measured, frame = _scaled(*_inside(samples[index], patterns[index]), overwrite=True)
                 weights, unit = _weights(patterns[index], measured)
             if weights is not None and weights.ndim > 1:
                 raise ValueError("mask: expected the same weights for all coils along a trajectory")
@@ -194,7 +194,10 @@ def _inside(kspace: Array, pattern: Array) -> tuple[Array, str]:
     has_signal = bool((kspace != 0).any())
     if has_signal and not bool(pattern.any()):
         raise ValueError("mask: expected at least one sample, got none")
-    return array_module(kspace).where(pattern != 0, kspace, 0), " inside the mask" if has_signal else ""
+    xp = array_module(kspace)
+    inside = xp.zeros(kspace.shape, kspace.dtype)  # C-contiguous, whatever k-space is
+    xp.copyto(inside, kspace, where=pattern != 0)
+    return inside, " inside the mask" if has_signal else ""
 
 
 def _weights(pattern: Array, samples: Array) -> tuple[Array | None, float]:
@@ -217,8 +220,8 @@ def _weights(pattern: Array, samples: Array) -> tuple[Array | None, float]:
     return weights[0] if len(weights) == 1 else weights, unit * largest
 
 
-def _scaled(samples: Array, where: str = "") -> tuple[Array, Frame]:
-    """Return the samples of one slice, the largest about 1; ValueError where there is nothing to reconstruct."""
+def _scaled(samples: Array, where: str = "", overwrite: bool = False) -> tuple[Array, Frame]:
+    """Return the samples of one slice, perhaps in place, the largest about 1; ValueError for nothing to reconstruct."""
     if not bool(array_module(samples).isfinite(samples).all()):
         raise ValueError("kspace: expected finite samples, got NaN or infinite ones")
     if not bool((samples != 0).any()):
@@ -226,7 +229,7 @@ def _scaled(samples: Array, where: str = "") -> tuple[Array, Frame]:
     if not bool((samples.imag != 0).any()):
         raise ValueError("kspace: expected complex samples, got real ones (all imaginary parts are zero)")
     exponent = exponent_of(samples)
-    return scaled(samples, -exponent), Frame(2.0**exponent)  # C-contiguous: rounding depends on the layout
+    return scaled(samples, -exponent, overwrite), Frame(2.0**exponent)  # C-contiguous: rounding depends on the layout
 
 
 def _check_spikes(samples: Array) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,16 +20,15 @@ from .options import Options
 
 @dataclass(frozen=True, eq=False)
 class SliceResult:
-    """Image (*grid), sens (J, *grid), std (*grid) or None, and residual_std of the weighted samples, in data units.
+    """Image (*grid), std (*grid) or None, and residual_std of the weighted samples, in data units.
 
-    sens_std: (J, *grid), that of sens where these were drawn, else None.
+    sens_std: (J, *grid), that of the sensitivities where these were drawn, else None.
     scale: of the solver's units; convergence: rhat and ess of a method that samples.
     coefficients: of the last sensitivities, from which a similar slice may start; None if they have none.
     maps: the number of sets.
     """
 
     image: Array
-    sens: Array
     std: Array | None
     sens_std: Array | None
     scale: float
@@ -55,13 +54,14 @@ def solve(problem: Problem, collectors: Sequence[Collector], prior: Any, options
 class Collector:
     """Brings the States of one slice into data units: its final image, or the statistics of its draws.
 
-    known_sens: the sensitivities as the caller gave them, in the scale of the frame.  kept: where the samples go.
+    known_sens: the sensitivities as the caller gave them, in the scale of the frame.
+    sens, kept: where the sensitivities (J, *grid) and the samples go.
     """
 
-    def __init__(self, problem: Problem, frame: Frame, known_sens: Array | None, options: Options,
+    def __init__(self, problem: Problem, frame: Frame, known_sens: Array | None, options: Options, sens: Array,
                  kept: list[Array] | None) -> None:
-        self._problem, self._frame, self._known_sens, self._options, self._kept = (
-            problem, frame, known_sens, options, kept)
+        self._problem, self._frame, self._known_sens, self._options, self._final_sens, self._kept = (
+            problem, frame, known_sens, options, sens, kept)
         self._statistics = PosteriorStatistics(options.method.chain_shape(options.num_samples)[1])
         self._residual_var, self._sens = Welford(), Welford()
         self._reference_sens: Array | None = None
@@ -87,17 +87,18 @@ class Collector:
                 self._kept[state.info.sample][...] = image
 
     def result(self, prior: Any) -> SliceResult:
-        """Return the result.  Raises ValueError for one that is not finite."""
+        """Return the result, and write the sensitivities.  Raises ValueError for a result that is not finite."""
         reference, last, problem, frame = self._reference, self._last, self._problem, self._frame
         known_sens, options, kept, statistics = self._known_sens, self._options, self._kept, self._statistics
         assert reference is not None and last is not None, "a method yields at least one State"
         units = reference.units
         if problem.images.adds_up:
             image, sens = _sets_together(reference, frame)
+            parts = iter([(slice(None), sens)])
         else:
-            image = frame.out_of(reference.image * rss(reference.sens))
-            sens = _maps(reference, frame, known_sens, options)
-        weight = rss(sens)
+            image = frame.out_of(reference.image * reference.weight)
+            parts = _maps(reference, frame, known_sens, options)
+        weight = self._write(parts)
         convergence: dict[str, float | None] = {}
         if options.samples is None:
             std, spread, residual_std = None, 1.0, reference.info.residual_std
@@ -108,21 +109,31 @@ class Collector:
             residual_std = self._residual_var.mean**0.5
             convergence = {"rhat": rhat, "ess": ess}
         factor: Any = units.scale  # from images times the RSS of their sensitivities to reported images
-        if options.normalize:
-            sens = divide(sens, weight)
-        elif known_sens is None:
-            factor = divide(factor, weight)
-        else:
-            sens, factor = known_sens * frame.sens_scale, divide(factor, rss(known_sens)) / frame.sens_scale
-        sens = frame.coils_out_of(sens)
+        if not options.normalize:
+            factor = (divide(factor, weight) if known_sens is None else
+                      divide(factor, rss(known_sens)) / frame.sens_scale)
         coefficients = None if last.coefficients is None else frame.coils_out_of(last.coefficients)
         for sample in kept or ():
             sample[...] = (image + spread * (sample - image)) * factor
         image, std = image * factor, None if std is None else std * factor
         sens_std = self._sens_std(weight if not options.normalize else None, prior)
-        _check_finite(image, sens, std)
-        return SliceResult(image, sens, std, sens_std, units.scale * frame.interpolation,
+        _check_finite(image, weight, std)
+        return SliceResult(image, std, sens_std, units.scale * frame.interpolation,
                            float(units.to_user(residual_std)), convergence, coefficients, problem.images.sets)
+
+    def _write(self, parts: Iterator[tuple[slice, Array]]) -> Array:
+        """Write the sensitivities, of which some rows at a time come, to their place, and return their RSS."""
+        xp, normalize, known_sens = array_module(self._final_sens), self._options.normalize, self._known_sens
+        weights = []
+        for rows, sens in parts:
+            weight = rss(sens)
+            weights.append(weight)
+            if normalize:
+                sens = divide(sens, weight)
+            elif known_sens is not None:
+                sens = known_sens * self._frame.sens_scale
+            self._final_sens[:, rows] = self._frame.coils_out_of(sens)
+        return xp.concatenate(weights)
 
     def _sens_std(self, weight: Array | None, prior: Any) -> Array | None:
         """Return the standard deviation of the sensitivities, of RSS 1 or of the RSS `weight`; None for known ones."""
@@ -142,16 +153,16 @@ def _check_finite(*arrays: Array | None) -> None:
                              f" result (in {array.dtype})")
 
 
-def _maps(state: State, frame: Frame, known_sens: Array | None, options: Options) -> Array:
-    """Return the sensitivities (J, *grid) of a state with the size that they have in the data."""
-    if not frame.grid:
-        return state.sens
-    if known_sens is not None:
-        return divide(known_sens, rss(known_sens))
-    if state.coefficients is None:
-        return interpolate(state.sens, frame.grid)
-    xp, rules = array_module(state.sens), options.rules.sens
-    return SobolevMaps.on_grid(frame.grid, frame.box, state.sens.dtype, rules, xp).forward(state.coefficients)
+def _maps(state: State, frame: Frame, known_sens: Array | None, options: Options) -> Iterator[tuple[slice, Array]]:
+    """Yield rows of the grid of the data, and the sensitivities (J, *rows) of a state there."""
+    if state.coefficients is None or not (frame.grid or isinstance(state.maps, SobolevMaps)):
+        whole = (state.sens if not frame.grid else interpolate(state.sens, frame.grid) if known_sens is None else
+                 divide(known_sens, rss(known_sens)))
+        return iter([(slice(None), whole)])
+    if not frame.grid and isinstance(state.maps, SobolevMaps):
+        return state.maps.in_parts(state.coefficients)
+    xp, dtype = array_module(state.image), state.coefficients.dtype
+    return SobolevMaps.on_grid(frame.grid, frame.box, dtype, options.rules.sens, xp).in_parts(state.coefficients)
 
 
 def _drawn(problem: Problem, state: State, reference: Array, frame: Frame) -> tuple[Array, Array]:

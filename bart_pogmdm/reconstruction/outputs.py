@@ -44,10 +44,13 @@ class Outputs:
         """Return the places of the samples of a slice, each of its grid, or None."""
         return None if self.samples is None else [layout.slices(sample)[index][0] for sample in self.samples]
 
+    def sens_of(self, index: Shape) -> Array:
+        """Return the place of the sensitivities of a slice, (J, *grid)."""
+        return self._sens[index]
+
     def put(self, index: Shape, noise_std: float, residual_std: float, result: SliceResult) -> None:
         """Store the result of a slice, and its noise and residual for samples of weight 1."""
         layout.slices(self.image)[index][0] = result.image
-        self._sens[index][...] = result.sens
         if self.std is not None:
             layout.slices(self.std)[index][0] = result.std
         if self.sens_std is not None:

@@ -15,7 +15,7 @@ from ..arrays.devices import choose
 from ..arrays.doubts import doubt
 from ..arrays.modules import array_module, move
 from . import layout
-from .doubts import gathered, of_slice
+from .doubts import gathered, of_residual
 from .inputs import Inputs
 from .one_slice import Collector, solve
 from .options import OptionKeywords, Options, Unpack, options_of, planes_of, prior_of, scale_of, with_sets
@@ -124,21 +124,20 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
         with _explained(outputs, parts[0].index, report):
             parts = with_fewer_coils(parts, options.rules.coils)
         problems = problems_of(parts, inputs.neighbour, scale_of(prior), options)
-        for number in range(len(parts)):
-            with _explained(outputs, parts[number].index, report):
+        for _, index in group:
+            with _explained(outputs, index, report):
                 found_problem = next(problems, None)
             if found_problem is None:
                 break
             solved, problem = found_problem
             each = problem.each() if problem.images.is_series else [problem] * len(solved)
             with _explained(outputs, solved[0].index, report):
-                collectors = [Collector(one, part.frame, part.sens, options, outputs.kept(part.index))
-                              for one, part in zip(each, solved)]
+                collectors = [Collector(one, part.frame, part.sens, options, outputs.sens_of(part.index),
+                                        outputs.kept(part.index)) for one, part in zip(each, solved)]
                 results = solve(problem, collectors, solving, options, (options.seed, solved[0].number), report)
             for part, one, found in zip(solved, each, results):
                 outputs.put(part.index, part.noise_std, part.frame.weight * found.residual_std, found)
-                of_image = of_slice(part.scan, part.frame.fit, one, found.residual_std, options.method.image_noise,
-                                    options.rules.doubts)
+                of_image = of_residual(one, found.residual_std, options.method.image_noise, options.rules.doubts)
                 doubts[part.index] = [*part.doubts, *of_image]
                 coefficients = found.coefficients
         if finished:

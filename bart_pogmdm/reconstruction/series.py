@@ -11,6 +11,7 @@ from ..physics.coil_compression import CoilRules, above_noise
 from ..physics.noise_level import estimate_noise
 from ..physics.sampling import Scan
 from ..prior.image_scale import ImageScale
+from .doubts import of_scan
 from .frame import Frame
 from .inputs import Slices
 from .options import Options
@@ -21,21 +22,27 @@ APART = ("kspace: the images of this series do not share their sensitivities, be
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """A slice of a call: its place and number, how it was measured, its noise in data units, and what is known of it.
+class Place:
+    """A slice of a call: its place and number, its frame, its noise in data units, and what is known of it.
 
-    sens, start: known sensitivities and an image to start from, in the scale of the frame and of the data, or None.
-    doubts: sentences about how it is solved.
+    sens: known sensitivities in the scale of the frame, or None.
+    doubts: sentences about its samples, and about how it is solved.
     """
 
     index: Shape
     number: int
-    scan: Scan
     frame: Frame
     noise_std: float
     sens: Array | None
+    doubts: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Part(Place):
+    """A slice with its samples, and with an image to start from in data units, or None."""
+
+    scan: Scan
     start: Array | None
-    doubts: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, slices: Slices, index: Shape, number: int, options: Options) -> Part:
@@ -43,7 +50,7 @@ class Part:
         scan, frame = slices.scan(index)
         noise_std = float(frame.weight * frame.scale * estimate_noise(*scan.acquired(), options.rules.noise)
                           if options.noise_std is None else options.noise_std)
-        return cls(index, number, scan, frame, noise_std, slices.sens(index), slices.start(index))
+        return cls(index, number, frame, noise_std, slices.sens(index), (), scan, slices.start(index))
 
     def with_coils(self, matrix: Array) -> Part:
         """Return the slice with combinations (I, J) of its coils."""
@@ -56,10 +63,16 @@ class Part:
             return self
         return replace(self, scan=self.scan.moved(step), frame=replace(self.frame, centre=centre))
 
-    def measured(self, scale: ImageScale, options: Options) -> Measured:
-        """Return the slice as the solver sees it.  ValueError for unusable samples."""
-        return Measured.of(self.scan, self.frame, self.noise_std / self.frame.weight, self.start, scale, options.rules,
-                           known_sens=self.sens is not None)
+    def measured(self, scale: ImageScale, options: Options, *, alone: bool) -> tuple[Place, Measured]:
+        """Return the slice without its samples, and as the solver sees it, alone or beside others.
+
+        ValueError for unusable samples.
+        """
+        measured = Measured.of(self.scan, self.frame, self.noise_std / self.frame.weight, self.start, scale,
+                               options.rules, known_sens=self.sens is not None, alone=alone)
+        doubts = of_scan(self.scan, self.frame.fit, measured.sampling, measured.sens_model is None,
+                         options.rules.doubts)
+        return Place(self.index, self.number, self.frame, self.noise_std, self.sens, tuple(doubts)), measured
 
 
 def with_fewer_coils(parts: list[Part], rules: CoilRules) -> list[Part]:
@@ -71,44 +84,55 @@ def with_fewer_coils(parts: list[Part], rules: CoilRules) -> list[Part]:
     return parts if matrix is None else [part.with_coils(matrix) for part in parts]
 
 
-def problems_of(parts: Sequence[Part], neighbour: Array | None, scale: ImageScale,
-                options: Options) -> Iterator[tuple[Sequence[Part], Problem]]:
+def problems_of(parts: list[Part], neighbour: Array | None, scale: ImageScale,
+                options: Options) -> Iterator[tuple[Sequence[Place], Problem]]:
     """Yield the slices that are solved together, with their problem: all of the parts, or one by one.
 
     Several parts are a series with unknown sensitivities, or simultaneous slices.  A series is solved one by one where
-    the shapes of the samples differ, as in other boxes of k-space, or where the object folds over.
+    the shapes of the samples differ, as in other boxes of k-space, or where the object folds over.  The list of parts
+    is emptied, so that their samples need no memory beside those of the problem.
     ValueError for simultaneous slices of which something else is asked or given.
     """
     if options.sms:
-        yield _simultaneous(parts, scale, options)
+        parts[:] = _about_one_centre(parts)
+    alone = len(parts) == 1
+    places: list[Place] = []
+    slices: list[Measured] = []
+    while parts:
+        place, measured = parts.pop(0).measured(scale, options, alone=alone)
+        places.append(place)
+        slices.append(measured)
+    del measured
+    if options.sms:
+        if not _alike(slices):
+            raise ValueError("sms: expected shots of several coils with samples of the same shape, and unknown sens")
+        yield places, problem_of(Measured.simultaneous(slices), None, None, scale, options)
         return
-    slices = [part.measured(scale, options) for part in parts]
     doubts: tuple[str, ...] = ()
-    if len(parts) > 1 and not _alike(slices):
+    if not alone and not _alike(slices):
         doubts = (APART,)
-    elif len(parts) > 1:
+    elif not alone:
         problem = problem_of(Measured.series(slices), None, None, scale, options)
         if slices[0].image is not None or not folds_over(problem, options):
-            yield parts, problem
+            del slices
+            yield places, problem
             return
-    for part, measured in zip(parts, slices):
-        sens = None if part.sens is None else part.frame.maps_into(part.sens)
-        similar = None if neighbour is None else part.frame.coils_into(neighbour)
-        yield [replace(part, doubts=doubts)], problem_of(measured, sens, similar, scale, options)
+        del problem
+    for place in places:
+        sens = None if place.sens is None else place.frame.maps_into(place.sens)
+        similar = None if neighbour is None else place.frame.coils_into(neighbour)
+        yield ([replace(place, doubts=(*doubts, *place.doubts))],
+               problem_of(slices.pop(0), sens, similar, scale, options))
 
 
-def _simultaneous(parts: Sequence[Part], scale: ImageScale, options: Options) -> tuple[Sequence[Part], Problem]:
-    """Return the shots of simultaneous slices, with the one centre that their k-space has, and their problem."""
+def _about_one_centre(parts: Sequence[Part]) -> list[Part]:
+    """Return the shots of simultaneous slices about the one centre that their k-space has."""
     if len(parts) < 2:
         raise ValueError("sms: expected SLICE longer than 1")
     if any(part.start is not None or part.frame.weight != 1 for part in parts):
         raise ValueError("sms: goes with a mask of zeros and ones, and without start")
     centre = max(parts, key=lambda part: part.frame.fit).frame.centre
-    parts = [part.with_centre(centre) for part in parts]
-    slices = [part.measured(scale, options) for part in parts]
-    if not _alike(slices):
-        raise ValueError("sms: expected shots of several coils with samples of the same shape, and unknown sens")
-    return parts, problem_of(Measured.simultaneous(slices), None, None, scale, options)
+    return [part.with_centre(centre) for part in parts]
 
 
 def _alike(slices: Sequence[Measured]) -> bool:

@@ -13,6 +13,7 @@ from ..algorithms.state import State
 from ..algorithms.units import Units
 from ..arrays.array_types import Array
 from ..arrays.modules import array_module
+from ..arrays.threads import pieces
 from ..physics.coil_model import CoilModel, SetsModel, coil_model, least_squares, rss
 from ..physics.espirit import TwoSets, folds
 from ..physics.fourier import divide
@@ -43,15 +44,18 @@ class Measured:
 
     @classmethod
     def of(cls, scan: Scan, frame: Frame, noise_std: float, start: Array | None, scale: ImageScale, rules: Rules, *,
-           known_sens: bool) -> Measured:
+           known_sens: bool, alone: bool = False) -> Measured:
         """From a slice in its frame.
 
         noise_std: of the weighted samples, in data units; start: an image (*grid) to start from, in data units and of
-        the size of the data; scale: of the prior's images.  Raises ValueError for unusable samples.
+        the size of the data; scale: of the prior's images; alone: whether no other slice has to have samples of the
+        same shape.  Raises ValueError for unusable samples.
         """
-        sampling, samples = scan.sampled()
+        # The samples of a volume are most of the memory, those of a slice are not worth their rounding.
+        sampling, samples = scan.sampled(on_lines=alone and len(scan.shape) > 2)
         sens_model = None if known_sens or len(samples) == 1 else SensitivityModel.of(scan, rules.sens)
-        unit = scale.of(rss(sampling.adjoint(samples.copy())))
+        unit = scale.of(rss(image for coils in pieces(len(samples), samples[0])
+                            for image in sampling.of_coils(coils).adjoint(samples[coils].copy())))
         units = Units(frame.scale, rule=scale, one_coil=rules.one_coil).times(unit)
         image = None if start is None else units.to_solver(frame.into(start))
         sens_model = sens_model and sens_model.in_units(unit)
@@ -99,7 +103,7 @@ def problem_of(measured: Measured, sens: Array | None, neighbour: Array | None, 
         images = images.along(ImageAxis.sets(len(state.image)))
     problem = Problem(measured.sampling, samples, measured.noise_std, measured.sens_model, images,
                       replace(state, units=measured.units))
-    problem = problem.in_units(_scales(state.image * rss(state.sens), images, scale))
+    problem = problem.in_units(_scales(state.image * state.weight, images, scale))
     # Two sets in two coils explain anything; a start image and a similar slice have one.
     may_fold = options.maps == "auto" and len(samples) > 2 and measured.image is None and neighbour is None
     seeks_second = sens is None and len(images.shape) == 2 and (may_fold or options.maps == 2)
@@ -130,7 +134,7 @@ def _unknown(measured: Measured, sens_model: SensitivityModel, neighbour: Array 
     model = coil_model(measured.sampling, sens_model.maps.forward(coefficients), measured.images)
     if image is None:
         image = least_squares(model, measured.samples, rules.image_cg)
-    return State(image, model.sens, coefficients)
+    return State(image, sens_model.maps, coefficients)
 
 
 def _known(measured: Measured, sens: Array | None, rules: StartRules) -> State:
@@ -169,4 +173,4 @@ def _with_second_set(problem: Problem, options: Options) -> Problem:
     images = problem.images.along(ImageAxis.sets(2))
     model = coil_model(problem.sampling, sens_model.maps.forward(coefficients), images)
     image = least_squares(model, problem.samples, rules.start.image_cg)
-    return replace(problem, images=images, start=State(image, model.sens, coefficients, problem.units))
+    return replace(problem, images=images, start=State(image, sens_model.maps, coefficients, problem.units))
