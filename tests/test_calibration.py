@@ -13,7 +13,7 @@ from bart_pogmdm.evaluate.masks import named
 from bart_pogmdm.evaluate.simulate import phantom
 from bart_pogmdm.files.cfl import read, write
 from bart_pogmdm.physics.acceleration import acceleration
-from bart_pogmdm.prior.calibration import Calibration
+from bart_pogmdm.prior.calibration import POWERS, Calibration
 from bart_pogmdm.train.calibration import Evidence, conformal_factor, fitted_powers
 from bart_pogmdm.train.recipe import CalibrationScans
 
@@ -39,16 +39,16 @@ def test_the_factor_of_few_scans_covers_95_percent_of_them(rng):
 
 def scan_of(rng, calibration):
     """The evidence of a scan whose errors have the standard deviation of a calibration, and the chains 1."""
-    acceleration, rhat = rng.uniform(1, 6), rng.uniform(1, 1.5)
-    return Evidence(calibration.factor(acceleration, rhat) * abs(rng.standard_normal(800)), acceleration, rhat)
+    terms = rng.uniform(1, 6), rng.uniform(1, 1.5), int(rng.integers(1, 4))
+    return Evidence(calibration.factor(*terms) * abs(rng.standard_normal(800)), *terms)
 
 
 def powers_of(calibration):
-    return [calibration.acceleration_power, calibration.rhat_power]
+    return [getattr(calibration, name) for name in POWERS]
 
 
 def test_the_powers_are_those_that_the_scans_need(rng):
-    truth, before = Calibration(30.0, 0.6, 1.5), Calibration(1.0, 0.0, 4.0)
+    truth, before = Calibration(30.0, 0.6, 1.5, 0.3), Calibration(1.0, 0.0, 4.0, 0.5)
     found = fitted_powers([scan_of(rng, truth) for _ in range(100)], before)
     np.testing.assert_allclose(powers_of(found), powers_of(truth), atol=0.1)
     np.testing.assert_allclose(powers_of(fitted_powers([], before)), powers_of(before), atol=1e-6)

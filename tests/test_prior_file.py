@@ -23,7 +23,7 @@ def test_save_and_load(prior, tmp_path, rng):
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"schema": 99}, "expected schema 2, 3 or 4, got 99"),
+    ({"schema": 99}, "expected schema 2, 3, 4 or 5, got 99"),
     ({"start": None}, "missing start"),
     ({"start": np.float64(0)}, "start must lie between 1e-06 and 1e"),
     ({"std_factor": np.float64(-2)}, "std_factor must lie between 1e-06 and 1e"),
@@ -113,17 +113,17 @@ def test_a_file_without_rules_gets_those_of_the_shipped_prior_and_says_so(prior,
     np.savez(tmp_path / "old.npz", **content | {"schema": 2, "start": np.ones(3)})
     old = load_prior(tmp_path / "old.npz")
     assert old.rules == PriorRules() == load_prior().rules and old.digest == prior.digest
-    assert old.provenance["rules"] == "those of the shipped prior, because a file of schema 2 holds none"
+    assert old.provenance["rules"] == "those of the shipped prior, because a file of schema 2 does not hold them"
     assert old.provenance["rules"] in describe(old) and "start 1.2" in describe(old)
     assert load_prior().provenance["rules"].startswith("chosen by reconstructions")
 
 
 def test_a_file_of_one_factor_gets_the_calibration_of_the_shipped_prior_and_says_so(prior, tmp_path):
-    """A file of schema 3; its other rules are its own."""
+    """A file of schema 3 or 4; its other rules are its own."""
     replace(prior, rules=OTHER).save(tmp_path / "prior.npz")
     with np.load(tmp_path / "prior.npz") as file:
         content = {key: value for key, value in file.items() if key not in OF_CALIBRATION}
     np.savez(tmp_path / "old.npz", **content | {"schema": 3, "calibration": 2.05})
     old = load_prior(tmp_path / "old.npz")
     assert old.rules == replace(OTHER, calibration=Calibration()) and load_prior().calibration == Calibration()
-    assert old.provenance["calibration"] == "those of the shipped prior, because a file of schema 3 holds none"
+    assert old.provenance["calibration"] == "those of the shipped prior, because a file of schema 3 does not hold them"

@@ -106,7 +106,8 @@ class Gibbs:
         """
         variance = at_least(averaged(std**2, self.smoothing, problem.images.grid_axes), 0.0)
         calibration = getattr(prior, "calibration", None)
-        factor = calibration.factor(acceleration(problem.sampling.density), rhat) if calibration else 1.0
+        factor = (calibration.factor(acceleration(problem.sampling.density), rhat, problem.coils)
+                  if calibration else 1.0)
         return factor * (variance / self.temperature(prior, problem)) ** 0.5
 
     def solve(self, problem: Problem, prior: LatentPrior, samples: int, seed: tuple[int, ...]) -> Iterator[State]:

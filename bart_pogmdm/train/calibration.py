@@ -16,7 +16,7 @@ from ..algorithms.gibbs import Gibbs
 from ..arrays.array_types import Array
 from ..evaluate import masks, metrics, simulate
 from ..physics.fourier import fft2c, ifft2c, resize
-from ..prior.calibration import POWERS, Calibration
+from ..prior.calibration import POWERS, Calibration, features
 from ..prior.pogmdm import PoGMDM
 from ..reconstruction.inputs import Inputs
 from ..reconstruction.options import Options, options_of
@@ -78,20 +78,21 @@ def cut(image: Array, side: int) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What a scan says: errors over the std of the chains in the object, the acceleration, and R-hat."""
+    """What a scan says: errors over the std of the chains in the object, the acceleration, R-hat, and its coils."""
 
     errors: Array
     acceleration: float
     rhat: float | None
+    coils: int
 
     def scores(self, calibration: Calibration) -> Array:
         """Return the errors in units of half the band of 90 %."""
-        return self.errors / (metrics.NORMAL_90 * calibration.factor(self.acceleration, self.rhat))
+        return self.errors / (metrics.NORMAL_90 * calibration.factor(*self.terms))
 
     @property
-    def features(self) -> list[float]:
-        """The logarithms whose coefficients are the powers."""
-        return [float(np.log(self.acceleration)), float(np.log(self.rhat or 1.0))]
+    def terms(self) -> tuple[float, float | None, int]:
+        """What the factor depends on."""
+        return self.acceleration, self.rhat, self.coils
 
 
 class _Watched:
@@ -99,7 +100,7 @@ class _Watched:
 
     def __init__(self, prior: PoGMDM) -> None:
         self._prior = prior
-        self.noted: list[tuple[float, float | None]] = []
+        self.noted: list[tuple[float, float | None, int]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._prior, name)
@@ -108,8 +109,8 @@ class _Watched:
     def calibration(self) -> _Watched:
         return self
 
-    def factor(self, acceleration: float, rhat: float | None) -> float:
-        self.noted.append((acceleration, rhat))
+    def factor(self, acceleration: float, rhat: float | None, coils: int) -> float:
+        self.noted.append((acceleration, rhat, coils))
         return 1.0
 
 
@@ -145,13 +146,13 @@ def fitted_powers(found: Sequence[Evidence], before: Calibration) -> Calibration
     The factor of a scan is the 90 % quantile of its errors in units of the chains' band.  Powers are not negative, and
     are pulled towards those `before`.
     """
-    plain = Calibration(1.0, 0.0, 0.0)
+    plain = Calibration(1.0, *(0.0 for _ in POWERS))
     needed = [np.log(np.quantile(one.scores(plain), 1 - OUTSIDE)) for one in found]
-    rows = [[1.0, *one.features] for one in found]
+    rows = [[1.0, *features(*one.terms)] for one in found]
     for place, name in enumerate(POWERS, 1):
         rows.append([PULL**0.5 * (place == column) for column in range(len(POWERS) + 1)])
         needed.append(PULL**0.5 * getattr(before, name))
-    bounds = [-np.inf, 0, 0], [np.inf] * 3
+    bounds = [-np.inf, *(0 for _ in POWERS)], np.inf
     powers = lsq_linear(np.array(rows), np.array(needed), bounds).x[1:]
     return Calibration(1.0, *(float(f"{abs(power):.{DIGITS}g}") for power in powers))
 
