@@ -220,6 +220,15 @@ def test_noise_alone_is_doubtful(rng):
     assert any("its centre is not sampled" in sentence for sentence in doubts(noise[0] + 1j * noise[1]))
 
 
+def test_a_noise_level_in_other_units_is_doubtful_or_refused():
+    kspace, mask, _ = simulate(SHAPE, 4)
+    assert doubts(kspace, mask=mask, noise_std=float(abs(kspace).max())) == [
+        "noise_std: it is larger than the samples, so that the image hardly depends on them: is it in the units of"
+        " kspace?"]
+    with pytest.raises(ValueError, match=r"^noise_std: expected it in the units of kspace, got .* times the largest"):
+        recon(kspace, mask, noise_std=1e200)
+
+
 @pytest.mark.parametrize("shape, coils", [((20, 18, 16), 2), ((40, 36, 8), 1)])
 def test_the_centre_of_a_volume_is_told_from_noise(rng, shape, coils):
     """A ball of a third or most of the field of view has a centre, noise has none, and a hole is where it should be."""

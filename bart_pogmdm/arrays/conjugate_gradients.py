@@ -41,7 +41,7 @@ def conjugate_gradients(normal: Operator, rhs: Array, start: Array | None = None
     for _ in range(iterations):
         step = residual if precondition is None else precondition(residual)
         previous, energy = energy, inner(residual, step, axes)
-        if xp is np and not np.any(energy > enough):
+        if xp is np and np.all(energy <= enough):  # not for NaN, which must be seen
             break
         if direction is None:
             direction, enough = step, energy * max(tolerance**2, float(xp.finfo(rhs.dtype).eps))

@@ -27,7 +27,8 @@ class DoubtRules:
     """When the image of a slice is doubtful."""
 
     residual: float = 2.0
-    """Residual in noise levels above which the samples are not explained: imperfect maps of real coils stay below."""
+    """Residual in noise levels above which the samples are not explained: imperfect maps of real coils stay below.  In
+    noise that exceeds the samples as far there is nothing to explain."""
 
     unexplained: float = 0.03
     """Residual beyond the noise, as a part of the root mean square of the samples, below which it does not matter."""
@@ -131,7 +132,7 @@ def of_scan(scan: Scan, fit: float, sampling: Sampling, known_sens: bool, rules:
 
 
 def of_residual(problem: Problem, residual_std: float, image_noise: float, rules: DoubtRules) -> list[str]:
-    """Return the doubt whether the samples of a slice are explained.
+    """Return the doubts whether the samples of a slice are explained, and by what.
 
     residual_std: in data units; image_noise: that the method leaves in the image, in solver units.
     """
@@ -139,6 +140,9 @@ def of_residual(problem: Problem, residual_std: float, image_noise: float, rules
     residual = problem.units.to_solver(residual_std)
     unexplained = max(residual**2 - noise**2, 0.0) ** 0.5
     signal = float(power_of_coils(problem.samples).sum()) / (2 * problem.coils * problem.sampling.count)
+    if problem.noise_std > rules.residual * signal**0.5:
+        return ["noise_std: it is larger than the samples, so that the image hardly depends on them: is it in the units"
+                " of kspace?"]
     if residual > rules.residual * noise and unexplained > rules.unexplained * signal**0.5:
         return ["kspace: image and sensitivities do not explain the samples, the residual is far above the noise: check"
                 " mask, traj, sens and iterations" + (

@@ -17,6 +17,7 @@ from .inputs import Slices
 from .options import Options
 from .start import Measured, folds_over, problem_of
 
+MOST_NOISE = 1e6  # In largest samples, about: the squares of much larger numbers are infinite.
 APART = ("kspace: the images of this series do not share their sensitivities, because their samples, or the boxes of"
          " k-space that were sampled, have other shapes")
 
@@ -48,8 +49,12 @@ class Part(Place):
     def of(cls, slices: Slices, index: Shape, number: int, options: Options) -> Part:
         """From the slices of a call.  ValueError for unusable samples."""
         scan, frame = slices.scan(index)
-        noise_std = float(frame.weight * frame.scale * estimate_noise(*scan.acquired(), options.rules.noise)
+        unit = frame.weight * frame.scale
+        noise_std = float(unit * estimate_noise(*scan.acquired(), options.rules.noise)
                           if options.noise_std is None else options.noise_std)
+        if noise_std > MOST_NOISE * unit:
+            raise ValueError(f"noise_std: expected it in the units of kspace, got {noise_std / unit:.3g} times the"
+                             " largest sample")
         return cls(index, number, frame, noise_std, slices.sens(index), (), scan, slices.start(index))
 
     def with_coils(self, matrix: Array) -> Part:
