@@ -77,6 +77,48 @@ def test_operators_are_adjoint(rng):
                                                                                              norm="ortho"), atol=1e-12)
 
 
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_samples_on_lines_are_those_of_the_grid(rng, is_weighted):
+    mask = np.broadcast_to(rng.random(GRID[1:]) < 0.3, GRID).astype(float)
+    if is_weighted:
+        mask = mask * rng.uniform(0.5, 2, GRID)
+    whole = CartesianSampling.centred(mask, float, ndim=3)
+    if is_weighted:
+        whole = whole.weighted(rng.uniform(0.1, 1, GRID))
+    on_lines, x = whole.on_lines, random_complex(rng, (2, *GRID))
+    taken, samples = on_lines.lines.taken, whole.forward(x.copy())
+    assert on_lines.shape == GRID and on_lines.count == whole.count
+    assert on_lines.mask.size < 0.4 * whole.mask.size
+    np.testing.assert_allclose(on_lines.forward(x.copy()), taken(samples), atol=1e-12)
+    np.testing.assert_allclose(on_lines.adjoint(taken(samples)), whole.adjoint(samples.copy()), atol=1e-12)
+    np.testing.assert_allclose(on_lines.normal(x.copy()), whole.normal(x.copy()), atol=1e-12)
+    np.testing.assert_array_equal(on_lines.density, whole.density)
+    np.testing.assert_array_equal(on_lines.radius(GRID), taken(whole.radius(GRID)))
+    which = rng.random(GRID) < 0.1
+    (rest, left), (expected, of_whole) = on_lines.without(taken(which), taken(samples)), whole.without(which, samples)
+    np.testing.assert_array_equal(rest.density, expected.density)
+    np.testing.assert_allclose(left, taken(of_whole), atol=1e-12)
+    (low, found), (low_whole, wanted) = (one.low(z, (12, 10, 14)) for one, z in (
+        (on_lines, taken(samples)), (whole, samples)))
+    np.testing.assert_array_equal(low.density, low_whole.density)
+    np.testing.assert_allclose(low.adjoint(found), low_whole.adjoint(wanted), atol=1e-12)
+
+
+def test_states_on_the_way_hold_no_sensitivities(scan):
+    """They are as large as k-space, and their coefficients are not."""
+    states = []
+    recon(*scan[:2], method=QUICK, callback=states.append)
+    for state in states:
+        assert isinstance(state.maps, SobolevMaps) and state.sens.shape == state.sens_shape == (COILS, *GRID)
+        np.testing.assert_allclose(state.weight, np.sqrt((abs(state.sens) ** 2).sum(0)), rtol=1e-5)
+
+
+def test_a_volume_that_is_too_large_for_memory_is_refused_at_once():
+    kspace = np.broadcast_to(np.complex64(1), (8192, 8192, 8192, 8))
+    with pytest.raises(MemoryError, match=r"kspace: a volume of 8192 x 8192 x 8192 and 8 coils needs about .* GiB, .*"):
+        recon(kspace)
+
+
 def test_smooth_maps_of_volumes(rng):
     maps = SobolevMaps.on_grid(GRID, GRID, np.dtype(complex), SobolevRules())
     assert maps.shape == GRID

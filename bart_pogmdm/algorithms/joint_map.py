@@ -239,5 +239,6 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
             step = problem.units.step(model.sens[0] * image)
             image, previous, problem = image / step, previous / step, problem.follow(step)
             residual_var = residual_var / step**2
+        del extrapolated, gradient, power, phase, descent  # whoever gets the state may need memory
         state = State(image, sens_model.maps if sens_model else state.maps, coefficients, problem.units)
         yield state.noted(sigma=sigma, residual_std=residual_var**0.5)

@@ -138,25 +138,25 @@ class SensitivityModel:
 
     def _solve(self, image: Array, coefficients: Array | None, variance: Array | float, weight: float, iterations: int,
                perturbation: Array | None, images: ImageSet | None) -> Array:
-        zero_filled = self._zero_filled
-        zero_filled = zero_filled.reshape(len(zero_filled), *(1,) * (1 + image.ndim - zero_filled.ndim),
-                                          *zero_filled.shape[1:])
         images = images or self.images
+        zero_filled = self._zero_filled if len(self.low.shape) == 2 else None  # that of a volume is large
 
         def solved(coils: slice) -> Array:
             sampling = self.sampling.of_coils(coils)
+            own = sampling.adjoint(self.samples[coils].copy()) if zero_filled is None else zero_filled[coils]
+            own = own.reshape(len(own), *(1,) * (1 + image.ndim - own.ndim), *own.shape[1:])
 
             def normal(coefficients: Array) -> Array:
                 coil_images = image * self.low.forward(coefficients)
                 seen = sampling.normal(coil_images.sum(-3, keepdims=True) if images.adds_up else coil_images)
                 return self.gathered(image.conj() * seen, images, variance) + weight * coefficients
 
-            rhs = self.gathered(image.conj() * zero_filled[coils], images, variance)
+            rhs = self.gathered(image.conj() * own, images, variance)
             rhs = rhs if perturbation is None else rhs + perturbation[coils]
             start = None if coefficients is None else coefficients[coils]
             return conjugate_gradients(normal, rhs, start, iterations=iterations, axes=images.sens_systems)
 
-        parts = share(lambda pieces: [solved(coils) for coils in pieces], len(zero_filled), image, 8 * iterations)
+        parts = share(lambda pieces: [solved(coils) for coils in pieces], len(self.samples), image, 8 * iterations)
         return array_module(image).concatenate(list(chain.from_iterable(parts)))
 
     def gathered(self, maps: Array, images: ImageSet, variance: Any = 1.0) -> Array:

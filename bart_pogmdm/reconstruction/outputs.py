@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 
 from ..algorithms.chains import chains_that_fit, solver_memory
 from ..arrays.array_types import Array, ArrayModule, Shape
-from ..arrays.bart_dims import BATCH
+from ..arrays.bart_dims import BATCH, COIL
 from ..arrays.devices import available_memory
 from ..arrays.modules import complex_dtype
 from . import layout
@@ -70,6 +70,15 @@ class Outputs:
             number = self._options.method.chain_shape(self._options.num_samples)[0]
             chains = chains_that_fit(number, self._sens.reshape(-1, *shape)[:shape[0]])
         return solver_memory(shape, dtype, chains)
+
+
+def check_room(shape: Shape, dtype: DTypeLike, xp: ArrayModule) -> None:
+    """Raise MemoryError where memory has no room for the solver of a volume, for k-space of a shape."""
+    grid = layout.grid_of(shape)
+    needed = solver_memory((shape[COIL], *grid), complex_dtype(dtype), 1) if len(grid) > 2 else 0
+    if needed > (available := available_memory(xp)):
+        raise MemoryError(f"kspace: a volume of {' x '.join(map(str, grid))} and {shape[COIL]} coils needs about"
+                          f" {needed / 2**30:.3g} GiB, {available / 2**30:.3g} GiB are available")
 
 
 def _room_for_samples(samples: int, shape: Shape, dtype: DTypeLike, xp: ArrayModule) -> Array:

@@ -19,7 +19,7 @@ from .doubts import gathered, of_residual
 from .inputs import Inputs
 from .one_slice import Collector, solve
 from .options import OptionKeywords, Options, Unpack, options_of, planes_of, prior_of, scale_of, with_sets
-from .outputs import Outputs
+from .outputs import Outputs, check_room
 from .result import Result, along_batch
 from .series import Part, problems_of, with_fewer_coils
 
@@ -80,8 +80,8 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
     the number of sets (one number for each slice); the median rhat and the effective sample size ess of chains,
     seconds, name and hash of the prior, seed, the estimated memory of the solver in bytes, and warnings: sentences
     about an image that may be wrong, each of which is also raised as a ReconstructionWarning.  Raises ValueError or
-    TypeError that names the argument, MemoryError for too many samples to keep, ImportError where a trajectory lacks
-    finufft.
+    TypeError that names the argument, MemoryError where a volume or the samples to keep have no room, ImportError where
+    a trajectory lacks finufft.
     """
     chosen = options_of(**options)
     inputs = Inputs(kspace, mask, traj, dims, sens, start)
@@ -102,6 +102,8 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
     began = time.perf_counter()
     layout.check_kspace(inputs.kspace, is_cartesian=inputs.traj is None)
     here, there = array_module(inputs.kspace), choose(device, inputs.kspace)
+    if inputs.traj is None:
+        check_room(inputs.kspace.shape, inputs.kspace.dtype, there)
     if there is not here:
         result, coefficients = reconstruct(inputs.on(there), prior, options, None, callback, finished)
         return result.on(here), move(coefficients, here)
