@@ -60,8 +60,11 @@ class Problem:
 
     @property
     def known_radius(self) -> float:
-        """Radius about zero frequency, in cycles per field of view, within which the samples tell all frequencies."""
-        return known_radius(self.sampling.density, len(self.images.grid), self.coils)
+        """Radius about zero frequency, in cycles per field of view, within which the samples tell all frequencies.
+
+        It is 0 for several sets of images, because the samples tell only their sum.
+        """
+        return 0.0 if self.images.adds_up else known_radius(self.sampling.density, len(self.images.grid), self.coils)
 
     def in_units(self, factor: Any) -> Problem:
         """Return the problem with images divided by a factor, before the solver begins."""
