@@ -24,7 +24,7 @@ from bart_pogmdm.physics.coil_model import least_squares
 from bart_pogmdm.physics.fourier import fft2c, ifft2c
 
 SMOOTH = np.ones((3, 64, 64), complex) / 3**0.5
-NEVER = Map(last_steps=45, fine_steps=46)  # the maximum without the mean
+NEVER = Map(last_steps=45, fine_steps=47)  # the maximum without the mean
 
 
 class WhitePrior:
