@@ -16,7 +16,7 @@ from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import conjugate_gradients, inner
 from ..arrays.modules import array_module
 from ..arrays.threads import share
-from .coil_model import CoilModel
+from .coil_model import coil_model
 from .fourier import resize
 from .sampling import Sampling
 from .sensitivities import SensitivityModel
@@ -44,6 +44,9 @@ class StartRules:
     neighbour_steps: int = 3
     """The last Gauss-Newton steps, which are all that is needed from the sensitivities of a similar slice."""
 
+    series_steps: int = 6
+    """The last Gauss-Newton steps, which see all images of a series: those before see the one of least noise alone."""
+
     neighbour_cg: int = 10
     """Conjugate gradient steps for the image that goes with the sensitivities of a similar slice."""
 
@@ -57,15 +60,17 @@ class StartRules:
     """Conjugate gradient steps of least squares for the first image; more would fit the noise."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {"newton_steps": 1, "newton_cg": 1, "neighbour_steps": 1, "neighbour_cg": 1, "image_cg": 1},
+        check_fields(self, {"newton_steps": 1, "newton_cg": 1, "neighbour_steps": 1, "series_steps": 1,
+                            "neighbour_cg": 1, "image_cg": 1},
                      ["newton_decay", "newton_tolerance", "data_norm", "neighbour_damping", "sens_penalty"])
 
 
-def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array | None = None) -> tuple[Array, Array]:
+def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array | None = None,
+                    steps: int = 0) -> tuple[Array, Array]:
     """Return image (*low grid) and coefficients by iteratively regularised Gauss-Newton steps on z = M F (x E W chat).
 
-    They start from x = 1 and chat = 0, or from a neighbour's chat and the image that goes with it.  The maps are
-    scaled to a mean RSS of 1 where the image is bright.
+    They start from x = 1 and chat = 0, or from a neighbour's chat and the image that goes with it, from which only the
+    last `steps` are taken.  The maps are scaled to a mean RSS of 1 where the image is bright.
     """
     xp = array_module(model.samples)
     norm = float(inner(model.samples, model.samples)) ** 0.5 / rules.data_norm
@@ -76,7 +81,7 @@ def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array
         # On a grid of another size, as of samples in another box, the same frequencies count from the same centre.
         neighbour = resize(neighbour, model.low.weight.shape)
         estimate = _pack(_image_of(model, samples, neighbour, rules), neighbour)
-        first = rules.newton_steps - rules.neighbour_steps
+        first = max(0, rules.newton_steps - steps)
     for i in range(first, rules.newton_steps):
         estimate = estimate + _newton_step(model, samples, estimate, origin, rules.newton_decay**i, rules)
     image, coefficients = _unpack(model, estimate)
@@ -87,9 +92,9 @@ def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array
 
 def _image_of(model: SensitivityModel, samples: Array, neighbour: Array, rules: StartRules) -> Array:
     """Return the image of low resolution that goes with a neighbour's coefficients."""
-    coils = CoilModel(model.sampling, model.low.forward(neighbour))
+    coils = coil_model(model.sampling, model.low.forward(neighbour), model.images)
     return conjugate_gradients(lambda image: coils.normal(image) + rules.neighbour_damping * image,
-                               coils.adjoint(samples), iterations=rules.neighbour_cg)
+                               coils.adjoint(samples), iterations=rules.neighbour_cg, axes=coils.axes)
 
 
 def _newton_step(model: SensitivityModel, samples: Array, estimate: Array, origin: Array, alpha: float,

@@ -127,10 +127,20 @@ def _scales(magnitude: Array, images: ImageSet, scale: ImageScale) -> Any:
 
 def _unknown(measured: Measured, sens_model: SensitivityModel, neighbour: Array | None, variance: Any,
              rules: StartRules) -> State:
-    """Return the State with sensitivities that fit the image, if there is one, else from the joint inversion."""
+    """Return the State with sensitivities that fit the image, if there is one, else from the joint inversion.
+
+    The sensitivities that a series shares are found from its image of least noise first: the others, which say less,
+    would lead them astray.
+    """
     image = measured.image
-    coefficients = (joint_inversion(sens_model, rules, neighbour)[1] if image is None else
-                    sens_model.update(image, None, variance, rules.sens_penalty, rules.image_cg))
+    if image is not None:
+        coefficients = sens_model.update(image, None, variance, rules.sens_penalty, rules.image_cg)
+    elif measured.images.is_series:
+        clearest = sens_model.image_of(int(measured.noise_std.argmin()))
+        coefficients = joint_inversion(clearest, rules)[1][:, None]
+        coefficients = joint_inversion(sens_model, rules, coefficients, rules.series_steps)[1]
+    else:
+        coefficients = joint_inversion(sens_model, rules, neighbour, rules.neighbour_steps)[1]
     model = coil_model(measured.sampling, sens_model.maps.forward(coefficients), measured.images)
     if image is None:
         image = least_squares(model, measured.samples, rules.image_cg)
