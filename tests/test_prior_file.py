@@ -118,12 +118,14 @@ def test_a_file_without_rules_gets_those_of_the_shipped_prior_and_says_so(prior,
     assert load_prior().provenance["rules"].startswith("chosen by reconstructions")
 
 
-def test_a_file_of_one_factor_gets_the_calibration_of_the_shipped_prior_and_says_so(prior, tmp_path):
-    """A file of schema 3 or 4; its other rules are its own."""
+@pytest.mark.parametrize("schema", [3, 4])
+def test_a_file_of_another_calibration_gets_the_calibration_of_the_shipped_prior_and_says_so(prior, tmp_path, schema):
+    """Its other rules are its own."""
     replace(prior, rules=OTHER).save(tmp_path / "prior.npz")
     with np.load(tmp_path / "prior.npz") as file:
         content = {key: value for key, value in file.items() if key not in OF_CALIBRATION}
-    np.savez(tmp_path / "old.npz", **content | {"schema": 3, "calibration": 2.05})
+    np.savez(tmp_path / "old.npz", **content | {"schema": schema, "calibration": 2.05})
     old = load_prior(tmp_path / "old.npz")
     assert old.rules == replace(OTHER, calibration=Calibration()) and load_prior().calibration == Calibration()
-    assert old.provenance["calibration"] == "those of the shipped prior, because a file of schema 3 does not hold them"
+    assert old.provenance["calibration"] == ("those of the shipped prior, because a file of schema"
+                                             f" {schema} does not hold them")
