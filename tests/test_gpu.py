@@ -158,7 +158,7 @@ def test_as_many_chains_as_memory_has_room_for(small, monkeypatch):
     for room in (1, 2, 3):
         free = solver_memory(sens.shape, sens.dtype, room)
         monkeypatch.setattr(cupy.cuda.runtime, "memGetInfo", lambda: (free + 9, 1 << 40))  # noqa: B023
-        assert [chains_that_fit(chains, sens) for chains in (1, 2, 8)] == [1, min(2, room), room]
+        assert [chains_that_fit(chains, sens.shape, sens) for chains in (1, 2, 8)] == [1, min(2, room), room]
 
 
 def test_the_pool_is_capped_unless_the_user_did(monkeypatch):

@@ -48,7 +48,8 @@ def test_cartesian_trajectory_gives_the_cartesian_result(finufft, coils):
     kspace = kspace.astype(complex)
     # The start images differ a little.  From one coil such a difference stays where it does not change the posterior.
     # From several, the starts agree once their Gauss-Newton steps are solved.
-    options = {"noise_std": 0.01, "rules": Rules(start=StartRules(newton_tolerance=1e-6))} | ({"start": ifft2c(kspace)[0]} if coils == 1 else {})
+    options = {"noise_std": 0.01, "rules": Rules(start=StartRules(newton_tolerance=1e-6))}
+    options |= {"start": ifft2c(kspace)[0]} if coils == 1 else {}
     expected = recon(kspace, mask, **options)
     result = recon(kspace[:, None, mask], traj=points, dims=(40, 36), **options)
     assert error(result.image, expected.image) < 1e-3

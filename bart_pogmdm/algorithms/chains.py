@@ -29,16 +29,16 @@ def solver_memory(shape: Shape, dtype: DTypeLike, chains: int) -> int:
     return (shared + chains * own) * math.prod(grid) * np.dtype(dtype).itemsize
 
 
-def chains_that_fit(chains: int, sens: Array) -> int:
+def chains_that_fit(chains: int, shape: Shape, image: Array) -> int:
     """Return how many of the chains go together: as many as a CPU's cache or a GPU's memory has room for.
 
-    sens: sensitivities (J, *grid) of a slice, whose size, precision and device count.
+    shape: (J, *grid) of the sensitivities of a slice; image: an array of their precision, on their device.
     """
-    xp, shape = array_module(sens), sens.shape
+    xp = array_module(image)
     if xp is np:
-        room: float = CACHE_BYTES // (int(np.prod(shape[1:])) * sens.itemsize)
+        room: float = CACHE_BYTES // (math.prod(shape[1:]) * image.itemsize)
     else:
-        alone, both = (solver_memory(shape, sens.dtype, number) for number in (1, 2))
+        alone, both = (solver_memory(shape, image.dtype, number) for number in (1, 2))
         room = 1 + (available_memory(xp) - alone) // (both - alone)
     return int(np.clip(room, 1, chains))
 

@@ -126,7 +126,7 @@ class Diffusion:
     def solve(self, problem: Problem, prior: ScorePrior, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
         """Yield the State after each noise level of each sample; the last of each is a draw."""
         last = self.num_iterations(1) - 1
-        size = self.side_by_side or chains_that_fit(samples, problem.start.sens)
+        size = self.side_by_side or chains_that_fit(samples, problem.start.sens_shape, problem.start.image)
         for batch, rngs in batches(samples, size, seed):
             for step, states in enumerate(self._steps(problem, prior, rngs)):
                 for place, sample in enumerate(batch):

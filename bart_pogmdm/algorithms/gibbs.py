@@ -122,9 +122,10 @@ class Gibbs:
         problem, (chains, draws) = problem.started_from(state), self.chain_shape(samples)
         towards_mean = 0 if state.maximum is None else state.image - state.maximum
         problem = replace(problem, start=replace(state, image=state.image - towards_mean))
+        grid = problem.images.grid
+        shape = (math.prod(state.sens_shape[:-len(grid)]), *grid)
         # The maps of several chains do not repeat along a series as those of one do.
-        size = 1 if problem.images.is_series else (
-            self.side_by_side or chains_that_fit(chains, state.sens.reshape(-1, *problem.images.grid)))
+        size = 1 if problem.images.is_series else self.side_by_side or chains_that_fit(chains, shape, state.image)
         for batch, rngs in batches(chains, size, seed):
             for sweep, states in enumerate(islice(gibbs(problem, of_draws, self, rngs), self.burn_in + draws)):
                 round_, rest = divmod(sweep - self.burn_in + 1, self.thin)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -53,6 +53,12 @@ if hasattr(os, "register_at_fork"):
 def share(work: Work[Outcome], count: int, image: Array, passes: int = 1) -> list[Outcome]:
     """Return the outcomes of `shares`."""
     return list(shares(work, count, image, passes))
+
+
+def share_arrays(change: Callable[[slice], Array], count: int, image: Array, passes: int = 1) -> Array:
+    """Return the arrays that `change` gives for each piece of the indices as one, shared as in `shares`."""
+    parts = share(lambda pieces: [change(piece) for piece in pieces], count, image, passes)
+    return array_module(image).concatenate(list(chain.from_iterable(parts)))
 
 
 def shares(work: Work[Outcome], count: int, image: Array, passes: int = 1) -> Iterator[Outcome]:

@@ -131,7 +131,7 @@ class CartesianSampling:
         return xp.where(sampled, radius if self.lines is None else self.lines.taken(radius), xp.inf)
 
     @cached_property
-    def _transform(self) -> WholeGrid | SampledLines:
+    def _transform(self) -> WholeGrid | OnlyLines:
         if self.lines is not None:
             return self.lines
         lines = SampledLines.of(self.mask[0]) if len(self.mask) == 1 else None

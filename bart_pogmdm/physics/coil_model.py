@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from ..arrays.bart_dims import index_of
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module, kernels_for
-from ..arrays.threads import share, shares
+from ..arrays.threads import share_arrays, shares
 from .fourier import axes_of, fft2c, power_of_coils, resize
 from .image_set import ImageSet
 from .sampling import Sampling
@@ -25,7 +24,7 @@ DENSITY_PIXELS = 64  # along each axis, of the sensitivities that `coil_density`
 
 def rss(images: Iterable[Array]) -> Array:
     """Return the root sum of squares over the coils, the first axis."""
-    power = reduce(operator.add, (abs(image) ** 2 for image in images))
+    power: Any = sum(abs(image) ** 2 for image in images)
     return array_module(power).sqrt(power)
 
 
@@ -136,10 +135,8 @@ class CoilModel(_Model):
 
     def forward(self, image: Array) -> Array:
         """A x: the samples of all coils."""
-        def work(pieces: list[slice]) -> list[Array]:
-            return [self.sampling.of_coils(coils).forward(self._coil_images(image, coils)) for coils in pieces]
-
-        return array_module(image).concatenate(reduce(list.__add__, share(work, len(self.sens), image)))
+        return share_arrays(lambda coils: self.sampling.of_coils(coils).forward(self._coil_images(image, coils)),
+                            len(self.sens), image)
 
     def adjoint(self, samples: Array) -> Array:
         """A^H z, (*grid), for samples that are zero where nothing is measured."""

@@ -12,7 +12,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module, kernels_for
 
-LinesT = TypeVar("LinesT", bound="SampledLines")
+LinesT = TypeVar("LinesT", bound="OnlyLines")
 MOST_LINES = 0.8  # Part of the lines with samples beyond which it does not pay to leave the others out.
 
 
@@ -39,9 +39,10 @@ class WholeGrid:
 
 
 @dataclass(frozen=True, eq=False)
-class SampledLines:
-    """The same for a mask that leaves out lines along the first or the last axis of the grid.
+class OnlyLines:
+    """The same for samples on lines along the first or the last axis of the grid, where a mask leaves out the others.
 
+    Samples and factors are kept on these lines only, (J, …, L, n) or (J, …, n, L).
     shape: of the grid; along: axis of the lines, -ndim or -1; sampled: numbers of the lines with samples; whole:
     whether the mask takes all of these lines.
     """
@@ -72,21 +73,21 @@ class SampledLines:
 
     def forward(self, images: Array, factor: Array) -> Array:
         """M F x."""
-        lines = fftn(self.taken(fftn(images, self._across, overwrite=True)), self._axes[:1], overwrite=True)
-        return self.in_place(scaled(lines, self.taken(factor)))
+        lines = self.taken(fftn(images, self._across, overwrite=True))
+        return scaled(fftn(lines, self._axes[:1], overwrite=True), factor)
 
     def adjoint(self, samples: Array) -> Array:
         """F^H z for samples that are zero where the mask is."""
-        lines = ifftn(self.taken(samples), self._axes[:1], overwrite=True)
-        return ifftn(self.in_place(lines), self._across, overwrite=True)
+        lines = self.in_place(ifftn(samples, self._axes[:1], overwrite=True))
+        return ifftn(lines, self._across, overwrite=True)
 
     def normal(self, images: Array, factor: Array, equal: bool) -> Array:
         """F^H M F x.  Along a line with one factor no transform is needed."""
-        spectra = fftn(images, self._across, overwrite=True)
-        if self.whole and equal:
-            return ifftn(scaled(spectra, factor), self._across, overwrite=True)
-        lines = scaled(fftn(self.taken(spectra), self._axes[:1], overwrite=True), self.taken(factor))
-        return ifftn(self.in_place(ifftn(lines, self._axes[:1], overwrite=True)), self._across, overwrite=True)
+        lines = self.taken(fftn(images, self._across, overwrite=True))
+        if not (self.whole and equal):
+            lines = scaled(fftn(lines, self._axes[:1], overwrite=True), factor)
+            lines = ifftn(lines, self._axes[:1], overwrite=True)
+        return ifftn(self.in_place(lines), self._across, overwrite=True)
 
     def _side_by_side(self, arrays: Array) -> Array:
         """Return arrays (…, *grid) with the axes across the lines as one."""
@@ -104,26 +105,23 @@ class SampledLines:
         return out
 
 
-class OnlyLines(SampledLines):
-    """The same for samples that are kept on the lines only, (J, …, L, n) or (J, …, n, L), as are their factors."""
+class SampledLines(OnlyLines):
+    """The same for samples and factors on the whole grid."""
 
     def forward(self, images: Array, factor: Array) -> Array:
         """M F x."""
-        lines = self.taken(fftn(images, self._across, overwrite=True))
-        return scaled(fftn(lines, self._axes[:1], overwrite=True), factor)
+        return self.in_place(super().forward(images, self.taken(factor)))
 
     def adjoint(self, samples: Array) -> Array:
         """F^H z for samples that are zero where the mask is."""
-        lines = self.in_place(ifftn(samples, self._axes[:1], overwrite=True))
-        return ifftn(lines, self._across, overwrite=True)
+        return super().adjoint(self.taken(samples))
 
     def normal(self, images: Array, factor: Array, equal: bool) -> Array:
-        """F^H M F x.  Along a line with one factor no transform is needed."""
-        lines = self.taken(fftn(images, self._across, overwrite=True))
-        if not (self.whole and equal):
-            lines = scaled(fftn(lines, self._axes[:1], overwrite=True), factor)
-            lines = ifftn(lines, self._axes[:1], overwrite=True)
-        return ifftn(self.in_place(lines), self._across, overwrite=True)
+        """F^H M F x.  Where no line needs a transform, they stay in their place."""
+        if self.whole and equal:
+            spectra = scaled(fftn(images, self._across, overwrite=True), factor)
+            return ifftn(spectra, self._across, overwrite=True)
+        return super().normal(images, self.taken(factor), equal)
 
 
 def scaled(samples: Array, factor: Array) -> Array:

@@ -83,7 +83,7 @@ def readout_factors(scan: NonCartesianScan, rules: ReadoutRules, sens: SobolevRu
     coefficients = None
     for _ in range(rules.rounds):
         model = SensitivityModel.of(_divided(low, factors, rules.weakest), sens)
-        image, coefficients = joint_inversion(model, start, coefficients, start.neighbour_steps)
+        image, coefficients = joint_inversion(model, start, coefficients)
         coils = CoilModel(sampling, model.maps.forward(coefficients))
         predicted = coils.forward(resample(image, low.shape))
         product, energy = (predicted.conj() * low.samples).sum(0), power_of_coils(predicted)

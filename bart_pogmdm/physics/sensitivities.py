@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.generators import complex_normal, for_each
 from ..arrays.modules import array_module
-from ..arrays.threads import share
+from ..arrays.threads import share_arrays
 from .fourier import field_size, resample
 from .image_set import ImageAxis, ImageSet, of_samples
 from .sampling import Sampling, Scan
@@ -156,8 +155,7 @@ class SensitivityModel:
             start = None if coefficients is None else coefficients[coils]
             return conjugate_gradients(normal, rhs, start, iterations=iterations, axes=images.sens_systems)
 
-        parts = share(lambda pieces: [solved(coils) for coils in pieces], len(self.samples), image, 8 * iterations)
-        return array_module(image).concatenate(list(chain.from_iterable(parts)))
+        return share_arrays(solved, len(self.samples), image, 8 * iterations)
 
     def gathered(self, maps: Array, images: ImageSet, variance: Any = 1.0) -> Array:
         """Return W E^H c / variance, summed over the images that share sensitivities."""

@@ -66,11 +66,12 @@ class StartRules:
 
 
 def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array | None = None,
-                    steps: int = 0) -> tuple[Array, Array]:
+                    steps: int | None = None) -> tuple[Array, Array]:
     """Return image (*low grid) and coefficients by iteratively regularised Gauss-Newton steps on z = M F (x E W chat).
 
-    They start from x = 1 and chat = 0, or from a neighbour's chat and the image that goes with it, from which only the
-    last `steps` are taken.  The maps are scaled to a mean RSS of 1 where the image is bright.
+    They start from x = 1 and chat = 0, or from a neighbour's chat and the image that goes with it.  From there only the
+    last `steps` are taken, by default `rules.neighbour_steps`.  The maps are scaled to a mean RSS of 1 where the image
+    is bright.
     """
     xp = array_module(model.samples)
     norm = float(inner(model.samples, model.samples)) ** 0.5 / rules.data_norm
@@ -81,7 +82,7 @@ def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array
         # On a grid of another size, as of samples in another box, the same frequencies count from the same centre.
         neighbour = resize(neighbour, model.low.weight.shape)
         estimate = _pack(_image_of(model, samples, neighbour, rules), neighbour)
-        first = max(0, rules.newton_steps - steps)
+        first = max(0, rules.newton_steps - (rules.neighbour_steps if steps is None else steps))
     for i in range(first, rules.newton_steps):
         estimate = estimate + _newton_step(model, samples, estimate, origin, rules.newton_decay**i, rules)
     image, coefficients = _unpack(model, estimate)

@@ -27,8 +27,8 @@ class DoubtRules:
     """When the image of a slice is doubtful."""
 
     residual: float = 2.0
-    """Residual in noise levels above which the samples are not explained: imperfect maps of real coils stay below.  In
-    noise that exceeds the samples as far there is nothing to explain."""
+    """Residual in noise levels above which the samples are not explained: imperfect maps of real coils stay below.  A
+    noise level as far above the samples themselves would explain anything."""
 
     unexplained: float = 0.03
     """Residual beyond the noise, as a part of the root mean square of the samples, below which it does not matter."""

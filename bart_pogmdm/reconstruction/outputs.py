@@ -68,7 +68,7 @@ class Outputs:
         shape, dtype = self._sens.shape[len(self.loop):], complex_dtype(self.image.dtype)
         if chains is None:
             number = self._options.method.chain_shape(self._options.num_samples)[0]
-            chains = chains_that_fit(number, self._sens.reshape(-1, *shape)[:shape[0]])
+            chains = chains_that_fit(number, shape, self._sens)
         return solver_memory(shape, dtype, chains)
 
 

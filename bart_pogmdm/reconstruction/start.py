@@ -140,7 +140,7 @@ def _unknown(measured: Measured, sens_model: SensitivityModel, neighbour: Array 
         coefficients = joint_inversion(clearest, rules)[1][:, None]
         coefficients = joint_inversion(sens_model, rules, coefficients, rules.series_steps)[1]
     else:
-        coefficients = joint_inversion(sens_model, rules, neighbour, rules.neighbour_steps)[1]
+        coefficients = joint_inversion(sens_model, rules, neighbour)[1]
     model = coil_model(measured.sampling, sens_model.maps.forward(coefficients), measured.images)
     if image is None:
         image = least_squares(model, measured.samples, rules.image_cg)
