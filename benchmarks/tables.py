@@ -226,7 +226,7 @@ TABLES = (
           "calibration region in Gaussian masks. A lead is that of the maximum over the best other method.",
           scans, lead_said),
     Table("trajectories", "Trajectories", "noncartesian",
-          "complex_t2_images with 8 simulated coils, noise 0.005",
+          "complex_t2_images and BART's 3-D phantom with 8 simulated coils, noise 0.005",
           CHOSEN,
           "PSNR in dB. BART's methods have their best parameter, and `pics` the true sensitivities, which are "
           "unknown in practice.",

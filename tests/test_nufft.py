@@ -1,5 +1,7 @@
 """The non-uniform FFT against the direct sum and against BART's."""
 
+from functools import reduce
+
 import numpy as np
 import pytest
 from properties import assert_adjoint, assert_gradient, random_complex
@@ -7,18 +9,20 @@ from trajectories import error, radial
 
 from bart_pogmdm.algorithms.quadratic_step import newton_step
 from bart_pogmdm.physics.coil_model import CoilModel
+from bart_pogmdm.physics.fourier import axes_of
 from bart_pogmdm.physics.nufft import Nufft
 
 pytest.importorskip("finufft", reason="finufft is not installed (extra nufft)")
 
-SHAPES = [(16, 20), (15, 12)]
+SHAPES = [(16, 20), (15, 12), (6, 7, 8)]
 
 
 def operator(shape, rng, dtype=np.complex128, count=150):
-    """A Nufft at random points with random weights of two kinds, and its matrix (M, ny nx)."""
+    """A Nufft at random points with random weights of two kinds, and its matrix (M, pixels)."""
     points = np.stack([rng.uniform(-n / 2, n / 2, count) for n in shape])
     waves = [np.exp(-2j * np.pi * np.outer(k, np.arange(n) - n // 2) / n) for k, n in zip(points, shape)]
-    matrix = np.einsum("my,mx->myx", *waves).reshape(count, -1) / np.prod(shape) ** 0.5
+    matrix = reduce(lambda plane, wave: np.einsum("ma,mb->mab", plane, wave).reshape(count, -1), waves)
+    matrix = matrix / np.prod(shape) ** 0.5
     mask = rng.uniform(0.1, 2, count)
     return Nufft(points, shape, dtype, mask=mask).weighted(rng.uniform(0.1, 1, count)), mask[:, None] * matrix
 
@@ -36,7 +40,8 @@ def test_transform_is_the_direct_sum(shape, dtype, rng):
     assert error(forward, x.reshape(3, -1) @ matrix.T) < 1e-5
     assert error(adjoint.reshape(3, -1), z @ transposed.T) < 1e-5
     assert error(filtered.reshape(3, -1), x.reshape(3, -1) @ normal.T) < 1e-5
-    fourier = np.fft.fft2(np.eye(normal.shape[0]).reshape(-1, *shape), norm="ortho").reshape(normal.shape[0], -1)
+    fourier = np.fft.fftn(np.eye(normal.shape[0]).reshape(-1, *shape), axes=axes_of(shape), norm="ortho")
+    fourier = fourier.reshape(normal.shape[0], -1)
     diagonal = np.einsum("ia,ij,ja->a", fourier, normal, fourier.conj()).real
     assert error(nufft.density.ravel(), diagonal) < 1e-5
     assert 0.99 * np.linalg.eigvalsh(normal).max() < nufft.norm

@@ -91,7 +91,7 @@ POGMDM = (
            "Sampling pattern, or weights (default: where k-space is not zero, up to rounding)", is_array=True),
     Option("-t", "traj", "<file>", "file", "k-space trajectory", is_array=True),
     Option("-x", "dims", "d:d:d", "x:y:z",
-           "Size of the image with -t: READ, PHS1 and 1 (default: from the trajectory)", alias="--dims"),
+           "Size of the image with -t: READ, PHS1, and PHS2 or 1 (default: from the trajectory)", alias="--dims"),
     Option("--sens", "sens", "<file>", "file",
            "Known sensitivities, such as those of ecalib, caldir or ncalib (default: estimated)", is_array=True),
     Option("-s", "seed", "d", "seed", "Random seed (default: 0)", alias="--seed"),

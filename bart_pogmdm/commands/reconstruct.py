@@ -20,7 +20,7 @@ from ..files.kspace import open_kspace, read_whole
 from ..files.outputs import check_outputs
 from ..physics.coil_compression import by_coil, compression, mix, whitening
 from ..reconstruction.coil_combination import of_all_coils
-from ..reconstruction.layout import check_kspace, sampled
+from ..reconstruction.layout import check_kspace, components, sampled
 from ..reconstruction.options import Options
 from ..reconstruction.recon import recon
 from ..reconstruction.result import Result, provenance_of
@@ -59,7 +59,11 @@ def reconstruct_files(args: Namespace, command: str, interruption: Interruption)
         style = Style(**given(args, "part", "largest", "anonymous"))
         roles = dict(zip(targets, (IMAGE, SENS, STD)))
         roles |= {name: role for name, role in ((args.keep, SAMPLES), (args.sens_std, SENS)) if name is not None}
-        _check_images(args, roles, kspace.shape, origin, style)
+        shape = pad_dims(kspace.shape)
+        # The sizes along a trajectory do not matter here, but for those of 1.
+        grid = shape[:COIL] if args.traj is None else (2, 2, components(arrays["traj"]) - 1)
+        _check_images({name: role for name, role in roles.items() if not is_pipe_name(name)},
+                      (*grid, *shape[COIL:]), origin, style)
         result = _reconstruct(args, kspace, {"mask": known_pattern} | arrays, method, dims, interruption)
         outputs: dict[str, Any] = dict(zip(targets, (result.image, result.sens, result.std)))
         outputs |= {name: array for name, array in ((args.keep, result.samples), (args.sens_std, result.sens_std))
@@ -121,13 +125,15 @@ def _check_names(args: Namespace) -> None:
                   [name for name in sources if not is_pipe_name(name)])
 
 
-def _check_images(args: Namespace, roles: Mapping[str, str], kspace: Shape, origin: Origin, style: Style) -> None:
-    """Raise ValueError or ImportError if an output of {name: role} cannot hold what the reconstruction will give."""
-    shape = pad_dims(kspace)
-    of_slice = (2, 2, 1) if args.traj else shape[:COIL]  # of a plane, whose sizes do not matter
-    shapes = {SENS: (*of_slice, *shape[COIL:]), SAMPLES: (*of_slice, 1, *shape[BEYOND:BATCH], 2)}
-    check_images({name: shapes.get(role, (*of_slice, 1, *shape[BEYOND:])) for name, role in roles.items()
-                  if not is_pipe_name(name)}, origin.geometry, style)
+def _check_images(roles: Mapping[str, str], sens: Shape, origin: Origin, style: Style) -> None:
+    """Raise ValueError or ImportError if an output of {name: role} cannot hold what the reconstruction will give.
+
+    sens: shape of the sensitivities.
+    """
+    grid = sens[:COIL]
+    shapes = {SENS: sens, SAMPLES: (*grid, 1, *sens[BEYOND:BATCH], 2)}
+    check_images({name: shapes.get(role, (*grid, 1, *sens[BEYOND:])) for name, role in roles.items()},
+                 origin.geometry, style)
 
 
 def _check_coils(arrays: Mapping[str, Any], coils: int) -> None:
@@ -157,16 +163,14 @@ def _method(args: Namespace) -> Diffusion | str | None:
 
 
 def _dims(text: str | None) -> tuple[int, ...] | None:
-    """Return the sizes of READ and PHS1 in x:y:z or x:y, or None if they are not given.  Raises ValueError if wrong."""
+    """Return the sizes in x:y:z, x:y:1 or x:y, or None if they are not given.  Raises ValueError if wrong."""
     if text is None:
         return None
     sizes = text.split(":")
     if len(sizes) not in (2, 3) or not all(size.isdecimal() for size in sizes):
         raise ValueError(f"-x, --dims: expected x:y:z, as 192:192:1, got {text!r}")
-    x, y, *z = map(int, sizes)
-    if z not in ([], [1]):
-        raise ValueError(f"-x, --dims: expected a third size of 1 (trajectories are in a plane), got {text!r}")
-    return x, y
+    found = tuple(map(int, sizes))
+    return found[:2] if found[2:] == (1,) else found
 
 
 def _common(pattern: Array | None) -> Array | None:

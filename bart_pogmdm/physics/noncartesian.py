@@ -1,10 +1,9 @@
-"""A slice that was measured along trajectories."""
+"""A slice, or a volume, that was measured along trajectories."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
-
-import numpy as np
 
 from ..arrays.array_types import Array, Shape
 from ..arrays.modules import array_module
@@ -16,17 +15,17 @@ from .nufft import Nufft
 MARGIN = 0.5  # cycles per field of view by which samples may lie outside the grid, because gradient delays shift them
 
 
-def image_size(points: tuple[Array, ...]) -> Shape:
-    """Return the grid that holds points in cycles per field of view: 2 ceil(max |k|) along each axis, as in BART."""
-    return tuple(2 * int(np.ceil(float(abs(axis).max()))) for axis in points)
+def image_size(points: Array) -> Shape:
+    """Return the grid that holds points (…, D, M): 2 ceil(max |k|) along each axis, as in BART."""
+    return tuple(2 * math.ceil(float(abs(points[..., axis, :]).max())) for axis in range(points.shape[-2]))
 
 
 @dataclass(frozen=True, eq=False)
 class NonCartesianScan:
-    """A slice (see `sampling.Scan`): samples (J, M) at points (2, M) in cycles per field of view.
+    """A slice or volume (see `sampling.Scan`): samples (J, M) at points (D, M) in cycles per field of view.
 
-    shape: (ny, nx) of the image; readouts: the number of the readout that each sample belongs to, (M,), if known.
-    weights: of the samples, (M,); None for 1.
+    shape: the grid of the image, of D dimensions; readouts: the number of the readout that each sample belongs to,
+    (M,), if known.  weights: of the samples, (M,); None for 1.
     """
 
     samples: Array
@@ -47,7 +46,7 @@ class NonCartesianScan:
         which = is_acquired(self.samples, 1) & on_grid(self.points, self.shape)
         scan = self.part(which if self.weights is None else which & (self.weights != 0))
         if not scan.samples.size:
-            raise ValueError(f"dims: no sample lies on a grid of {self.shape[0]} x {self.shape[1]}")
+            raise ValueError(f"dims: no sample lies on a grid of {' x '.join(map(str, self.shape))}")
         return scan
 
     def part(self, which: Array) -> NonCartesianScan:
@@ -62,11 +61,12 @@ class NonCartesianScan:
         return samples, sampling.radius(self.shape)
 
     def power(self) -> tuple[Array, Array]:
-        """Return the mean power of the samples nearest to each grid point, and where there are some, both (ny, nx)."""
+        """Return the mean power of the samples nearest to each grid point, and where there are some, both (*grid)."""
         xp, scan = array_module(self.samples), self.acquired_on_grid()
-        rows, columns = ((xp.rint(points).astype(int) + n // 2) % n for points, n in zip(scan.points, self.shape))
-        cells, size = rows * self.shape[1] + columns, self.shape[0] * self.shape[1]
-        total, count = (xp.bincount(cells, weights, size).reshape(self.shape)
+        cells = xp.zeros(scan.points.shape[1], int)
+        for points, n in zip(scan.points, self.shape):
+            cells = n * cells + (xp.rint(points).astype(int) + n // 2) % n
+        total, count = (xp.bincount(cells, weights, math.prod(self.shape)).reshape(self.shape)
                         for weights in (power_of_coils(scan.samples), None))
         return total / xp.maximum(count, 1), count > 0
 
@@ -93,10 +93,11 @@ class NonCartesianScan:
 
 
 def on_grid(points: Array, shape: Shape) -> Array:
-    """Return which points (…, 2, M) lie on a grid of a shape, or hardly outside, (…, M)."""
+    """Return which points (…, D, M) lie on a grid of a shape, or hardly outside, (…, M)."""
     return _within(points, [n + 2 * MARGIN for n in shape])
 
 
 def _within(points: Array, size: Shape | list[float]) -> Array:
-    """Return which points (…, 2, M) lie in a window of a size about zero, (…, M)."""
-    return (abs(points[..., 0, :]) <= size[0] / 2) & (abs(points[..., 1, :]) <= size[1] / 2)
+    """Return which points (…, D, M) lie in a window of a size about zero, (…, M)."""
+    inside: Array = (abs(points) <= array_module(points).asarray(size)[:, None] / 2).all(-2)
+    return inside

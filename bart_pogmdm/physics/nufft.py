@@ -6,14 +6,16 @@ doi 10.1137/18M120885X.
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 from scipy.fft import next_fast_len
 
 from ..arrays.array_types import Array, ArrayModule, Shape
@@ -21,7 +23,8 @@ from ..arrays.conjugate_gradients import inner
 from ..arrays.fft import fftn, ifftn
 from ..arrays.generators import complex_normal
 from ..arrays.modules import array_module, kernels_for, real_dtype
-from ..arrays.threads import share
+from ..arrays.threads import NUM_THREADS, share
+from .fourier import axes_of
 
 ACCURACY = 2e-6  # of the transform, relative: below the rounding of an FFT in single precision over a large image
 POWER_STEPS = 8  # of the power iteration that bounds an eigenvalue for `equalize`
@@ -39,12 +42,17 @@ def library(xp: ArrayModule) -> ModuleType:
                           f" pip install {repr('bart_pogmdm[nufft]') if xp is np else name}") from error
 
 
+def convolution_memory(shape: Shape, dtype: DTypeLike) -> int:
+    """Return about how many bytes `Nufft.normal` needs on a grid: 32 complex images and 32 per thread (measured)."""
+    return 32 * (1 + NUM_THREADS) * math.prod(shape) * np.dtype(dtype).itemsize
+
+
 @dataclass(frozen=True, eq=False)
 class Nufft:
-    """F (see `sampling.Sampling`) at points k (2, M) in cycles per field of view: images (J, ny, nx) -> samples (J, M).
+    """F (see `sampling.Sampling`) at points k (D, M) in cycles per field of view: images (J, *grid) -> samples (J, M).
 
-    (F x)(k) = sum_r x(r) exp(-2 pi i k . r) / (ny nx)^(1/2), r in fields of view from the pixel n // 2.  At the points
-    of the grid this is the unitary centred FFT.
+    (F x)(k) = sum_r x(r) exp(-2 pi i k . r) / N^(1/2), with r in fields of view from the pixel n // 2, and the number N
+    of pixels of the grid of D dimensions, 2 or 3.  At the points of the grid this is the unitary centred FFT.
     mask M: weights of the samples, (M,), by which these are multiplied as well; None for 1.
     weights W: (M,), or None for 1.
     """
@@ -85,12 +93,12 @@ class Nufft:
     def radius(self, shape: Shape) -> Array:
         """Distance of the samples from zero frequency, (M,), in cycles per pixel of `shape`; infinite for weight 0."""
         xp = array_module(self.points)
-        radius = xp.hypot(*(axis / n for axis, n in zip(self.points, shape)))
+        radius = reduce(xp.hypot, (axis / n for axis, n in zip(self.points, shape)))
         return radius if self.mask is None else xp.where(self.mask != 0, radius, xp.inf)
 
     @property
     def _angles(self) -> Array:
-        """Phase between neighbouring pixels, (2, M), in radians."""
+        """Phase between neighbouring pixels, (D, M), in radians."""
         return self.points * (2 * np.pi / array_module(self.points).asarray(self.shape)[:, None])
 
     def _plan(self, kind: int, count: int, shape: Shape, dtype: type) -> Any:
@@ -110,14 +118,14 @@ class Nufft:
         return samples
 
     def adjoint(self, samples: Array) -> Array:
-        """F^H M W z, (J, …, ny, nx)."""
+        """F^H M W z, (J, …, *grid)."""
         for factor in (self.weights, self.mask):
             samples = samples if factor is None else factor * samples
         return self._transform(1, samples, self.shape)
 
     def _transform(self, kind: int, arrays: Array, shape: Shape) -> Array:
         xp, norm, grid = array_module(arrays), np.prod(self.shape) ** -0.5, (self.shape, self.dtype)
-        leading = arrays.shape[:-2 if kind == 2 else -1]
+        leading = arrays.shape[:-len(self.shape) if kind == 2 else -1]
         arrays = arrays.reshape(-1, *arrays.shape[len(leading):])
         out = xp.empty((len(arrays), *shape), self.dtype)
         stack = out if kind == 1 else arrays  # the images, by whose size the work is shared
@@ -134,70 +142,66 @@ class Nufft:
         share(work, len(arrays), stack[0])
         return out.reshape(*leading, *shape)
 
-    @cached_property
-    def _kernel(self) -> Array:
-        """p(d) = sum_k (M W M)(k) exp(2 pi i k . d) / (ny nx) for |d| < n: F^H M W M F x = p * x.
-
-        Shape (2 ny - 1, 2 nx - 1).
-        """
-        xp, shape = array_module(self.points), tuple(2 * n - 1 for n in self.shape)
-        weights = xp.ones(self.points.shape[1]) if self.weights is None else self.weights
-        weights = weights if self.mask is None else weights * self.mask**2
-        kernel = self._plan(1, 1, shape, np.complex128).execute(weights.astype(np.complex128)).reshape(shape)
-        return (kernel + kernel[::-1, ::-1].conj()) / (2 * np.prod(self.shape))
-
-    @cached_property
-    def _response(self) -> Array:
-        """The kernel's spectrum on the grid of the convolution, real, zero frequency first."""
-        xp = array_module(self.points)
-        grid = tuple(next_fast_len(2 * n - 1) for n in self.shape)
-        padded = xp.zeros(grid, np.complex128)
-        padded[:2 * self.shape[0] - 1, :2 * self.shape[1] - 1] = self._kernel
-        padded = xp.roll(padded, [1 - n for n in self.shape], (0, 1))
-        return (np.prod(grid) ** 0.5 * fftn(padded)).real.astype(real_dtype(self.dtype))
-
-    @cached_property
+    @property
     def density(self) -> Array:
-        """The diagonal of F^H M W M F in the Fourier space of the grid, (ny, nx), zero frequency first.
+        """The diagonal of F^H M W M F in the Fourier space of the grid, (*grid), zero frequency first.
 
         It makes the best circulant approximation (T. Chan, SIAM J. Sci. Stat. Comput. 9, 1988, doi 10.1137/0909051).
         """
-        xp, folded = array_module(self.points), self._kernel
-        for axis, n in enumerate(self.shape):
+        return self._spectra[1]
+
+    @cached_property
+    def _spectra(self) -> tuple[Array, Array]:
+        """The spectra, real, zero frequency first, of the kernel p of F^H M W M F x = p * x and of its circulant.
+
+        p(d) = sum_k (M W M)(k) exp(2 pi i k . d) / N for |d| < n.  The first is on the grid of the convolution, of
+        sides of at least 2 n - 1, the second is the density.
+        """
+        xp, axes, real = array_module(self.points), axes_of(self.shape), real_dtype(self.dtype)
+        weights = xp.ones(self.points.shape[1]) if self.weights is None else self.weights
+        weights = weights if self.mask is None else weights * self.mask**2
+        sides = tuple(2 * n - 1 for n in self.shape)
+        kernel = self._plan(1, 1, sides, np.complex128).execute(weights.astype(np.complex128)).reshape(sides)
+        kernel = (kernel + xp.flip(kernel).conj()) / (2 * np.prod(self.shape))
+        padded = xp.zeros([next_fast_len(n) for n in sides], np.complex128)
+        padded[tuple(slice(n) for n in sides)] = kernel
+        padded = fftn(xp.roll(padded, [1 - n for n in self.shape], axes), axes, overwrite=True)
+        response = (padded.size**0.5 * padded.real).astype(real)
+        for axis, n in zip(axes, self.shape):
             fall = xp.asarray(1 - abs(np.arange(1 - n, n)) / n)
-            folded = folded * (fall[:, None] if axis == 0 else fall)
-            folded = xp.moveaxis(folded, axis, 0)  # lags d and d - n coincide in a circulant matrix
-            folded = xp.moveaxis(xp.concatenate([folded[n - 1:n], folded[n:] + folded[:n - 1]]), 0, axis)
-        density = (np.prod(self.shape) ** 0.5 * fftn(folded)).real
-        return density.clip(0).astype(real_dtype(self.dtype))
+            kernel = xp.moveaxis(kernel, axis, -1) * fall  # lags d and d - n coincide in a circulant matrix
+            kernel = xp.concatenate([kernel[..., n - 1:n], kernel[..., n:] + kernel[..., :n - 1]], -1)
+            kernel = xp.moveaxis(kernel, -1, axis)
+        return response, (kernel.size**0.5 * fftn(kernel, axes).real).clip(0).astype(real)
 
     @cached_property
     def norm(self) -> float:
         """An upper bound of the largest eigenvalue of F^H M W M F."""
-        return float(self._response.max())
+        return float(self._spectra[0].max())
 
     def normal(self, images: Array) -> Array:
         """F^H M W M F x, as a convolution by FFTs of twice the size (Toeplitz embedding); may overwrite x."""
-        planes = images.reshape(-1, *self.shape)
+        planes, (response, _) = images.reshape(-1, *self.shape), self._spectra
 
         def work(pieces: list[slice]) -> None:
             for part in pieces:
-                planes[part] = self._convolve(planes[part])
+                planes[part] = self._convolve(planes[part], response)
 
         share(work, len(planes), planes[0], 8)
         return planes.reshape(images.shape)
 
-    def _convolve(self, images: Array) -> Array:
-        """Filter zero-padded images by the response; rows that are zero, or not needed, are not transformed."""
-        xp, (rows, columns), (ny, nx) = array_module(images), self._response.shape, self.shape
-        half = xp.zeros((len(images), ny, columns), images.dtype)
-        half[..., :nx] = images
-        full = xp.zeros((len(images), rows, columns), images.dtype)
-        full[:, :ny] = fftn(half, (-1,), overwrite=True)
-        full = fftn(full, (-2,), overwrite=True)
-        kernels_for(full).scale(full, self._response)
-        full = ifftn(full, (-2,), overwrite=True)
-        return ifftn(xp.ascontiguousarray(full[:, :ny]), (-1,), overwrite=True)[..., :nx]
+    def _convolve(self, images: Array, response: Array) -> Array:
+        """Filter zero-padded images by a spectrum; lines that are zero, or not needed, are not transformed."""
+        xp, sides = array_module(images), list(zip(axes_of(self.shape), self.shape, response.shape))
+        for axis, n, padded in reversed(sides):
+            widths = [(0, 0)] * images.ndim
+            widths[axis] = (0, padded - n)
+            images = fftn(xp.pad(images, widths), (axis,), overwrite=True)
+        kernels_for(images).scale(images, response)
+        for axis, n, _ in sides:
+            images = ifftn(xp.ascontiguousarray(images), (axis,), overwrite=True)
+            images = xp.moveaxis(xp.moveaxis(images, axis, 0)[:n], 0, axis)
+        return images
 
     def noise(self, rng: np.random.Generator, samples: Array) -> Array:
         """Noise of standard deviation W^(-1/2) in real and imaginary part, of the shape of the samples."""
@@ -210,7 +214,8 @@ class Nufft:
         return self._equalized(images) / self._excess
 
     def _equalized(self, images: Array) -> Array:
-        return ifftn(fftn(images) / self.density.clip(1))
+        axes = axes_of(self.shape)
+        return ifftn(fftn(images, axes) / self.density.clip(1), axes)
 
     @cached_property
     def _excess(self) -> float:

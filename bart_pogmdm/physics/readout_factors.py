@@ -7,6 +7,7 @@ direction of the gradients.  Where every readout s passes the centre of k-space,
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
 from ..arrays.modules import array_module
 from .coil_model import CoilModel
-from .fourier import power_of_coils, resample
+from .fourier import field_size, power_of_coils, resample
 from .noncartesian import NonCartesianScan
 from .nufft import Nufft
 from .sensitivities import SensitivityModel
@@ -68,12 +69,12 @@ def readout_factors(scan: NonCartesianScan, rules: ReadoutRules, sens: SobolevRu
     the corrected readouts.
     """
     xp = array_module(scan.samples)
-    near = xp.hypot(*scan.points) <= rules.near
+    near = reduce(xp.hypot, scan.points) <= rules.near
     passes = xp.bincount(scan.readouts, near)
     measured = xp.bincount(scan.readouts) > 0
     if int(measured.sum()) < 2 or bool((passes[measured] == 0).any()):
         return None
-    part = rules.resolution / float(np.prod(scan.shape)) ** 0.5
+    part = rules.resolution / field_size(scan.shape)
     grid = tuple(min(n, 2 * int(np.ceil(part * n / 2))) for n in scan.shape)
     low = scan.low(grid, grid)
     power = xp.bincount(scan.readouts, near * power_of_coils(scan.samples)) / xp.where(measured, passes, 1)

@@ -92,27 +92,27 @@ def of_axes(kspace: Array, grid: Shape) -> list[str]:
 
 
 def of_trajectory(points: Array, readouts: Array, size: Shape, rules: DoubtRules) -> list[str]:
-    """Return doubts about points (…, 2, M) on a grid of some size.
+    """Return doubts about points (…, D, M) on a grid of some size.
 
     readouts: number of the readout of each sample, (M,).  ValueError if most points lie outside the grid, or if it is
     far too large for them.
     """
-    if size[0] * size[1] > rules.pixels * points.shape[-1]:
-        raise ValueError(f"dims: expected at most {rules.pixels} pixels for each sample, got a grid of {size[0]} x"
-                         f" {size[1]} for {points.shape[-1]} samples, with traj up to {float(abs(points).max()):.3g}"
-                         " cycles per field of view: is it in 1/m or radians?")
+    grid, highest = " x ".join(map(str, size)), float(abs(points).max())
+    if math.prod(size) > rules.pixels * points.shape[-1]:
+        raise ValueError(f"dims: expected at most {rules.pixels} pixels for each sample, got a grid of {grid} for"
+                         f" {points.shape[-1]} samples, with traj up to {highest:.3g} cycles per field of view: is it"
+                         " in 1/m or radians?")
     xp, doubts = array_module(points), []
     lost = 1 - float(on_grid(points, size).mean(-1).min())
     if lost > 0.5:
-        raise ValueError(f"dims: expected a grid that holds the trajectory, got {size[0]} x {size[1]}, and"
-                         f" {100 * lost:.0f} % of traj lies outside, up to {float(abs(points).max()):.3g} cycles per"
-                         " field of view: is it in 1/m or radians?")
+        raise ValueError(f"dims: expected a grid that holds the trajectory, got {grid}, and {100 * lost:.0f} % of traj"
+                         f" lies outside, up to {highest:.3g} cycles per field of view: is it in 1/m or radians?")
     if lost > rules.lost:
         doubts.append("dims: a part of traj lies outside the grid and is left out")
     in_order = xp.argsort(readouts, kind="stable")
     step, same = xp.diff(points[..., in_order], axis=-1), xp.diff(readouts[in_order]) == 0
     if bool(same.any()):
-        low, high = xp.quantile(xp.hypot(step[..., 0, :], step[..., 1, :])[..., same], xp.asarray([0.1, 0.9]))
+        low, high = xp.quantile(xp.sqrt((step**2).sum(-2))[..., same], xp.asarray([0.1, 0.9]))
         if bool((low > rules.spacing) & (high < 2 * low)):
             doubts.append("traj: neighbouring samples of a readout do not resolve the field of view: is traj in cycles"
                           " per field of view?")

@@ -110,8 +110,9 @@ class Inputs:
         samples, points = layout.sample_slices(kspace), layout.points(self.traj, kspace)
         readouts = layout.readouts(kspace)
         patterns = None if self.mask is None else layout.patterns(self.mask, kspace, is_cartesian=False)
-        size = image_size((points[..., 0, :], points[..., 1, :])) if self.dims is None else _size(self.dims)
-        shape = (*kspace.shape[:-2], *size) if kspace.ndim <= 3 else (*size, 1, *kspace.shape[COIL:])
+        size = image_size(points) if self.dims is None else _size(self.dims, points.shape[-2])
+        shape = (*kspace.shape[:-2], *size) if kspace.ndim <= 3 else (*size, *(1,) * (COIL - len(size)),
+                                                                      *kspace.shape[COIL:])
 
         def scan(index: Shape) -> tuple[Scan, Frame]:
             _check_spikes(samples[index])
@@ -181,11 +182,12 @@ class Slices:
         return None if self._start is None else array_module(self._start).ascontiguousarray(self._start[index][0])
 
 
-def _size(dims: Any) -> Shape:
-    """Return the two sizes of an image."""
+def _size(dims: Any, ndim: int) -> Shape:
+    """Return the sizes of an image of two or three dimensions."""
     sizes = tuple(dims) if isinstance(dims, (tuple, list, np.ndarray)) else ()
-    if len(sizes) != 2 or not all(isinstance(n, (int, np.integer)) and n >= 2 for n in sizes):
-        raise ValueError(f"dims: expected two integers >= 2, (y, x), got {dims!r}")
+    if len(sizes) != ndim or not all(isinstance(n, (int, np.integer)) and n >= 2 for n in sizes):
+        expected = "two integers >= 2, (y, x)" if ndim == 2 else "three integers >= 2 for a 3-D trajectory"
+        raise ValueError(f"dims: expected {expected}, got {dims!r}")
     return tuple(map(int, sizes))
 
 

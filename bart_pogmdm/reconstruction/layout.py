@@ -179,10 +179,11 @@ def readouts(kspace: Array) -> Array:
 
 
 def points(traj: Any, kspace: Array) -> Array:
-    """Return the trajectory as (…, 2, samples) in float64 that matches `sample_slices(kspace)`: y, x or READ, PHS1.
+    """Return the trajectory as (…, D, samples) in float64 that matches `sample_slices(kspace)`.
 
     traj in BART's (3, samples, spokes, …), or for k-space of up to three dimensions also (spokes, samples, 2 or 3), in
-    cycles per field of view.  TypeError or ValueError otherwise, for example for 3-D trajectories or other units.
+    cycles per field of view.  The components are y and x, or READ and PHS1, and PHS2 for a volume.  TypeError or
+    ValueError otherwise, for example for other units.
     """
     xp = array_module(kspace)
     try:
@@ -196,13 +197,20 @@ def points(traj: Any, kspace: Array) -> Array:
     if traj.dtype.kind == "c" and not is_rounding(traj.imag, traj):
         raise ValueError("traj: expected real numbers, got imaginary parts")
     axes = _components_first(traj.real, kspace).astype(float)
-    if axes.shape[0] == 3 and not is_rounding(axes[2], axes):
-        raise ValueError("traj: expected a trajectory in a plane, got a 3-D one (3-D is not supported)")
+    axes = axes[:components(axes)]
+    if len(axes) == 3 and kspace.ndim <= 3:
+        raise ValueError("traj: a 3-D trajectory goes with kspace in BART's dimensions, (1, samples, spokes, coils),"
+                         f" got {kspace.shape}")
     loop = axes.shape[3:]
-    axes = xp.moveaxis(axes[:2].reshape(2, -1, *loop), (0, 1), (-2, -1))
+    axes = xp.moveaxis(axes.reshape(len(axes), -1, *loop), (0, 1), (-2, -1))
     _check_units(axes)
     loop = (1, *kspace.shape[COIL + 1:]) if kspace.ndim > COIL else ()
     return xp.broadcast_to(axes, (*loop, *axes.shape[-2:]))
+
+
+def components(traj: Array) -> int:
+    """Return how many components a trajectory (2 or 3, …) uses: 3 for a volume, where the third is not zero."""
+    return 3 if len(traj) == 3 and not is_rounding(traj[2], traj) else 2
 
 
 def _components_first(traj: Array, kspace: Array) -> Array:
@@ -225,10 +233,11 @@ def _components_first(traj: Array, kspace: Array) -> Array:
 
 
 def _check_units(axes: Array) -> None:
-    """Raise ValueError for a trajectory (…, 2, samples) that is not in cycles per field of view, or has no extent."""
+    """Raise ValueError for a trajectory (…, D, samples) that is not in cycles per field of view, or has no extent."""
     highest = float(abs(axes).max())
-    if is_rounding(axes[..., 0, :], axes) or is_rounding(axes[..., 1, :], axes):
-        raise ValueError("traj: expected points in a plane, got a line (one component is zero everywhere)")
+    if any(is_rounding(axes[..., axis, :], axes) for axis in range(axes.shape[-2])):
+        raise ValueError("traj: expected points in the plane of the first two components, or in all three, got one of"
+                         " these that is zero everywhere")
     for limit, unit, factor in ((0.5, "cycles per sample", "the image size"),
                                 (np.pi, "radians per sample", "the image size / (2 pi)")):
         if highest <= 1.01 * limit:

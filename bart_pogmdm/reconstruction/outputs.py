@@ -12,6 +12,7 @@ from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.bart_dims import BATCH, COIL
 from ..arrays.devices import available_memory
 from ..arrays.modules import complex_dtype
+from ..physics.nufft import convolution_memory
 from . import layout
 from .inputs import Slices
 from .one_slice import SliceResult
@@ -72,10 +73,13 @@ class Outputs:
         return solver_memory(shape, dtype, chains)
 
 
-def check_room(shape: Shape, dtype: DTypeLike, xp: ArrayModule) -> None:
-    """Raise MemoryError where memory has no room for the solver of a volume, for k-space of a shape."""
-    grid = layout.grid_of(shape)
-    needed = solver_memory((shape[COIL], *grid), complex_dtype(dtype), 1) if len(grid) > 2 else 0
+def check_room(shape: Shape, dtype: DTypeLike, xp: ArrayModule, is_cartesian: bool = True) -> None:
+    """Raise MemoryError where memory has no room for the solver of a volume, for sensitivities of a shape."""
+    grid, dtype = layout.grid_of(shape), complex_dtype(dtype)
+    if len(grid) == 2:
+        return
+    needed = solver_memory((shape[COIL], *grid), dtype, 1)
+    needed += 0 if is_cartesian else convolution_memory(grid, dtype)
     if needed > (available := available_memory(xp)):
         raise MemoryError(f"kspace: a volume of {' x '.join(map(str, grid))} and {shape[COIL]} coils needs about"
                           f" {needed / 2**30:.3g} GiB, {available / 2**30:.3g} GiB are available")

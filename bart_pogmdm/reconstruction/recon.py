@@ -43,10 +43,11 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
         with traj, of the shape of the samples.  None: sampled where k-space is not zero, up to the rounding of single
         precision.  Other numbers are weights w >= 0, as in BART: the noise of a sample is noise_std / w.
     traj: trajectory in cycles per field of view, as `bart traj` writes it: (3, samples, spokes, …) for kspace
-        (1, samples, spokes, COIL, …); kspace may also be (coil, spokes, samples), or (spokes, samples) for one coil,
-        and traj then (spokes, samples, 2), y and x.  Samples that are zero in all coils are left out.
-    dims: with traj, size (y, x) of the image, READ and PHS1 in BART's order; None: the smallest even size that holds
-        the trajectory, as in BART.  The field of view is that of traj; samples beyond the size are left out.
+        (1, samples, spokes, COIL, …), with a third component for a volume; kspace may also be (coil, spokes, samples),
+        or (spokes, samples) for one coil, and traj then (spokes, samples, 2), y and x.  Samples that are zero in all
+        coils are left out.
+    dims: with traj, size of the image, (y, x), or READ, PHS1 (and PHS2) in BART's order; None: the smallest even size
+        that holds the trajectory, as in BART.  The field of view is that of traj; samples beyond it are left out.
     sens: known sensitivities, of the shape of the result's, or 1 in dimensions that are looped over; None: estimated.
         Two sets, along MAPS or a first axis, mean maps 2.
     start: an image to start from, in the shape and scale of the result.
@@ -108,6 +109,8 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
         result, coefficients = reconstruct(inputs.on(there), prior, options, None, callback, finished)
         return result.on(here), move(coefficients, here)
     slices = inputs.slices(options.rules)
+    if inputs.traj is not None:
+        check_room(slices.sens_shape, inputs.kspace.dtype, here, is_cartesian=False)
     if slices.known_sets:
         options = with_sets(options, slices.known_sets)
     if options.voxel and len(slices.grid) == 2:
