@@ -1,7 +1,8 @@
 """The calibration of the standard deviation, class by class: coverage of the bands, rank correlation with the error.
 
-Each class has six scans.  Their images are those of train/validation.h5, of dev/cardiac_multiecho_images.npz, and the
-measured coils of dev; all are brought to 96 pixels (low frequencies of k-space), but those of the class "full size".
+Each class has at least five scans.  Their images are those of train/validation.h5, of dev/cardiac_multiecho_images.npz,
+and the measured coils of dev; all are brought to 96 pixels (low frequencies of k-space), but those of the classes "full
+size", "volumes" and "echoes", which are the volumes and series of `volumes_and_series.py`; each echo counts as a scan.
 The calibration of the shipped prior was learned on images of train/train.h5, so that no image here had a part in it.
 """
 
@@ -12,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from records import Cases, Places, Row, alone
+from volumes_and_series import HEADS, of_echoes, of_images, series_of, sets_of_echoes
 
 from bart_pogmdm import recon
 from bart_pogmdm.evaluate import masks, metrics, simulate
@@ -32,7 +34,10 @@ SIMULATED = {"lines R=3": (KINDS[:1], COILS, (0.005, 0.02)), "lines R=4": (KINDS
 
 
 class Scan(NamedTuple):
-    """k-space (J, ny, nx) where the mask (ny, nx) samples it, and the magnitude behind it."""
+    """k-space where the mask samples it, (J, ny, nx) or in BART's order, and the magnitudes behind it.
+
+    These are (ny, nx), or the planes of a volume, or several echoes.
+    """
 
     of_class: str
     name: str
@@ -95,19 +100,44 @@ def single(of_class: str, dev: Path) -> Iterator[Scan]:
         yield from measured(of_class, dev / f"{name}.npz", ("cartesian3", "gaussian6"))
 
 
-def scores_of(scan: Scan) -> list[float]:
-    """Return the parts inside each band, the rank correlation, the gain of the mean in dB, and the ratio of times."""
+def volumes(places: Places) -> Iterator[Scan]:
+    """Yield heads in three dimensions."""
+    for name, inside in series_of(places).items():
+        for factor in HEADS:
+            kspace, mask, reference = of_images(places, inside, factor)
+            yield Scan("volumes", f"{name} R={factor}", kspace, mask, np.moveaxis(reference, -1, 0))
+
+
+def echoes(places: Places) -> Iterator[Scan]:
+    """Yield series of echoes, which share their sensitivities."""
+    for name, images in sets_of_echoes(places).items():
+        yield Scan("echoes", name, *of_echoes(images), np.abs(images))
+
+
+def planes(array: np.ndarray) -> np.ndarray:
+    """Return an image as (ny, nx), or the planes of a volume or the echoes of a series along the first axis."""
+    return np.moveaxis(array.squeeze(), -1, 0) if array.ndim > 3 else array
+
+
+def scores_of(scan: Scan) -> list[list[float]]:
+    """Return for each image of a scan, of which there is one but in a series, how the band does.
+
+    These are the parts inside each band, the rank correlation, the gain of the mean in dB, and the ratio of times.
+    """
     best, found = recon(scan.kspace, scan.mask), recon(scan.kspace, scan.mask, samples=10)
-    errors = metrics.standardised_error(found.image, found.std, scan.reference)
-    gain = metrics.psnr(found.image, scan.reference) - metrics.psnr(best.image, scan.reference)
-    return [*(float(np.mean(errors <= width)) for width in BANDS.values()),
-            metrics.rank_correlation(found.image, found.std, scan.reference), gain,
-            found.info["seconds"] / best.info["seconds"]]
+    ratio, scores = found.info["seconds"] / best.info["seconds"], []
+    arrays = [planes(best.image), planes(found.image), planes(found.std), scan.reference]
+    for maximum, mean, std, reference in zip(*arrays) if scan.kspace.ndim > 4 else [arrays]:
+        errors = metrics.standardised_error(mean, std, reference)
+        gain = metrics.psnr(mean, reference) - metrics.psnr(maximum, reference)
+        scores.append([*(float(np.mean(errors <= width)) for width in BANDS.values()),
+                       metrics.rank_correlation(mean, std, reference), gain, ratio])
+    return scores
 
 
 def row_of(scans: Callable[[], Iterator[Scan]]) -> Row:
     """Return the scores of a class: means, and the least coverage of the 90 % band and the least gain."""
-    scores = np.array([scores_of(scan) for scan in scans()])
+    scores = np.array([score for scan in scans() for score in scores_of(scan)])
     values = dict(zip(("cover50", "cover90", "cover99", "rank", "gain", "time"), scores.mean(0)))
     values |= {"least90": scores[:, 1].min(), "least_gain": scores[:, 4].min()}
     return {"scans": len(scores)} | {name: round(float(value), 3) for name, value in values.items()}
@@ -122,7 +152,8 @@ def uncertainty(places: Places) -> Cases:
                "measured coils": lambda: several("measured coils", dev),
                "one measured coil": lambda: single("one measured coil", dev),
                "full size": lambda: measured("full size", dev / "brain8ch_espirit.npz", (
-                   "cartesian3", "cartesian4", "uniform3", "radial40", "gaussian8"), 230)}
+                   "cartesian3", "cartesian4", "uniform3", "radial40", "gaussian8"), 230),
+               "volumes": lambda: volumes(places), "echoes": lambda: echoes(places)}
     return {of_class: partial(row_of, make) for of_class, make in makers.items()}
 
 

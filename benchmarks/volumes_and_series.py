@@ -127,25 +127,31 @@ def volumes(places: Places) -> Cases:
                     for name, inside in series_of(places).items() for factor in HEADS}
 
 
-def echoes(places, name) -> Row:
-    """Return the scores of each echo with shared sensitivities, and alone."""
-    with np.load(places.data / "dev" / "cardiac_multiecho_images.npz") as file:
-        images = file[name][:ECHOES]
+def of_echoes(images):
+    """Return k-space in BART's order of echoes (TE, ny, nx), and its mask."""
     sens = simulate.sensitivities(images.shape[1:], COILS)
     full = fft2c(sens[:, None] * images)
     mask = np.stack([masks.named("cartesian4acs4", images.shape[1:], number) for number in range(len(images))])
     kspace = ((full + 0.005 * simulate.noise(full.shape, 0)) * mask).astype(np.complex64)
-    kspace = kspace.transpose(2, 3, 0, 1)[:, :, None, :, None, :]
-    pattern = mask.transpose(1, 2, 0)[:, :, None, None, None, :]
-    found = {key: recon(kspace, pattern, shared_sens=bits).image for key, bits in (("shared", 1 << 5), ("alone", 0))}
+    return kspace.transpose(2, 3, 0, 1)[:, :, None, :, None, :], mask.transpose(1, 2, 0)[:, :, None, None, None, :]
+
+
+def sets_of_echoes(places):
+    """Return {name: first echoes (TE, ny, nx)}."""
+    with np.load(places.data / "dev" / "cardiac_multiecho_images.npz") as file:
+        return {name: file[name][:ECHOES] for name in file.files}
+
+
+def echoes(images) -> Row:
+    """Return the scores of each echo with shared sensitivities, and alone."""
+    found = {key: recon(*of_echoes(images), shared_sens=bits).image for key, bits in (("shared", 1 << 5), ("alone", 0))}
     return {key: [round(score(image[..., echo], abs(one)), 2) for echo, one in enumerate(images)]
             for key, image in found.items()}
 
 
 def series(places: Places) -> Cases:
     """Return the sets of echoes."""
-    with np.load(places.data / "dev" / "cardiac_multiecho_images.npz") as file:
-        return {name: partial(echoes, places, name) for name in file.files}
+    return {name: partial(echoes, images) for name, images in sets_of_echoes(places).items()}
 
 
 def together(count, factor, size=96) -> Row:

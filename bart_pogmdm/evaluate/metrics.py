@@ -101,7 +101,7 @@ def standardised_error(image: Array, std: Array, reference: Array) -> Array:
 
 
 def rank_correlation(image: Array, std: Array, reference: Array) -> float:
-    """Return Spearman's correlation of std and absolute error, both averaged over blocks.
+    """Return Spearman's correlation of std and absolute error, both averaged over blocks of the last two axes.
 
     A block is used if at least half of it is in the object.
     """
@@ -113,6 +113,6 @@ def rank_correlation(image: Array, std: Array, reference: Array) -> float:
 
 
 def _block_sums(values: Array) -> Array:
-    """Sum over blocks of BLOCK x BLOCK pixels; incomplete blocks at the end are left out."""
-    ny, nx = (n // BLOCK for n in values.shape)
-    return values[:ny * BLOCK, :nx * BLOCK].reshape(ny, BLOCK, nx, BLOCK).sum((1, 3))
+    """Sum (…, ny, nx) over blocks of BLOCK x BLOCK pixels; incomplete blocks at the end are left out."""
+    ny, nx = (n // BLOCK for n in values.shape[-2:])
+    return values[..., :ny * BLOCK, :nx * BLOCK].reshape(*values.shape[:-2], ny, BLOCK, nx, BLOCK).sum((-3, -1))
