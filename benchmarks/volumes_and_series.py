@@ -6,6 +6,8 @@ volumes: BART's 3-D phantom (48 x 48 x 48, 8 coils) with Poisson discs in (PHS1,
     readout.
 series: the first 4 echoes of each set of dev/cardiac_multiecho_images with 8 simulated coils, random lines R=4 and 4 %
     of the lines at the centre, another mask for each echo: sensitivities that are shared, and alone.
+frames: 8 frames of an image of dev/complex_t2_images, 128 x 128, of which two parts move and one changes its
+    brightness, with 8 simulated coils, noise of 0.005, and another mask for each frame.
 sms: 2 and 3 slices of BART's phantom that were excited together, lines R=2 and 3.
 BART's methods have the best of several parameters.  PSNR in dB inside the object.
 """
@@ -14,6 +16,7 @@ from functools import partial
 
 import numpy as np
 from records import Cases, Places, Row, alone
+from scipy.ndimage import map_coordinates
 
 from bart_pogmdm import recon
 from bart_pogmdm.evaluate import masks, simulate
@@ -24,7 +27,8 @@ from bart_pogmdm.toolbox.bart_call import quiet_bart as bart
 
 ALL = (-3, -2, -1)
 WEIGHTS = (0.001, 0.003, 0.01, 0.03)
-COILS, PHANTOM_SIZE, SIZE, ECHOES = 8, 48, 64, 4
+COILS, PHANTOM_SIZE, SIZE, ECHOES, FRAMES = 8, 48, 64, 4, 8
+CHANGES = (0.1, 0.05, 0.025)
 PHANTOM, HEADS = (4, 8, 12), (4, 8)  # Accelerations.
 
 
@@ -154,6 +158,56 @@ def series(places: Places) -> Cases:
     return {name: partial(echoes, images) for name, images in sets_of_echoes(places).items()}
 
 
+def moving(places, size=128):
+    """Return frames (TIME, ny, nx) of an image, of which two parts move and one changes its brightness."""
+    with np.load(places.data / "dev" / "complex_t2_images.npz") as file:
+        image = ifft2c(resize(fft2c(file["images"][1]), (size, size)))
+    y, x = np.meshgrid(*(np.arange(float(size)),) * 2, indexing="ij")
+
+    def near(row, column, width):
+        return np.exp(-((y - row) ** 2 + (x - column) ** 2) / width)
+
+    frames = []
+    for turn in 2 * np.pi * np.arange(FRAMES) / FRAMES:
+        places_of = [y + 3 * np.sin(turn) * near(80, 64, 800), x + 1.5 * np.cos(turn) * near(50, 64, 800)]
+        warped = map_coordinates(image.real, places_of) + 1j * map_coordinates(image.imag, places_of)
+        frames.append(warped * (1 + 0.3 * np.sin(turn) * near(60, 80, 100)))
+    return np.stack(frames) / abs(image).max()
+
+
+def in_time(places, kind) -> Row:
+    """Return the mean scores of frames alone, with shared sensitivities, and smooth in time; and of BART's methods.
+
+    pics has total variation in space and time, with the maps of all samples together.
+    """
+    images = moving(places)
+    full = fft2c(simulate.sensitivities(images.shape[1:], COILS)[:, None] * images)
+    mask = np.stack([masks.named(kind, images.shape[1:], number) for number in range(FRAMES)])
+    measured = ((full + 0.005 * simulate.noise(full.shape, 0)) * mask).astype(np.complex64)
+    kspace = np.expand_dims(measured.transpose(2, 3, 0, 1), (2, *range(4, 10)))
+    pattern = np.expand_dims(mask.transpose(1, 2, 0), tuple(range(2, 10)))
+
+    def mean(image):
+        image = image.reshape(*images.shape[1:], FRAMES)
+        return round(float(np.mean([score(image[..., number], abs(one)) for number, one in enumerate(images)])), 2)
+
+    row = {"alone": mean(recon(kspace, pattern, shared_sens=0).image)}
+    row |= {"shared": mean(recon(kspace, pattern, shared_sens=1 << 10).image)}
+    row |= {f"temporal {change}": mean(recon(kspace, pattern, temporal=change).image) for change in CHANGES}
+    maps = maps_of((measured.sum(1) / np.maximum(mask.sum(0), 1)).transpose(1, 2, 0)[:, :, None].astype(np.complex64))
+    found = {weight: mean(bart(1, f"pics -S -R T:1027:0:{weight} -i100", kspace, maps)) for weight in WEIGHTS}
+    row["tv"] = list(max((value, weight) for weight, value in found.items()))
+    found = {steps: mean(np.stack([bart(1, f"nlinv -i{steps}", np.ascontiguousarray(kspace[..., number])).squeeze()
+                                   for number in range(FRAMES)], -1)) for steps in (8, 10)}
+    return row | {"nlinv": list(max((value, steps) for steps, value in found.items()))}
+
+
+def frames(places: Places) -> Cases:
+    """Return lines and points."""
+    return {name: partial(in_time, places, kind) for name, kind in (
+        ("random lines, R=8", "cartesian8acs4"), ("2-D Gaussian, R=12", "gaussian12"))}
+
+
 def together(count, factor, size=96) -> Row:
     """Return the score of the worst of slices that were excited together."""
     images = ifft2c(np.moveaxis(bart(1, f"phantom -3 -x {size} -s {COILS} -k"), -1, 0), ALL)
@@ -179,4 +233,4 @@ def sms(places: Places) -> Cases:
 
 
 if __name__ == "__main__":
-    alone(volumes, series, sms)
+    alone(volumes, series, frames, sms)

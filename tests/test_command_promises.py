@@ -421,15 +421,17 @@ def test_slices_are_independent(bart, folder, run):
     assert "SMS-NLINV" in done.stdout + done.stderr
 
 
-@keeps("Echoes (TE), coefficients (COEFF) and averages (AVG) share")
+@keeps("Echoes (TE), coefficients (COEFF) and averages (AVG) share", "`--temporal 0.05` also makes frames smooth")
 def test_echoes_share_their_sensitivities(folder, run):
     stack = read("stack")
     for dimension, options, is_shared in ((TE, (), True), (TE, ("--shared-sens", 0), False), (TIME, (), False),
-                                          (TIME, ("--shared-sens", 1024), True)):
+                                          (TIME, ("--shared-sens", 1024), True), (TIME, ("--temporal", 0.05), True)):
         write({folder / "series": np.moveaxis(stack, SLICE, dimension)})
         assert run("-i1", *options, "series", "out", "sens") == (0, "")
         sens = np.moveaxis(read("sens"), dimension, 0)
         assert (sens[0] == sens[1]).all() == is_shared
+    smooth = recon(read("series"), temporal=0.05, iterations=1).image
+    np.testing.assert_allclose(read("out").ravel(), smooth.ravel(), atol=1e-5 * abs(smooth).max())
 
 
 @keeps("`bart pogmdm -h` and `bart-pogmdm NAME -h` print the same text")

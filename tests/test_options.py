@@ -27,8 +27,8 @@ def test_help_has_barts_layout(tmp_path, pogmdm):
     lines = run.stdout.splitlines()
     assert run.returncode == 0 and not run.stderr
     assert lines[0] == ("Usage: pogmdm [-i d] [-p <file>] [-t <file>] [-x,--dims d:d:d] [--sens <file>] [-s,--seed d]"
-                        " [-S] [-m d|auto] [--shared-sens d] [-M,--sms] [--voxel f:f:f] [-N] [-I <file>] [-d d]"
-                        " [--prior <file>] [-g] [--noise f] [--method <string>] [--samples d] [--whiten <file>]"
+                        " [-S] [-m d|auto] [--shared-sens d] [--temporal f] [-M,--sms] [--voxel f:f:f] [-N] [-I <file>]"
+                        " [-d d] [--prior <file>] [-g] [--noise f] [--method <string>] [--samples d] [--whiten <file>]"
                         " [--cc d] [--keep <file>] [--sens-std <file>] [--complex] [--phase] [--scale max:f]"
                         " [--no-anonymous] [--measurement <string>] [--levels d] [-K d] [--come-closer f]"
                         " <kspace> <output> [<sensitivities>] [<std>]")

@@ -123,7 +123,7 @@ def test_a_patch_is_found(tmp_path, source, name):
 
 
 CHOSEN = {"method": Gibbs(chains=3), "samples": 3, "iterations": 7, "noise_std": 0.1, "maps": 2, "shared_sens": 1024,
-          "sms": True, "voxel": (1.0, 1.0, 4.0), "normalize": False,
+          "temporal": 0.05, "sms": True, "voxel": (1.0, 1.0, 4.0), "normalize": False,
           "keep_samples": True, "seed": 5, "rules": Rules(one_coil=OneCoilScale(brighter=2.0))}
 
 

@@ -214,7 +214,8 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
     image, coefficients = problem.start.image, problem.start.coefficients
     state, sampling, sigma = problem.start, problem.sampling, options.level(problem)
     model: CoilModel | SetsModel | None = None
-    hessian = prior.curvature(problem.images.grid, sigma, array_module(image))
+    hessian, changes = prior.curvature(problem.images.grid, sigma, array_module(image)), problem.changes
+    hessian = hessian + changes.curvature if changes else hessian
     sens_model = problem.sens_model
     weights = sens_model and RingWeights(problem, sens_model, options.likelihood)
     rule = options.phase.within(problem.known_radius)
@@ -227,6 +228,7 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
         variance, residual_var = options.likelihood.variances(problem, power)
         phase = rule.of(extrapolated, problem.images.grid_axes, trusted=not problem.one_coil)
         descent = phase.ascent(lambda image: prior.score(image, sigma), extrapolated) - gradient / variance
+        descent = descent + changes.ascent(extrapolated) if changes else descent
         previous = image
         image = extrapolated + newton_step(model, hessian, phase.turn, descent, variance, options.image_cg,
                                             options.image_tolerance)

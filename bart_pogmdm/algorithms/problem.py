@@ -15,6 +15,7 @@ from ..physics.sampling import Sampling
 from ..physics.sensitivities import SensitivityModel
 from ..physics.series import SeriesSampling
 from .state import State
+from .temporal import Changes
 from .units import Units
 
 
@@ -27,6 +28,7 @@ class Problem:
     sens_model: the model of unknown sensitivities; None if those of the start are known.
     images: the set of images; its axes say which images share samples or sensitivities.
     start: image and sensitivities to start from, with the units of all of these.
+    temporal: size of the changes from image to image of a series of frames; None for images in no such order.
     Raises ValueError if the start does not have the shape of the set of images.
     """
 
@@ -36,6 +38,7 @@ class Problem:
     sens_model: SensitivityModel | None
     images: ImageSet
     start: State
+    temporal: float | None = None
 
     def __post_init__(self) -> None:
         sens_shape = (self.coils, *self.images.sens_shape)
@@ -66,6 +69,12 @@ class Problem:
         """
         return 0.0 if self.images.adds_up else known_radius(self.sampling.density, len(self.images.grid), self.coils)
 
+    @property
+    def changes(self) -> Changes | None:
+        """The prior of the changes from frame to frame, if there is one."""
+        scale = self.units.scale
+        return None if self.temporal is None else Changes(self.temporal, scale / scale.mean())
+
     def in_units(self, factor: Any) -> Problem:
         """Return the problem with images divided by a factor, before the solver begins."""
         return self._divided(factor, self.units.times(factor))
@@ -95,6 +104,7 @@ class Problem:
             return [self]
         return [replace(self, sampling=part, samples=self.samples[:, number], images=ImageSet(self.images.grid),
                         noise_std=float(self.noise_std.ravel()[number]), start=self.start.image_of(number),
+                        temporal=None,
                         sens_model=self.sens_model and self.sens_model.image_of(number))
                 for number, part in enumerate(self.sampling.parts)]
 

@@ -100,6 +100,8 @@ POGMDM = (
            "Number of image and sensitivity sets: 2 where the object folds over (default: auto, by the data)"),
     Option("--shared-sens", "shared_sens", "d", "flags",
            "Dimensions along which images share sensitivities, as in nlinv -s (default: 16480: TE, COEFF and AVG)"),
+    Option("--temporal", "temporal", "f", "change",
+           "Smooth in time: size of the changes along TIME, in parts of the maximum, such as 0.05 (default: off)"),
     Option("-M", "sms", None, "", "Simultaneous slices: SLICE holds their shots, as in nlinv", alias="--sms"),
     Option("--voxel", "voxel", "f:f:f", "x:y:z",
            "Sides of a voxel of a volume along READ, PHS1 and PHS2 (default: those of raw data, else 1:1:1)"),

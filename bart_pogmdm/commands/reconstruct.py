@@ -93,8 +93,8 @@ def _reconstruct(args: Namespace, kspace: Array, arrays: dict[str, Any], method:
             kspace = mix(combination, kspace)
         if "sens" in arrays:
             arrays["sens"] = mix(combination, arrays["sens"])
-    options = given(args, "iterations", "samples", "prior", "noise_std", "maps", "shared_sens", "sms", "voxel",
-                    "normalize", "seed")
+    options = given(args, "iterations", "samples", "prior", "noise_std", "maps", "shared_sens", "temporal",
+                    "sms", "voxel", "normalize", "seed")
     level = debug_level(args.debug_level)
     with tqdm(desc=USAGE, leave=False, disable=level < INFO or not sys.stderr.isatty()) as bar:
         def advance(state: State) -> None:

@@ -14,7 +14,7 @@ from ..algorithms.gibbs import Gibbs
 from ..algorithms.joint_map import Map
 from ..algorithms.method import Method
 from ..algorithms.units import OneCoilScale
-from ..arrays.bart_dims import AVG, COEFF, DIMS, MAPS, SLICE, TE
+from ..arrays.bart_dims import AVG, COEFF, DIMS, MAPS, SLICE, TE, TIME
 from ..arrays.checks import is_integer
 from ..physics.coil_compression import CoilRules
 from ..physics.espirit import EspiritRules
@@ -38,8 +38,7 @@ SHARED = 1 << TE | 1 << COEFF | 1 << AVG  # echoes, coefficients and averages se
 NOT_SHARED = (1 << MAPS + 1) - 1
 LONGEST = 32  # sides of the shortest one that a side of a voxel may have
 
-METHODS: dict[str, type[Map] | type[Gibbs] | type[Diffusion]] = {
-    method.name: method for method in (Map, Gibbs, Diffusion)}
+METHODS: dict[str, type[Map | Gibbs | Diffusion]] = {method.name: method for method in (Map, Gibbs, Diffusion)}
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,9 @@ class Options:
     shared_sens: int = SHARED
     """BART's bits of the dimensions along which the slices share their sensitivities, where these are unknown."""
 
+    temporal: float | None = None
+    """Size of the changes between frames along TIME, which are solved together; None: nothing is known of them."""
+
     sms: bool = False
     """SLICE holds the shots of slices that were excited together, as in `nlinv`."""
 
@@ -101,8 +103,8 @@ class Options:
     @property
     def together(self) -> int:
         """BART's bits of the dimensions whose slices are solved together."""
-        if self.sms:
-            return 1 << SLICE
+        if self.sms or self.temporal is not None:
+            return 1 << (SLICE if self.sms else TIME)
         return 0 if self.method.name == Diffusion.name or self.maps == 2 else self.shared_sens
 
     @property
@@ -120,6 +122,7 @@ class OptionKeywords(TypedDict, total=False):
     noise_std: float | None
     maps: int | str
     shared_sens: int
+    temporal: float | None
     sms: bool
     voxel: tuple[float, float, float] | None
     normalize: bool
@@ -139,9 +142,8 @@ def options_of(**keywords: Unpack[OptionKeywords]) -> Options:
     options = Options(method, samples, iterations, **others)
     if not is_integer(options.iterations, 1):
         raise ValueError(f"iterations: expected a positive integer, got {options.iterations!r}")
-    if options.noise_std is not None and not (isinstance(options.noise_std, numbers.Real)
-                                              and 0 <= options.noise_std < np.inf):
-        raise ValueError(f"noise_std: expected a number >= 0, got {options.noise_std!r}")
+    if (std := options.noise_std) is not None and not (isinstance(std, numbers.Real) and 0 <= std < np.inf):
+        raise ValueError(f"noise_std: expected a number >= 0, got {std!r}")
     if not is_integer(options.seed, 0):
         raise ValueError(f"seed: expected an integer >= 0, got {options.seed!r}")
     if not isinstance(options.rules, Rules):
@@ -156,6 +158,8 @@ def options_of(**keywords: Unpack[OptionKeywords]) -> Options:
     if options.sms and (options.method.name == Diffusion.name or options.maps == 2):
         raise ValueError("sms: goes with maps 1, and not with method diffusion")
     _check_sets(options)
+    if options.temporal is not None:
+        _check_temporal(options, keywords.get("shared_sens", 1 << TIME))
     maps = 1 if options.maps == "auto" and not _takes_sets(options) else options.maps
     iterations, maps, seed = int(options.iterations), maps if isinstance(maps, str) else int(maps), int(options.seed)
     return replace(options, method=method.with_iterations(iterations), iterations=iterations, maps=maps, seed=seed,
@@ -190,12 +194,20 @@ def with_sets(options: Options, known: int) -> Options:
 def _check_sets(options: Options) -> None:
     """Raise ValueError for two sets with a method or form of the result that has one only."""
     if options.maps == 2 and not _takes_sets(options):
-        raise ValueError("maps: 2, or two sets of sens, goes with normalize, and not with method diffusion")
+        raise ValueError("maps: 2, or two sets of sens, goes with normalize, and not with method diffusion or temporal")
+
+
+def _check_temporal(options: Options, shared_sens: int) -> None:
+    """Raise ValueError for a size of changes that is none, and for options that do not go with it."""
+    if not (isinstance(options.temporal, numbers.Real) and 0 < options.temporal < np.inf):
+        raise ValueError(f"temporal: expected a number above 0, got {options.temporal!r}")
+    if options.method.name != Map.name or options.sms or shared_sens != 1 << TIME:
+        raise ValueError(f"temporal: goes with method map and shared_sens {1 << TIME}, which is TIME, and without sms")
 
 
 def _takes_sets(options: Options) -> bool:
     """Return True if the method and the form of the result allow for several sets."""
-    return options.method.name != Diffusion.name and options.normalize
+    return options.method.name != Diffusion.name and options.normalize and options.temporal is None
 
 
 def prior_of(prior: Any, method: Method) -> Any:

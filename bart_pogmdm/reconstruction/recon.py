@@ -68,6 +68,8 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
         default: 2 in the slices whose samples show it, else 1.  It is 1 with start, too.
     shared_sens: BART's bits of the dimensions along which unknown sensitivities are the same, so that all slices there
         are solved together: TE, COEFF and AVG; 1 << 10 for TIME, 0 for none.  Not for "diffusion".
+    temporal: size of the changes from frame to frame along TIME, as a part of the maximum, such as 0.05: the frames are
+        solved together, share their sensitivities, and are smooth in time where they change less.  Method "map" only.
     sms: SLICE holds the shots of slices that were excited together: k-space is also a Fourier transform along SLICE,
         with zero frequency at n // 2 and unitary, as in `bart nlinv`; False.
     voxel: sides of a voxel of a volume along its axes, (z, y, x) or READ, PHS1, PHS2, in any unit, so that the prior
@@ -121,6 +123,8 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
     total = options.method.num_iterations(options.num_samples) * int(np.prod(outputs.loop))
     report = _Report(callback, total)
     shares_sens = inputs.neighbour is None and not slices.known_sets and slices.coils > 1
+    if options.temporal is not None and not shares_sens:
+        raise ValueError("temporal: goes with several coils and unknown sens")
     for group in layout.groups(slices.sens_shape, options.together if shares_sens or options.sms else 0):
         parts = []
         for number, index in group:

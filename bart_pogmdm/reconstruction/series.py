@@ -99,6 +99,8 @@ def problems_of(parts: list[Part], neighbour: Array | None, scale: ImageScale,
     ValueError for simultaneous slices of which something else is asked or given.
     """
     if options.sms:
+        _check_shots(parts)
+    if options.sms or options.temporal is not None:
         parts[:] = _about_one_centre(parts)
     alone = len(parts) == 1
     places: list[Place] = []
@@ -114,10 +116,13 @@ def problems_of(parts: list[Part], neighbour: Array | None, scale: ImageScale,
         yield places, problem_of(Measured.simultaneous(slices), None, None, scale, options)
         return
     doubts: tuple[str, ...] = ()
+    if options.temporal is not None and (alone or not _alike(slices)):
+        raise ValueError("temporal: expected several frames along TIME, with samples of the same shape")
     if not alone and not _alike(slices):
         doubts = (APART,)
     elif not alone:
         problem = problem_of(Measured.series(slices), None, None, scale, options)
+        problem = replace(problem, temporal=options.temporal)
         if slices[0].image is not None or not folds_over(problem, options):
             del slices
             yield places, problem
@@ -130,12 +135,16 @@ def problems_of(parts: list[Part], neighbour: Array | None, scale: ImageScale,
                problem_of(slices.pop(0), sens, similar, scale, options))
 
 
-def _about_one_centre(parts: Sequence[Part]) -> list[Part]:
-    """Return the shots of simultaneous slices about the one centre that their k-space has."""
+def _check_shots(parts: Sequence[Part]) -> None:
+    """Raise ValueError unless the parts can be shots of simultaneous slices."""
     if len(parts) < 2:
         raise ValueError("sms: expected SLICE longer than 1")
     if any(part.start is not None or part.frame.weight != 1 for part in parts):
         raise ValueError("sms: goes with a mask of zeros and ones, and without start")
+
+
+def _about_one_centre(parts: Sequence[Part]) -> list[Part]:
+    """Return the shots of simultaneous slices, or frames, about the one centre that their k-space has."""
     centre = max(parts, key=lambda part: part.frame.fit).frame.centre
     return [part.with_centre(centre) for part in parts]
 

@@ -135,9 +135,9 @@ def make_plan(source: str | Path, *, measurement: str | None = None, mask: Array
     if not (hasattr(prior, "name") and hasattr(prior, "digest")):  # by which a later run knows the same prior
         raise TypeError(f"prior: a volume needs one with name and digest, which {type(prior).__name__} has not")
     check_positive("warm_start", warm_start)
-    if options.sms or keywords.get("shared_sens"):
-        name = "sms" if options.sms else "shared_sens"
-        raise ValueError(f"{name}: goes with recon; the slices of a file are solved one by one")
+    for name in ("sms", "shared_sens", "temporal"):
+        if keywords.get(name):
+            raise ValueError(f"{name}: goes with recon; the slices of a file are solved one by one")
     options = replace(options, shared_sens=0)
     if options.keep_samples:
         raise ValueError("keep_samples: goes with recon; a volume has image, sens and std only")
