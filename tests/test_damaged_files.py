@@ -12,6 +12,7 @@ import time
 import tracemalloc
 import zipfile
 import zlib
+from pathlib import Path
 
 import h5py
 import numba
@@ -96,6 +97,24 @@ def test_a_reader_that_crashes_or_takes_all_memory_is_an_error(tmp_path):
                           (lambda file: file["y"], "'y'"), (lambda file: 1 / 0, "division by zero")):
         with pytest.raises(ValueError, match=f"a.h5: not a readable h5 file .*{message}"):
             read_hdf5(path, read)
+
+
+def test_a_reader_ends_after_its_parent_was_killed(tmp_path):
+    """Else it would hold what it inherited: a run of `volume` waited for ever for the end of a killed worker's pipe."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = np.arange(5)
+    code = ("import os, time; from pathlib import Path; from bart_pogmdm.files.hdf5 import read_hdf5;"
+            "read_hdf5(Path('a.h5'), lambda file: (Path('pid').write_text(str(os.getpid())), time.sleep(1),"
+            " bytes(1 << 22)))")
+    parent, pid = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path), tmp_path / "pid"
+    while not (pid.exists() and pid.read_text()) and parent.poll() is None:
+        time.sleep(0.02)
+    parent.kill()
+    parent.wait()
+    began, status = time.monotonic(), Path(f"/proc/{pid.read_text()}/status")
+    while status.exists() and "State:\tZ" not in status.read_text():
+        assert time.monotonic() - began < 20
+        time.sleep(0.02)
 
 
 def test_hdf5_that_leads_to_other_files_is_refused(tmp_path, monkeypatch):

@@ -48,6 +48,7 @@ def _in_child(call: Callable[[], Any], seconds: int, memory: int) -> tuple[bool,
     with open(receiving, "rb") as results, open(sending, "wb") as pipe:
         child = fork()
         if child == 0:
+            results.close()  # Without a reader the child ends, also where this process was killed.
             _serve(call, pipe, seconds, memory)
         pipe.close()
         status, outcome = 0, None
