@@ -39,11 +39,10 @@ the factors of readouts, and [Gallery](gallery.md) has pictures.
 """
 GALLERY = """# Gallery
 
-Each picture has one condition. Above are the reference, zero-filling, `nlinv`, `pics` with TV and the sensitivities of
-`ecalib` (those of `nlinv` where `ecalib` fails), and the posterior mean of this package. Below are the standard
-deviation of the latter, and the errors. All images of a row have the same scale, and the lower row is eight times
-brighter. The methods of BART have the parameter that is best in the case, of every second one of the sweep of
-`bart-pogmdm compare`.
+Each picture has one condition. The upper row has the reference, zero-filling, `nlinv`, `pics` with TV and the
+sensitivities of `ecalib` (those of `nlinv` where `ecalib` fails), and the posterior mean of this package. The lower row
+has the standard deviation of the latter, and the errors. All images of a row have the same scale, and the lower row is
+eight times brighter. The methods of BART have the best of every second parameter of the sweep of `bart-pogmdm compare`.
 """
 
 

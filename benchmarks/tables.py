@@ -225,8 +225,7 @@ def robustness(rows: Rows) -> list[str]:
 
 TABLES = (
     Table("conditions", "Conditions", "conditions", DEV, CHOSEN,
-          "One mask and one noise seed each. The best peer has the parameter that is best in the case, of every "
-          "second one of its sweep.",
+          "One mask and one noise seed each. The best peer has the best of every second parameter of its sweep.",
           conditions, lead_said),
     Table("scans", "Scans and masks", "scans", DEV, CHOSEN,
           "One mask of every kind. Every other method has the parameter that is best in the case; `ecalib` finds no "

@@ -56,7 +56,7 @@ def read_arguments(argv: Sequence[str]) -> Namespace:
         return Namespace(**values, files=files)
     if not 2 <= len(files) <= len(POSITIONAL):
         reason = _because(MEANINGS["-I"] if values["start"] and len(files) < 2 else None, HINT)
-        raise ValueError(f"expected {' '.join(POSITIONAL)}, got {len(files)} file names {reason}")
+        raise ValueError(f"expected {' '.join(POSITIONAL)}, got {len(files)} name{'s' * (len(files) != 1)} {reason}")
     return Namespace(**values, files=files)
 
 

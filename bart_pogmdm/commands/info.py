@@ -19,6 +19,7 @@ from ..reconstruction.options import Options
 from .parser import Parser
 
 PLANES = ("sagittal", "coronal", "axial")  # The planes across the axes of LPS.
+REGULAR = 0.75  # Part of the gaps between lines that are the same where the lines count as regular.
 STRAIGHT = 0.9999  # The cosine of a normal that is along an axis; otherwise the plane is oblique.
 # Seconds of one thread: at the start, and in each iteration for each voxel and plane of the prior, or each coil.  They
 # are those of scans of 64 to 256 pixels and 1 to 32 coils; others may take a third or three times as long.
@@ -93,10 +94,11 @@ def _sampling(file: KspaceFile) -> Iterator[tuple[str, str]]:
 
 
 def _spacing(lines: Array) -> str:
-    """Return the words for the usual distance of lines (PHS1, PHS2) along PHS1 where it is more than 1."""
+    """Return the words for the distance of lines (PHS1, PHS2) along PHS1 where most have the same, above 1."""
     steps = np.diff(np.flatnonzero(lines.any(1)))
     counts = np.bincount(steps[steps > 1])
-    return f", every {counts.argmax()} lines outside the calibration" if counts.sum() > 1 else ""
+    is_regular = counts.sum() > 1 and counts.max() >= REGULAR * counts.sum()
+    return f", every {counts.argmax()} lines outside the calibration" if is_regular else ""
 
 
 def _run(is_acquired: Array) -> int:

@@ -58,6 +58,9 @@ def locate(name: str | Path) -> Samples:
     Raises FileNotFoundError, or ValueError for a damaged file.
     """
     *headers, path = paths_of(name)
+    if headers and not headers[0].exists() and Path(name).suffix not in ("", ".cfl", ".hdr"):
+        check_file(Path(name))
+        raise ValueError(f"{name}: expected a file of BART, which is named without ending or with .cfl, .hdr or .ra")
     if headers:
         shape, offset = dims_of(_read_hdr(headers[0]), str(headers[0])), 0
     else:
@@ -98,8 +101,10 @@ def write(outputs: Mapping[Name, ArrayLike], command: str | None = None) -> None
     """Write the arrays of {name: array} as .hdr and .cfl pairs or .ra files: either all of them appear, or none.
 
     Arrays are stored as complex64 with 16 dimensions; `command` is noted in the header.
-    Raises OSError if a file cannot be written or the disk is full.
+    Raises OSError if a file cannot be written or the disk is full, TypeError for anything but a mapping.
     """
+    if not isinstance(outputs, Mapping):
+        raise TypeError(f"outputs: expected {{name: array}}, got {type(outputs).__name__}")
     write_all(content for name, array in outputs.items() for content in contents(name, array, command))
 
 

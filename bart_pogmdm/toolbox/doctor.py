@@ -16,7 +16,7 @@ from .launcher import is_ours
 PACKAGES = ("numpy", "scipy", "numba", "h5py", "tqdm")
 # Optional modules, and the extras of this package that bring them.
 EXTRAS = {"matplotlib": "plot", "skimage": "compare", "finufft": "nufft", "torch": "train", "cupy": "cuda12",
-          "distributed": "cluster"}
+          "distributed": "cluster", "twixtools": "twix", "nibabel": "nifti", "pydicom": "dicom"}
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,8 @@ def _extras() -> str:
     """Tell which optional packages are there, and how to install the others."""
     there = {module: importlib.util.find_spec(module) is not None for module in EXTRAS}
     texts = [", ".join(module for module in EXTRAS if there[module]) or "none"]
-    if absent := [module for module in EXTRAS if not there[module]]:
-        extras = ",".join(EXTRAS[module] for module in absent)
-        texts.append(f"not installed: {', '.join(absent)} (pip install 'bart_pogmdm[{extras}]')")
+    if absent := [f"{module} ({extra})" for module, extra in EXTRAS.items() if not there[module]]:
+        texts.append(f"not installed: {', '.join(absent)}: pip install 'bart_pogmdm[NAME]' with the name in brackets")
     return "; ".join(texts)
 
 
