@@ -16,6 +16,7 @@ import bart_pogmdm
 from bart_pogmdm import ReconstructionWarning, read, write
 from bart_pogmdm.arrays.bart_dims import SLICE, TE, pad_dims
 from bart_pogmdm.commands.main import main
+from bart_pogmdm.evaluate import masks
 from bart_pogmdm.files.geometry import geometry_of
 from bart_pogmdm.files.image_origin import IMAGE, Origin, Style
 from bart_pogmdm.files.image_outputs import write_images
@@ -68,6 +69,38 @@ def test_volumes_stay_volumes(tmp_path, rng):
     converted(path, tmp_path / "a.mrd")
     np.testing.assert_array_equal(load(tmp_path / "a.mrd")[0], load(path)[0])
     assert open_kspace(tmp_path / "a.mrd").geometry == open_kspace(path).geometry
+
+
+@pytest.mark.parametrize("mask", ["gaussian8", "poisson8", "radial8", "cartesian3"])
+def test_samples_with_gaps_along_the_readout_stay_where_they_are(tmp_path, rng, mask):
+    """Complete k-space with a mask: only the samples of the mask are measured in any format, each at its place."""
+    pattern = masks.named(mask, (33, 40), 0)
+    kspace = random_complex(rng, (3, 33, 40), np.complex64)
+    np.savez(tmp_path / "a.npz", kspace=kspace, mask=pattern)
+    expected = np.moveaxis(kspace * pattern, 0, -1)
+    for ending in ("", ".ra", ".npy", ".npz", ".mrd"):
+        converted(tmp_path / "a.npz", tmp_path / f"b{ending}")
+        found, read_pattern = load(tmp_path / f"b{ending}")
+        if read_pattern is not None:
+            np.testing.assert_array_equal(np.reshape(read_pattern, pattern.shape, order="F") != 0, pattern)
+        np.testing.assert_array_equal(found.squeeze() * pattern[:, :, None], expected)
+        np.testing.assert_array_equal((found != 0).any(3).squeeze(), pattern | (ending == ".npz"))
+
+
+def test_a_mask_of_the_phase_encodings_of_a_volume(tmp_path, rng, capsys):
+    kspace, pattern = random_complex(rng, (8, 6, 6, 2), np.complex64), rng.random((6, 6)) < 0.5
+    np.savez(tmp_path / "a.npz", kspace=kspace, mask=pattern)
+    converted(tmp_path / "a.npz", tmp_path / "b.mrd")
+    np.testing.assert_array_equal(load(tmp_path / "b.mrd")[0].squeeze(), kspace * pattern[None, :, :, None])
+    assert main(["info", str(tmp_path / "a.npz")]) == 0
+    assert f"{pattern.sum()} of 36 lines" in capsys.readouterr().out
+
+
+def test_weights_go_to_npz_only(tmp_path, rng, capsys):
+    np.savez(tmp_path / "a.npz", kspace=random_complex(rng, (2, 8, 9), np.complex64), mask=rng.random((8, 9)) + 0.1)
+    converted(tmp_path / "a.npz", tmp_path / "b.npz")
+    assert main(["convert", str(tmp_path / "a.npz"), str(tmp_path / "b.mrd")]) == 1
+    assert "its format has no weights, which the input has" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -145,6 +178,7 @@ def test_foreign_nifti_files_have_the_usual_dimensions(tmp_path, rng):
     (["none.nii", "b"], "no such file"), (["a.nii", "b.dcm"], "expected the name of a folder"),
     (["a.nii", "b.nii.gz", "--like", "raw.mrd"], "PHS1, PHS2 and SLICE of the input, 4 x 3 x 2 x 1, got"),
     (["a.nii", "b", "--scale", "max:1"], "other formats than BART"),
+    (["a.nii", "b.nii", "--phase"], "--phase: goes with complex images, and a.nii holds real ones"),
     (["a.nii", "b", "--measurement", "1"], "measurement: goes with raw data"),
 ])
 def test_nonsense_is_refused_in_one_line(raw, tmp_path, monkeypatch, capsys, words, said):

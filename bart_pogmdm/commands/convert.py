@@ -5,6 +5,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from ..arrays.array_types import Array
 from ..arrays.bart_dims import COIL, SLICE
 from ..files import cfl
@@ -16,6 +18,7 @@ from ..files.kspace import open_kspace
 from ..files.numpy_files import in_numpy_order, save_npy, save_npz
 from ..files.outputs import check_outputs
 from ..files.stored_arrays import KSPACE, StoredArray, read_any
+from ..reconstruction.layout import pattern_like
 from .option_table import IMAGES
 from .parser import Parser, given
 
@@ -50,6 +53,8 @@ def convert(argv: list[str]) -> int:
         _check_kspace(args.input, args.output, style)
         write_all(_kspace_files(args.output, stored))
         return 0
+    if style.part != Style.part and stored.array.dtype.kind != "c":
+        raise ValueError(f"--{style.part}: goes with complex images, and {args.input} holds real ones")
     check_images({args.output: stored.array.shape}, stored.origin.geometry, style)
     write_images({args.output: (IMAGE, stored.array)}, stored.origin, style)
     return 0
@@ -76,15 +81,24 @@ def _check_kspace(source: str, target: str, style: Style) -> None:
 
 
 def _kspace_files(name: str, stored: StoredArray) -> Iterator[Content]:
-    """Yield the files of an output with k-space."""
-    ending, kspace = Path(name).suffix.lower(), stored.array.astype("c8", copy=False)
-    if ending == ".mrd":
-        yield from encode_kspace(name, kspace, stored.pattern, stored.origin.geometry)
-    elif ending == ".npz":
+    """Yield the files of an output with k-space.  Formats that have no mask get zeros outside it.
+
+    Raises ValueError for weights in these formats.
+    """
+    ending, kspace, pattern = Path(name).suffix.lower(), stored.array.astype("c8", copy=False), None
+    if ending == ".npz":
         arrays: dict[str, Array] = {"kspace": in_numpy_order(kspace)}
         if stored.pattern is not None:
             arrays["mask"] = in_numpy_order(stored.pattern)
         yield name, Path(name), partial(save_npz, arrays=arrays)
+        return
+    if stored.pattern is not None:
+        pattern = pattern_like(stored.pattern, kspace)
+        if pattern.dtype != bool:
+            raise ValueError(f"output {name}: its format has no weights, which the input has; .npz has them")
+        kspace = np.where(pattern, kspace, 0)
+    if ending == ".mrd":
+        yield from encode_kspace(name, kspace, pattern, stored.origin.geometry)
     elif ending == ".npy":
         yield name, Path(name), partial(save_npy, array=in_numpy_order(kspace))
     else:

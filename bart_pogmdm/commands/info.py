@@ -8,7 +8,7 @@ import numpy as np
 
 from ..algorithms.chains import solver_memory
 from ..arrays.array_types import Array
-from ..arrays.bart_dims import BEYOND, COIL, DIMS
+from ..arrays.bart_dims import BEYOND, COIL, DIMS, index_of
 from ..files.geometry import Geometry
 from ..files.ismrmrd import IsmrmrdKspace
 from ..files.ismrmrd_flags import FLAGS, Effect, has
@@ -115,9 +115,8 @@ def _pattern(file: KspaceFile) -> Array:
     place = (0,) * (len(DIMS) - BEYOND)
     if file.pattern is None:
         return (file.slice(place) != 0).any(COIL)
-    pattern = np.asarray(file.pattern) != 0
-    pattern = pattern.reshape(*pattern.shape, *(len(DIMS) - pattern.ndim) * (1,))
-    return np.broadcast_to(pattern[(slice(None),) * COIL + (0,) * (len(DIMS) - COIL)], file.shape[:COIL])
+    pattern: Array = layout.pattern_like(file.pattern, np.broadcast_to(np.complex64(0), file.shape)) != 0
+    return pattern[index_of((slice(None), *place))].any(COIL)
 
 
 def _acquisitions(file: IsmrmrdKspace) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ from types import TracebackType
 from ..arrays.doubts import ReconstructionWarning
 from .option_table import IMAGES, OPTIONS
 from .parser import Parser, given
+from .shell import wants_gpu
 
 
 def _parser() -> Parser:
@@ -24,9 +25,9 @@ def _parser() -> Parser:
         "FILE.h5 with image, sens and std; else BART's files OUT, OUT_sens, OUT_std; with the ending of a format for "
         "images, as FILE.nii.gz, both BART's files and, at the end, image and std in this format"))
     parser.take("-p", "-i")
-    parser.take("--method", help=OPTIONS["--method"].meaning.replace(" or <std>", ""))
+    parser.take("--method", help=OPTIONS["--method"].meaning.replace(", --sens-std or <std>", ""))
     parser.take("--samples", "--prior", "--noise", "-m", "-N", "-s", "--voxel")
-    parser.take("-g", help="Use the GPUs, one process for each")
+    parser.take("-g", help="Use the GPUs, one process for each (also with BART_GPU=1)")
     parser.take("--measurement", "--warm-start", "--jobs", "--scheduler", "--send", "--restart")
     parser.take_all(IMAGES)
     return parser
@@ -39,7 +40,7 @@ def volume(argv: list[str]) -> int:
     style = given(args, "part", "largest", "anonymous")
     for name in ("input", "output", "part", "largest", "anonymous"):
         delattr(args, name)
-    options = given(args)
+    options = given(args) | ({"device": "gpu"} if wants_gpu() else {})
     from ..files.cfl import read
     from ..files.kspace import open_kspace
     from ..files.outputs import check_outputs

@@ -19,9 +19,7 @@ def write_file(path: str | Path, fill: Fill) -> None:
 
     Raises OSError that names the file.
     """
-    real = behind_links(path)
-    with naming(path):
-        os.replace(write_temporary(real, fill), real)
+    write_all([(path, Path(path), fill)])
 
 
 def write_all(contents: Iterable[tuple[str | Path, Path, Fill]]) -> None:

@@ -13,7 +13,6 @@ from ..arrays.array_types import Array
 from .atomic import Fill
 from .geometry import Geometry
 
-PARTS = ("magnitude", "complex", "phase")
 IMAGE, SENS, STD, SAMPLES = "image", "sens", "std", "samples"
 Content: TypeAlias = tuple[str | Path, Path, Fill]  # The name of the output, a file of it, and what fills that.
 

@@ -78,6 +78,8 @@ def check_images(outputs: Mapping[str, Shape], geometry: Places, style: Style) -
     if (style.part, style.largest) != (Style.part, Style.largest) and not any(forms.values()):
         raise ValueError(f"--complex, --phase and --scale: go with outputs in other formats than BART's, got"
                          f" {', '.join(outputs)}")
+    if style.part == "phase" and style.largest is not None:
+        raise ValueError("--scale: scales magnitudes, and does not go with --phase")
     for name, form in forms.items():
         if form and style.part == "complex" and not form.has_complex:
             raise ValueError(f"output {name}: --complex does not go with DICOM, whose pixels are real; expected the"

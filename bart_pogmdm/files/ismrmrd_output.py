@@ -1,4 +1,4 @@
-"""k-space as a file of ISMRMRD raw data: one acquisition for each measured line."""
+"""k-space as a file of ISMRMRD raw data: one acquisition for each measured line, or part of a line without gaps."""
 
 import io
 import itertools
@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ..arrays.array_types import Array, Shape
-from ..arrays.bart_dims import BEYOND, COIL, SLICE, index_of, pad_dims
+from ..arrays.bart_dims import BEYOND, COIL, SLICE, index_of
 from .geometry import Geometry
 from .image_origin import Content
 from .ismrmrd_acquisitions import ACQUISITION_HEADER, STANDARD_GROUP
@@ -23,13 +23,13 @@ UNKNOWN_SIDE = 1.0  # mm, of a voxel where k-space has no place in the patient.
 
 def encode_kspace(name: str, kspace: Array, pattern: Array | None,
                   geometry: tuple[Geometry, ...] | None) -> Iterator[Content]:
-    """Yield a file for k-space in BART's dimensions, with `pattern` or, for None, the lines that are not zero.
+    """Yield a file for k-space in BART's dimensions, and its pattern, or None for the samples that are not zero.
 
     Raises ValueError for dimensions that ISMRMRD has no numbers for.
     """
     import h5py
     check_ismrmrd(name, kspace.shape, geometry)
-    measured = kspace != 0 if pattern is None else pattern.reshape(pad_dims(pattern.shape), order="F") != 0
+    measured = kspace != 0 if pattern is None else pattern
     where = np.broadcast_to(measured.any(COIL), (*kspace.shape[:COIL], *kspace.shape[BEYOND:]))
     heads, lines = _acquisitions(kspace, where, geometry)
     kind = np.dtype([("head", ACQUISITION_HEADER), ("traj", h5py.vlen_dtype("<f4")), ("data", h5py.vlen_dtype("<f4"))])
@@ -45,30 +45,29 @@ def encode_kspace(name: str, kspace: Array, pattern: Array | None,
 
 
 def _acquisitions(kspace: Array, where: Array, geometry: tuple[Geometry, ...] | None) -> tuple[Array, list[Array]]:
-    """Return headers and samples (coil, samples) of the lines that hold a sample of (READ, PHS1, PHS2, MAPS, …)."""
+    """Return headers and samples (coil, samples) of the measured parts of lines, of (READ, PHS1, PHS2, MAPS, …)."""
     heads: list[Array] = []
     lines: list[Array] = []
     for place in itertools.product(*map(range, kspace.shape[BEYOND:])):
         counters = {name: place[axis - BEYOND] for name, axis in AXES.items()}
         here, mask = kspace[index_of(place)], where[index_of(place)]
         for second, first in itertools.product(range(kspace.shape[2]), range(kspace.shape[1])):
-            measured = np.flatnonzero(mask[:, first, second])
-            if not len(measured):
-                continue
-            start, stop = int(measured[0]), int(measured[-1]) + 1
-            head = np.zeros((), ACQUISITION_HEADER)
-            head["version"], head["scan_counter"], head["number_of_samples"] = 1, len(heads) + 1, stop - start
-            head["active_channels"] = head["available_channels"] = kspace.shape[COIL]
-            head["center_sample"] = max(0, len(mask) // 2 - start)
-            head["idx"]["kspace_encode_step_1"], head["idx"]["kspace_encode_step_2"] = first, second
-            for name, value in counters.items():
-                head["idx"][name] = value
-            if geometry:
-                one = geometry[place[SLICE - BEYOND]]
-                head["position"] = one.position
-                head["read_dir"], head["phase_dir"], head["slice_dir"] = one.directions
-            heads.append(head)
-            lines.append(np.ascontiguousarray(here[start:stop, first, second].T, np.complex64))
+            ends = np.flatnonzero(np.diff(mask[:, first, second], prepend=False, append=False)).reshape(-1, 2)
+            for start, stop in ends.tolist():
+                begin = min(start, len(mask) // 2)  # A line without its centre begins there, and discards what follows.
+                head = np.zeros((), ACQUISITION_HEADER)
+                head["version"], head["scan_counter"], head["number_of_samples"] = 1, len(heads) + 1, stop - begin
+                head["active_channels"] = head["available_channels"] = kspace.shape[COIL]
+                head["center_sample"], head["discard_pre"] = len(mask) // 2 - begin, start - begin
+                head["idx"]["kspace_encode_step_1"], head["idx"]["kspace_encode_step_2"] = first, second
+                for name, value in counters.items():
+                    head["idx"][name] = value
+                if geometry:
+                    one = geometry[place[SLICE - BEYOND]]
+                    head["position"] = one.position
+                    head["read_dir"], head["phase_dir"], head["slice_dir"] = one.directions
+                heads.append(head)
+                lines.append(np.ascontiguousarray(here[begin:stop, first, second].T, np.complex64))
     return np.array(heads, ACQUISITION_HEADER), lines
 
 

@@ -93,13 +93,22 @@ def patterns(mask: Any, kspace: Array, is_cartesian: bool = True) -> Array:
     """Return the mask as booleans, or weights as numbers, that match `slices(kspace)`; None: where it was acquired.
 
     Shape (…, J, *grid), and along trajectories (…, J, samples) as `sample_slices(kspace)`, with 1 in place of J if all
-    coils have the same.  Accepts (y, x) or a line that broadcasts to it, for all coils and slices, one more axis of
-    coils, or BART's dims.  ValueError otherwise.
+    coils have the same.  ValueError for others than `pattern_like` accepts.
     """
-    xp = array_module(kspace)
     if mask is None:
         ndim = len(grid_of(kspace.shape))
-        return xp.expand_dims(is_acquired(slices(kspace), ndim), -1 - ndim)
+        return array_module(kspace).expand_dims(is_acquired(slices(kspace), ndim), -1 - ndim)
+    pattern = pattern_like(mask, kspace, is_cartesian)
+    return slices(pattern) if is_cartesian else sample_slices(pattern)
+
+
+def pattern_like(mask: Any, kspace: Array, is_cartesian: bool = True) -> Array:
+    """Return the mask as booleans, or weights as numbers, of the shape of k-space.
+
+    It has 1 in place of the coils if all have the same.  Accepts (y, x) or a line that broadcasts to it, for all coils
+    and slices, one more axis of coils, or BART's dims.  ValueError otherwise.
+    """
+    xp = array_module(kspace)
     try:
         mask = xp.asarray(mask)
     except ValueError as error:
@@ -120,11 +129,11 @@ def patterns(mask: Any, kspace: Array, is_cartesian: bool = True) -> Array:
         if pattern.shape[coils] in (1, shape[coils]) and not bool((pattern != first).any()):
             pattern, shape[coils] = first, 1
     try:
-        pattern = xp.broadcast_to(pattern, shape)
+        broadcast: Array = xp.broadcast_to(pattern, shape)
     except ValueError:
         raise ValueError(f"mask: expected a shape that broadcasts to {kspace.shape}, that of k-space, got {given}"
                          ) from None
-    return slices(pattern) if is_cartesian else sample_slices(pattern)
+    return broadcast
 
 
 def sampled(kspace: Array, mask: Any) -> Array:
