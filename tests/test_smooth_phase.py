@@ -40,6 +40,14 @@ def test_no_image_has_no_phase():
     assert (RULE.coherence(np.zeros((9, 8), np.complex64), np.ones((9, 8), np.complex64)) == 1).all()
 
 
+def test_images_of_very_different_brightness_have_their_own_phases(turned):
+    """Beside a bright image the third power of a dark one has no numbers in single precision."""
+    image = np.prod(turned, 0).astype(np.complex64)
+    bright, dark = RULE.turn(np.stack([image, np.float32(1e-13) * image]))
+    np.testing.assert_array_equal(bright, RULE.turn(image))
+    np.testing.assert_allclose(dark, bright, atol=1e-4)
+
+
 def test_an_image_agrees_with_its_own_phase_and_not_with_others(turned, rng):
     magnitude, phase = turned
     image = (magnitude * phase).astype(np.complex64)

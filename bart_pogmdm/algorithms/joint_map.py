@@ -159,7 +159,7 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
 
 @dataclass(frozen=True, eq=False)
 class Mean:
-    """What the prior says about an image, and the weights with which its mean replaces the maximum."""
+    """The message of the prior about an image, and the weights with which its mean replaces the maximum."""
 
     message: Message
     weights: Array
@@ -241,6 +241,6 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
             step = problem.units.step(model.sens[0] * image)
             image, previous, problem = image / step, previous / step, problem.follow(step)
             residual_var = residual_var / step**2
-        del extrapolated, gradient, power, phase, descent  # whoever gets the state may need memory
+        del extrapolated, gradient, power, phase, descent  # the caller may need this memory
         state = State(image, sens_model.maps if sens_model else state.maps, coefficients, problem.units)
         yield state.noted(sigma=sigma, residual_std=residual_var**0.5)

@@ -9,7 +9,7 @@ from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module, complex_dtype
 from ..physics.coil_model import CoilModel, SetsModel
-from ..physics.fourier import PLANE, axes_of, distances
+from ..physics.fourier import PLANE, axes_of, distances, divide
 
 
 def newton_step(model: CoilModel | SetsModel, hessian: Array, phase: Array, descent: Array, variance: Any,
@@ -21,7 +21,8 @@ def newton_step(model: CoilModel | SetsModel, hessian: Array, phase: Array, desc
     def normal(image: Array) -> Array:
         return model.normal(image) / variance + phase * filtered(hessian, phase.conj() * image, axes)
 
-    axes, inverse = axes_of(model.sampling.shape), 1 / (hessian + model.density / variance)
+    # A frequency that neither samples nor prior know, as the mean of total variation, stays as it is.
+    axes, inverse = axes_of(model.sampling.shape), divide(1.0, hessian + model.density / variance)
     return conjugate_gradients(normal, descent, iterations=iterations, tolerance=tolerance, axes=model.axes,
                                precondition=lambda image: filtered(inverse, image, axes))
 

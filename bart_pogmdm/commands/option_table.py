@@ -73,7 +73,7 @@ class Option:
 
 
 MEASUREMENT = Option("--measurement", "measurement", "<string>", "which",
-                     "Of raw data with several: the number from 1 in TWIX (default: the last), the group in ISMRMRD")
+                     "Measurement to read: its number from 1 in TWIX (default: the last), its group in ISMRMRD")
 # How images are written in other formats than BART's.
 IMAGES = (
     Option("--complex", "part", None, "", "Write complex images in other formats than BART's (default: the magnitude)",
@@ -101,7 +101,7 @@ POGMDM = (
     Option("--shared-sens", "shared_sens", "d", "flags",
            "Dimensions along which images share sensitivities, as in nlinv -s (default: 16480: TE, COEFF and AVG)"),
     Option("--temporal", "temporal", "f", "change",
-           "Smooth in time: size of the changes along TIME, in parts of the maximum, such as 0.05 (default: off)"),
+           "Expected change along TIME, relative to the maximum, such as 0.05: solve frames together (default: off)"),
     Option("-M", "sms", None, "", "Simultaneous slices: SLICE holds their shots, as in nlinv", alias="--sms"),
     Option("--voxel", "voxel", "f:f:f", "x:y:z",
            "Sides of a voxel of a volume along READ, PHS1 and PHS2 (default: those of raw data, else 1:1:1)"),
@@ -160,7 +160,7 @@ EXPORT = (
 )
 COMPARE = (
     Option("--masks", "masks", "<string>", "mask",
-           "Kind and number ({kinds}), joined by + where both are meant, or an npz of masks (default: {masks})",
+           "Kind and number ({kinds}), joined by + for the samples of both, or an npz of masks (default: {masks})",
            many=True),
     Option("--seeds", "seeds", "d", "num", "Masks of each kind (default: %(default)s)"),
     Option("--methods", "methods", "<string>", "method", "Of {methods} (default: {usual})", many=True),

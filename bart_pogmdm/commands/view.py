@@ -46,10 +46,10 @@ def _parser() -> Parser:
         "three, the planes across READ, PHS1 and PHS2 through the centre of its energy. Voxels are drawn as squares. "
         "The file with several coils holds the sensitivities; of the others the first is the image, the last the "
         "standard deviation. With both, the last panel is the standard deviation over the magnitude, blank where the "
-        "band of 90 % reaches zero: there the data do not support that anything is seen. Each scale ends at the 99.5 % "
+        "band of 90 % reaches zero: there the true value may be zero. Each scale ends at the 99.5 % "
         "quantile."))
     parser.add_argument("results", nargs="+", metavar="RESULT", help=(
-        "Image, sensitivities, standard deviation, or some: BART's files, npy, npz, NIfTI, ISMRMRD or DICOM"))
+        "One or more of image, sensitivities and standard deviation: BART's files, npy, npz, NIfTI, ISMRMRD or DICOM"))
     parser.take("--montage")
     parser.take("-o", metavar="FILE.png", help="Picture (default: the name of the first RESULT with .png, here)")
     return parser

@@ -1,4 +1,4 @@
-"""What a compared method returns."""
+"""The result of a compared method."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -145,8 +145,8 @@ def _parse_factor(factor: str, word: str) -> tuple[str, float, dict[str, float]]
     match = re.fullmatch(r"([a-z]+?)([0-9]+(?:\.[0-9]+)?)?(?:acs([0-9]+(?:\.[0-9]+)?))?", factor)
     kind = KINDS.get(match[1]) if match else None
     if not match or not kind:
-        raise ValueError(f"masks: expected one of {', '.join(KINDS)} with its number, as cartesian4, joined by + where"
-                         f" both are meant, got {word!r}")
+        raise ValueError(f"masks: expected one of {', '.join(KINDS)} with its number, as cartesian4; words joined by +"
+                         f" keep the samples that all have, got {word!r}")
     number = float(match[2] or 0)
     if kind.smallest is None:
         if match[2]:

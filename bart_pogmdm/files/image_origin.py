@@ -1,4 +1,4 @@
-"""What goes into a file of images beside the pixels: their origin, and the style in which values are written."""
+"""The origin of images, and the style of their values, for files of images."""
 
 import uuid
 from collections.abc import Mapping

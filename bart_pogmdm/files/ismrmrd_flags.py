@@ -1,4 +1,4 @@
-"""What each of the 64 flags of an ISMRMRD acquisition does to its line."""
+"""The effect of each of the 64 flags of an ISMRMRD acquisition on its line."""
 
 from enum import Enum
 

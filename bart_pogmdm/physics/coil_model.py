@@ -45,7 +45,7 @@ def coil_density(sampling: Sampling, sens: Array) -> Array:
 
 
 def coil_model(sampling: Sampling, sens: Array, images: ImageSet) -> CoilModel | SetsModel:
-    """Return the model of a set of images with their sensitivities (J, …, ny, nx)."""
+    """Return the model of a set of images with their sensitivities (J, …, *grid)."""
     return (SetsModel if images.adds_up else CoilModel)(sampling, sens, images.systems, images.shape)
 
 

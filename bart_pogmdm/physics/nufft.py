@@ -53,8 +53,8 @@ class Nufft:
 
     (F x)(k) = sum_r x(r) exp(-2 pi i k . r) / N^(1/2), with r in fields of view from the pixel n // 2, and the number N
     of pixels of the grid of D dimensions, 2 or 3.  At the points of the grid this is the unitary centred FFT.
-    mask M: weights of the samples, (M,), by which these are multiplied as well; None for 1.
-    weights W: (M,), or None for 1.
+    mask: the weights M by which the samples are multiplied, one for each; None for 1.
+    weights: W, one for each sample; None for 1.
     """
 
     points: Array
@@ -63,6 +63,7 @@ class Nufft:
     weights: Array | None = None
     mask: Array | None = None
     _plans: threading.local = field(default_factory=threading.local, repr=False)  # a plan serves one thread at a time
+    _once: threading.Lock = field(default_factory=threading.Lock, repr=False)  # one thread computes the spectra
 
     inexact = 1e-4
 
@@ -96,9 +97,9 @@ class Nufft:
         radius = reduce(xp.hypot, (axis / n for axis, n in zip(self.points, shape)))
         return radius if self.mask is None else xp.where(self.mask != 0, radius, xp.inf)
 
-    @property
+    @cached_property
     def _angles(self) -> Array:
-        """Phase between neighbouring pixels, (D, M), in radians."""
+        """Phase between neighbouring pixels, (D, M), in radians, which all plans share."""
         return self.points * (2 * np.pi / array_module(self.points).asarray(self.shape)[:, None])
 
     def _plan(self, kind: int, count: int, shape: Shape, dtype: type) -> Any:
@@ -132,7 +133,7 @@ class Nufft:
 
         def work(pieces: list[slice]) -> None:
             for part in pieces:
-                if xp is np:  # in double precision, which is faster than a grid of twice the size and more accurate
+                if xp is np:  # Double precision is faster than single precision on a grid of twice the size.
                     for j in range(part.start, part.stop):
                         out[j] = norm * self._plan(kind, 1, *grid).execute(arrays[j].astype(np.complex128))
                 else:
@@ -150,8 +151,13 @@ class Nufft:
         """
         return self._spectra[1]
 
-    @cached_property
+    @property
     def _spectra(self) -> tuple[Array, Array]:
+        with self._once:
+            return self._computed_spectra
+
+    @cached_property
+    def _computed_spectra(self) -> tuple[Array, Array]:
         """The spectra, real, zero frequency first, of the kernel p of F^H M W M F x = p * x and of its circulant.
 
         p(d) = sum_k (M W M)(k) exp(2 pi i k . d) / N for |d| < n.  The first is on the grid of the convolution, of
@@ -204,7 +210,7 @@ class Nufft:
         return images
 
     def noise(self, rng: np.random.Generator, samples: Array) -> Array:
-        """Noise of standard deviation W^(-1/2) in real and imaginary part, of the shape of the samples."""
+        """Noise of standard deviation W^(-1/2) in real and imaginary part, 0 for samples of weight 0."""
         noise = complex_normal(rng, samples)
         noise = noise if self.mask is None else noise * (self.mask != 0)
         return noise if self.weights is None else noise / self.weights**0.5

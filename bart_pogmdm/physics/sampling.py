@@ -71,7 +71,7 @@ class Sampling(Protocol):
 
 
 class Scan(Protocol):
-    """One slice as it was measured."""
+    """A slice or a volume as it was measured."""
 
     @property
     def shape(self) -> Shape:

@@ -91,7 +91,7 @@ def png(picture: Figure, dpi: int = DPI) -> bytes:
 def relative_std(magnitude: Array, std: Array) -> Array:
     """Return std over the magnitude; NaN, which the figure leaves blank, where the band of 90 % reaches zero.
 
-    There the data do not support that anything is seen: in air, and where an object is darker than its error.
+    There the true value may be zero: in air, and where an object is darker than its error.
     """
     return np.where(magnitude > BAND * std, std, np.nan) / np.where(magnitude > 0, magnitude, 1)
 

@@ -245,6 +245,6 @@ def _table(prior: PoGMDM, sigma: float, xp: ArrayModule, dtype: Any) -> Table:
     return prior.experts.table(sigma, xp, dtype)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _latents(prior: PoGMDM, sigma: float, xp: ArrayModule, dtype: Any) -> Latents:
     return prior.experts.latents(sigma, xp, dtype)

@@ -75,7 +75,7 @@ class SmoothPhase:
         per field of view.  In space the kernel falls off so slowly that dark parts take the phase of bright ones, and
         |x|^2 gives bright parts more weight.
         """
-        xp, image = array_module(image), _of_maximum_1(image)
+        xp, image = array_module(image), _of_maximum_1(image, axes)
         weighted = xp.abs(image) ** 2 * image
         linear = linear_phase(weighted, axes)
         smoothed = linear * _smooth(linear.conj() * weighted, axes, self.cycles)
@@ -87,7 +87,7 @@ class SmoothPhase:
 
         S = F^-1 exp(-|k| / coherence_cycles) F.  Dark parts agree with any phase, by m, a part of the mean of |x|^3.
         """
-        xp, image = array_module(image), _of_maximum_1(image)
+        xp, image = array_module(image), _of_maximum_1(image, axes)
         magnitude = xp.abs(image)
         power = magnitude**3
         least = self.incoherent * power.mean(axes, keepdims=True) + 1e-30
@@ -108,8 +108,9 @@ def linear_phase(image: Array, axes: Axes = PLANE) -> Array:
     return plane_wave(tuple(rates), image)
 
 
-def _of_maximum_1(image: Array) -> Array:
-    return image / array_module(image).abs(image).max().clip(1e-30)
+def _of_maximum_1(image: Array, axes: Axes) -> Array:
+    """Return each image with maximum 1, so that its third power has numbers in single precision."""
+    return image / array_module(image).abs(image).max(axes, keepdims=True).clip(1e-30)
 
 
 def _smooth(image: Array, axes: Axes, cycles: float) -> Array:

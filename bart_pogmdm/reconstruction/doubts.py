@@ -103,6 +103,8 @@ def of_trajectory(points: Array, readouts: Array, size: Shape, rules: DoubtRules
                          f" {points.shape[-1]} samples, with traj up to {highest:.3g} cycles per field of view: is it"
                          " in 1/m or radians?")
     xp, doubts = array_module(points), []
+    # A trajectory that all frames share is looked at once.
+    points = points[tuple(slice(None if stride else 1) for stride in points.strides)]
     lost = 1 - float(on_grid(points, size).mean(-1).min())
     if lost > 0.5:
         raise ValueError(f"dims: expected a grid that holds the trajectory, got {grid}, and {100 * lost:.0f} % of traj"

@@ -123,7 +123,7 @@ class Inputs:
                 weights, unit = _weights(patterns[index], measured)
             if weights is not None and weights.ndim > 1:
                 raise ValueError("mask: expected the same weights for all coils along a trajectory")
-            # The samples that lie on the grid are those about the centre.
+            # The grid holds the samples about the centre, so the centre is found first.
             scan = NonCartesianScan(measured, points[index], size, readouts, weights)
             scan, frame = _centred(scan, replace(frame, weight=unit), rules)
             return align(scan.acquired_on_grid(), rules.readouts, rules.sens, rules.start), frame

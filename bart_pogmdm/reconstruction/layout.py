@@ -245,8 +245,7 @@ def _check_units(axes: Array) -> None:
     """Raise ValueError for a trajectory (…, D, samples) that is not in cycles per field of view, or has no extent."""
     highest = float(abs(axes).max())
     if any(is_rounding(axes[..., axis, :], axes) for axis in range(axes.shape[-2])):
-        raise ValueError("traj: expected points in the plane of the first two components, or in all three, got one of"
-                         " these that is zero everywhere")
+        raise ValueError("traj: expected two or three components, got one of these that is zero everywhere")
     for limit, unit, factor in ((0.5, "cycles per sample", "the image size"),
                                 (np.pi, "radians per sample", "the image size / (2 pi)")):
         if highest <= 1.01 * limit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -73,15 +74,21 @@ class Outputs:
         return solver_memory(shape, dtype, chains)
 
 
-def check_room(shape: Shape, dtype: DTypeLike, xp: ArrayModule, is_cartesian: bool = True) -> None:
-    """Raise MemoryError where memory has no room for the solver of a volume, for sensitivities of a shape."""
-    grid, dtype = layout.grid_of(shape), complex_dtype(dtype)
+def check_room(shape: Shape, dtype: DTypeLike, xp: ArrayModule, options: Options, samples: int = 0) -> None:
+    """Raise MemoryError where memory has no room for the solver of a volume.
+
+    shape: that of the sensitivities, in the caller's layout; samples: of one coil along a trajectory, 0 for a grid.
+    Statistics of drawn sensitivities take 2.5 images for each coil, and the work on samples ten times these (measured).
+    """
+    grid, dtype = layout.grid_of(shape), np.dtype(complex_dtype(dtype))
     if len(grid) == 2:
         return
-    needed = solver_memory((shape[COIL], *grid), dtype, 1)
-    needed += 0 if is_cartesian else convolution_memory(grid, dtype)
+    coils = shape[COIL]
+    needed = solver_memory((coils, *grid), dtype, 1) + 10 * coils * samples * dtype.itemsize
+    needed += convolution_memory(grid, dtype) if samples else 0
+    needed += 5 * coils * math.prod(grid) * dtype.itemsize // 2 if options.num_samples and coils > 1 else 0
     if needed > (available := available_memory(xp)):
-        raise MemoryError(f"kspace: a volume of {' x '.join(map(str, grid))} and {shape[COIL]} coils needs about"
+        raise MemoryError(f"kspace: a volume of {' x '.join(map(str, grid))} and {coils} coils needs about"
                           f" {needed / 2**30:.3g} GiB, {available / 2**30:.3g} GiB are available")
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..algorithms.state import State
 from ..arrays.array_types import Array, Shape
+from ..arrays.bart_dims import COIL
 from ..arrays.devices import choose
 from ..arrays.doubts import doubt
 from ..arrays.modules import array_module, move
@@ -68,8 +69,8 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
         default: 2 in the slices whose samples show it, else 1.  It is 1 with start, too.
     shared_sens: BART's bits of the dimensions along which unknown sensitivities are the same, so that all slices there
         are solved together: TE, COEFF and AVG; 1 << 10 for TIME, 0 for none.  Not for "diffusion".
-    temporal: size of the changes from frame to frame along TIME, as a part of the maximum, such as 0.05: the frames are
-        solved together, share their sensitivities, and are smooth in time where they change less.  Method "map" only.
+    temporal: size of the changes from frame to frame along TIME, as a part of the maximum, such as 0.05.  The frames
+        are solved together and share their sensitivities.  Smaller changes are smoothed.  Method "map" only.
     sms: SLICE holds the shots of slices that were excited together: k-space is also a Fourier transform along SLICE,
         with zero frequency at n // 2 and unitary, as in `bart nlinv`; False.
     voxel: sides of a voxel of a volume along its axes, (z, y, x) or READ, PHS1, PHS2, in any unit, so that the prior
@@ -106,13 +107,13 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
     layout.check_kspace(inputs.kspace, is_cartesian=inputs.traj is None)
     here, there = array_module(inputs.kspace), choose(device, inputs.kspace)
     if inputs.traj is None:
-        check_room(inputs.kspace.shape, inputs.kspace.dtype, there)
+        check_room(inputs.kspace.shape, inputs.kspace.dtype, there, options)
     if there is not here:
         result, coefficients = reconstruct(inputs.on(there), prior, options, None, callback, finished)
         return result.on(here), move(coefficients, here)
     slices = inputs.slices(options.rules)
     if inputs.traj is not None:
-        check_room(slices.sens_shape, inputs.kspace.dtype, here, is_cartesian=False)
+        check_room(slices.sens_shape, inputs.kspace.dtype, here, options, int(np.prod(inputs.kspace.shape[:COIL])))
     if slices.known_sets:
         options = with_sets(options, slices.known_sets)
     if options.voxel and len(slices.grid) == 2:

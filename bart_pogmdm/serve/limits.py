@@ -1,4 +1,4 @@
-"""What a connection may take from the machine."""
+"""The limits of a connection."""
 
 import contextlib
 import math

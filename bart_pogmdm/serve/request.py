@@ -1,4 +1,4 @@
-"""What a client asks for: the configuration `pogmdm` and its options, in JSON."""
+"""The request of a client: the configuration `pogmdm` and its options, in JSON."""
 
 import json
 from collections.abc import Iterable

@@ -78,7 +78,7 @@ def cut(image: Array, side: int) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What a scan says: errors over the std of the chains in the object, the acceleration, R-hat, and its coils."""
+    """The evidence of a scan: errors over the std of the chains in the object, acceleration, R-hat, and coils."""
 
     errors: Array
     acceleration: float

@@ -53,7 +53,7 @@ def recon_volume(source: str | Path, out: str | Path, *, measurement: str | None
         .partial.
     mask: as in `recon`; None: the mask in the file, if it has one.
     prior, device: as in `recon`.
-    method, samples, iterations, noise_std, maps, normalize, seed, rules: as in `recon`.
+    method, samples, iterations, noise_std, maps, voxel, normalize, seed, rules: as in `recon`.
     warm_start: size of the blocks of consecutive slices in which each slice, except the first, starts from the
         sensitivities of the slice before, to save time.  The result depends on it, but not on the number of processes.
     jobs: number of processes on this machine, which share its cores; None: one for each GPU if GPUs are used, else one
