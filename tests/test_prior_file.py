@@ -40,6 +40,7 @@ def test_save_and_load(prior, tmp_path, rng):
     ({"name": np.arange(3)}, "name: expected a string"),
     ({"lowpass": np.full(9, np.nan, "f4")}, "lowpass holds NaN"),
     ({"lowpass": np.ones(9, "f4")}, "lowpass must sum to 1"),
+    ({"directional": np.full((17, 17), 3e38, "f4")}, "directional must have absolute sum 1"),
     ({"weights": np.ones((20, 125), "f4")}, "weights must lie on the simplex"),
     ({"weights": np.eye(20, 125, dtype="f4")}, "weights must be symmetric"),
     ({"means": np.zeros(124, "f4")}, "agree in their number of components"),

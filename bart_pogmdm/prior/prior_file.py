@@ -49,6 +49,7 @@ def _default() -> PoGMDM:
     return _load(DEFAULT_PRIOR)
 
 
+@np.errstate(all="ignore")  # Damaged numbers are an error, in one sentence.
 def _load(path: Path) -> PoGMDM:
     try:
         content = read_npz(path, MEMBERS.__contains__, LARGEST_BYTES)
