@@ -25,8 +25,8 @@ def test_a_trajectory_in_a_plane_may_have_rounding_errors(rng):
     expected = points(traj, kspace)
     for rounded in (traj + 1e-9 * np.array([0, 0, 1])[:, None, None], traj + 1e-7j, traj.astype(np.complex64)):
         np.testing.assert_allclose(points(rounded, kspace), expected, atol=1e-5)
-    for wrong, message in ((traj + np.array([0, 0, 0.5])[:, None, None], "got a 3-D one"),
+    for wrong, message in ((traj + np.array([0, 0, 0.5])[:, None, None], "a 3-D trajectory goes with kspace in BART's"),
                            (traj + 0.1j, "got imaginary parts"),
-                           (traj * np.array([1, 1e-9, 0])[:, None, None], "got a line")):
+                           (traj * np.array([1, 1e-9, 0])[:, None, None], "zero everywhere")):
         with pytest.raises(ValueError, match=message):
             points(wrong, kspace)

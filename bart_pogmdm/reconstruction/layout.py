@@ -98,8 +98,7 @@ def patterns(mask: Any, kspace: Array, is_cartesian: bool = True) -> Array:
     if mask is None:
         ndim = len(grid_of(kspace.shape))
         return array_module(kspace).expand_dims(is_acquired(slices(kspace), ndim), -1 - ndim)
-    pattern = pattern_like(mask, kspace, is_cartesian)
-    return slices(pattern) if is_cartesian else sample_slices(pattern)
+    return (slices if is_cartesian else sample_slices)(pattern_like(mask, kspace, is_cartesian))
 
 
 def pattern_like(mask: Any, kspace: Array, is_cartesian: bool = True) -> Array:
@@ -131,8 +130,7 @@ def pattern_like(mask: Any, kspace: Array, is_cartesian: bool = True) -> Array:
     try:
         broadcast: Array = xp.broadcast_to(pattern, shape)
     except ValueError:
-        raise ValueError(f"mask: expected a shape that broadcasts to {kspace.shape}, that of k-space, got {given}"
-                         ) from None
+        raise ValueError(f"mask: expected a shape that broadcasts to {kspace.shape}, of k-space, got {given}") from None
     return broadcast
 
 
@@ -206,8 +204,7 @@ def points(traj: Any, kspace: Array) -> Array:
     if traj.dtype.kind == "c" and not is_rounding(traj.imag, traj):
         raise ValueError("traj: expected real numbers, got imaginary parts")
     axes = _components_first(traj.real, kspace).astype(float)
-    axes = axes[:components(axes)]
-    if len(axes) == 3 and kspace.ndim <= 3:
+    if len(axes := axes[:components(axes)]) == 3 and kspace.ndim <= 3:
         raise ValueError("traj: a 3-D trajectory goes with kspace in BART's dimensions, (1, samples, spokes, coils),"
                          f" got {kspace.shape}")
     loop = axes.shape[3:]
