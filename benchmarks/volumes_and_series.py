@@ -19,6 +19,7 @@ from records import Cases, Places, Row, alone
 from scipy.ndimage import map_coordinates
 
 from bart_pogmdm import recon
+from bart_pogmdm.arrays.bart_dims import COIL, TE, TIME
 from bart_pogmdm.evaluate import masks, simulate
 from bart_pogmdm.evaluate.metrics import psnr
 from bart_pogmdm.physics.fourier import fft2c, ifft2c, resize
@@ -131,13 +132,18 @@ def volumes(places: Places) -> Cases:
                     for name, inside in series_of(places).items() for factor in HEADS}
 
 
+def measured(images, kind, axis):
+    """Return k-space of images (A, ny, nx) along a dimension of BART, and its mask, which is another for each."""
+    full = fft2c(simulate.sensitivities(images.shape[1:], COILS)[:, None] * images)
+    mask = np.stack([masks.named(kind, images.shape[1:], number) for number in range(len(images))])
+    kspace = ((full + 0.005 * simulate.noise(full.shape, 0)) * mask).astype(np.complex64)
+    return (np.expand_dims(kspace.transpose(2, 3, 0, 1), (2, *range(COIL + 1, axis))),
+            np.expand_dims(mask.transpose(1, 2, 0), tuple(range(2, axis))))
+
+
 def of_echoes(images):
     """Return k-space in BART's order of echoes (TE, ny, nx), and its mask."""
-    sens = simulate.sensitivities(images.shape[1:], COILS)
-    full = fft2c(sens[:, None] * images)
-    mask = np.stack([masks.named("cartesian4acs4", images.shape[1:], number) for number in range(len(images))])
-    kspace = ((full + 0.005 * simulate.noise(full.shape, 0)) * mask).astype(np.complex64)
-    return kspace.transpose(2, 3, 0, 1)[:, :, None, :, None, :], mask.transpose(1, 2, 0)[:, :, None, None, None, :]
+    return measured(images, "cartesian4acs4", TE)
 
 
 def sets_of_echoes(places):
@@ -148,7 +154,8 @@ def sets_of_echoes(places):
 
 def echoes(images) -> Row:
     """Return the scores of each echo with shared sensitivities, and alone."""
-    found = {key: recon(*of_echoes(images), shared_sens=bits).image for key, bits in (("shared", 1 << 5), ("alone", 0))}
+    scan = of_echoes(images)
+    found = {key: recon(*scan, shared_sens=bits).image for key, bits in (("shared", 1 << TE), ("alone", 0))}
     return {key: [round(score(image[..., echo], abs(one)), 2) for echo, one in enumerate(images)]
             for key, image in found.items()}
 
@@ -181,20 +188,16 @@ def in_time(places, kind) -> Row:
     pics has total variation in space and time, with the maps of all samples together.
     """
     images = moving(places)
-    full = fft2c(simulate.sensitivities(images.shape[1:], COILS)[:, None] * images)
-    mask = np.stack([masks.named(kind, images.shape[1:], number) for number in range(FRAMES)])
-    measured = ((full + 0.005 * simulate.noise(full.shape, 0)) * mask).astype(np.complex64)
-    kspace = np.expand_dims(measured.transpose(2, 3, 0, 1), (2, *range(4, 10)))
-    pattern = np.expand_dims(mask.transpose(1, 2, 0), tuple(range(2, 10)))
+    kspace, pattern = measured(images, kind, TIME)
 
     def mean(image):
         image = image.reshape(*images.shape[1:], FRAMES)
         return round(float(np.mean([score(image[..., number], abs(one)) for number, one in enumerate(images)])), 2)
 
     row = {"alone": mean(recon(kspace, pattern, shared_sens=0).image)}
-    row |= {"shared": mean(recon(kspace, pattern, shared_sens=1 << 10).image)}
+    row |= {"shared": mean(recon(kspace, pattern, shared_sens=1 << TIME).image)}
     row |= {f"temporal {change}": mean(recon(kspace, pattern, temporal=change).image) for change in CHANGES}
-    maps = maps_of((measured.sum(1) / np.maximum(mask.sum(0), 1)).transpose(1, 2, 0)[:, :, None].astype(np.complex64))
+    maps = maps_of((kspace.sum(-1) / np.maximum(pattern.sum(-1), 1)).astype(np.complex64))
     found = {weight: mean(bart(1, f"pics -S -R T:1027:0:{weight} -i100", kspace, maps)) for weight in WEIGHTS}
     row["tv"] = list(max((value, weight) for weight, value in found.items()))
     found = {steps: mean(np.stack([bart(1, f"nlinv -i{steps}", np.ascontiguousarray(kspace[..., number])).squeeze()

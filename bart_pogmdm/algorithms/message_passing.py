@@ -42,7 +42,7 @@ class MessagePassing:
 
 @dataclass(frozen=True, eq=False)
 class Message:
-    """The message of the prior about the image: a Gaussian, about, with this mean and this variance of each part."""
+    """The message of the prior about the image, nearly a Gaussian: its mean, and the variance of each part."""
 
     mean: Array
     variance: float
