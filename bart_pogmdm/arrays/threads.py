@@ -28,8 +28,8 @@ def _usable_cores() -> int:
 
 
 NUM_THREADS = _usable_cores()
-SHARES = 10             # parts that work is cut into: more keep more threads busy, but cost more to sum up
-SMALL_BYTES = 1 << 20   # work on fewer bytes is done before other threads have woken up
+SHARES = 10             # parts that work is cut into at most: more keep more threads busy, but cost more to sum up
+SHARE_BYTES = 1 << 20   # of arrays in a share at least: in loops over fewer, threads wait for Python's lock and wake-ups
 CACHE_BYTES = 2 << 20   # images handled together: a core's cache holds them between an FFT and the next loop
 
 _in_pool = threading.local()
@@ -38,7 +38,7 @@ _device_pieces: dict[tuple[int, int], int] = {}  # (count, bytes of an image) ->
 
 def threads_for(array: Array) -> int:
     """Return how many threads a library should use for an array: one for small arrays and inside our own pool."""
-    return 1 if hasattr(_in_pool, "flag") or array.nbytes < SMALL_BYTES else NUM_THREADS
+    return 1 if hasattr(_in_pool, "flag") else max(1, min(NUM_THREADS, round(array.nbytes / SHARE_BYTES)))
 
 
 @lru_cache(maxsize=1)
@@ -50,32 +50,31 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
 
 
-def share(work: Work[Outcome], count: int, image: Array, passes: int = 1) -> list[Outcome]:
+def share(work: Work[Outcome], count: int, image: Array) -> list[Outcome]:
     """Return the outcomes of `shares`."""
-    return list(shares(work, count, image, passes))
+    return list(shares(work, count, image))
 
 
-def share_arrays(change: Callable[[slice], Array], count: int, image: Array, passes: int = 1) -> Array:
+def share_arrays(change: Callable[[slice], Array], count: int, image: Array) -> Array:
     """Return the arrays that `change` gives for each piece of the indices as one, shared as in `shares`."""
-    parts = share(lambda pieces: [change(piece) for piece in pieces], count, image, passes)
+    parts = share(lambda pieces: [change(piece) for piece in pieces], count, image)
     return array_module(image).concatenate(list(chain.from_iterable(parts)))
 
 
-def shares(work: Work[Outcome], count: int, image: Array, passes: int = 1) -> Iterator[Outcome]:
+def shares(work: Work[Outcome], count: int, image: Array) -> Iterator[Outcome]:
     """Return an iterator over work(pieces), … with the indices 0..count-1 shared among the threads.
 
     Each share comes as a list of pieces (slices), and a piece holds as many arrays like `image` as the cache takes.
-    passes: how often the work goes over each of them, about.  A GPU gets one share, in one piece if that fits its
-    memory.
+    A GPU gets one share, in one piece if that fits its memory.
     """
     if array_module(image) is not np:
         return iter(_share_on_device(work, count, image))
     step = max(1, CACHE_BYTES // image.nbytes)
-    number = min(SHARES, count)
+    number = max(1, min(SHARES, count, round(count * image.nbytes / SHARE_BYTES)))
     bounds = [count * i // number for i in range(number + 1)]
     parts = [[slice(i, min(i + step, stop)) for i in range(start, stop, step)]
              for start, stop in pairwise(bounds)]
-    alone = NUM_THREADS == 1 or number == 1 or count * image.nbytes * passes < SMALL_BYTES or hasattr(_in_pool, "flag")
+    alone = NUM_THREADS == 1 or number == 1 or hasattr(_in_pool, "flag")
     return iter((map if alone else _pool().map)(work, parts))
 
 

@@ -82,11 +82,12 @@ class OnlyLines:
         return ifftn(lines, self._across, overwrite=True)
 
     def normal(self, images: Array, factor: Array, equal: bool) -> Array:
-        """F^H M F x.  Along a line with one factor no transform is needed."""
-        lines = self.taken(fftn(images, self._across, overwrite=True))
-        if not (self.whole and equal):
-            lines = scaled(fftn(lines, self._axes[:1], overwrite=True), factor)
-            lines = ifftn(lines, self._axes[:1], overwrite=True)
+        """F^H M F x.  Along whole lines with one factor no transform is needed, and they stay in their place."""
+        spectra = fftn(images, self._across, overwrite=True)
+        if self.whole and equal:
+            return ifftn(scaled(spectra, self.in_place(factor)), self._across, overwrite=True)
+        lines = scaled(fftn(self.taken(spectra), self._axes[:1], overwrite=True), factor)
+        lines = ifftn(lines, self._axes[:1], overwrite=True)
         return ifftn(self.in_place(lines), self._across, overwrite=True)
 
     def _side_by_side(self, arrays: Array) -> Array:

@@ -129,7 +129,6 @@ class Nufft:
         leading = arrays.shape[:-len(self.shape) if kind == 2 else -1]
         arrays = arrays.reshape(-1, *arrays.shape[len(leading):])
         out = xp.empty((len(arrays), *shape), self.dtype)
-        stack = out if kind == 1 else arrays  # the images, by whose size the work is shared
 
         def work(pieces: list[slice]) -> None:
             for part in pieces:
@@ -140,8 +139,14 @@ class Nufft:
                     piece = xp.ascontiguousarray(arrays[part], self.dtype)
                     out[part] = norm * self._plan(kind, len(piece), *grid).execute(piece).reshape(out[part].shape)
 
-        share(work, len(arrays), stack[0])
+        share(work, len(arrays), self._padded)
         return out.reshape(*leading, *shape)
+
+    @property
+    def _padded(self) -> Array:
+        """An image on a grid of twice the size, by which the work is shared; it takes no memory."""
+        xp = array_module(self.points)
+        return xp.broadcast_to(xp.zeros((), self.dtype), [2 * n for n in self.shape])
 
     @property
     def density(self) -> Array:
@@ -193,7 +198,7 @@ class Nufft:
             for part in pieces:
                 planes[part] = self._convolve(planes[part], response)
 
-        share(work, len(planes), planes[0], 8)
+        share(work, len(planes), self._padded)
         return planes.reshape(images.shape)
 
     def _convolve(self, images: Array, response: Array) -> Array:

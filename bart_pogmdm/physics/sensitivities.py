@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy.fft import next_fast_len
 
 from ..arrays.array_types import Array, Shape
 from ..arrays.conjugate_gradients import conjugate_gradients
@@ -43,7 +44,7 @@ class SensitivityModel:
         """From one slice as it was measured.  ValueError if there are no samples near the centre of k-space."""
         shape, margin = scan.shape, rules.bandwidth(scan.shape)
         highest = min(rules.box, rules.box_cycles / field_size(shape))
-        grid = tuple(min(n, 2 * int(np.ceil((highest + margin) * n))) for n in shape)
+        grid = tuple(min(n, 2 * next_fast_len(int(np.ceil((highest + margin) * n)))) for n in shape)
         inside = tuple(n if n == points else 2 * int(highest * n) + 1 for n, points in zip(shape, grid))
         sampling, samples = scan.low(grid, inside).sampled()
         if not bool((samples != 0).any()):
@@ -155,7 +156,7 @@ class SensitivityModel:
             start = None if coefficients is None else coefficients[coils]
             return conjugate_gradients(normal, rhs, start, iterations=iterations, axes=images.sens_systems)
 
-        return share_arrays(solved, len(self.samples), image, 8 * iterations)
+        return share_arrays(solved, len(self.samples), image)
 
     def gathered(self, maps: Array, images: ImageSet, variance: Any = 1.0) -> Array:
         """Return W E^H c / variance, summed over the images that share sensitivities."""

@@ -114,7 +114,7 @@ def _newton_step(model: SensitivityModel, samples: Array, estimate: Array, origi
                 gathered.append(model.gathered(image.conj() * images, model.images))
             return total, gathered
 
-        totals, gathered = zip(*share(work, len(sens), image, 8))
+        totals, gathered = zip(*share(work, len(sens), image))
         return _pack(sum(totals), array_module(image).concatenate(list(chain.from_iterable(gathered))))
 
     def normal(update: Array) -> Array:

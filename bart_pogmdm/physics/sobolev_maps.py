@@ -52,7 +52,8 @@ class SobolevRules:
 class SobolevMaps:
     """c_j = E W chat_j: maps (J, …, *grid) of coefficients (J, …, *modes), which are penalised by ||chat||^2.
 
-    E: products of plane waves (n, m) along each axis, orthonormal on the padded field of view; W = (1 + a k^2)^-b.
+    E: products of waves (n, m) along each axis, cosines and sines, orthonormal on the padded field of view;
+    W = (1 + a k^2)^-b.
     """
 
     waves: tuple[Array, ...]
@@ -67,7 +68,10 @@ class SobolevMaps:
             last = int(rules.bandwidth(shape) * rules.padding * n)
             frequency = np.arange(-last, last + 1) / (rules.padding * n)
             position = (np.arange(points) - points // 2) * (n / points)
-            waves.append(xp.asarray(np.exp(2j * np.pi * np.outer(position, frequency)), dtype))
+            # Real waves take half the work of complex ones: a sine for each frequency below 0, a cosine above.
+            phase = 2 * np.pi * np.outer(position, frequency)
+            wave = np.where(frequency < 0, np.sin(phase), np.cos(phase)) * np.where(frequency == 0, 1, 2**0.5)
+            waves.append(xp.asarray(wave, real_dtype(dtype)))
             frequencies.append(frequency * field_size(shape))
         square = reduce(np.add, np.meshgrid(*(f**2 for f in frequencies), indexing="ij", sparse=True))
         weight = (1 + rules.a * square) ** -rules.b
@@ -105,12 +109,12 @@ class SobolevMaps:
     def adjoint(self, maps: Array) -> Array:
         """W E^H c: the adjoint of `forward`."""
         for axis in axes_of(self.shape):
-            maps = _multiply(self.waves[axis].conj().T, maps, axis)
+            maps = _multiply(self.waves[axis].T, maps, axis)
         return self.weight * maps
 
 
 def _multiply(matrix: Array, stack: Array, axis: int) -> Array:
-    """Return the stack multiplied by a matrix along an axis."""
+    """Return the complex stack multiplied by a real matrix along an axis."""
     if axis != -2:
         return _multiply(matrix, stack.swapaxes(axis, -2), -2).swapaxes(axis, -2)
     xp, leading = array_module(stack), stack.shape[:-2]
@@ -119,7 +123,7 @@ def _multiply(matrix: Array, stack: Array, axis: int) -> Array:
 
     def work(pieces: list[slice]) -> None:
         for part in pieces:
-            kernels_for(stack).multiply(matrix, stack[part], out[part])
+            kernels_for(stack).multiply(matrix, stack[part].view(matrix.dtype), out[part].view(matrix.dtype))
 
     share(work, len(stack), out[0])
     return out.reshape(*leading, *out.shape[1:])
