@@ -30,7 +30,7 @@ ECALIB = ["bart", "ecalib", "-m1", "ksp", "sens"]
 PICS = ["bart", "pics", "-S", "-R", "T:3:0:.01", "-i100", "ksp", "sens", "pics"]
 ONES = ["bart", "pics", "-S", "-R", "T:3:0:.005", "-i100", "ksp", "ones", "pics"]
 SIZES, COILS, SLICES = (64, 128, 256, 512, 1024), (1, 2, 4, 8, 16, 32, 64), (1, 4, 16, 64)
-VOLUMES, VOLUME_ITERATIONS = (32, 48, 64, 96), 12
+VOLUMES, VOLUME_ITERATIONS, SPEED_VOLUME = (32, 48, 64, 96), 12, 48
 REPEATS, SCORE_REPEATS, GROWTH_REPEATS = 5, 15, 3
 
 
@@ -144,6 +144,14 @@ def along_spokes(peer) -> Row:
     return beside(arrays, [*OURS, "-t", "traj", "ksp", "pogmdm"], *theirs[peer])
 
 
+def of_a_volume(peer) -> Row:
+    """Time the command on BART's phantom in 3-D, beside nlinv, or beside ecalib and pics with TV."""
+    data, mask, _ = of_phantom(4, SPEED_VOLUME)
+    theirs = {"nlinv": [["bart", "nlinv", "-S", "-i10", "ksp", "nlinv"]],
+              "pics": [ECALIB, ["bart", "pics", "-S", "-R", "T:7:0:.01", "-i100", "ksp", "sens", "pics"]]}
+    return {"acceleration": round(1 / mask.mean(), 1)} | beside({"ksp": data}, [*OURS, "ksp", "pogmdm"], *theirs[peer])
+
+
 def speed(places: Places) -> Cases:
     """Return commands beside BART's, and the score beside its FFTs."""
     found = {f"{coils} x {shape[0]} x {shape[1]}, {name}": partial(on_a_grid, coils, shape, pattern)
@@ -151,7 +159,9 @@ def speed(places: Places) -> Cases:
              for name, pattern in (("lines", lines), ("Poisson disc", poisson))}
     return found | {"1 x 256 x 256, lines": partial(on_a_grid, 1, (256, 256), lines),
                     "48 spokes, 8 x 192 x 192, nlinv": partial(along_spokes, "nlinv"),
-                    "48 spokes, 8 x 192 x 192, pics": partial(along_spokes, "pics"), "score beside 40 FFTs": score}
+                    "48 spokes, 8 x 192 x 192, pics": partial(along_spokes, "pics"),
+                    "volume, 8 x 48 x 48 x 48, nlinv": partial(of_a_volume, "nlinv"),
+                    "volume, 8 x 48 x 48 x 48, pics": partial(of_a_volume, "pics"), "score beside 40 FFTs": score}
 
 
 def grown(shape, coils, slices) -> Row:

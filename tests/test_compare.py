@@ -4,6 +4,7 @@ import base64
 import csv
 import importlib.util
 import re
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -515,6 +516,18 @@ def test_data_of_one_name_are_refused(folder, full, capsys):
 def test_a_refused_comparison_leaves_no_folder(folder, capsys):
     assert run("nowhere.npz", "--methods", "zero-filled", "--out", "deep/out") == 1
     assert not (folder / "deep").exists()
+
+
+def test_two_ways_to_choose_parameters_are_refused(folder, capsys):
+    assert run("scan.npz", "--sweep", "--tune", "scan.npz", "--out", "out") == 1
+    assert "--sweep: it takes the parameters that are best in each case, and --tune" in capsys.readouterr().err
+
+
+def test_missing_packages_are_named_before_the_work(folder, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    assert run("scan.npz", "--methods", "zero-filled", "--out", "out") == 1
+    assert "compare needs matplotlib and scikit-image: pip install 'bart_pogmdm[compare]'" in capsys.readouterr().err
+    assert not Path("out").exists()
 
 
 def test_warnings_are_in_rows_and_report(folder, capsys):

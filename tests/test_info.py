@@ -47,7 +47,7 @@ def test_raw_data_with_everything(tmp_path, rng, said):
     assert found["noise scan"] == "1 lines" and found["oversampling"] == "2 in the readout"
     assert found["to be done"] == ("prewhitening by the noise scan; oversampling of the readout removed; method map,"
                                    f" 2 images in {Options.iterations} iterations")
-    assert re.fullmatch(r"about [\d.]+ MiB \(an estimate from the sizes\)", found["memory"])
+    assert re.fullmatch(r"about [\d.]+ [KM]iB \(an estimate from the sizes\)", found["memory"])
     assert re.fullmatch(r"about [\d.]+ s on one core \(an estimate from the sizes\)", found["time"])
 
 

@@ -13,7 +13,6 @@ from bart_pogmdm.algorithms.joint_map import joint_map, linear_estimate, majoris
 from bart_pogmdm.algorithms.kept_samples import KeptRules, KeptSamples, without_kept
 from bart_pogmdm.algorithms.likelihood import Likelihood
 from bart_pogmdm.algorithms.message_passing import LinearEstimate, Message, MessagePassing, next_message
-from bart_pogmdm.algorithms.quadratic_step import filtered
 from bart_pogmdm.algorithms.state import State
 from bart_pogmdm.evaluate import metrics
 from bart_pogmdm.evaluate.simulate import folded
@@ -21,7 +20,7 @@ from bart_pogmdm.evaluate.simulate import kspace as simulated_kspace
 from bart_pogmdm.evaluate.simulate import phantom as head
 from bart_pogmdm.physics.cartesian import CartesianSampling
 from bart_pogmdm.physics.coil_model import least_squares
-from bart_pogmdm.physics.fourier import fft2c, ifft2c
+from bart_pogmdm.physics.fourier import fft2c, filtered, ifft2c
 
 SMOOTH = np.ones((3, 64, 64), complex) / 3**0.5
 NEVER = Map(last_steps=45, fine_steps=47)  # the maximum without the mean

@@ -99,7 +99,7 @@ rng = np.random.default_rng(0)
 for shape in SHAPES:
     x = rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
     show(load_prior().score(x, 0.1))
-scan = kspace(phantom((130, 140)), 8, 0.01, 0)
+scan = kspace(phantom((130, 128)), 24, 0.01, 0)  # The coils and the fit of sensitivities are shared, too.
 result = recon(scan, method=Gibbs(chains=2, burn_in=1, thin=1), samples=2, iterations=2)
 show(result.image, result.sens, result.std)
 """

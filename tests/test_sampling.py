@@ -155,7 +155,7 @@ def test_no_numpy_array_meets_a_device_array(small, monkeypatch):
     ({"method": "best"}, "method: expected map, gibbs, diffusion"),
     ({"method": 3}, "method: expected map, gibbs, diffusion"),
     ({"seed": -1}, "seed: expected an integer >= 0, got -1"),
-    ({"samples": 10**9, "keep_samples": True}, r"samples: keeping 1000000000 needs .* GiB, .* GiB are available"),
+    ({"samples": 10**9, "keep_samples": True}, r"samples: keeping 1000000000 needs .* TiB, .* GiB are available"),
 ])
 def test_bad_arguments_are_named(small, arguments, message):
     with pytest.raises((ValueError, MemoryError), match=message):

@@ -24,15 +24,18 @@ def test_maps_are_adjoint(grid, shape, rng):
     assert_adjoint(maps.forward, maps.adjoint, (3, *maps.weight.shape), (3, *grid), rng)
 
 
-def test_plane_waves_are_orthonormal_on_the_padded_field_of_view():
+def test_waves_are_orthonormal_on_the_padded_field_of_view():
     shape = (40, 32)
+    for wave, n in zip(SobolevMaps.on_grid(shape, shape, np.complex128, SobolevRules(padding=1.0)).waves, shape):
+        np.testing.assert_allclose(wave.T @ wave / n, np.eye(wave.shape[1]), atol=1e-12)
     maps = SobolevMaps.on_grid(shape, shape, np.complex128, RULES)
     padded = [int(RULES.padding * n) for n in shape]
     frequencies = [np.arange(-(wave.shape[1] // 2), wave.shape[1] // 2 + 1) / n
                    for wave, n in zip(maps.waves, padded)]
-    waves = [np.exp(2j * np.pi * np.outer(np.arange(n), f)) / n**0.5 for n, f in zip(padded, frequencies)]
-    for wave in waves:
-        np.testing.assert_allclose(wave.conj().T @ wave, np.eye(wave.shape[1]), atol=1e-12)
+    for wave, frequency, n in zip(maps.waves, frequencies, shape):
+        exact = np.exp(2j * np.pi * np.outer(np.arange(n) - n // 2, frequency))
+        np.testing.assert_allclose(wave[:, -1], 2**0.5 * exact[:, -1].real, atol=1e-12)
+        np.testing.assert_allclose(wave[:, 0], 2**0.5 * exact[:, 0].imag, atol=1e-12)
     y, x = np.meshgrid(*frequencies, indexing="ij")
     weight = (1 + 0.02 * 40 * 32 * (x**2 + y**2)) ** -6.0
     expected = np.where(weight < 1e-4, 0, weight) / np.prod(padded) ** 0.5
@@ -44,6 +47,17 @@ def test_maps_agree_between_grids(rng):
     full, low = (SobolevMaps.on_grid(grid, (64, 48), np.complex128, RULES) for grid in ((64, 48), (32, 24)))
     coefficients = random_complex(rng, (2, *full.weight.shape))
     np.testing.assert_allclose(full.forward(coefficients)[:, ::2, ::2], low.forward(coefficients), atol=1e-12)
+
+
+def test_numbers_of_higher_precision_do_not_change_the_fit(rng):
+    shape = (40, 32)
+    image, coefficients = random_complex(rng, shape, np.complex64), None
+    kspace = fft2c(random_complex(rng, (2, *shape), np.complex64)).astype(np.complex64)
+    model = SensitivityModel.of(CartesianScan(kspace, np.ones(shape, bool)), RULES)
+    expected = model.update(image, coefficients, 0.5, 1.0, 3)
+    for found in (model.update(image.astype(complex), coefficients, 0.5, 1.0, 3),
+                  model.update(image, coefficients, np.float64(0.5), np.float64(1), 3)):
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * abs(expected).max())
 
 
 @pytest.mark.parametrize("shape", [(64, 48), (300, 260)])

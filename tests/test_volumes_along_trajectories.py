@@ -127,7 +127,7 @@ def test_bad_arguments_are_named(spokes, change, message):
 def test_a_volume_that_is_too_large_for_memory_is_refused_at_once():
     traj = kooshball(800, 8000)
     kspace = np.broadcast_to(np.complex64(1), (1, *traj.shape[1:], 8))
-    with pytest.raises(MemoryError, match=r"kspace: a volume of 800 x 800 x 800 and 8 coils needs about .* GiB, .*"):
+    with pytest.raises(MemoryError, match=r"kspace: a volume of 800 x 800 x 800 and 8 coils needs about .* [GT]iB, .*"):
         recon(kspace, traj=traj)
 
 

@@ -17,13 +17,14 @@ from ..arrays.conjugate_gradients import at_least
 from ..arrays.generators import for_each, white_noise
 from ..arrays.modules import array_module
 from ..physics.acceleration import acceleration
+from ..physics.fourier import filtered
 from ..prior.protocol import LatentPrior
 from .chains import batches, chains_that_fit
 from .joint_map import Map
 from .likelihood import Likelihood, RingWeights
 from .method import Rngs, prior_for
 from .problem import Problem
-from .quadratic_step import averaged, filtered, newton_step
+from .quadratic_step import averaged, newton_step
 from .state import State
 
 

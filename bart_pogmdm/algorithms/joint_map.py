@@ -12,6 +12,7 @@ from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
 from ..arrays.modules import array_module
 from ..physics.coil_model import CoilModel, SetsModel, coil_model
+from ..physics.fourier import filtered
 from ..prior.protocol import Prior
 from ..prior.smooth_phase import SmoothPhase
 from .kept_samples import KeptRules, KeptSamples, without_kept
@@ -19,7 +20,7 @@ from .likelihood import Likelihood, RingWeights
 from .message_passing import LinearEstimate, Message, MessagePassing, next_message
 from .method import Rngs, prior_for
 from .problem import Problem
-from .quadratic_step import filtered, newton_step
+from .quadratic_step import newton_step
 from .resolution import coarse_to_fine
 from .schedules import MOST_MOMENTUM, SensitivityPenalty, momentum
 from .state import State

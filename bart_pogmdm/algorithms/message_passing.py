@@ -16,9 +16,8 @@ from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import conjugate_gradients, inner
 from ..arrays.generators import complex_normal
 from ..physics.coil_model import CoilModel, SetsModel
-from ..physics.fourier import axes_of
+from ..physics.fourier import axes_of, filtered
 from ..prior.protocol import Denoiser
-from .quadratic_step import filtered
 
 PROBE = 0.1  # Part of the noise level by which an image is changed to measure how the denoiser responds.
 

@@ -6,10 +6,9 @@ import numpy as np
 
 from ..arrays.array_types import Array
 from ..arrays.conjugate_gradients import conjugate_gradients
-from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module, complex_dtype
 from ..physics.coil_model import CoilModel, SetsModel
-from ..physics.fourier import PLANE, axes_of, distances, divide
+from ..physics.fourier import axes_of, distances, divide, filtered
 
 
 def newton_step(model: CoilModel | SetsModel, hessian: Array, phase: Array, descent: Array, variance: Any,
@@ -25,11 +24,6 @@ def newton_step(model: CoilModel | SetsModel, hessian: Array, phase: Array, desc
     axes, inverse = axes_of(model.sampling.shape), divide(1.0, hessian + model.density / variance)
     return conjugate_gradients(normal, descent, iterations=iterations, tolerance=tolerance, axes=model.axes,
                                precondition=lambda image: filtered(inverse, image, axes))
-
-
-def filtered(response: Array, image: Array, axes: tuple[int, ...] = PLANE) -> Array:
-    """Return images filtered by a frequency response along their axes, zero frequency first."""
-    return ifftn(response * fftn(image, axes), axes)
 
 
 def averaged(values: Array, width: float, axes: tuple[int, ...]) -> Array:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .array_types import Array, ArrayModule
+from .memory import free_memory
 from .modules import array_module
 
 PLAN_PART = 8    # cached FFT plans may take an eighth of the device's memory, because other arrays need the rest
@@ -46,12 +47,8 @@ def _gpu() -> ArrayModule:
 
 def available_memory(xp: ArrayModule = np) -> float:
     """Return the bytes of main memory (for cupy: of the GPU's) that are free; infinity where nothing tells."""
-    if xp is not np:
-        pool = xp.get_default_memory_pool()
-        free = xp.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
-        return min(free, pool.get_limit() - pool.used_bytes()) if pool.get_limit() else free
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            return next(1024 * int(line.split()[1]) for line in file if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        return float("inf")
+    if xp is np:
+        return free_memory()
+    pool = xp.get_default_memory_pool()
+    free = xp.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
+    return min(free, pool.get_limit() - pool.used_bytes()) if pool.get_limit() else free

@@ -27,7 +27,8 @@ def _transform(name: str, array: Array, axes: Sequence[int], overwrite: bool) ->
         return getattr(scipy.fft, name)(array, axes=axes, norm="ortho", overwrite_x=overwrite,
                                         workers=threads_for(array))
     import cupyx.scipy.fft
-    return getattr(cupyx.scipy.fft, name)(array, axes=axes, norm="ortho", overwrite_x=overwrite)
+    found = getattr(cupyx.scipy.fft, name)(array, axes=axes, norm="ortho", overwrite_x=overwrite)
+    return array_module(array).ascontiguousarray(found)  # Without the last axis it is a view with axes swapped.
 
 
 def dst1(array: Array) -> Array:

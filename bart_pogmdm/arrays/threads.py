@@ -1,6 +1,7 @@
 """Work on stacks of images, shared among the threads of the CPU or passed to a GPU in pieces.
 
-The shares depend on the number of images only, so sums over them are the same with any number of threads.
+The shares depend on the number and the size of the images only, so sums over them are the same with any number of
+threads.
 """
 
 import os
@@ -14,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from .array_types import Array
+from .memory import size_text
 from .modules import array_module
 
 Outcome = TypeVar("Outcome")
@@ -29,7 +31,7 @@ def _usable_cores() -> int:
 
 NUM_THREADS = _usable_cores()
 SHARES = 10             # parts that work is cut into at most: more keep more threads busy, but cost more to sum up
-SHARE_BYTES = 1 << 20   # of arrays in a share at least: with fewer, threads wait for Python's lock and to be woken up
+SHARE_BYTES = 1 << 20   # of arrays in a share, about: with fewer, threads wait for Python's lock and to be woken up
 CACHE_BYTES = 2 << 20   # images handled together: a core's cache holds them between an FFT and the next loop
 
 _in_pool = threading.local()
@@ -111,6 +113,6 @@ def _share_on_device(work: Work[Outcome], count: int, image: Array) -> list[Outc
         except cupy.cuda.memory.OutOfMemoryError as error:
             if pieces == count:
                 raise MemoryError("the GPU's memory does not hold even single images of"
-                                  f" {image.nbytes / 2**20:.3g} MiB: use the CPU") from error
+                                  f" {size_text(image.nbytes)}: use the CPU") from error
         _device_pieces[key] = min(2 * pieces, count)
         cupy.get_default_memory_pool().free_all_blocks()

@@ -1,6 +1,7 @@
 """`bart-pogmdm compare`: compares methods on the same data; writes CSV, a Markdown table, figures and a HTML page."""
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 
@@ -79,6 +80,11 @@ def compare(argv: list[str], competitors: Mapping[str, Competitor] = COMPETITORS
     args = _parser(competitors).parse_args(argv)
     if unknown := [name for name in args.methods if name not in competitors]:
         raise ValueError(f"--methods: expected some of {', '.join(competitors)}, got {', '.join(unknown)}")
+    if not all(map(find_spec, ("matplotlib", "skimage"))):  # before hours of reconstructions
+        raise ImportError("compare needs matplotlib and scikit-image: pip install 'bart_pogmdm[compare]'")
+    if args.sweep and args.tune:
+        raise ValueError("--sweep: it takes the parameters that are best in each case, and --tune those that are best"
+                         " on other data: give one of them")
     if args.seeds < 1:
         raise ValueError(f"--seeds: expected at least 1, got {args.seeds}")
     for word in args.masks:

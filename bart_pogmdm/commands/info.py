@@ -9,6 +9,7 @@ import numpy as np
 from ..algorithms.chains import solver_memory
 from ..arrays.array_types import Array
 from ..arrays.bart_dims import BEYOND, COIL, DIMS, index_of
+from ..arrays.memory import size_text
 from ..files.geometry import Geometry
 from ..files.ismrmrd import IsmrmrdKspace
 from ..files.ismrmrd_flags import FLAGS, Effect, has
@@ -55,7 +56,7 @@ def facts(name: str | Path, file: KspaceFile) -> Iterator[tuple[str, str]]:
     if isinstance(file, IsmrmrdKspace):
         yield from _acquisitions(file)
     yield "to be done", _work(file)
-    yield "memory", f"about {_mebibytes(file):.3g} MiB (an estimate from the sizes)"
+    yield "memory", f"about {size_text(_memory(file))} (an estimate from the sizes)"
     yield "time", f"about {_seconds(file):.2g} s on one core (an estimate from the sizes)"
 
 
@@ -146,9 +147,9 @@ def _work(file: KspaceFile) -> str:
     return "; ".join(steps)
 
 
-def _mebibytes(file: KspaceFile) -> float:
+def _memory(file: KspaceFile) -> float:
     whole = 2 * math.prod(file.shape) * np.dtype(np.complex64).itemsize
-    return (solver_memory((file.shape[COIL], *layout.grid_of(file.shape)), np.complex64, 1) + whole) / 2**20
+    return solver_memory((file.shape[COIL], *layout.grid_of(file.shape)), np.complex64, 1) + whole
 
 
 def _seconds(file: KspaceFile) -> float:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TypeVar
 
 from ..arrays.forks import fork
+from ..arrays.memory import size_text
 from .reading import most_bytes, reading
 
 # Seconds on the processor for a file: a few, and more for each byte.  Waiting for a slow disk does not count.
@@ -61,7 +62,7 @@ def _in_child(call: Callable[[], Any], seconds: int, memory: int) -> tuple[bool,
             with contextlib.suppress(ChildProcessError):
                 status = os.waitpid(child, 0)[1]
     if outcome is None:
-        ends = ENDS | {OUT_OF_MEMORY: f"it needs more than {memory / 2**20:.4g} MiB of memory"}
+        ends = ENDS | {OUT_OF_MEMORY: f"it needs more than {size_text(memory)} of memory"}
         return False, ends.get(os.waitstatus_to_exitcode(status), "damaged: reading it crashed")
     return bool(outcome[0]), outcome[1]
 

@@ -5,6 +5,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..arrays.memory import size_text
+
 # The content of a file may take this many bytes, or this many times the bytes of the file if that is more: an archive
 # of a few megabytes can state, and unpack to, more than any machine holds.
 SMALL_BYTES = 1 << 30
@@ -52,5 +54,5 @@ def most_bytes(path: Path, expansion: int = LARGEST_EXPANSION) -> int:
 def check_bytes(count: int, path: Path, expansion: int = LARGEST_EXPANSION) -> None:
     """Raise ValueError, without the name of the file, if its content states more bytes than `most_bytes`."""
     if count > (most := most_bytes(path, expansion)):
-        raise ValueError(f"it states {count / 2**20:.4g} MiB, but at most {most / 2**20:.4g} MiB are read from a file"
-                         f" of {path.stat().st_size / 2**20:.4g} MiB")
+        raise ValueError(f"it states {size_text(count)}, but at most {size_text(most)} are read from a file"
+                         f" of {size_text(path.stat().st_size)}")

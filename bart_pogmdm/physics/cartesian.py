@@ -64,7 +64,8 @@ class CartesianSampling:
 
     def without(self, which: Array, samples: Array) -> tuple[CartesianSampling, Array]:
         """Return sampling and samples (J, *grid) without some of them, booleans (*grid)."""
-        return replace(self, mask=self.mask * ~which), samples * ~which
+        lines = self.lines and replace(self.lines, whole=False)
+        return replace(self, mask=self.mask * ~which, lines=lines), samples * ~which
 
     def low(self, samples: Array, grid: Shape) -> tuple[CartesianSampling, Array]:
         """Return sampling and samples (J, *grid) of the frequencies that a smaller grid holds."""

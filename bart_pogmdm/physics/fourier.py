@@ -29,6 +29,11 @@ def ifft2c(kspace: Array, axes: tuple[int, ...] = PLANE) -> Array:
     return xp.fft.fftshift(ifftn(xp.fft.ifftshift(kspace, axes), axes), axes)
 
 
+def filtered(response: Array, images: Array, axes: tuple[int, ...] = PLANE) -> Array:
+    """Return images filtered by a frequency response, zero frequency first, along their axes."""
+    return ifftn(response * fftn(images, axes), axes)
+
+
 def resize(array: Array, shape: Shape) -> Array:
     """Crop or zero-pad the last axes to `shape`, keeping the centre n // 2 in place."""
     xp, leading, old = array_module(array), array.shape[:-len(shape)], array.shape[-len(shape):]

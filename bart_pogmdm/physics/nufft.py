@@ -24,7 +24,7 @@ from ..arrays.fft import fftn, ifftn
 from ..arrays.generators import complex_normal
 from ..arrays.modules import array_module, kernels_for, real_dtype
 from ..arrays.threads import NUM_THREADS, share
-from .fourier import axes_of
+from .fourier import axes_of, filtered
 
 ACCURACY = 2e-6  # of the transform, relative: below the rounding of an FFT in single precision over a large image
 POWER_STEPS = 8  # of the power iteration that bounds an eigenvalue for `equalize`
@@ -191,15 +191,16 @@ class Nufft:
         return float(self._spectra[0].max())
 
     def normal(self, images: Array) -> Array:
-        """F^H M W M F x, as a convolution by FFTs of twice the size (Toeplitz embedding); may overwrite x."""
+        """F^H M W M F x, as a convolution by FFTs of twice the size (Toeplitz embedding)."""
         planes, (response, _) = images.reshape(-1, *self.shape), self._spectra
+        out = array_module(images).empty_like(planes)  # not in place: a GPU without room starts anew
 
         def work(pieces: list[slice]) -> None:
             for part in pieces:
-                planes[part] = self._convolve(planes[part], response)
+                out[part] = self._convolve(planes[part], response)
 
         share(work, len(planes), self._padded)
-        return planes.reshape(images.shape)
+        return out.reshape(images.shape)
 
     def _convolve(self, images: Array, response: Array) -> Array:
         """Filter zero-padded images by a spectrum; lines that are zero, or not needed, are not transformed."""
@@ -225,8 +226,7 @@ class Nufft:
         return self._equalized(images) / self._excess
 
     def _equalized(self, images: Array) -> Array:
-        axes = axes_of(self.shape)
-        return ifftn(fftn(images, axes) / self.density.clip(1), axes)
+        return filtered(1 / self.density.clip(1), images, axes_of(self.shape))
 
     @cached_property
     def _excess(self) -> float:

@@ -44,8 +44,9 @@ class SensitivityModel:
         """From one slice as it was measured.  ValueError if there are no samples near the centre of k-space."""
         shape, margin = scan.shape, rules.bandwidth(scan.shape)
         highest = min(rules.box, rules.box_cycles / field_size(shape))
-        grid = tuple(min(n, 2 * next_fast_len(int(np.ceil((highest + margin) * n)))) for n in shape)
-        inside = tuple(n if n == points else 2 * int(highest * n) + 1 for n, points in zip(shape, grid))
+        half = [int(np.ceil((highest + margin) * n)) for n in shape]
+        grid = tuple(min(n, 2 * next_fast_len(points)) for n, points in zip(shape, half))
+        inside = tuple(n if n <= 2 * points else 2 * int(highest * n) + 1 for n, points in zip(shape, half))
         sampling, samples = scan.low(grid, inside).sampled()
         if not bool((samples != 0).any()):
             raise ValueError("kspace: expected samples near its centre, where the sensitivities are found, got none")

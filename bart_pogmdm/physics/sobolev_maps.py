@@ -118,7 +118,8 @@ def _multiply(matrix: Array, stack: Array, axis: int) -> Array:
     if axis != -2:
         return _multiply(matrix, stack.swapaxes(axis, -2), -2).swapaxes(axis, -2)
     xp, leading = array_module(stack), stack.shape[:-2]
-    matrix, stack = xp.ascontiguousarray(matrix), xp.ascontiguousarray(stack).reshape(-1, *stack.shape[-2:])
+    stack = xp.ascontiguousarray(stack).reshape(-1, *stack.shape[-2:])
+    matrix = xp.ascontiguousarray(matrix, real_dtype(stack.dtype))
     out = xp.empty((len(stack), len(matrix), stack.shape[2]), stack.dtype)
 
     def work(pieces: list[slice]) -> None:

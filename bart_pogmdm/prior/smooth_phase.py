@@ -11,9 +11,8 @@ import numpy as np
 
 from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.checks import check_fields
-from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module, real_dtype
-from ..physics.fourier import PLANE, distances, field_size, plane_wave
+from ..physics.fourier import PLANE, distances, field_size, filtered, plane_wave
 
 Axes: TypeAlias = tuple[int, ...]
 
@@ -116,8 +115,7 @@ def _of_maximum_1(image: Array, axes: Axes) -> Array:
 def _smooth(image: Array, axes: Axes, cycles: float) -> Array:
     """F^-1 exp(-|k| / cycles) F of an image, k in cycles per field of view."""
     grid = tuple(image.shape[axis] for axis in axes)
-    window = _window(grid, cycles, real_dtype(image.dtype), array_module(image))
-    return ifftn(window * fftn(image, axes), axes)
+    return filtered(_window(grid, cycles, real_dtype(image.dtype), array_module(image)), image, axes)
 
 
 @lru_cache(maxsize=4)

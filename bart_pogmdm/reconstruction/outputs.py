@@ -12,6 +12,7 @@ from ..algorithms.chains import chains_that_fit, solver_memory
 from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.bart_dims import BATCH, COIL
 from ..arrays.devices import available_memory
+from ..arrays.memory import size_text
 from ..arrays.modules import complex_dtype
 from ..physics.nufft import convolution_memory
 from . import layout
@@ -89,7 +90,7 @@ def check_room(shape: Shape, dtype: DTypeLike, xp: ArrayModule, options: Options
     needed += 5 * coils * math.prod(grid) * dtype.itemsize // 2 if options.num_samples and coils > 1 else 0
     if needed > (available := available_memory(xp)):
         raise MemoryError(f"kspace: a volume of {' x '.join(map(str, grid))} and {coils} coils needs about"
-                          f" {needed / 2**30:.3g} GiB, {available / 2**30:.3g} GiB are available")
+                          f" {size_text(needed)}, {size_text(available)} are available")
 
 
 def _room_for_samples(samples: int, shape: Shape, dtype: DTypeLike, xp: ArrayModule) -> Array:
@@ -98,6 +99,6 @@ def _room_for_samples(samples: int, shape: Shape, dtype: DTypeLike, xp: ArrayMod
         raise ValueError(f"keep_samples: the samples lie along BATCH, where k-space has {shape[BATCH]} already")
     needed, available = samples * int(np.prod(shape)) * np.dtype(dtype).itemsize, available_memory(xp)
     if needed > available:
-        raise MemoryError(f"samples: keeping {samples} needs {needed / 2**30:.3g} GiB,"
-                          f" {available / 2**30:.3g} GiB are available")
+        raise MemoryError(f"samples: keeping {samples} needs {size_text(needed)},"
+                          f" {size_text(available)} are available")
     return xp.empty((samples, *shape), dtype)

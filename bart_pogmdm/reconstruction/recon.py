@@ -14,6 +14,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import COIL
 from ..arrays.devices import choose
 from ..arrays.doubts import doubt
+from ..arrays.memory import size_text
 from ..arrays.modules import array_module, move
 from . import layout
 from .doubts import gathered, of_residual
@@ -197,4 +198,4 @@ def _explained(outputs: Outputs, index: Shape, report: _Report) -> Iterator[None
         if error is report.error or xp is np or not isinstance(error, xp.cuda.memory.OutOfMemoryError):
             raise
         raise MemoryError(f"kspace: the GPU's memory does not hold what a slice needs, about"
-                          f" {outputs.memory(chains=1) / 2**20:.3g} MiB: use the CPU") from error
+                          f" {size_text(outputs.memory(chains=1))}: use the CPU") from error
