@@ -149,7 +149,8 @@ def of_a_volume(peer) -> Row:
     data, mask, _ = of_phantom(4, SPEED_VOLUME)
     theirs = {"nlinv": [["bart", "nlinv", "-S", "-i10", "ksp", "nlinv"]],
               "pics": [ECALIB, ["bart", "pics", "-S", "-R", "T:7:0:.01", "-i100", "ksp", "sens", "pics"]]}
-    return {"acceleration": round(1 / mask.mean(), 1)} | beside({"ksp": data}, [*OURS, "ksp", "pogmdm"], *theirs[peer])
+    found = beside({"ksp": data}, [*OURS, "ksp", "pogmdm"], *theirs[peer])
+    return {"acceleration": round(1 / float(mask.mean()), 1)} | found
 
 
 def speed(places: Places) -> Cases:

@@ -276,8 +276,8 @@ TABLES = (
           samplers),
     Table("speed", "Speed and memory", "speed", "simulated coils", "",
           "Whole commands, as a user runs them: `bart-pogmdm` beside `ecalib -m1` and `pics` with TV, for one coil "
-          "beside `pics` alone, along spokes and for volumes beside the named ones. Medians, the repeats take turns; in brackets "
-          "the least and largest ratio. *busy* is the part of all cores that our command kept working.",
+          "beside `pics` alone, along spokes and for volumes beside the named ones. Medians, the repeats take turns; "
+          "in brackets the least and largest ratio. *busy* is the part of all cores that our command kept working.",
           speed),
     Table("growth", "Growth", "speed", "simulated coils", "",
           "Medians of `recon` (volumes: 12 iterations), with the least and the largest.",

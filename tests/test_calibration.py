@@ -115,4 +115,6 @@ def test_the_command_writes_the_standard_deviation_of_sensitivities(tmp_path, mo
     write({"one": kspace[0][:, :, None, None] * mask[:, :, None, None]})
     assert main(["-i3", "--samples", "2", "--sens-std", "none", "one", "other"]) == 1
     assert "--sens-std: goes with several coils" in capsys.readouterr().err
+    assert main(["-i3", "--samples", "2", "--sens-std", "none", "--sens", "deviation", "ksp", "other"]) == 1
+    assert "--sens-std: goes with several coils" in capsys.readouterr().err
     assert not list(tmp_path.glob("other*")) and not list(tmp_path.glob("none*"))

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import importlib.util
 import os
 import pty
 import re
@@ -35,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "commands.md").read_text()
 KEPT: list[str] = []
 # Sentences that point to other pages, whose code the tests of the documentation run.
-POINTERS = ("The sampling with", "The rest of this page", "These options have another meaning")
+POINTERS = ("The sampling with", "The rest of this page", "These options have another meaning", "With BART 1.0:")
 
 
 def keeps(*beginnings):
@@ -50,7 +51,7 @@ def sentences():
         lines = paragraph.splitlines()
         if lines[0].startswith("|"):
             yield from (re.sub(r"[*|] ?", "", line) for line in lines[2:])
-        elif not lines[0].startswith(("#", "<!--")):
+        elif not lines[0].startswith(("#", "<!--", "```")):
             yield from re.split(r"(?<=[.:]) (?=[A-Z`])", " ".join(lines))
 
 
@@ -99,7 +100,7 @@ def fails(run, *words):
     return error
 
 
-@keeps("`bart pogmdm` is the reconstruction, and", "The other commands are `bart-pogmdm NAME`")
+@keeps("`bart pogmdm` is the reconstruction, and", "The other commands are `bart-pogmdm NAME`", "`BART_POGMDM_PYTHON`")
 def test_the_command_of_bart_is_that_of_the_package(folder, run, capsys):
     """BART runs the file in plugin/."""
     environment = os.environ | {"BART_POGMDM_PYTHON": sys.executable, "PYTHONPATH": str(ROOT)}
@@ -174,8 +175,8 @@ def test_endings_decide_about_the_format(folder, run):
     assert [path.name for path in Path("a").iterdir()] == ["0001.dcm"]
 
 
-@keeps("So is an existing file in the place of the image", "Such a file has several coils or more sets of maps",
-       "So it is with `bart-pogmdm volume`")
+@keeps("The order is `kspace image sens`", "To protect these, the command does not replace",
+       "`bart-pogmdm volume` does the same")
 def test_the_order_of_pics_destroys_nothing(folder, run, bart):
     """Neither with the third file nor without it, whatever the size of the maps, also as .ra."""
     def maps(name, *shape):
@@ -230,6 +231,26 @@ def test_debug_levels(folder, run):
     assert b"pogmdm: " in in_a_terminal(2) and in_a_terminal(1) == b""
 
 
+@keeps("`OMP_NUM_THREADS`", "`BART_DEBUG_LEVEL`", "`BART_GPU`", "`BART_TOOLBOX_PATH`, `TOOLBOX_PATH`")
+def test_variables_of_the_environment(folder, monkeypatch):
+    def ran(*words, **variables):
+        environment = os.environ | variables | {"PYTHONPATH": str(ROOT)}
+        return subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True, check=False)
+
+    code = "from bart_pogmdm.arrays.threads import NUM_THREADS; print(NUM_THREADS)"
+    assert ran("-c", code, OMP_NUM_THREADS="1").stdout == "1\n"
+    wrong = "-m", "bart_pogmdm", "nowhere", "out"
+    assert "Traceback" in ran(*wrong, BART_DEBUG_LEVEL="4").stderr
+    assert ran(*wrong, BART_DEBUG_LEVEL="3").stderr.startswith("ERROR: nowhere")
+    if importlib.util.find_spec("cupy") is None:
+        assert "no CUDA device can be used" in ran("-m", "bart_pogmdm", "-i1", "ksp", "out", BART_GPU="1").stderr
+    os.mkdir("bin")
+    Path("bin/bart").write_text("#!/bin/sh\n")
+    Path("bin/bart").chmod(0o755)
+    for name in ("BART_TOOLBOX_PATH", "TOOLBOX_PATH"):
+        assert find({name: str(folder / "bin"), "PATH": os.environ["PATH"]}) == str(folder / "bin" / "bart")
+
+
 @keeps("BATCH, along which `--keep` writes the samples")
 def test_samples_lie_along_batch(folder, run):
     assert run("-i1", "--samples", 2, "--keep", "all", "ksp", "mean") == (0, "")
@@ -248,7 +269,7 @@ def test_two_sets_and_one_set_for_a_series(bart, folder, run):
 
 
 @keeps("`--sens file` takes sensitivities in BART's dimensions", "They are used as they are",
-       "The third file is then these sensitivities", "`--whiten` and `--cc` combine the coils")
+       "With `--sens` the third file holds these", "`--whiten` and `--cc` combine the coils")
 @pytest.mark.filterwarnings("ignore::bart_pogmdm.arrays.doubts.ReconstructionWarning")
 def test_known_sensitivities(bart, folder, run):
     kspace, pattern = bart(1, "phantom -x 32 -k -s 4"), np.ones((32, 32))
@@ -318,7 +339,7 @@ def test_named_pipes_need_bart_1(bart, folder, run):
     assert f"x.fifo: named pipes need BART 1.0, and this machine has {version()}" in fails(run, "ksp", "x.fifo")
 
 
-@keeps("Options are read as BART reads them")
+@keeps("Options are read as BART reads them", "Before version 1.0 BART needs a `--`")
 def test_options_are_read_as_barts():
     args = read_arguments(["-gS", "ksp", "-i10", "-NS", "-d", "0", "--levels=7", "--noise", "-1", "--", "-odd", "-s"])
     assert (args.device, args.rescale, args.iterations, args.normalize, args.debug_level) == ("gpu", True, 10, False, 0)

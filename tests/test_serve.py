@@ -22,7 +22,7 @@ from bart_pogmdm.files.ismrmrd_acquisitions import ACQUISITION_HEADER
 from bart_pogmdm.files.ismrmrd_images import IMAGE_HEADER, IMAGE_TYPES, PIXELS, IsmrmrdImage
 from bart_pogmdm.files.kspace import load
 from bart_pogmdm.reconstruction.inputs import Inputs
-from bart_pogmdm.reconstruction.options import options_of
+from bart_pogmdm.reconstruction.options import Options, options_of
 from bart_pogmdm.reconstruction.recon import reconstruct
 from bart_pogmdm.serve.limits import Limits
 from bart_pogmdm.serve.request import request_of
@@ -223,6 +223,8 @@ def test_the_label_of_the_container_names_options_of_the_server():
     assert label["reconstruction"]["emitter"] == "raw" and f'"--port", "{PORT}"' in container
     assert container.count(__version__) == 2 and "openrecon.metadata:1.1.0" in container
     assert container.index("useradd") < container.index("USER pogmdm") < container.index("CMD")
+    defaults = {parameter["id"]: parameter["default"] for parameter in label["parameters"]}
+    assert defaults["iterations"] == Options.iterations and defaults["method"] == Options.method.name
     for parameter in label["parameters"]:
         assert parameter["id"].isalnum()  # OpenRecon takes no other names.
         choices = [one["id"] for one in parameter.get("values", [])] or [parameter["default"]]

@@ -1,5 +1,7 @@
 """Two sets of image and sensitivities, for an object that is larger than the field of view and folds over."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import simulate
@@ -8,6 +10,9 @@ from bart_pogmdm import Diffusion, Gibbs, recon, to_bart
 from bart_pogmdm.evaluate import masks, metrics
 from bart_pogmdm.evaluate import simulate as simulation
 from bart_pogmdm.physics.fourier import fft2c, ifft2c
+from bart_pogmdm.reconstruction.inputs import Inputs
+from bart_pogmdm.reconstruction.options import options_of
+from bart_pogmdm.reconstruction.recon import reconstruct
 
 
 def folded(part, noise_std=0.005):
@@ -132,3 +137,14 @@ def test_one_set_serves_a_whole_series():
     result, alone = recon(series, mask, sens=sens, iterations=3), recon(to_bart(kspace), mask, sens=sens, iterations=3)
     np.testing.assert_array_equal(result.image[:, :, 0, 0, 0, 0], alone.image[:, :, 0, 0])
     assert result.sens.shape == series.shape
+
+
+@pytest.mark.slow
+def test_a_similar_slice_does_not_hide_a_fold(prior):
+    """Starts from a neighbour's sensitivities find the second set, too, and two sets are no neighbour's."""
+    kspace, _ = folded(0.75)
+    lines = masks.named("horizontal1.5", kspace.shape[1:], 0)
+    options = options_of(iterations=12)
+    _, neighbour = reconstruct(Inputs(kspace * lines, lines), prior, replace(options, maps=1))
+    result, coefficients = reconstruct(Inputs(kspace * lines, lines, neighbour=neighbour), prior, options)
+    assert neighbour is not None and result.info["maps"] == 2 and coefficients is None

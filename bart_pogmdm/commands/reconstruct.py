@@ -93,6 +93,8 @@ def _reconstruct(args: Namespace, kspace: Array, arrays: dict[str, Any], method:
             kspace = mix(combination, kspace)
         if "sens" in arrays:
             arrays["sens"] = mix(combination, arrays["sens"])
+    if args.sens_std is not None and ("sens" in arrays or kspace.shape[COIL] == 1):
+        raise ValueError("--sens-std: goes with several coils whose sensitivities are not known")
     options = given(args, "iterations", "samples", "prior", "noise_std", "maps", "shared_sens", "temporal",
                     "sms", "voxel", "normalize", "seed")
     level = debug_level(args.debug_level)
@@ -105,8 +107,6 @@ def _reconstruct(args: Namespace, kspace: Array, arrays: dict[str, Any], method:
         result = recon(kspace, dims=dims, method=method, keep_samples=args.keep is not None,
                        device="gpu" if wants_gpu() else args.device, callback=advance, **arrays, **options)
     interruption.check()
-    if args.sens_std is not None and result.sens_std is None:
-        raise ValueError("--sens-std: goes with several coils whose sensitivities are not known")
     if level >= DEBUG:
         print(*(f"{key}: {value}" for key, value in result.info.items()), sep="\n", file=sys.stderr)
     if combination is None:

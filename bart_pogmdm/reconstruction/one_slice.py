@@ -24,7 +24,7 @@ class SliceResult:
 
     sens_std: (J, *grid), that of the sensitivities where these were drawn, else None.
     scale: of the solver's units; convergence: rhat and ess of a method that samples.
-    coefficients: of the last sensitivities, from which a similar slice may start; None if they have none.
+    coefficients: of the last sensitivities, from which a similar slice may start; None if they have none, or two sets.
     maps: the number of sets.
     """
 
@@ -112,7 +112,8 @@ class Collector:
         if not options.normalize:
             factor = (divide(factor, weight) if known_sens is None else
                       divide(factor, rss(known_sens)) / frame.sens_scale)
-        coefficients = None if last.coefficients is None else frame.coils_out_of(last.coefficients)
+        coefficients = (None if last.coefficients is None or problem.images.adds_up else
+                        frame.coils_out_of(last.coefficients))
         for sample in kept or ():
             sample[...] = (image + spread * (sample - image)) * factor
         image, std = image * factor, None if std is None else std * factor

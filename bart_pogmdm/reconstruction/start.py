@@ -104,8 +104,8 @@ def problem_of(measured: Measured, sens: Array | None, neighbour: Array | None, 
     problem = Problem(measured.sampling, samples, measured.noise_std, measured.sens_model, images,
                       replace(state, units=measured.units))
     problem = problem.in_units(_scales(state.image * state.weight, images, scale))
-    # Two sets in two coils explain anything; a start image and a similar slice have one.
-    may_fold = options.maps == "auto" and len(samples) > 2 and measured.image is None and neighbour is None
+    # Two sets in two coils explain anything, and a start image has one.
+    may_fold = options.maps == "auto" and len(samples) > 2 and measured.image is None
     seeks_second = sens is None and len(images.shape) == 2 and (may_fold or options.maps == 2)
     return _with_second_set(problem, options) if seeks_second else problem
 

@@ -141,10 +141,8 @@ def make_plan(source: str | Path, *, measurement: str | None = None, mask: Array
     options = replace(options, shared_sens=0)
     if options.keep_samples:
         raise ValueError("keep_samples: goes with recon; a volume has image, sens and std only")
-    if warm_start > 1:
-        if options.maps == 2:
-            raise ValueError(f"warm_start: goes with one set of maps, got {options.maps}")
-        options = replace(options, maps=1)
+    if warm_start > 1 and options.maps == 2:
+        raise ValueError(f"warm_start: goes with one set of maps, got {options.maps}")
     volume = VolumeInput.of(source, mask, measurement)
     options = replace(options, voxel=options.voxel or volume.source.voxel)
     if len(layout.grid_of(volume.shape)) > 2:
