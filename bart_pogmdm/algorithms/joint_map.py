@@ -18,7 +18,7 @@ from ..prior.smooth_phase import SmoothPhase
 from .kept_samples import KeptRules, KeptSamples, without_kept
 from .likelihood import Likelihood, RingWeights
 from .message_passing import LinearEstimate, Message, MessagePassing, next_message
-from .method import prior_for
+from .method import Rngs, prior_for
 from .problem import Problem
 from .quadratic_step import newton_step
 from .resolution import coarse_to_fine
@@ -118,7 +118,8 @@ class Map:
         return joint_map(problem, prior_for(problem, prior), self)
 
 
-def joint_map(problem: Problem, prior: Prior, options: Map, *, steps: range | None = None) -> Iterator[State]:
+def joint_map(problem: Problem, prior: Prior, options: Map, rngs: Rngs = (), *,
+              steps: range | None = None) -> Iterator[State]:
     """Yield the State after each step to the joint maximum, or some of the steps; the first are coarse (`Map`)."""
     return coarse_to_fine(problem, steps or range(options.iterations), options.iterations - options.fine_steps,
                           options.shortest, lambda part, steps, previous: majorise_minimise(

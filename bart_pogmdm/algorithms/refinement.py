@@ -9,6 +9,7 @@ from ..arrays.modules import array_module
 from ..physics.fourier import PLANE
 from ..prior.protocol import Prior
 from .likelihood import Likelihood
+from .method import Rngs
 from .problem import Problem
 from .schedules import momentum
 from .state import State
@@ -28,7 +29,7 @@ class Refinement:
     """How far the samples are trusted."""
 
 
-def refine(problem: Problem, prior: Prior, options: Refinement) -> Iterator[State]:
+def refine(problem: Problem, prior: Prior, options: Refinement, rngs: Rngs = ()) -> Iterator[State]:
     """Yield the State after each accelerated gradient step to the maximum at fixed sensitivities.
 
     The problem is one of several chains.  The step is 1 / L, with L a Lipschitz constant of the gradient
