@@ -30,7 +30,7 @@ ECALIB = ["bart", "ecalib", "-m1", "ksp", "sens"]
 PICS = ["bart", "pics", "-S", "-R", "T:3:0:.01", "-i100", "ksp", "sens", "pics"]
 ONES = ["bart", "pics", "-S", "-R", "T:3:0:.005", "-i100", "ksp", "ones", "pics"]
 SIZES, COILS, SLICES = (64, 128, 256, 512, 1024), (1, 2, 4, 8, 16, 32, 64), (1, 4, 16, 64)
-VOLUMES, VOLUME_ITERATIONS, SPEED_VOLUME = (32, 48, 64, 96), 12, 48
+VOLUMES, VOLUME_ITERATIONS, SPEED_VOLUME = (32, 48, 64, 96), 12, 32
 REPEATS, SCORE_REPEATS, GROWTH_REPEATS = 5, 15, 3
 
 
@@ -161,8 +161,8 @@ def speed(places: Places) -> Cases:
     return found | {"1 x 256 x 256, lines": partial(on_a_grid, 1, (256, 256), lines),
                     "48 spokes, 8 x 192 x 192, nlinv": partial(along_spokes, "nlinv"),
                     "48 spokes, 8 x 192 x 192, pics": partial(along_spokes, "pics"),
-                    "volume, 8 x 48 x 48 x 48, nlinv": partial(of_a_volume, "nlinv"),
-                    "volume, 8 x 48 x 48 x 48, pics": partial(of_a_volume, "pics"), "score beside 40 FFTs": score}
+                    "volume, 8 x 32 x 32 x 32, nlinv": partial(of_a_volume, "nlinv"),
+                    "volume, 8 x 32 x 32 x 32, pics": partial(of_a_volume, "pics"), "score beside 40 FFTs": score}
 
 
 def grown(shape, coils, slices) -> Row:
