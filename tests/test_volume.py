@@ -535,8 +535,10 @@ def test_memory_of_a_worker_is_flat(folder, stack):
     assert len(found) > 15 and found[-1] < found[5] + 5
 
 
-def test_a_lost_scheduler_ends_the_run_and_the_next_goes_on(folder, undisturbed):
+@pytest.mark.parametrize("seconds", (0, 2))  # After a while the client no longer waits but connects anew.
+def test_a_lost_scheduler_ends_the_run_and_the_next_goes_on(folder, undisturbed, seconds):
     pytest.importorskip("distributed")
+    import dask
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     started = []
 
@@ -551,13 +553,20 @@ def test_a_lost_scheduler_ends_the_run_and_the_next_goes_on(folder, undisturbed)
         while not Path("file.json").exists():
             time.sleep(0.05)
         address = json.loads(Path("file.json").read_text())["address"]
-        with pytest.raises(ConnectionError, match=f"scheduler: the connection to {address} was lost"):
-            volume("out.h5", scheduler=address, callback=lambda done, _: done == 2 and started[0].kill())
+
+        def lose_scheduler(done, _):
+            if done == 2:
+                started[0].kill()
+                started[0].wait()
+                time.sleep(seconds)
+
+        with dask.config.set({"distributed.comm.timeouts.connect": "3s"}), \
+                pytest.raises(ConnectionError, match=f"scheduler: the connection to {address} was lost"):
+            volume("out.h5", scheduler=address, callback=lose_scheduler)
     finally:
         for process in started:
             process.kill()
             process.wait()
-    import dask
     with dask.config.set({"distributed.comm.timeouts.connect": "1s"}), \
             pytest.raises(ConnectionError, match=f"scheduler: cannot connect to {address}"):
         volume("out.h5", scheduler=address)

@@ -43,7 +43,10 @@ def _outcomes(client: Any, job: Job, blocks: Iterator[Block]) -> Generator[list[
     under_way: dict[Any, list[int]] = {}
 
     def submit() -> None:
-        limit = AHEAD * max(1, sum(client.nthreads().values()))
+        try:
+            limit = AHEAD * max(1, sum(client.nthreads().values()))
+        except OSError as error:  # The client was connecting anew when it was asked.
+            raise CommClosedError(str(error)) from None
         while len(under_way) < limit and (block := next(blocks, None)):
             future = client.submit(reconstruct_block, job, block, key=f"{name}-{block[0].number}", retries=RETRIES)
             under_way[future] = [task.number for task in block]
