@@ -7,6 +7,7 @@ from properties import assert_adjoint, random_complex
 
 from bart_pogmdm import recon
 from bart_pogmdm.arrays.fft import dst1, sine_matrix
+from bart_pogmdm.evaluate import masks, simulate
 from bart_pogmdm.physics.cartesian import CartesianSampling, CartesianScan
 from bart_pogmdm.physics.coil_model import CoilModel
 from bart_pogmdm.physics.fourier import fft2c, ifft2c, resample
@@ -14,6 +15,7 @@ from bart_pogmdm.physics.h1_sensitivities import h1_step, smooth
 from bart_pogmdm.physics.sensitivities import SensitivityModel
 from bart_pogmdm.physics.sensitivity_start import StartRules, joint_inversion
 from bart_pogmdm.physics.sobolev_maps import SobolevMaps, SobolevRules
+from bart_pogmdm.physics.wide_grid import WideGrid
 
 RULES = SobolevRules()
 
@@ -74,6 +76,51 @@ def test_low_frequency_samples_are_those_of_the_full_grid(shape, rng):
     updated = model.update(image, np.zeros_like(coefficients), 1e-10, 1.0, 200)
     assert np.linalg.norm(model.maps.forward(updated - coefficients) * image) < 0.02 * np.linalg.norm(
         model.maps.forward(coefficients) * image)
+
+
+@pytest.mark.parametrize("grid, shape", [((20, 18), (64, 60)), ((20, 30), (64, 30)), ((8, 9, 10), (24, 9, 31))])
+def test_folding_is_adjoint_to_going_on(grid, shape, rng):
+    wide = WideGrid.of(grid, shape, np.complex128, RULES, np)
+    assert wide.maps.shape == tuple(n + 2 * 6 * (n < full) for n, full in zip(grid, shape))
+    assert_adjoint(wide.folded, wide.unfolded, (2, *wide.maps.shape), (2, *grid), rng)
+
+
+@pytest.mark.parametrize("of_image", [(64, 48), (32, 24), (18, 48)])
+def test_low_resolution_keeps_the_sides_of_the_field_apart(of_image):
+    """An image that is bright on the left border is hardly seen on the right, as a periodic one is; others agree."""
+    wide = WideGrid.of((32, 30), (64, 48), np.complex128, RULES, np)
+    y, x = np.meshgrid(*((np.arange(n) - n // 2) / n for n in of_image), indexing="ij")
+    left, inside = (np.exp(-40 * (y**2 + (x - centre) ** 2)).astype(complex) for centre in (-0.5, 0))
+    low = wide.image(left)[6:-6, 6:-6]
+    assert abs(low[:, -2:]).max() < 0.1 * abs(resample(left, (32, 30))[:, -2:]).max()
+    np.testing.assert_allclose(wide.image(inside)[6:-6, 6:-6], resample(inside, (32, 30)), atol=1e-3)
+
+
+def test_samples_of_an_object_that_ends_at_the_border_are_those_of_the_full_grid(rng):
+    """At low resolution a pixel of the border would hold both sides of the field, which the maps tell apart."""
+    shape = (120, 96)
+    maps = SobolevMaps.on_grid(shape, shape, np.complex128, RULES)
+    coefficients = random_complex(rng, (2, *maps.weight.shape))
+    y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    image = (1 + 0.5 * y + 0.3 * np.sin(9 * x)) * np.exp(0.5j * x)
+    model = SensitivityModel.of(CartesianScan(fft2c(maps.forward(coefficients) * image), np.ones(shape, bool)), RULES)
+
+    def error(coil_images):
+        return np.linalg.norm(model.sampling.forward(coil_images) - model.samples) / np.linalg.norm(model.samples)
+
+    narrow = model.low.forward(coefficients) * resample(image, model.samples.shape[1:])
+    assert error(model.predicted(image, coefficients)) < 1e-3 < 0.1 * error(narrow)
+
+
+def test_an_object_that_ends_at_the_border_is_reconstructed():
+    """The border of the field of view once gave it sensitivities that were wrong there, and bands across the image."""
+    shape = (128, 128)
+    image = simulate.phantom((212, 212))[42:170, 42:170]
+    mask, reference = masks.cartesian(shape, 4, 0), np.abs(image)
+    result = recon(simulate.kspace(image, 8, 0.005) * mask, mask)
+    known = recon(simulate.kspace(image, 8, 0.005) * mask, mask, sens=simulate.sensitivities(shape, 8))
+    assert psnr(result.image, reference) > psnr(known.image, reference) - 3.5
+    assert result.info["maps"] == 1
 
 
 def test_joint_inversion_explains_the_samples(phantom):

@@ -40,7 +40,7 @@ def problem_for(solver, coils, chains=2, *, known_sens=False):
     sens = np.ones(kspace.shape, complex) if known_sens else None
     measured = Measured.of(CartesianScan(kspace.astype(complex), mask), Frame(1.0), 0.01, None, ImageScale(), Rules(),
                            known_sens=known_sens)
-    problem = problem_of(measured, sens, None, ImageScale(), Options())
+    problem = problem_of(measured, sens, None, None, Options(maps=1))
     return problem.in_chains(chains) if solver is refine else problem
 
 

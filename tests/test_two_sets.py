@@ -60,6 +60,20 @@ def test_the_second_set_is_taken_where_the_object_folds_over():
         assert recon(kspace * lines, lines, **({"iterations": 2} | options)).info["maps"] == 1
 
 
+@pytest.mark.parametrize("part, sets", [(0.88, 2), (1.0, 1)])
+def test_a_small_fold_is_seen(part, sets):
+    kspace, reference = folded(part)
+    lines = masks.named("horizontal2", reference.shape, 0)
+    assert recon(kspace * lines, lines, iterations=2).info["maps"] == sets
+
+
+def test_an_object_that_ends_at_the_border_has_one_set():
+    """ESPIRiT sees both sides of the field in a pixel at its border."""
+    image, shape = simulation.phantom((160, 160))[32:128, 32:128], (96, 96)
+    lines = masks.named("cartesian2", shape, 0)
+    assert recon(simulation.kspace(image, 8, 0.005, 0) * lines, lines, iterations=2).info["maps"] == 1
+
+
 def test_the_posterior_of_two_sets_has_the_accuracy_of_their_maximum():
     """Its standard deviation is that of the combined image, and its samples are such images."""
     kspace, reference = folded(0.75)

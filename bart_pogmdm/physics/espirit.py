@@ -14,7 +14,6 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.modules import array_module
-from .coil_model import SetsModel, least_squares
 from .fourier import fft2c, field_size, ifft2c, resize
 from .sensitivities import SensitivityModel
 from .sobolev_maps import SobolevMaps, SobolevRules
@@ -42,15 +41,15 @@ class EspiritRules:
     certain: float = 0.8
     """Eigenvalue at which a set begins to count: 1 says that the windows hold it, others of real scans reach 0.75."""
 
-    folded: float = 2e-3
-    """Part of the energy of the coil images that only a second set explains, above which the object folds over: one
-    that ends at the border of the field of view reaches 0.0019, others 0.0004."""
+    trace: float = 2e-5
+    """Part of the energy of the coil images that only a second set explains, from which on it is tried: objects that
+    end before the border of the field of view have less."""
 
-    doubtful: float = 0.1
-    """Part of that limit above which it is judged again, with predictions of both sets, as those of one hide a fold."""
+    steps: int = 5
+    """Steps to the maximum with one set and with two, after which the residuals decide."""
 
-    image_cg: int = 10
-    """Conjugate gradient steps to these predictions."""
+    lower: float = 0.95
+    """Part of the residual of one set below which that of two has to be, which explain more noise."""
 
     penalty: float = 1e-4
     """Penalty on the coefficients of the smooth maps that are fitted to those of unit norm."""
@@ -62,8 +61,8 @@ class EspiritRules:
     """Conjugate gradient steps to the coil images that fit the samples; on a grid the first one is exact."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {"block": 4, "coils": 1, "kernel": 2, "pixels": 4, "image_cg": 1, "fit_cg": 1, "fill_cg": 1},
-                     ["subspace", "certain", "folded", "doubtful", "penalty"])
+        check_fields(self, {"block": 4, "coils": 1, "kernel": 2, "pixels": 4, "steps": 1, "fit_cg": 1, "fill_cg": 1},
+                     ["subspace", "certain", "trace", "lower", "penalty"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,15 +100,6 @@ class TwoSets:
         maps = SobolevMaps.on_grid(self.maps.shape[-2:], self.shape, self.maps.dtype, smooth, array_module(self.maps))
         return conjugate_gradients(lambda part: maps.adjoint(maps.forward(part)) + rules.penalty * part,
                                    maps.adjoint(self.maps), iterations=rules.fit_cg)
-
-
-def folds(sets: TwoSets, model: SensitivityModel, noise_std: float, rules: EspiritRules, smooth: SobolevRules) -> bool:
-    """Return True if one set does not suffice, because the object folds over."""
-    if not rules.doubtful * rules.folded < sets.second < rules.folded:
-        return sets.second >= rules.folded
-    both = SetsModel(model.sampling, model.low.forward(sets.fitted(rules, smooth)))
-    images = least_squares(both, model.samples, rules.image_cg)
-    return TwoSets.of(model, (both.sens * images).sum(1), noise_std, rules).second >= rules.folded
 
 
 def espirit(block: Array, noise_std: float, grid: Shape, rules: EspiritRules) -> tuple[Array, Array]:

@@ -19,11 +19,12 @@ from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.generators import complex_normal, for_each
 from ..arrays.modules import array_module
 from ..arrays.threads import share_arrays
-from .fourier import field_size, resample
+from .fourier import field_size
 from .image_set import ImageAxis, ImageSet, of_samples
 from .sampling import Sampling, Scan
 from .series import SeriesSampling, SimultaneousSampling
 from .sobolev_maps import SobolevMaps, SobolevRules
+from .wide_grid import WideGrid
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +32,13 @@ class SensitivityModel:
     """The unknown sensitivities c_j = E W chat_j: low frequencies of k-space, and the maps at low and full resolution.
 
     The samples end one bandwidth of the maps before the border of the grid, so that products c x do not wrap around.
+    low: for images of low resolution; wide: for those of full resolution, which it brings to the low one.
     """
 
     sampling: Sampling
     samples: Array
     low: SobolevMaps
+    wide: WideGrid
     maps: SobolevMaps
     rules: SobolevRules
 
@@ -50,9 +53,9 @@ class SensitivityModel:
         sampling, samples = scan.low(grid, inside).sampled()
         if not bool((samples != 0).any()):
             raise ValueError("kspace: expected samples near its centre, where the sensitivities are found, got none")
-        low, maps = (SobolevMaps.on_grid(points, shape, samples.dtype, rules, array_module(samples))
-                     for points in (grid, shape))
-        return cls(sampling, samples, low, maps, rules)
+        xp = array_module(samples)
+        low, maps = (SobolevMaps.on_grid(points, shape, samples.dtype, rules, xp) for points in (grid, shape))
+        return cls(sampling, samples, low, WideGrid.of(grid, shape, samples.dtype, rules, xp), maps, rules)
 
     @classmethod
     def together(cls, models: Sequence[SensitivityModel],
@@ -102,7 +105,7 @@ class SensitivityModel:
 
     def predicted(self, image: Array, coefficients: Array) -> Array:
         """Return the coil images (J, *low grid) of an image of full size."""
-        return resample(image, self.sampling.shape) * self.low.forward(coefficients)
+        return self.wide.folded(self.wide.image(image) * self.wide.maps.forward(coefficients))
 
     def coil_images(self, predicted: Array, iterations: int) -> Array:
         """Return coil images (J, *low grid) that fit the samples, and are the predicted ones elsewhere.
@@ -121,7 +124,7 @@ class SensitivityModel:
         They start from the coefficients, or for None from zero.  Several images (M, *grid) with coefficients
         (J, M, *modes) explain the samples as the set of `images` says: together, or each on its own.
         """
-        image = resample(image, self.sampling.shape)
+        image = self.wide.image(image)
         return self._solve(image, coefficients, variance, weight, iterations, None, images)
 
     def draw(self, image: Array, coefficients: Array, variance: Array | float, weight: float, iterations: int,
@@ -130,11 +133,11 @@ class SensitivityModel:
 
         For chains: image (S, …, *grid), coefficients (J, S, …, *modes), and a generator for each.
         """
-        image = resample(image, self.sampling.shape)
+        image = self.wide.image(image)
         noise = self.sampling.adjoint(for_each(rngs, lambda rng: self.sampling.noise(rng, self.samples), 1))
         white = for_each(rngs, lambda rng: complex_normal(rng, coefficients[:, 0]), 1)
         noise = noise.reshape(*noise.shape[:2], *(1,) * (1 + image.ndim - noise.ndim), *noise.shape[2:])
-        perturbation = self.gathered(image.conj() * noise, images, variance**0.5) + weight**0.5 * white
+        perturbation = self._adjoint(image, noise, images, variance**0.5) + weight**0.5 * white
         return self._solve(image, coefficients, variance, weight, iterations, temperature**0.5 * perturbation, images)
 
     def _solve(self, image: Array, coefficients: Array | None, variance: Array | float, weight: float, iterations: int,
@@ -148,19 +151,25 @@ class SensitivityModel:
             own = own.reshape(len(own), *(1,) * (1 + image.ndim - own.ndim), *own.shape[1:])
 
             def normal(coefficients: Array) -> Array:
-                coil_images = image * self.low.forward(coefficients)
-                seen = sampling.normal(coil_images.sum(-3, keepdims=True) if images.adds_up else coil_images)
-                return self.gathered(image.conj() * seen, images, variance) + weight * coefficients
+                products = image * self.wide.maps.forward(coefficients)
+                products = products.sum(-3, keepdims=True) if images.adds_up else products
+                seen = sampling.normal(self.wide.folded(products))
+                return self._adjoint(image, seen, images, variance) + weight * coefficients
 
-            rhs = self.gathered(image.conj() * own, images, variance)
+            rhs = self._adjoint(image, own, images, variance)
             rhs = rhs if perturbation is None else rhs + perturbation[coils]
             start = None if coefficients is None else coefficients[coils]
             return conjugate_gradients(normal, rhs, start, iterations=iterations, axes=images.sens_systems)
 
         return share_arrays(solved, len(self.samples), image)
 
-    def gathered(self, maps: Array, images: ImageSet, variance: Any = 1.0) -> Array:
-        """Return W E^H c / variance, summed over the images that share sensitivities."""
-        if not images.is_series:
-            return self.low.adjoint(maps) / variance
-        return self.low.adjoint((maps / variance).sum(images.shared, keepdims=True))
+    def _adjoint(self, image: Array, coil_images: Array, images: ImageSet, variance: Any) -> Array:
+        """Return W E^H (x* y) / variance, summed over the images x that share sensitivities."""
+        return gathered(self.wide.maps, image.conj() * self.wide.unfolded(coil_images), images, variance)
+
+
+def gathered(maps: SobolevMaps, products: Array, images: ImageSet, variance: Any = 1.0) -> Array:
+    """Return W E^H p / variance, summed over the images that share sensitivities."""
+    if not images.is_series:
+        return maps.adjoint(products) / variance
+    return maps.adjoint((products / variance).sum(images.shared, keepdims=True))

@@ -19,7 +19,7 @@ from ..arrays.threads import share
 from .coil_model import coil_model
 from .fourier import resize
 from .sampling import Sampling
-from .sensitivities import SensitivityModel
+from .sensitivities import SensitivityModel, gathered
 
 
 @dataclass(frozen=True)
@@ -107,15 +107,15 @@ def _newton_step(model: SensitivityModel, samples: Array, estimate: Array, origi
     def adjoint(images_of: Callable[[Sampling, slice], Array]) -> Array:
         """Return F'(u)^H for the coil images of all coils, which come from some coils at a time."""
         def work(pieces: list[slice]) -> tuple[Array, list[Array]]:
-            total, gathered = array_module(image).zeros_like(image), []
+            total, of_coils = array_module(image).zeros_like(image), []
             for coils in pieces:
                 images = images_of(model.sampling.of_coils(coils), coils)
                 total += (sens[coils].conj() * images).sum(0)
-                gathered.append(model.gathered(image.conj() * images, model.images))
-            return total, gathered
+                of_coils.append(gathered(model.low, image.conj() * images, model.images))
+            return total, of_coils
 
-        totals, gathered = zip(*share(work, len(sens), image))
-        return _pack(sum(totals), array_module(image).concatenate(list(chain.from_iterable(gathered))))
+        totals, of_coils = zip(*share(work, len(sens), image))
+        return _pack(sum(totals), array_module(image).concatenate(list(chain.from_iterable(of_coils))))
 
     def normal(update: Array) -> Array:
         change, coefficients = _unpack(model, update)

@@ -13,8 +13,9 @@ import numpy as np
 
 from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.checks import check_fields
-from ..arrays.modules import array_module, kernels_for, real_dtype
-from ..arrays.threads import pieces, share
+from ..arrays.matrix_product import multiplied
+from ..arrays.modules import array_module, real_dtype
+from ..arrays.threads import pieces
 from .fourier import axes_of, field_size
 
 
@@ -60,14 +61,14 @@ class SobolevMaps:
     weight: Array
 
     @classmethod
-    def on_grid(cls, grid: Shape, shape: Shape, dtype: np.dtype, rules: SobolevRules,
-                xp: ArrayModule = np) -> SobolevMaps:
-        """The maps of an image of `shape`, evaluated at `grid` points."""
+    def on_grid(cls, grid: Shape, shape: Shape, dtype: np.dtype, rules: SobolevRules, xp: ArrayModule = np,
+                border: Shape | None = None) -> SobolevMaps:
+        """The maps of an image of `shape`, evaluated at `grid` points, and at some beyond either border."""
         waves, frequencies = [], []
-        for points, n in zip(grid, shape):
+        for points, n, beyond in zip(grid, shape, border or (0,) * len(grid)):
             last = int(rules.bandwidth(shape) * rules.padding * n)
             frequency = np.arange(-last, last + 1) / (rules.padding * n)
-            position = (np.arange(points) - points // 2) * (n / points)
+            position = (np.arange(-beyond, points + beyond) - points // 2) * (n / points)
             # Real waves take half the work of complex ones: a sine for each frequency below 0, a cosine above.
             phase = 2 * np.pi * np.outer(position, frequency)
             wave = np.where(frequency < 0, np.sin(phase), np.cos(phase)) * np.where(frequency == 0, 1, 2**0.5)
@@ -89,7 +90,7 @@ class SobolevMaps:
         def forward(coefficients: Array) -> Array:
             maps = self.weight * coefficients
             for axis in sorted(axes_of(self.shape), key=lambda axis: axis == -2):  # so that the maps are contiguous
-                maps = _multiply(self.waves[axis], maps, axis)
+                maps = multiplied(self.waves[axis], maps, axis)
             return maps
 
         if len(self.shape) == 2:  # the threads share the coils
@@ -109,22 +110,6 @@ class SobolevMaps:
     def adjoint(self, maps: Array) -> Array:
         """W E^H c: the adjoint of `forward`."""
         for axis in axes_of(self.shape):
-            maps = _multiply(self.waves[axis].T, maps, axis)
+            maps = multiplied(self.waves[axis].T, maps, axis)
         return self.weight * maps
 
-
-def _multiply(matrix: Array, stack: Array, axis: int) -> Array:
-    """Return the complex stack multiplied by a real matrix along an axis."""
-    if axis != -2:
-        return _multiply(matrix, stack.swapaxes(axis, -2), -2).swapaxes(axis, -2)
-    xp, leading = array_module(stack), stack.shape[:-2]
-    stack = xp.ascontiguousarray(stack).reshape(-1, *stack.shape[-2:])
-    matrix = xp.ascontiguousarray(matrix, real_dtype(stack.dtype))
-    out = xp.empty((len(stack), len(matrix), stack.shape[2]), stack.dtype)
-
-    def work(pieces: list[slice]) -> None:
-        for part in pieces:
-            kernels_for(stack).multiply(matrix, stack[part].view(matrix.dtype), out[part].view(matrix.dtype))
-
-    share(work, len(stack), out[0])
-    return out.reshape(*leading, *out.shape[1:])

@@ -20,7 +20,7 @@ from . import layout
 from .doubts import gathered, of_residual
 from .inputs import Inputs
 from .one_slice import Collector, solve
-from .options import OptionKeywords, Options, Unpack, options_of, planes_of, prior_of, scale_of, with_sets
+from .options import OptionKeywords, Options, Unpack, options_of, planes_of, prior_of, with_sets
 from .outputs import Outputs, check_room
 from .result import Result, along_batch
 from .series import Part, problems_of, with_fewer_coils
@@ -134,7 +134,7 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
                 parts.append(Part.of(slices, index, int(inputs.first) + number, options))
         with _explained(outputs, parts[0].index, report):
             parts = with_fewer_coils(parts, options.rules.coils)
-        problems = problems_of(parts, inputs.neighbour, scale_of(prior), options)
+        problems = problems_of(parts, inputs.neighbour, prior, options)
         for _, index in group:
             with _explained(outputs, index, report):
                 found_problem = next(problems, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ..algorithms.problem import Problem
 from ..arrays.array_types import Array, Shape
@@ -14,8 +15,9 @@ from ..prior.image_scale import ImageScale
 from .doubts import of_scan
 from .frame import Frame
 from .inputs import Slices
-from .options import Options
-from .start import Measured, folds_over, problem_of
+from .options import Options, scale_of
+from .second_set import folds_over
+from .start import Measured, problem_of
 
 MOST_NOISE = 1e6  # In largest samples, about: the squares of much larger numbers are infinite.
 APART = ("kspace: the images of this series do not share their sensitivities, because their samples, or the boxes of"
@@ -89,7 +91,7 @@ def with_fewer_coils(parts: list[Part], rules: CoilRules) -> list[Part]:
     return parts if matrix is None else [part.with_coils(matrix) for part in parts]
 
 
-def problems_of(parts: list[Part], neighbour: Array | None, scale: ImageScale,
+def problems_of(parts: list[Part], neighbour: Array | None, prior: Any,
                 options: Options) -> Iterator[tuple[Sequence[Place], Problem]]:
     """Yield the slices that are solved together, with their problem: all of the parts, or one by one.
 
@@ -106,14 +108,14 @@ def problems_of(parts: list[Part], neighbour: Array | None, scale: ImageScale,
     places: list[Place] = []
     slices: list[Measured] = []
     while parts:
-        place, measured = parts.pop(0).measured(scale, options, alone=alone)
+        place, measured = parts.pop(0).measured(scale_of(prior), options, alone=alone)
         places.append(place)
         slices.append(measured)
     del measured
     if options.sms:
         if not _alike(slices):
             raise ValueError("sms: expected shots of several coils with samples of the same shape, and unknown sens")
-        yield places, problem_of(Measured.simultaneous(slices), None, None, scale, options)
+        yield places, problem_of(Measured.simultaneous(slices), None, None, prior, options)
         return
     doubts: tuple[str, ...] = ()
     if options.temporal is not None and (alone or not _alike(slices)):
@@ -121,9 +123,9 @@ def problems_of(parts: list[Part], neighbour: Array | None, scale: ImageScale,
     if not alone and not _alike(slices):
         doubts = (APART,)
     elif not alone:
-        problem = problem_of(Measured.series(slices), None, None, scale, options)
+        problem = problem_of(Measured.series(slices), None, None, prior, options)
         problem = replace(problem, temporal=options.temporal)
-        if slices[0].image is not None or not folds_over(problem, options):
+        if slices[0].image is not None or not folds_over(problem, prior, options):
             del slices
             yield places, problem
             return
@@ -132,7 +134,7 @@ def problems_of(parts: list[Part], neighbour: Array | None, scale: ImageScale,
         sens = None if place.sens is None else place.frame.maps_into(place.sens)
         similar = None if neighbour is None else place.frame.coils_into(neighbour)
         yield ([replace(place, doubts=(*doubts, *place.doubts))],
-               problem_of(slices.pop(0), sens, similar, scale, options))
+               problem_of(slices.pop(0), sens, similar, prior, options))
 
 
 def _check_shots(parts: Sequence[Part]) -> None:

@@ -15,7 +15,6 @@ from ..arrays.array_types import Array
 from ..arrays.modules import array_module
 from ..arrays.threads import pieces
 from ..physics.coil_model import CoilModel, SetsModel, coil_model, least_squares, rss
-from ..physics.espirit import TwoSets, folds
 from ..physics.fourier import divide
 from ..physics.image_set import ImageAxis, ImageSet, per_image
 from ..physics.sampling import Sampling, Scan
@@ -24,7 +23,8 @@ from ..physics.sensitivity_start import StartRules, joint_inversion
 from ..physics.series import SeriesSampling, SimultaneousSampling
 from ..prior.image_scale import ImageScale
 from .frame import Frame
-from .options import Options, Rules
+from .options import Options, Rules, scale_of
+from .second_set import may_fold, with_second_set
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,12 +88,12 @@ class Measured:
                    replace(first.units, from_start=from_start), first.images.along(ImageAxis.series(len(slices))))
 
 
-def problem_of(measured: Measured, sens: Array | None, neighbour: Array | None, scale: ImageScale,
+def problem_of(measured: Measured, sens: Array | None, neighbour: Array | None, prior: Any,
                options: Options) -> Problem:
     """Return the Problem of what was measured, in solver units.
 
     sens: known sensitivities of any scale, (J, *grid) or (J, sets, *grid), in the size of the frame; neighbour:
-    coefficients of the sensitivities of a similar slice; scale: of the prior's images.
+    coefficients of the sensitivities of a similar slice.
     """
     rules, images, samples = options.rules, measured.images, measured.samples
     variance = options.method.likelihood.at_start(measured.noise_std)
@@ -103,19 +103,10 @@ def problem_of(measured: Measured, sens: Array | None, neighbour: Array | None, 
         images = images.along(ImageAxis.sets(len(state.image)))
     problem = Problem(measured.sampling, samples, measured.noise_std, measured.sens_model, images,
                       replace(state, units=measured.units))
-    problem = problem.in_units(_scales(state.image * state.weight, images, scale))
-    # Two sets in two coils explain anything, and a start image has one.
-    may_fold = options.maps == "auto" and len(samples) > 2 and measured.image is None
-    seeks_second = sens is None and len(images.shape) == 2 and (may_fold or options.maps == 2)
-    return _with_second_set(problem, options) if seeks_second else problem
-
-
-def folds_over(problem: Problem, options: Options) -> bool:
-    """Return True if the first image of a series shows that two sets are needed, for maps "auto"."""
-    one = problem.each()[0]
-    if options.maps != "auto" or one.coils < 3 or len(one.images.shape) > 2:
-        return False
-    return _with_second_set(one, options).images.sets > 1
+    problem = problem.in_units(_scales(state.image * state.weight, images, scale_of(prior)))
+    seeks_second = (len(images.shape) == 2 if options.maps == 2 else
+                    measured.image is None and may_fold(problem, options))  # a start image has one set
+    return with_second_set(problem, prior, options) if sens is None and seeks_second else problem
 
 
 def _scales(magnitude: Array, images: ImageSet, scale: ImageScale) -> Any:
@@ -164,23 +155,3 @@ def _known(measured: Measured, sens: Array | None, rules: StartRules) -> State:
         seen = model.forward(image)
         image = image * complex((seen.conj() * samples).sum() / (xp.abs(seen) ** 2).sum().clip(1e-30))
     return State(image, unit_sens)
-
-
-def _with_second_set(problem: Problem, options: Options) -> Problem:
-    """Return the problem of two images, the second for the part of an object that folds over.
-
-    ESPIRiT finds the sensitivities of both.  For maps "auto" the problem stays as it is where one set suffices.
-    ValueError for one coil.
-    """
-    sens_model, start, rules = problem.sens_model, problem.start, options.rules
-    if not sens_model or start.coefficients is None:
-        raise ValueError("maps: 2 needs several coils, got one")
-    predicted, noise_std = sens_model.predicted(start.image, start.coefficients), problem.noise_std
-    sets = TwoSets.of(sens_model, predicted, noise_std, rules.espirit)
-    if options.maps == "auto" and not folds(sets, sens_model, noise_std, rules.espirit, rules.sens):
-        return problem
-    coefficients = sets.fitted(rules.espirit, rules.sens)
-    images = problem.images.along(ImageAxis.sets(2))
-    model = coil_model(problem.sampling, sens_model.maps.forward(coefficients), images)
-    image = least_squares(model, problem.samples, rules.start.image_cg)
-    return replace(problem, images=images, start=State(image, sens_model.maps, coefficients, problem.units))

@@ -1,0 +1,85 @@
+"""Images of low resolution times smooth maps, on a grid that goes beyond the field of view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..arrays.array_types import Array, ArrayModule, Shape
+from ..arrays.matrix_product import multiplied
+from ..arrays.modules import array_module, real_dtype
+from .fourier import axes_of
+from .sobolev_maps import SobolevMaps, SobolevRules
+
+BORDER = 6  # Points beyond the field of view: further away, little is left of the blur of a pixel at its border.
+
+
+@dataclass(frozen=True, eq=False)
+class WideGrid:
+    """A coarse grid for x c whose low frequencies are those of the product at full resolution.
+
+    An object that reaches the border of the field of view jumps there, from one side to the other.  A coarse pixel at
+    the border of the field would hold both sides, which the maps tell apart.  Here the image is zero beyond the field
+    before it is blurred to low resolution, the maps go on, and what the blur has brought beyond the field is folded
+    back once it is multiplied by them.
+
+    grid: of the field of view; border: points beyond it, at either side of each axis; maps: at all points.
+    """
+
+    grid: Shape
+    border: Shape
+    maps: SobolevMaps
+
+    @classmethod
+    def of(cls, grid: Shape, shape: Shape, dtype: np.dtype, rules: SobolevRules, xp: ArrayModule) -> WideGrid:
+        """The grid of an image of `shape`; an axis of full resolution needs no border."""
+        border = tuple(BORDER if points < n else 0 for points, n in zip(grid, shape))
+        return cls(grid, border, SobolevMaps.on_grid(grid, shape, dtype, rules, xp, border))
+
+    def image(self, image: Array) -> Array:
+        """Return an image (…, *any grid) at low resolution, and zero beyond the field of view before that.
+
+        Its norm stays as it is, but for the high frequencies that are lost.
+        """
+        for axis, points, border in zip(axes_of(self.grid), self.grid, self.border):
+            if border or image.shape[axis] != points:
+                matrix = _interpolation(image.shape[axis], points, border, real_dtype(image.dtype), array_module(image))
+                image = multiplied(matrix, image, axis)
+        return image
+
+    def folded(self, products: Array) -> Array:
+        """Return products (…, *wide grid) on the field of view, where points beyond it add to those they fold onto."""
+        for axis, n, border in zip(axes_of(self.grid), self.grid, self.border):
+            if border:
+                before, inside, after = (products[_part(axis, *ends)] for ends in (
+                    (0, border), (border, border + n), (border + n, None)))
+                products = inside.copy()
+                products[_part(axis, n - border, None)] += before
+                products[_part(axis, 0, border)] += after
+        return products
+
+    def unfolded(self, images: Array) -> Array:
+        """Return images (…, *grid) that go on periodically on the wide grid: the adjoint of `folded`."""
+        for axis, n, border in zip(axes_of(self.grid), self.grid, self.border):
+            if border:
+                before, after = images[_part(axis, n - border, None)], images[_part(axis, 0, border)]
+                images = array_module(images).concatenate([before, images, after], axis)
+        return images
+
+
+def _part(axis: int, first: int, end: int | None) -> Any:
+    """Return the index of a part of an axis, counted from the last."""
+    return (..., slice(first, end), *(slice(None),) * (-1 - axis))
+
+
+@lru_cache(maxsize=16)
+def _interpolation(n: int, points: int, border: int, dtype: DTypeLike, xp: ArrayModule) -> Array:
+    """Return the matrix (points + 2 border, n) of sinc interpolation from n pixels of the field of view to `points`."""
+    step = n / points
+    distance = ((np.arange(-border, points + border) - points // 2) * step)[:, None] - (np.arange(n) - n // 2)
+    matrix = np.sinc(distance / max(step, 1)) * (step**0.5 / max(step, 1))
+    return xp.asarray(matrix, dtype)

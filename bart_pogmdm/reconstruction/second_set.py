@@ -1,0 +1,63 @@
+"""The second set of image and sensitivities, for an object that folds over, and whether it is needed."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import Any
+
+from ..algorithms.joint_map import Map, majorise_minimise
+from ..algorithms.method import prior_for
+from ..algorithms.problem import Problem
+from ..algorithms.state import State
+from ..physics.coil_model import coil_model, least_squares
+from ..physics.espirit import TwoSets
+from ..physics.image_set import ImageAxis
+from .options import Options
+
+
+def may_fold(problem: Problem, options: Options) -> bool:
+    """Return True if maps "auto" leave open whether the object of a problem folds over.
+
+    Two sets in two coils explain anything, and along a trajectory one place does not fold onto another.
+    """
+    plane = len(problem.images.shape) == 2
+    return options.maps == "auto" and plane and problem.coils > 2 and not problem.sampling.inexact
+
+
+def folds_over(problem: Problem, prior: Any, options: Options) -> bool:
+    """Return True if the first image of a series shows that two sets are needed, for maps "auto"."""
+    one = problem.each()[0]
+    return may_fold(one, options) and with_second_set(one, prior, options).images.sets > 1
+
+
+def with_second_set(problem: Problem, prior: Any, options: Options) -> Problem:
+    """Return the problem of two images, the second for the part of an object that folds over.
+
+    ESPIRiT finds the sensitivities of both.  For maps "auto" the problem stays as it is where ESPIRiT sees no trace of
+    a second set, or where this explains hardly more of the samples after a few steps to the maximum.  ValueError for
+    one coil.
+    """
+    sens_model, start, rules = problem.sens_model, problem.start, options.rules
+    if not sens_model or start.coefficients is None:
+        raise ValueError("maps: 2 needs several coils, got one")
+    predicted = sens_model.predicted(start.image, start.coefficients)
+    sets = TwoSets.of(sens_model, predicted, problem.noise_std, rules.espirit)
+    if options.maps == "auto" and sets.second < rules.espirit.trace:
+        return problem
+    coefficients = sets.fitted(rules.espirit, rules.sens)
+    images = problem.images.along(ImageAxis.sets(2))
+    model = coil_model(problem.sampling, sens_model.maps.forward(coefficients), images)
+    image = least_squares(model, problem.samples, rules.start.image_cg)
+    both = replace(problem, images=images, start=State(image, sens_model.maps, coefficients, problem.units))
+    if options.maps == "auto":
+        one, two = (_residual(tried, prior, options) for tried in (problem, both))
+        return both if two < rules.espirit.lower * one else problem
+    return both
+
+
+def _residual(problem: Problem, prior: Any, options: Options) -> float:
+    """Return the standard deviation of the residual after a few steps to the maximum."""
+    method = Map(likelihood=options.method.likelihood)
+    steps = majorise_minimise(problem, prior_for(problem, prior), method, steps=range(options.rules.espirit.steps))
+    return float(deque(steps, maxlen=1).pop().info.residual_std)
