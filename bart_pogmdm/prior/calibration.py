@@ -18,16 +18,16 @@ class Calibration:
     `train.calibration` learns the numbers on simulated scans; the defaults are those of the shipped prior.
     """
 
-    std_factor: float = 1.178
+    std_factor: float = 1.1
     """Factor: the least with which 90 % of the pixels of scans that were not used for the powers are covered."""
 
-    acceleration_power: float = 0.5637
+    acceleration_power: float = 0.5781
     """Power a of the acceleration R (`physics.acceleration`): the prior is too sure of frequencies that are missing."""
 
-    rhat_power: float = 0.9367
+    rhat_power: float = 1.041
     """Power b of R-hat: chains that have not mixed have not seen the whole posterior."""
 
-    coil_power: float = 0.4934
+    coil_power: float = 0.5515
     """Power c of 2 for a single coil, which leaves more to the prior than several that see the image differently."""
 
     def __post_init__(self) -> None:
