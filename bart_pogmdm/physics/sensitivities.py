@@ -24,7 +24,7 @@ from .image_set import ImageAxis, ImageSet, of_samples
 from .sampling import Sampling, Scan
 from .series import SeriesSampling, SimultaneousSampling
 from .sobolev_maps import SobolevMaps, SobolevRules
-from .wide_grid import WideGrid
+from .wide_grid import BORDER, WideGrid
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,8 @@ class SensitivityModel:
         shape, margin = scan.shape, rules.bandwidth(scan.shape)
         highest = min(rules.box, rules.box_cycles / field_size(shape))
         half = [int(np.ceil((highest + margin) * n)) for n in shape]
-        grid = tuple(min(n, 2 * next_fast_len(points)) for n, points in zip(shape, half))
+        coarse = [2 * next_fast_len(points) for points in half]
+        grid = tuple(points if points + 2 * BORDER < n else n for n, points in zip(shape, coarse))
         inside = tuple(n if n <= 2 * points else 2 * int(highest * n) + 1 for n, points in zip(shape, half))
         sampling, samples = scan.low(grid, inside).sampled()
         if not bool((samples != 0).any()):
