@@ -88,18 +88,22 @@ def test_the_density_is_the_diagonal_in_fourier_space(kind, rng):
 
 
 @both_kinds
-def test_sensitivities_fit_all_images_together(kind, rng):
+@pytest.mark.parametrize("shape", [(24, 20), (96, 90)], ids=["full grid", "with a border"])
+def test_sensitivities_fit_all_images_together(kind, shape, rng):
     """The update is where the gradient of the sum of all images' energies is zero, each with its own variance."""
-    scans = [CartesianScan(random_complex(rng, (2, 24, 20)), np.ones((24, 20), bool)) for _ in range(2)]
+    scans = [CartesianScan(random_complex(rng, (2, *shape)), np.ones(shape, bool)) for _ in range(2)]
     model = SensitivityModel.together([SensitivityModel.of(scan, SobolevRules()) for scan in scans], kind)
-    images = model.images
-    x = random_complex(rng, images.shape)
+    images, wide = model.images, model.wide
+    assert any(wide.border) == (shape[0] > 90)
+    x = random_complex(rng, (2, *shape))
     variance = np.array([0.5, 2.0]).reshape(2, 1, 1) if kind is SeriesSampling else 0.5
     found = model.update(x, None, variance, 1.0, 400, images)
 
     def gradient(coefficients):
-        residual = model.sampling.adjoint(model.sampling.forward(x * model.low.forward(coefficients)) - model.samples)
-        return gathered(model.low, x.conj() * residual, images, variance) + coefficients
+        low = wide.image(x)
+        products = wide.folded(low * wide.maps.forward(coefficients))
+        residual = model.sampling.adjoint(model.sampling.forward(products) - model.samples)
+        return gathered(wide.maps, low.conj() * wide.unfolded(residual), images, variance) + coefficients
 
     assert found.shape == model.shape == (2, 1 if kind is SeriesSampling else 2, *model.low.weight.shape)
     assert np.linalg.norm(gradient(found)) < 1e-6 * np.linalg.norm(gradient(0 * found))

@@ -9,9 +9,10 @@ from conftest import simulate
 from bart_pogmdm import Diffusion, Gibbs, recon, to_bart
 from bart_pogmdm.evaluate import masks, metrics
 from bart_pogmdm.evaluate import simulate as simulation
+from bart_pogmdm.physics.espirit import EspiritRules
 from bart_pogmdm.physics.fourier import fft2c, ifft2c
 from bart_pogmdm.reconstruction.inputs import Inputs
-from bart_pogmdm.reconstruction.options import options_of
+from bart_pogmdm.reconstruction.options import Rules, options_of
 from bart_pogmdm.reconstruction.recon import reconstruct
 
 
@@ -67,11 +68,14 @@ def test_a_small_fold_is_seen(part, sets):
     assert recon(kspace * lines, lines, iterations=2).info["maps"] == sets
 
 
+@pytest.mark.filterwarnings("ignore:kspace. image and sens:bart_pogmdm.ReconstructionWarning")
 def test_an_object_that_ends_at_the_border_has_one_set():
     """ESPIRiT sees both sides of the field in a pixel at its border."""
     image, shape = simulation.phantom((160, 160))[32:128, 32:128], (96, 96)
     lines = masks.named("cartesian2", shape, 0)
-    assert recon(simulation.kspace(image, 8, 0.005, 0) * lines, lines, iterations=2).info["maps"] == 1
+    kspace = simulation.kspace(image, 8, 0.005, 0) * lines
+    assert recon(kspace, lines, iterations=2).info["maps"] == 1
+    assert recon(kspace, lines, iterations=2, rules=Rules(espirit=EspiritRules(lower=10.0))).info["maps"] == 2
 
 
 def test_the_posterior_of_two_sets_has_the_accuracy_of_their_maximum():

@@ -46,7 +46,7 @@ class EspiritRules:
     end before the border of the field of view have less."""
 
     steps: int = 5
-    """Steps to the maximum with one set and with two, after which the residuals decide."""
+    """Steps to the maximum with one set and with two: the residuals before the last of them decide."""
 
     lower: float = 0.95
     """Part of the residual of one set below which that of two has to be, which explain more noise."""

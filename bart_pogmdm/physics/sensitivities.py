@@ -18,7 +18,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.generators import complex_normal, for_each
 from ..arrays.modules import array_module
-from ..arrays.threads import share_arrays
+from ..arrays.threads import pieces, share_arrays
 from .fourier import field_size
 from .image_set import ImageAxis, ImageSet, of_samples
 from .sampling import Sampling, Scan
@@ -138,7 +138,9 @@ class SensitivityModel:
         noise = self.sampling.adjoint(for_each(rngs, lambda rng: self.sampling.noise(rng, self.samples), 1))
         white = for_each(rngs, lambda rng: complex_normal(rng, coefficients[:, 0]), 1)
         noise = noise.reshape(*noise.shape[:2], *(1,) * (1 + image.ndim - noise.ndim), *noise.shape[2:])
-        perturbation = self._adjoint(image, noise, images, variance**0.5) + weight**0.5 * white
+        of_noise = [self._adjoint(image, noise[coils], images, variance**0.5)
+                    for coils in pieces(len(noise), noise[0])]
+        perturbation = array_module(image).concatenate(of_noise) + weight**0.5 * white
         return self._solve(image, coefficients, variance, weight, iterations, temperature**0.5 * perturbation, images)
 
     def _solve(self, image: Array, coefficients: Array | None, variance: Array | float, weight: float, iterations: int,

@@ -112,4 +112,3 @@ class SobolevMaps:
         for axis in axes_of(self.shape):
             maps = multiplied(self.waves[axis].T, maps, axis)
         return self.weight * maps
-

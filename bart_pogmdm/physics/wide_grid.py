@@ -45,7 +45,8 @@ class WideGrid:
 
         Its norm stays as it is, but for the high frequencies that are lost.
         """
-        for axis, points, border in zip(axes_of(self.grid), self.grid, self.border):
+        for axis in sorted(axes_of(self.grid), key=lambda axis: axis == -2):  # so that the image is contiguous
+            points, border = self.grid[axis], self.border[axis]
             if border or image.shape[axis] != points:
                 matrix = _interpolation(image.shape[axis], points, border, real_dtype(image.dtype), array_module(image))
                 image = multiplied(matrix, image, axis)

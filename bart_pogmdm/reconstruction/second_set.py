@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import replace
 from typing import Any
 
-from ..algorithms.joint_map import Map, majorise_minimise
+from ..algorithms.joint_map import majorise_minimise
 from ..algorithms.method import prior_for
 from ..algorithms.problem import Problem
 from ..algorithms.state import State
@@ -19,7 +19,7 @@ from .options import Options
 def may_fold(problem: Problem, options: Options) -> bool:
     """Return True if maps "auto" leave open whether the object of a problem folds over.
 
-    Two sets in two coils explain anything, and along a trajectory one place does not fold onto another.
+    Two sets in two coils explain anything, and along spokes and spirals one place does not fold onto another.
     """
     plane = len(problem.images.shape) == 2
     return options.maps == "auto" and plane and problem.coils > 2 and not problem.sampling.inexact
@@ -35,7 +35,7 @@ def with_second_set(problem: Problem, prior: Any, options: Options) -> Problem:
     """Return the problem of two images, the second for the part of an object that folds over.
 
     ESPIRiT finds the sensitivities of both.  For maps "auto" the problem stays as it is where ESPIRiT sees no trace of
-    a second set, or where this explains hardly more of the samples after a few steps to the maximum.  ValueError for
+    a second set, or where this explains hardly more of the samples in the first steps to the maximum.  ValueError for
     one coil.
     """
     sens_model, start, rules = problem.sens_model, problem.start, options.rules
@@ -50,6 +50,7 @@ def with_second_set(problem: Problem, prior: Any, options: Options) -> Problem:
     model = coil_model(problem.sampling, sens_model.maps.forward(coefficients), images)
     image = least_squares(model, problem.samples, rules.start.image_cg)
     both = replace(problem, images=images, start=State(image, sens_model.maps, coefficients, problem.units))
+    del predicted, sets, model  # before the trial needs as much memory
     if options.maps == "auto":
         one, two = (_residual(tried, prior, options) for tried in (problem, both))
         return both if two < rules.espirit.lower * one else problem
@@ -57,7 +58,7 @@ def with_second_set(problem: Problem, prior: Any, options: Options) -> Problem:
 
 
 def _residual(problem: Problem, prior: Any, options: Options) -> float:
-    """Return the standard deviation of the residual after a few steps to the maximum."""
-    method = Map(likelihood=options.method.likelihood)
+    """Return the standard deviation of the residual before the last of a few steps to the maximum."""
+    method: Any = getattr(options.method, "maximum", options.method)
     steps = majorise_minimise(problem, prior_for(problem, prior), method, steps=range(options.rules.espirit.steps))
     return float(deque(steps, maxlen=1).pop().info.residual_std)
