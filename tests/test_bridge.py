@@ -227,7 +227,7 @@ def child(code, private, **streams):
 
 
 def test_an_interrupted_call_leaves_neither_files_nor_bart(bart, private):
-    code = "x = bart(1, 'phantom -x 256 -k -s 8'); print('ready', flush=True); bart(1, 'nlinv -i 25', x)"
+    code = "x = bart(1, 'phantom -x 128 -k -s 4'); print('ready', flush=True); bart(1, 'nlinv -i 25', x)"
     with child(code, private) as python:
         assert python.stdout.readline() == "ready\n"
         deadline = time.monotonic() + 30
