@@ -221,7 +221,9 @@ def test_it_looks_like_a_function(bart):
 
 def child(code, private, **streams):
     # In a session of its own, Python alone gets the signal, as from a notebook's stop button.
-    return subprocess.Popen([sys.executable, "-c", "import numpy as np; from bart_pogmdm import bart\n" + code],
+    # A shell's background jobs ignore this signal, and hand that on.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    return subprocess.Popen([sys.executable, "-c", heard + "import numpy as np; from bart_pogmdm import bart\n" + code],
                             env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}, text=True,
                             start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **streams)
 
