@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..arrays.array_types import Array, ArrayModule, Shape
+from ..arrays.bart_dims import index_of
 from ..arrays.matrix_product import multiplied
 from ..arrays.modules import array_module, real_dtype
 from .fourier import axes_of
@@ -74,7 +75,7 @@ class WideGrid:
 
 def _part(axis: int, first: int, end: int | None) -> Any:
     """Return the index of a part of an axis, counted from the last."""
-    return (..., slice(first, end), *(slice(None),) * (-1 - axis))
+    return index_of((slice(first, end), *(slice(None),) * (-1 - axis)))
 
 
 @lru_cache(maxsize=16)

@@ -51,10 +51,10 @@ def with_second_set(problem: Problem, prior: Any, options: Options) -> Problem:
     image = least_squares(model, problem.samples, rules.start.image_cg)
     both = replace(problem, images=images, start=State(image, sens_model.maps, coefficients, problem.units))
     del predicted, sets, model  # before the trial needs as much memory
-    if options.maps == "auto":
-        one, two = (_residual(tried, prior, options) for tried in (problem, both))
-        return both if two < rules.espirit.lower * one else problem
-    return both
+    if options.maps == 2:
+        return both
+    one, two = (_residual(tried, prior, options) for tried in (problem, both))
+    return both if two < rules.espirit.lower * one else problem
 
 
 def _residual(problem: Problem, prior: Any, options: Options) -> float:
