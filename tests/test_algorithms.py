@@ -14,12 +14,14 @@ from bart_pogmdm.algorithms.diffusion import correct, diffusion
 from bart_pogmdm.algorithms.gibbs import gibbs
 from bart_pogmdm.algorithms.joint_map import joint_map
 from bart_pogmdm.algorithms.likelihood import Likelihood
+from bart_pogmdm.algorithms.posterior_statistics import PosteriorStatistics
 from bart_pogmdm.algorithms.problem import Problem
 from bart_pogmdm.algorithms.quadratic_step import newton_step
 from bart_pogmdm.algorithms.refinement import Refinement, refine
 from bart_pogmdm.algorithms.state import State
 from bart_pogmdm.algorithms.units import OneCoilScale, Units
 from bart_pogmdm.arrays.kernels import cpu, generic
+from bart_pogmdm.physics.acceleration import acceleration
 from bart_pogmdm.physics.cartesian import CartesianSampling
 from bart_pogmdm.physics.coil_model import CoilModel
 from bart_pogmdm.physics.fourier import ifft2c
@@ -249,3 +251,18 @@ def test_each_step_lowers_the_posterior_energy(prior, rng):
         assert options.likelihood.variances(problem, power)[0] == least  # so the energy stays the same one
         assert state.units.followed == 1 and state.info.sigma == 0.05
     assert (np.diff(energies, axis=0) < 1e-4).all() and (np.subtract(energies[-1], energies[0]) < 0).all()
+
+
+def test_std_counts_by_how_much_the_chains_disagree(prior, rng):
+    """Half of the pixels are drawn alike by all chains, in the others each chain keeps to values of its own."""
+    method, statistics = Gibbs(smoothing=0.01), PosteriorStatistics(400)
+    offsets = 10 + np.arange(4.0)[:, None, None] * (np.arange(6) >= 3) + np.zeros((8, 1))
+    for chain, offset in enumerate(offsets):
+        for _ in range(400):
+            statistics.add(offset + 0.1 * rng.standard_normal((8, 6)), chain)
+    problem, _ = small_problem(rng, 2)
+    factor = prior.calibration.factor(acceleration(problem.sampling.density), 2) / method.temperature(
+        prior, problem)**0.5
+    found = method.std(statistics, prior, problem) / (factor * statistics.std)
+    np.testing.assert_allclose(found[:, :3].mean(), 1, atol=0.02)
+    np.testing.assert_allclose(found[:, 3:].mean(), np.var(np.arange(4), ddof=1) ** 0.5 / 0.1, rtol=0.02)

@@ -39,7 +39,7 @@ def test_the_factor_of_few_scans_covers_95_percent_of_them(rng):
 
 def scan_of(rng, calibration):
     """The evidence of a scan whose errors have the standard deviation of a calibration, and the chains 1."""
-    terms = rng.uniform(1, 6), rng.uniform(1, 1.5), int(rng.integers(1, 4))
+    terms = rng.uniform(1, 6), int(rng.integers(1, 4))
     return Evidence(calibration.factor(*terms) * abs(rng.standard_normal(800)), *terms)
 
 
@@ -48,7 +48,7 @@ def powers_of(calibration):
 
 
 def test_the_powers_are_those_that_the_scans_need(rng):
-    truth, before = Calibration(30.0, 0.6, 1.5, 0.3), Calibration(1.0, 0.0, 4.0, 0.5)
+    truth, before = Calibration(30.0, 0.6, 0.3), Calibration(1.0, 4.0, 0.5)
     found = fitted_powers([scan_of(rng, truth) for _ in range(100)], before)
     np.testing.assert_allclose(powers_of(found), powers_of(truth), atol=0.1)
     np.testing.assert_allclose(powers_of(fitted_powers([], before)), powers_of(before), atol=1e-6)

@@ -90,8 +90,8 @@ def test_the_calibration_is_that_of_the_prior(prior):
         score, curvature, exponent, drawn_score = prior.score, prior.curvature, prior.exponent, prior.drawn_score
 
     method = Gibbs(chains=1, burn_in=1, thin=2)
-    learned = replace(prior, rules=replace(prior.rules, fine_gain=1.0, calibration=Calibration(1.5, 0, 0)))
-    doubled = replace(learned, rules=replace(learned.rules, calibration=Calibration(3, 0, 0)))
+    learned = replace(prior, rules=replace(prior.rules, fine_gain=1.0, calibration=Calibration(1.5, 0)))
+    doubled = replace(learned, rules=replace(learned.rules, calibration=Calibration(3, 0)))
     stds = [recon(kspace, mask, prior=one, method=method, samples=2, iterations=2).std.mean()
             for one in (learned, doubled, Other())]
     np.testing.assert_allclose(stds[1] / stds[0], 2, rtol=1e-5)

@@ -23,11 +23,11 @@ def test_save_and_load(prior, tmp_path, rng):
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"schema": 99}, "expected schema 2, 3, 4 or 5, got 99"),
+    ({"schema": 99}, "expected schema 2, 3, 4, 5 or 6, got 99"),
     ({"start": None}, "missing start"),
     ({"start": np.float64(0)}, "start must lie between 1e-06 and 1e"),
     ({"std_factor": np.float64(-2)}, "std_factor must lie between 1e-06 and 1e"),
-    ({"rhat_power": np.float64(-2)}, "rhat_power must lie between 0 and 1e"),
+    ({"coil_power": np.float64(-2)}, "coil_power must lie between 0 and 1e"),
     ({"exponent": np.float64("nan")}, "exponent holds NaN"),
     ({"fine_gain": np.ones(2)}, r"fine_gain: expected real numbers of shape \(\), got float64 \(2,\)"),
     ({"noise_gain": np.array("0.3")}, r"noise_gain: expected real numbers of shape \(\), got <U3"),
@@ -119,7 +119,7 @@ def test_a_file_without_rules_gets_those_of_the_shipped_prior_and_says_so(prior,
     assert load_prior().provenance["rules"].startswith("chosen by reconstructions")
 
 
-@pytest.mark.parametrize("schema", [3, 4])
+@pytest.mark.parametrize("schema", [3, 4, 5])
 def test_a_file_of_another_calibration_gets_the_calibration_of_the_shipped_prior_and_says_so(prior, tmp_path, schema):
     """Its other rules are its own."""
     replace(prior, rules=OTHER).save(tmp_path / "prior.npz")

@@ -148,12 +148,13 @@ def test_an_unknown_keyword_is_named(function):
 @pytest.mark.parametrize("make, message", [
     (lambda: Map(sigma=-1), "sigma: expected a number > 0, got -1"),
     (lambda: Map(image_cg=0), "image_cg: expected an integer >= 1, got 0"),
+    (lambda: Gibbs(to_mean=1.5), "to_mean: expected a number from 0 to 1, got 1.5"),
     (lambda: Gibbs(side_by_side=-2), "side_by_side: expected an integer >= 1, got -2"),
     (lambda: StartRules(newton_steps=2.5), "newton_steps: expected an integer >= 1, got 2.5"),
     (lambda: ImageScale(start=0), "start: expected a number > 0, got 0"),
     (lambda: ImageScale(quantile=1.5), "quantile: expected a number <= 1, got 1.5"),
     (lambda: OneCoilScale(brighter=-1), "brighter: expected a number > 0, got -1"),
-    (lambda: Calibration(rhat_power=-1), "rhat_power: expected a number >= 0, got -1"),
+    (lambda: Calibration(coil_power=-1), "coil_power: expected a number >= 0, got -1"),
     (lambda: PriorRules(exponent=float("nan")), "exponent: expected a number > 0, got nan"),
 ])
 def test_bad_rules_are_named(make, message):

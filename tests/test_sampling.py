@@ -8,7 +8,7 @@ import strict_cupy
 from conftest import psnr, simulate
 from properties import random_complex
 
-from bart_pogmdm import Diffusion, Gibbs, PoGMDM, recon
+from bart_pogmdm import Diffusion, Gibbs, Map, PoGMDM, recon
 from bart_pogmdm.algorithms.posterior_statistics import PosteriorStatistics
 from bart_pogmdm.arrays.bart_dims import to_bart
 from bart_pogmdm.evaluate import metrics
@@ -87,6 +87,21 @@ def test_statistics_are_those_of_all_draws(rng):
     np.testing.assert_allclose(statistics.std, np.abs(draws).reshape(15, 6, 4).std(0, ddof=1))
     rhat, ess = statistics.convergence()
     assert 0.7 < rhat < 1.3 and 4 < ess <= 15
+    within, pooled = statistics.variances()
+    np.testing.assert_allclose(within, np.abs(draws).var(1, ddof=1).mean(0))
+    np.testing.assert_allclose(pooled, 0.8 * within + np.abs(draws).mean(1).var(0, ddof=1))
+    assert np.isclose(rhat, np.median(np.sqrt(pooled / within)))
+
+
+def test_the_image_lies_between_the_maximum_and_the_mean_of_the_draws(small):
+    """Whether the maximum is moved towards the mean of message passing or not."""
+    for steps in (2, 5):
+        maximum = Map(iterations=5, last_steps=steps, fine_steps=7)
+        method = Gibbs(chains=2, burn_in=2, thin=2, maximum=maximum)
+        images = [recon(*small[:2], method=replace(method, to_mean=part), samples=4).image for part in (0, 0.25, 1)]
+        np.testing.assert_allclose(images[0], recon(*small[:2], method=maximum).image, atol=1e-5)
+        np.testing.assert_allclose(images[1], 0.75 * images[0] + 0.25 * images[2], atol=1e-5)
+        assert np.abs(images[2] - images[0]).max() > 1e-3
 
 
 def test_samples_mean_and_std_belong_together(small):

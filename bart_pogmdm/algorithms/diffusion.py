@@ -19,6 +19,7 @@ from .chains import batches, chains_that_fit
 from .joint_map import Map
 from .likelihood import Likelihood
 from .method import Rngs
+from .posterior_statistics import PosteriorStatistics
 from .problem import Problem
 from .refinement import Refinement, refine
 from .schedules import SensitivityPenalty, exponential
@@ -119,9 +120,9 @@ class Diffusion:
         """Return 1, the temperature of the samples."""
         return 1.0
 
-    def calibrated(self, std: Array, rhat: float | None, prior: Any, problem: Problem) -> Any:
+    def std(self, draws: PosteriorStatistics, prior: Any, problem: Problem) -> Any:
         """Return the standard deviation of the samples as it is."""
-        return std
+        return draws.std
 
     def solve(self, problem: Problem, prior: ScorePrior, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
         """Yield the State after each noise level of each sample; the last of each is a draw."""

@@ -17,12 +17,13 @@ from ..arrays.conjugate_gradients import at_least
 from ..arrays.generators import for_each, white_noise
 from ..arrays.modules import array_module
 from ..physics.acceleration import acceleration
-from ..physics.fourier import filtered
+from ..physics.fourier import divide, filtered
 from ..prior.protocol import LatentPrior
 from .chains import batches, chains_that_fit
 from .joint_map import Map
 from .likelihood import Likelihood, RingWeights
 from .method import Rngs, prior_for
+from .posterior_statistics import PosteriorStatistics
 from .problem import Problem
 from .quadratic_step import averaged, newton_step
 from .state import State
@@ -38,7 +39,7 @@ class Gibbs:
     burn_in: int = 10
     """First sweeps of each chain, which do not count, because they still remember the maximum."""
 
-    thin: int = 8
+    thin: int = 6
     """Sweeps from one sample to the next; mean and standard deviation use all sweeps."""
 
     sigma: float | None = None
@@ -54,6 +55,9 @@ class Gibbs:
     """Standard deviation in pixels of the Gaussian window over which the variance of the draws is averaged: that of
     one pixel is known from as many draws only as the chains are worth."""
 
+    to_mean: float = 0.5
+    """Part of the way from the maximum to the mean of the draws at which the image is: either may be the worse one."""
+
     maximum: Map = Map()
     """Options of the maximum."""
 
@@ -66,6 +70,8 @@ class Gibbs:
         together = {} if self.side_by_side is None else {"side_by_side": 1}
         check_fields(self, {"chains": 1, "burn_in": 0, "thin": 1, "draw_cg": 1} | together,
                      ["smoothing"] + ([] if self.sigma is None else ["sigma"]))
+        if not 0 <= self.to_mean <= 1:
+            raise ValueError(f"to_mean: expected a number from 0 to 1, got {self.to_mean!r}")
 
     @property
     def iterations(self) -> int:
@@ -99,25 +105,36 @@ class Gibbs:
         """Return the temperature of the draws, the exponent of the prior."""
         return float(prior_for(problem, prior).exponent(self.level(problem)))
 
-    def calibrated(self, std: Array, rhat: float | None, prior: Any, problem: Problem) -> Any:
-        """Return the standard deviation of the posterior from that of the draws, averaged over a small window.
+    def std(self, draws: PosteriorStatistics, prior: Any, problem: Problem) -> Any:
+        """Return the standard deviation of the posterior: that of the draws, times R-hat, calibrated.
 
-        1 / temperature^(1/2) undoes the temperature of the draws, which is exact where the posterior is Gaussian; the
-        calibration of the prior makes up for the rest.  A prior without one is taken as calibrated.
+        Variances are averaged over a small window.  Where the chains do not agree they have seen only a part of the
+        posterior; R-hat, of each window, says how much.  1 / temperature^(1/2) undoes the temperature of the draws,
+        which is exact where the posterior is Gaussian; the calibration of the prior makes up for the rest.  A prior
+        without one is taken as calibrated.
         """
-        variance = at_least(averaged(std**2, self.smoothing, problem.images.grid_axes), 0.0)
+        def smooth(variance: Array) -> Any:
+            return at_least(averaged(variance, self.smoothing, problem.images.grid_axes), 0.0)
+
+        variance, parts = smooth(draws.std**2), draws.variances()
+        if parts is not None:
+            within, pooled = map(smooth, parts)
+            variance = variance * divide(pooled, within)
         calibration = getattr(prior, "calibration", None)
-        factor = (calibration.factor(acceleration(problem.sampling.density), rhat, problem.coils)
-                  if calibration else 1.0)
+        factor = calibration.factor(acceleration(problem.sampling.density), problem.coils) if calibration else 1.0
         return factor * (variance / self.temperature(prior, problem)) ** 0.5
 
     def solve(self, problem: Problem, prior: LatentPrior, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
         """Yield the State after each step to the maximum, then of each sweep of each chain.
 
-        The chains start at the maximum.  Where that is moved towards the mean, so are the draws.
+        The chains start at the maximum.  Where that is moved towards the mean, so are the draws, and their own mean
+        counts for the rest of the way.
         """
         state, of_draws = None, prior_for(problem, prior)
-        for state in self.maximum.solve(problem, prior, samples, seed):
+        for number, state in enumerate(self.maximum.solve(problem, prior, samples, seed), 1):
+            if number == self.maximum.iterations:
+                moved = 0 * state.image.real if state.mean_weights is None else state.mean_weights
+                state = replace(state, mean_weights=1 - self.to_mean * (1 - moved))
             yield state
         assert state is not None
         problem, (chains, draws) = problem.started_from(state), self.chain_shape(samples)

@@ -19,6 +19,7 @@ from .kept_samples import KeptRules, KeptSamples, without_kept
 from .likelihood import Likelihood, RingWeights
 from .message_passing import LinearEstimate, Message, MessagePassing, next_message
 from .method import Rngs, prior_for
+from .posterior_statistics import PosteriorStatistics
 from .problem import Problem
 from .quadratic_step import newton_step
 from .resolution import coarse_to_fine
@@ -107,9 +108,9 @@ class Map:
         """Return 1: there are no draws."""
         return 1.0
 
-    def calibrated(self, std: Array, rhat: float | None, prior: Any, problem: Problem) -> Any:
-        """Return the standard deviation as it is: there are no draws."""
-        return std
+    def std(self, draws: PosteriorStatistics, prior: Any, problem: Problem) -> Any:
+        """Return zero: there are no draws."""
+        return draws.std
 
     def solve(self, problem: Problem, prior: Prior, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
         """Yield the State after each step to the maximum; the last image may be moved towards the mean."""
@@ -151,10 +152,11 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
     del rest
     for step, state in zip(last, majorise_minimise(problem, of_maximum, options, steps=last, previous=previous)):
         if step == last[-1]:
-            each = problem.started_from(state).each()
-            state = replace(state, maximum=state.image, image=problem.together([
-                one.start.image if mean is None else mean.mixed(one, judged.units.followed, options)
-                for one, mean in zip(each, means)]))
+            moved = [(one.start.image, 0 * one.start.image.real) if mean is None else
+                     mean.mixed(one, judged.units.followed, options)
+                     for one, mean in zip(problem.started_from(state).each(), means)]
+            image, weights = map(problem.together, zip(*moved))
+            state = replace(state, maximum=state.image, image=image, mean_weights=weights)
         yield state
 
 
@@ -165,14 +167,15 @@ class Mean:
     message: Message
     weights: Array
 
-    def mixed(self, problem: Problem, followed: float, options: Map) -> Array:
-        """Return the maximum, the start of the problem, moved towards the mean.
+    def mixed(self, problem: Problem, followed: float, options: Map) -> tuple[Array, Array]:
+        """Return the maximum, the start of the problem, moved towards the mean, and the weights for all of it.
 
         followed: the factor that the units had followed when the message was found.
         """
         message, maximum = self.message.in_units(problem.units.followed / followed), problem.start.image
         mean = linear_estimate(problem, options).of(message)
-        return maximum + filtered(self.weights, mean - maximum, problem.images.grid_axes)
+        moved = maximum + filtered(self.weights, mean - maximum, problem.images.grid_axes)
+        return moved, array_module(moved).broadcast_to(self.weights, moved.shape)
 
 
 def mean_of(kept: KeptSamples, rest: Problem, prior: Any, options: Map, rng: np.random.Generator) -> Mean | None:

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..arrays.array_types import Array
 from .likelihood import Likelihood
+from .posterior_statistics import PosteriorStatistics
 from .problem import Problem
 from .state import State
 
@@ -51,11 +51,8 @@ class Method(Protocol):
     def temperature(self, prior: Any, problem: Problem) -> float:
         """Return the temperature at which the posterior is sampled."""
 
-    def calibrated(self, std: Array, rhat: float | None, prior: Any, problem: Problem) -> Any:
-        """Return the standard deviation of the posterior (*grid), from that of the draws.
-
-        rhat: of the chains, None if it is not known.
-        """
+    def std(self, draws: PosteriorStatistics, prior: Any, problem: Problem) -> Any:
+        """Return the standard deviation of the posterior (*grid), from the statistics of the draws."""
 
     def solve(self, problem: Problem, prior: Any, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
         """Yield the State after each iteration, from the start of the problem; those that are draws say so."""

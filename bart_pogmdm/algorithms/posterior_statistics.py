@@ -54,19 +54,29 @@ class PosteriorStatistics:
         squares = self._within + self._length * self._chains.squares
         return (squares / max(self._image.count - 1, 1)) ** 0.5
 
-    def convergence(self) -> tuple[float | None, float | None]:
-        """Return R-hat and the effective sample size of the magnitude where it is above a tenth of its maximum.
+    def variances(self) -> tuple[Array, Array] | None:
+        """Return the variance of the magnitude within the chains, and that of all which they tell of the posterior.
 
-        R-hat (A. Gelman, D. Rubin, Stat. Sci. 7, 1992, doi 10.1214/ss/1177011136) is the median over the pixels.  The
-        effective sample size is the variance of the draws over that of their mean, both averaged over the pixels.
-        None where there are not two chains of two draws.
+        Their ratio is R-hat^2 (A. Gelman, D. Rubin, Stat. Sci. 7, 1992, doi 10.1214/ss/1177011136).  None where there
+        are not two chains of two draws.
         """
         count, length = self._chains.count, self._length
         if min(count, length) < 2:
+            return None
+        within = self._within / (count * (length - 1))
+        return within, within * (length - 1) / length + self._chains.squares / (count - 1)
+
+    def convergence(self) -> tuple[float | None, float | None]:
+        """Return R-hat and the effective sample size of the magnitude where it is above a tenth of its maximum.
+
+        R-hat is the median over the pixels.  The effective sample size is the variance of the draws over that of their
+        mean, both averaged over the pixels.  None where there are not two chains of two draws.
+        """
+        count, length, variances = self._chains.count, self._length, self.variances()
+        if variances is None:
             return None, None
         inside = self._chains.mean > 0.1 * self._chains.mean.max()
-        within = (self._within / (count * (length - 1)))[inside]
+        within, pooled = (variance[inside] for variance in variances)
         between = (self._chains.squares / (count - 1))[inside]
-        pooled = within * (length - 1) / length + between
         rhat = array_module(pooled).median((pooled / within) ** 0.5)
         return float(rhat), float(min(count * pooled.mean() / between.mean(), count * length))

@@ -42,6 +42,7 @@ class State:
     For several sets, chains or simultaneous slices: image (S, *grid), sensitivities and coefficients (J, S, …), and for
     a series image (A, *grid), sensitivities and coefficients (J, 1, …).  The units are those of the image.
     maximum: the maximum where the image has been moved from it towards the mean, else None.
+    mean_weights (…, *grid): from 0 to 1, how far each frequency has been moved; draws tell the rest of the mean.
     A callback of `recon` gets a State after each iteration; its arrays are the solver's own, in solver units.  They
     may have half the resolution at first (`Map`), and fewer coils, which are virtual (`CoilRules`).
     """
@@ -52,6 +53,7 @@ class State:
     units: Units = Units()
     info: Info = field(default_factory=Info)
     maximum: Array | None = None
+    mean_weights: Array | None = None
 
     @property
     def sens(self) -> Array:
@@ -95,9 +97,10 @@ class State:
             info = replace(info, residual_std=residual_std.ravel()[number])
         own = min(number, self.sens_shape[1] - 1)  # a series shares them
         maps = self.maps if isinstance(self.maps, SobolevMaps) else self.maps[:, own]
-        maximum = None if self.maximum is None else self.maximum[number]
+        maximum, mean_weights = (array if array is None else array[number] for array in (
+            self.maximum, self.mean_weights))
         return State(self.image[number], maps, None if coefficients is None else coefficients[:, own],
-                     self.units.image_of(number), info, maximum)
+                     self.units.image_of(number), info, maximum, mean_weights)
 
     def chain(self, number: int) -> State:
         """Return the state of one of the chains."""

@@ -30,7 +30,7 @@ from .rules import PriorRules
 from .shearlets import NUM_FILTERS
 
 Activation = Callable[[Array, slice], None]  # replaces the responses (K', S, ny, nx) of a slice of the filters
-SCHEMA = 5  # of the prior's file
+SCHEMA = 6  # of the prior's file
 SHAPES: dict[str, tuple[int | None, ...]] = {  # of the parameters; None: the number of components
     "lowpass": (9,), "directional": (17, 17), "gains": (NUM_FILTERS,), "weights": (NUM_FILTERS, None),
     "means": (None,), "base_std": ()}

@@ -18,7 +18,7 @@ DEFAULT_PRIOR = Path(__file__).with_name("data") / "prior.npz"
 TEXTS = ("name", "provenance")
 MEMBERS = {"schema", *TEXTS, *SHAPES, *NUMBERS}  # Other arrays of the file are not read.
 # The rules that earlier schemas lack, at least in part.
-LACKING: dict[int, tuple[str, ...]] = {2: NUMBERS, 3: OF_CALIBRATION, 4: OF_CALIBRATION}
+LACKING: dict[int, tuple[str, ...]] = {2: NUMBERS, **dict.fromkeys((3, 4, 5), OF_CALIBRATION)}
 BORROWED = "those of the shipped prior, because a file of schema {} does not hold them"
 MOST_COMPONENTS = 256    # Their numbers are stored in a byte when samples are drawn.
 LARGEST = 1e6            # Of a parameter; squares of much larger or smaller ones leave the range of single precision.
@@ -30,13 +30,13 @@ LARGEST_BYTES = 1 << 24  # Of all arrays, hundreds of times those of the package
 def load_prior(path: str | os.PathLike[str] | None = None) -> PoGMDM:
     """Return the prior from an npz file; the package's own by default.
 
-    Schema 5, float32: `schema`, `name`, `lowpass` (9,) of sum 1, `directional` (17, 17) of absolute sum 1,
+    Schema 6, float32: `schema`, `name`, `lowpass` (9,) of sum 1, `directional` (17, 17) of absolute sum 1,
     `gains` (20,) >= 0, `weights` (20, L) on the simplex and symmetric, `means` (L,) equispaced and
     symmetric, `base_std`; `provenance`, a JSON object: data, licences, training, validation, origin of the rules.
     float64 > 0, the numbers of `PriorRules`, its `ImageScale` and its `Calibration`: `exponent`, `fine_gain`,
     `noise_gain`, `ridge`; `quantile`, `most_peak`, `start`; `std_factor`, and >= 0 `acceleration_power`,
-    `rhat_power`, `coil_power`.  Schema 2 lacks these, and schemas 3 and 4 all or one of those of the calibration.  Such
-    a prior gets those of the shipped one, and its provenance says so.
+    `coil_power`.  Schema 2 lacks these, and schemas 3 to 5 have another calibration.  Such a prior gets those of the
+    shipped one, and its provenance says so.
     Raises FileNotFoundError, or ValueError for a damaged or foreign file.
     """
     if not isinstance(path, (str, os.PathLike, type(None))):

@@ -12,7 +12,7 @@ from ..algorithms.state import State
 from ..arrays.array_types import Array
 from ..arrays.modules import array_module
 from ..physics.coil_model import rss
-from ..physics.fourier import divide, interpolate
+from ..physics.fourier import axes_of, divide, filtered, interpolate
 from ..physics.sobolev_maps import SobolevMaps
 from .frame import Frame
 from .options import Options
@@ -104,7 +104,7 @@ class Collector:
             std, spread, residual_std = None, 1.0, reference.info.residual_std
         else:
             rhat, ess = statistics.convergence()
-            image, std = statistics.mean, options.method.calibrated(statistics.std, rhat, prior, problem)
+            image, std = self._mean(image), options.method.std(statistics, prior, problem)
             spread = float((std**2).sum() / (statistics.std**2).sum().clip(1e-30)) ** 0.5  # one for the whole image
             residual_std = self._residual_var.mean**0.5
             convergence = {"rhat": rhat, "ess": ess}
@@ -115,12 +115,20 @@ class Collector:
         coefficients = (None if last.coefficients is None or problem.images.adds_up else
                         frame.coils_out_of(last.coefficients))
         for sample in kept or ():
-            sample[...] = (image + spread * (sample - image)) * factor
+            sample[...] = (image + spread * (sample - statistics.mean)) * factor
         image, std = image * factor, None if std is None else std * factor
         sens_std = self._sens_std(weight if not options.normalize else None, prior)
         _check_finite(image, weight, std)
         return SliceResult(image, std, sens_std, units.scale * frame.interpolation,
                            float(units.to_user(residual_std)), convergence, coefficients, problem.images.sets)
+
+    def _mean(self, estimate: Array) -> Array:
+        """Return the mean of the draws, but the estimate that they start from as far as that counts as the mean."""
+        mean, weights, frame = self._statistics.mean, getattr(self._reference, "mean_weights", None), self._frame
+        if weights is None:
+            return mean
+        weights = weights[0] if self._problem.images.adds_up else weights
+        return mean + frame.out_of(filtered(weights, frame.into(estimate - mean), axes_of(weights.shape)))
 
     def _write(self, parts: Iterator[tuple[slice, Array]]) -> Array:
         """Write the sensitivities, of which some rows at a time come, to their place, and return their RSS."""

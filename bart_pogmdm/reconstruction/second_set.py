@@ -26,9 +26,13 @@ def may_fold(problem: Problem, options: Options) -> bool:
 
 
 def folds_over(problem: Problem, prior: Any, options: Options) -> bool:
-    """Return True if the first image of a series shows that two sets are needed, for maps "auto"."""
-    one = problem.each()[0]
-    return may_fold(one, options) and with_second_set(one, prior, options).images.sets > 1
+    """Return True if every image of a series shows that two sets are needed, for maps "auto".
+
+    An object that folds over does so in all of them.  Where only some need a second set, they lack what the others tell
+    of the sensitivities.
+    """
+    return all(may_fold(one, options) and with_second_set(one, prior, options).images.sets > 1
+               for one in problem.each())
 
 
 def with_second_set(problem: Problem, prior: Any, options: Options) -> Problem:

@@ -78,11 +78,10 @@ def cut(image: Array, side: int) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """The evidence of a scan: errors over the std of the chains in the object, acceleration, R-hat, and coils."""
+    """The evidence of a scan: errors over the std of the chains in the object, acceleration, and coils."""
 
     errors: Array
     acceleration: float
-    rhat: float | None
     coils: int
 
     def scores(self, calibration: Calibration) -> Array:
@@ -90,9 +89,9 @@ class Evidence:
         return self.errors / (metrics.NORMAL_90 * calibration.factor(*self.terms))
 
     @property
-    def terms(self) -> tuple[float, float | None, int]:
+    def terms(self) -> tuple[float, int]:
         """What the factor depends on."""
-        return self.acceleration, self.rhat, self.coils
+        return self.acceleration, self.coils
 
 
 class _Watched:
@@ -100,7 +99,7 @@ class _Watched:
 
     def __init__(self, prior: PoGMDM) -> None:
         self._prior = prior
-        self.noted: list[tuple[float, float | None, int]] = []
+        self.noted: list[tuple[float, int]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._prior, name)
@@ -109,8 +108,8 @@ class _Watched:
     def calibration(self) -> _Watched:
         return self
 
-    def factor(self, acceleration: float, rhat: float | None, coils: int) -> float:
-        self.noted.append((acceleration, rhat, coils))
+    def factor(self, acceleration: float, coils: int) -> float:
+        self.noted.append((acceleration, coils))
         return 1.0
 
 

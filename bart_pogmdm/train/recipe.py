@@ -217,7 +217,7 @@ class CalibrationScans:
     noise_stds: tuple[float, ...] = (0.005, 0.02, 0.05)
     """Noise per real and imaginary part, in images of maximum 1; each mask is simulated with each of them."""
 
-    rounds: int = 2
+    rounds: int = 4
     """How often each mask and noise is simulated, with other images."""
 
     side: int = 112
