@@ -1,10 +1,11 @@
-"""Lesions in images whose truth is known: pictures for docs/uncertainty.md, and how well they are found.
+"""Pictures for docs/uncertainty.md, and how well lesions are found in images whose truth is known.
 
 A lesion is a disc of 2 to 6 pixels across and a contrast of 10 to 30 % of the image's maximum, put into images of
 train/validation.h5 at 96 pixels, with 8 simulated coils, noise 0.02 and random lines, R=4.  lesion.png shows one of
 which the maximum lacks a part that the band holds; invented.png a bright spot of the maximum that the truth has not, at
-R=6.  Each other case compares the place of a lesion with the same place without it by three scores: the contrast of
-the mean over the standard deviation, that of the mean alone, and that of smoothed total variation.
+R=6; trade_off.png how image and sensitivities share the brightness.  Each other case compares the place of a lesion
+with the same place without it by three scores: the contrast of the mean over the standard deviation, that of the mean
+alone, and that of smoothed total variation.
 """
 
 from functools import partial
@@ -14,9 +15,11 @@ from records import Cases, Places, Row, alone
 from scipy.ndimage import binary_erosion, gaussian_filter
 
 from bart_pogmdm import recon
+from bart_pogmdm.algorithms.posterior_statistics import Welford
 from bart_pogmdm.evaluate import masks, metrics, simulate
 from bart_pogmdm.evaluate.charbonnier_tv import CharbonnierTV
 from bart_pogmdm.files.atomic import write_bytes
+from bart_pogmdm.physics.coil_model import rss
 from bart_pogmdm.plot.panels import png
 from bart_pogmdm.train.calibration import low
 from bart_pogmdm.train.images import load_series
@@ -24,6 +27,7 @@ from bart_pogmdm.train.images import load_series
 SIDE, COILS, NOISE_STD = 96, 8, 0.02
 PLACES = 16
 TV_WEIGHT = 20.0  # the middle of those that `compare` tries
+LOCAL = 4.0       # Standard deviation in pixels of the window of local brightness, about as fine as sensitivities are.
 
 
 def head(folder, number):
@@ -95,6 +99,40 @@ def picture(image, inside, acceleration, seed, title):
     return png(drawn, 120), {"contrast": numbers, "std": round(float(panels["std"][inside].mean()), 3)}
 
 
+def trade_off(places: Places) -> Row:
+    """Draw docs/uncertainty/trade_off.png: how certain the local brightness of image, sensitivities and product is.
+
+    Return the medians over the object of their standard deviations, in parts of the brightness.
+    """
+    from matplotlib.figure import Figure
+    image = head(places.data, 9)
+    statistics = {"image alone": Welford(), "sensitivities": Welford(), "product": Welford()}
+
+    def add(state):
+        if state.info.is_draw:
+            magnitude = np.abs(state.image)
+            own, both = (gaussian_filter(values, LOCAL) for values in (magnitude, magnitude * rss(state.sens)))
+            for one, values in zip(statistics.values(), (own, both / own, both)):
+                one.add(np.log(values))
+
+    found = recon(*scan(image, 4, 0), samples=10, callback=add)
+    inside = metrics.object_of(image)
+    stds = {name: np.where(inside, (one.squares / (one.count - 1)) ** 0.5, np.nan) for name, one in statistics.items()}
+    drawn = Figure((7.0, 2.0), layout="constrained")
+    panels = drawn.subplots(1, 1 + len(stds))
+    panels[0].imshow(np.abs(found.image), cmap="gray")
+    panels[0].set_title("image", fontsize=8)
+    top = max(float(np.nanmax(std)) for std in stds.values())
+    for axes, (name, std) in zip(panels[1:], stds.items()):
+        shown = axes.imshow(100 * std, vmin=0, vmax=100 * top)
+        axes.set_title(name, fontsize=8)
+    for axes in panels:
+        axes.set_axis_off()
+    drawn.colorbar(shown, ax=panels[1:], label="std, %").ax.tick_params(labelsize=6)
+    write_bytes(places.out / "docs" / "uncertainty" / "trade_off.png", png(drawn, 120))
+    return {"picture": "trade_off.png", "std": {name: round(float(np.nanmedian(std)), 5) for name, std in stds.items()}}
+
+
 def detected(places: Places, number: int) -> Row:
     """Return the scores of a place, without and with a lesion."""
     rng, image, row = np.random.default_rng(number), head(places.data, number), {}
@@ -126,10 +164,11 @@ def drawn(places: Places, name: str, has: bool) -> Row:
 
 
 def lesions(places: Places) -> Cases:
-    """Return the places that are compared, and the two pictures."""
+    """Return the places that are compared, and the three pictures."""
     return {f"place {number}": partial(detected, places, number) for number in range(PLACES)} | {
         "picture lesion": partial(drawn, places, "lesion", True),
-        "picture invented": partial(drawn, places, "invented", False)}
+        "picture invented": partial(drawn, places, "invented", False),
+        "picture trade-off": partial(trade_off, places)}
 
 
 if __name__ == "__main__":
