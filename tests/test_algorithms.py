@@ -266,3 +266,17 @@ def test_std_counts_by_how_much_the_chains_disagree(prior, rng):
     found = method.std(statistics, prior, problem) / (factor * statistics.std)
     np.testing.assert_allclose(found[:, :3].mean(), 1, atol=0.02)
     np.testing.assert_allclose(found[:, 3:].mean(), np.var(np.arange(4), ddof=1) ** 0.5 / 0.1, rtol=0.02)
+
+
+@pytest.mark.parametrize("chains", [1, 4])
+def test_std_is_zero_where_nothing_is_drawn(prior, rng, chains):
+    """R-hat is then one rounding error over another.  A single chain has none."""
+    method, statistics, shape = Gibbs(), PosteriorStatistics(18), (128, 128)
+    inside = np.hypot(*np.meshgrid(*2 * [np.arange(-64, 64)])) < 40
+    for chain in range(chains):
+        for _ in range(18):
+            statistics.add((inside * random_complex(rng, shape)).astype(np.complex64), chain)
+    found = method.std(statistics, prior, small_problem(rng, 2, shape)[0])
+    assert found.dtype == np.float32
+    empty = np.hypot(*np.meshgrid(*2 * [np.arange(-64, 64)])) > 55
+    assert found[empty].max() < 2e-3 * found[inside].mean()

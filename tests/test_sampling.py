@@ -9,9 +9,13 @@ from conftest import psnr, simulate
 from properties import random_complex
 
 from bart_pogmdm import Diffusion, Gibbs, Map, PoGMDM, recon
+from bart_pogmdm.algorithms.kept_samples import KeptRules
 from bart_pogmdm.algorithms.posterior_statistics import PosteriorStatistics
 from bart_pogmdm.arrays.bart_dims import to_bart
-from bart_pogmdm.evaluate import metrics
+from bart_pogmdm.evaluate import masks, metrics
+from bart_pogmdm.evaluate import simulate as simulation
+from bart_pogmdm.physics.fourier import resize
+from bart_pogmdm.physics.kspace_rings import RingRules
 from bart_pogmdm.prior.pogmdm import SHAPES
 
 pytestmark = pytest.mark.slow
@@ -93,15 +97,52 @@ def test_statistics_are_those_of_all_draws(rng):
     assert np.isclose(rhat, np.median(np.sqrt(pooled / within)))
 
 
-def test_the_image_lies_between_the_maximum_and_the_mean_of_the_draws(small):
-    """Whether the maximum is moved towards the mean of message passing or not."""
-    for steps in (2, 5):
-        maximum = Map(iterations=5, last_steps=steps, fine_steps=7)
-        method = Gibbs(chains=2, burn_in=2, thin=2, maximum=maximum)
-        images = [recon(*small[:2], method=replace(method, to_mean=part), samples=4).image for part in (0, 0.25, 1)]
-        np.testing.assert_allclose(images[0], recon(*small[:2], method=maximum).image, atol=1e-5)
-        np.testing.assert_allclose(images[1], 0.75 * images[0] + 0.25 * images[2], atol=1e-5)
-        assert np.abs(images[2] - images[0]).max() > 1e-3
+def padded(kspace, mask):
+    """The same k-space off its centre, as for an image of more pixels."""
+    return [resize(np.roll(array, (2, -1), (-2, -1)), (60, 52)) for array in (kspace, mask)]
+
+
+def in_barts_order(kspace, axis, count):
+    """Noisy repetitions of k-space (coil, y, x) along a dimension of BART."""
+    noisy = [to_bart(kspace * (1 + 0.1 * number)) for number in range(count)]
+    return np.stack(noisy, -1).reshape(*noisy[0].shape[:4], *(1,) * (axis - 4), count)
+
+
+SCANS = {
+    "coils": lambda kspace, mask: ((kspace, mask), {}),
+    "double precision": lambda kspace, mask: ((kspace.astype(complex), mask), {}),
+    "one coil": lambda kspace, mask: ((kspace[:1], mask), {}),
+    "padded": lambda kspace, mask: (padded(kspace, mask), {}),
+    "two sets": lambda kspace, mask: ((kspace, mask), {"maps": 2}),
+    "two sets, padded": lambda kspace, mask: (padded(kspace, mask), {"maps": 2}),
+    "series": lambda kspace, mask: ((in_barts_order(kspace, 5, 2), mask), {}),
+    "simultaneous slices": lambda kspace, mask: ((in_barts_order(kspace, 13, 2), mask), {"sms": True}),
+}
+
+
+@pytest.mark.parametrize("moved", [True, False])
+@pytest.mark.parametrize("name", SCANS)
+def test_the_image_lies_between_the_maximum_and_the_mean_of_the_draws(name, moved):
+    """Also where the maximum is moved towards the mean of message passing, by some frequencies more than by others."""
+    mask = masks.named("cartesian2", (40, 36), 0)
+    kspace = mask * simulation.kspace(simulation.phantom(mask.shape), 4, 0.03, 0)
+    scan, options = SCANS[name](kspace.astype(np.complex64), mask)
+    rules = KeptRules(part=0.2, centre=2, chance=30, rings=RingRules(least_samples=8))
+    maximum = Map(iterations=9, last_steps=2 if moved else 9, fine_steps=11, kept=rules)
+    method, weights = Gibbs(chains=2, burn_in=2, thin=2, maximum=maximum), []
+
+    def note(state):
+        if state.mean_weights is not None and state.info.chain is None:
+            assert state.mean_weights.shape == state.image.shape
+            weights.append(float(np.ptp(state.mean_weights)))
+
+    images = [recon(*scan, method=replace(method, to_mean=part), samples=4, callback=note, **options).image
+              for part in (0, 0.25, 1)]
+    size = np.abs(images[0]).max()
+    np.testing.assert_allclose(images[0] / size, recon(*scan, method=maximum, **options).image / size, atol=1e-5)
+    np.testing.assert_allclose(images[1] / size, (0.75 * images[0] + 0.25 * images[2]) / size, atol=1e-5)
+    assert np.abs(images[2] - images[0]).max() > 1e-3 * size
+    assert len(weights) == 3 * moved and all(spread > 0.05 for spread in weights)
 
 
 def test_samples_mean_and_std_belong_together(small):

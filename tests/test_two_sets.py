@@ -66,7 +66,7 @@ def test_a_series_has_the_second_set_where_all_of_its_images_fold_over():
     kspace, reference = folded(0.8)
     whole = simulation.kspace(simulation.phantom(reference.shape), 8)
     lines = masks.named("cartesian2", reference.shape, 0)
-    for images, sets in (((kspace, kspace), [2, 2]), ((kspace, whole), [1, 1])):
+    for images, sets in (((kspace, kspace), [2, 2]), ((kspace, whole), [1, 1]), ((whole, kspace), [1, 1])):
         series = np.stack([to_bart(samples) for samples in images], -1).reshape(*reference.shape, 1, 8, 1, 2)
         assert recon(series.astype(np.complex64), lines, iterations=2).info["maps"].tolist() == sets
 

@@ -74,6 +74,7 @@ class Diffusion:
 
     name: ClassVar[str] = "diffusion"
     default_samples: ClassVar[int] = 10
+    to_mean: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:
         together = {} if self.side_by_side is None else {"side_by_side": 1}

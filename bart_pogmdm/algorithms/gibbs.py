@@ -6,6 +6,7 @@ M. Kuric et al., The Gaussian latent machine, arXiv 2505.12836.
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -28,10 +29,15 @@ from .problem import Problem
 from .quadratic_step import averaged, newton_step
 from .state import State
 
+ROUNDING = 1e-5  # Part of the largest variance that averages by FFT may be wrong by.
+
 
 @dataclass(frozen=True)
 class Gibbs:
-    """The method "gibbs": posterior mean and standard deviation by Gibbs sampling (`gibbs`)."""
+    """The method "gibbs": posterior mean and standard deviation by Gibbs sampling (`gibbs`).
+
+    The mean is estimated half-way between the maximum and the mean of the draws (`to_mean`).
+    """
 
     chains: int = 4
     """Chains, which all start at the maximum: several show by R-hat whether they agree."""
@@ -56,7 +62,8 @@ class Gibbs:
     one pixel is known from as many draws only as the chains are worth."""
 
     to_mean: float = 0.5
-    """Part of the way from the maximum to the mean of the draws at which the image is: either may be the worse one."""
+    """Part of the way from the maximum to the mean of the draws at which the image is: either may be the worse one.
+    Where the maximum has been moved towards the mean already, it is a part of what is left."""
 
     maximum: Map = Map()
     """Options of the maximum."""
@@ -70,7 +77,7 @@ class Gibbs:
         together = {} if self.side_by_side is None else {"side_by_side": 1}
         check_fields(self, {"chains": 1, "burn_in": 0, "thin": 1, "draw_cg": 1} | together,
                      ["smoothing"] + ([] if self.sigma is None else ["sigma"]))
-        if not 0 <= self.to_mean <= 1:
+        if not (isinstance(self.to_mean, numbers.Real) and 0 <= float(self.to_mean) <= 1):
             raise ValueError(f"to_mean: expected a number from 0 to 1, got {self.to_mean!r}")
 
     @property
@@ -109,16 +116,17 @@ class Gibbs:
         """Return the standard deviation of the posterior: that of the draws, times R-hat, calibrated.
 
         Variances are averaged over a small window.  Where the chains do not agree they have seen only a part of the
-        posterior; R-hat, of each window, says how much.  1 / temperature^(1/2) undoes the temperature of the draws,
-        which is exact where the posterior is Gaussian; the calibration of the prior makes up for the rest.  A prior
-        without one is taken as calibrated.
+        posterior; R-hat, of each window, says how much (1 for a single chain).  1 / temperature^(1/2) undoes the
+        temperature of the draws, which is exact where the posterior is Gaussian; the calibration of the prior makes up
+        for the rest.  A prior without one is taken as calibrated.
         """
         def smooth(variance: Array) -> Any:
             return at_least(averaged(variance, self.smoothing, problem.images.grid_axes), 0.0)
 
         variance, parts = smooth(draws.std**2), draws.variances()
         if parts is not None:
-            within, pooled = map(smooth, parts)
+            # Where draws hardly vary, the window holds rounding of the FFT alone.
+            within, pooled = (smooth(part) + ROUNDING * parts[1].max() for part in parts)
             variance = variance * divide(pooled, within)
         calibration = getattr(prior, "calibration", None)
         factor = calibration.factor(acceleration(problem.sampling.density), problem.coils) if calibration else 1.0
@@ -127,14 +135,10 @@ class Gibbs:
     def solve(self, problem: Problem, prior: LatentPrior, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
         """Yield the State after each step to the maximum, then of each sweep of each chain.
 
-        The chains start at the maximum.  Where that is moved towards the mean, so are the draws, and their own mean
-        counts for the rest of the way.
+        The chains start at the maximum.  Where that is moved towards the mean, so are the draws.
         """
         state, of_draws = None, prior_for(problem, prior)
-        for number, state in enumerate(self.maximum.solve(problem, prior, samples, seed), 1):
-            if number == self.maximum.iterations:
-                moved = 0 * state.image.real if state.mean_weights is None else state.mean_weights
-                state = replace(state, mean_weights=1 - self.to_mean * (1 - moved))
+        for state in self.maximum.solve(problem, prior, samples, seed):
             yield state
         assert state is not None
         problem, (chains, draws) = problem.started_from(state), self.chain_shape(samples)

@@ -78,6 +78,7 @@ class Map:
 
     name: ClassVar[str] = "map"
     image_noise: ClassVar[float] = 0.0
+    to_mean: ClassVar[float] = 0.0
     prior_members: ClassVar[tuple[str, ...]] = ("score", "curvature")
     default_samples: ClassVar[None] = None
 
@@ -109,7 +110,7 @@ class Map:
         return 1.0
 
     def std(self, draws: PosteriorStatistics, prior: Any, problem: Problem) -> Any:
-        """Return zero: there are no draws."""
+        """Return that of the draws, of which there are none."""
         return draws.std
 
     def solve(self, problem: Problem, prior: Prior, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
@@ -139,22 +140,21 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
         yield from joint_map(problem, of_maximum, options)
         return
     last = range(options.iterations - options.last_steps, options.iterations)
-    which = [one.which for one in kept]
-    rest = without_kept(problem, problem.together(which), options.image_cg)
+    rest = without_kept(problem, problem.together([one.which for one in kept]), options.image_cg)
     judged, previous, followed = problem.start, problem.start.image, 1.0
     for state in joint_map(rest, of_maximum, options, steps=range(last.start)):
         judged, previous, followed = state, judged.image, judged.units.followed
         yield state
     problem, rest = problem.started_from(judged), rest.started_from(judged)
-    means = [mean_of(KeptSamples(whole, own, options.kept), part, prior, options, rng)
-             for own, whole, part in zip(which, problem.each(), rest.each())]
+    means = [mean_of(replace(one, problem=whole), part, prior, options, rng)
+             for one, whole, part in zip(kept, problem.each(), rest.each())]
     previous = previous * (followed / judged.units.followed)
     del rest
     for step, state in zip(last, majorise_minimise(problem, of_maximum, options, steps=last, previous=previous)):
         if step == last[-1]:
-            moved = [(one.start.image, 0 * one.start.image.real) if mean is None else
-                     mean.mixed(one, judged.units.followed, options)
-                     for one, mean in zip(problem.started_from(state).each(), means)]
+            each = problem.started_from(state).each()
+            moved = [mean.mixed(one, judged.units.followed, options) if mean else
+                     (one.start.image, 0 * one.start.image.real) for one, mean in zip(each, means)]
             image, weights = map(problem.together, zip(*moved))
             state = replace(state, maximum=state.image, image=image, mean_weights=weights)
         yield state

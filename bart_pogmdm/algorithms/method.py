@@ -32,6 +32,10 @@ class Method(Protocol):
         """Noise that the method leaves in the image, of maximum about 1."""
 
     @property
+    def to_mean(self) -> float:
+        """Part of the way from the image before the draws to their mean at which the image of the result is."""
+
+    @property
     def likelihood(self) -> Likelihood:
         """How far the samples are trusted."""
 

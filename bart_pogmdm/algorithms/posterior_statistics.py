@@ -55,7 +55,7 @@ class PosteriorStatistics:
         return (squares / max(self._image.count - 1, 1)) ** 0.5
 
     def variances(self) -> tuple[Array, Array] | None:
-        """Return the variance of the magnitude within the chains, and that of all which they tell of the posterior.
+        """Return the variance of the magnitude within the chains, and one that counts how far their means lie apart.
 
         Their ratio is R-hat^2 (A. Gelman, D. Rubin, Stat. Sci. 7, 1992, doi 10.1214/ss/1177011136).  None where there
         are not two chains of two draws.

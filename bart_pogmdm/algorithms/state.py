@@ -42,7 +42,7 @@ class State:
     For several sets, chains or simultaneous slices: image (S, *grid), sensitivities and coefficients (J, S, …), and for
     a series image (A, *grid), sensitivities and coefficients (J, 1, …).  The units are those of the image.
     maximum: the maximum where the image has been moved from it towards the mean, else None.
-    mean_weights (…, *grid): from 0 to 1, how far each frequency has been moved; draws tell the rest of the mean.
+    mean_weights: from 0 to 1, how far each frequency has been moved, (…, *grid); None with `maximum`.
     A callback of `recon` gets a State after each iteration; its arrays are the solver's own, in solver units.  They
     may have half the resolution at first (`Map`), and fewer coils, which are virtual (`CoilRules`).
     """

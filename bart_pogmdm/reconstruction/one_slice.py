@@ -104,7 +104,7 @@ class Collector:
             std, spread, residual_std = None, 1.0, reference.info.residual_std
         else:
             rhat, ess = statistics.convergence()
-            image, std = self._mean(image), options.method.std(statistics, prior, problem)
+            image, std = self._mean(image, reference.mean_weights), options.method.std(statistics, prior, problem)
             spread = float((std**2).sum() / (statistics.std**2).sum().clip(1e-30)) ** 0.5  # one for the whole image
             residual_std = self._residual_var.mean**0.5
             convergence = {"rhat": rhat, "ess": ess}
@@ -122,13 +122,16 @@ class Collector:
         return SliceResult(image, std, sens_std, units.scale * frame.interpolation,
                            float(units.to_user(residual_std)), convergence, coefficients, problem.images.sets)
 
-    def _mean(self, estimate: Array) -> Array:
-        """Return the mean of the draws, but the estimate that they start from as far as that counts as the mean."""
-        mean, weights, frame = self._statistics.mean, getattr(self._reference, "mean_weights", None), self._frame
-        if weights is None:
-            return mean
-        weights = weights[0] if self._problem.images.adds_up else weights
-        return mean + frame.out_of(filtered(weights, frame.into(estimate - mean), axes_of(weights.shape)))
+    def _mean(self, estimate: Array, weights: Array | None) -> Array:
+        """Return the estimate (*grid) that was there before the draws, moved towards their mean.
+
+        weights: how far each frequency of the estimate has been moved towards a mean already, or None.
+        """
+        step, frame = self._statistics.mean - estimate, self._frame
+        if weights is not None:
+            weights = weights[0] if self._problem.images.adds_up else weights
+            step = step - frame.out_of(filtered(weights, frame.into(step), axes_of(weights.shape)))
+        return estimate + float(self._options.method.to_mean) * step
 
     def _write(self, parts: Iterator[tuple[slice, Array]]) -> Array:
         """Write the sensitivities, of which some rows at a time come, to their place, and return their RSS."""

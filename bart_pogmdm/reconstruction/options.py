@@ -74,7 +74,7 @@ class Options:
     """Standard deviation of the noise per real and imaginary part; None: estimated in each slice."""
 
     maps: int | str = "auto"
-    """Sets of image and sensitivities: 2 for an object that folds over; "auto" decides in each slice."""
+    """Sets of image and sensitivities: 2 for an object that folds over; "auto" decides by the samples."""
 
     shared_sens: int = SHARED
     """BART's bits of the dimensions along which the slices share their sensitivities, where these are unknown."""

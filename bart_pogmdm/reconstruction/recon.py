@@ -59,15 +59,16 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
     device: "cpu", "gpu", "auto" (a GPU if there is one); None: where k-space is.  The result is where k-space is.
     callback: called with the `State` after each iteration, whose arrays are the solver's own, in its units.
 
-    method: "map", the maximum; "gibbs", mean and standard deviation around it; "diffusion", Algorithm 1 of the
-        paper; or one of Map, Gibbs, Diffusion with its options, as Gibbs(chains=8).  None: "gibbs" where samples are
-        asked for, else "map".
+    method: "map", the maximum; "gibbs", mean (half-way from the maximum to that of draws around it) and standard
+        deviation; "diffusion", Algorithm 1 of the paper; or one of Map, Gibbs, Diffusion with its options, as
+        Gibbs(chains=8).  None: "gibbs" where samples are asked for, else "map".
     samples: draws from the posterior; 10 where the method samples.
     iterations: majorise-minimise steps to the maximum ("map" and "gibbs"), 45.
     noise_std: of the data (samples of weight 1) per real and imaginary part; None: estimated.
     maps: 2 for an object larger than the field of view, so that it folds over: another image with its own
         sensitivities for the folded part, and the result for both together; not for "diffusion".  "auto", the
-        default: 2 in the slices whose samples show it, else 1.  It is 1 with start, too.
+        default: 2 in the slices whose samples show it (of those that share sensitivities: where all show it), else 1.
+        It is 1 with start, too.
     shared_sens: BART's bits of the dimensions along which unknown sensitivities are the same, so that all slices there
         are solved together: TE, COEFF and AVG; 1 << 10 for TIME, 0 for none.  Not for "diffusion".
     temporal: size of the changes from frame to frame along TIME, as a part of the maximum, such as 0.05.  The frames

@@ -16,7 +16,7 @@ from ..version import __version__
 class Result:
     """The result of `recon`, in the order, array library, device and precision of its k-space.
 
-    image: complex, in data units; the posterior mean where the method samples.
+    image: complex, in data units; an estimate of the posterior mean where the method samples.
     sens: coil sensitivities; image * sens are the coil images.
     std: standard deviation of |image| at each pixel, in data units; None for a method that does not sample.
     sens_std: of the complex sensitivities, of the shape of sens; None where they were given, or are not sampled.

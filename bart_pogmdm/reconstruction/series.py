@@ -129,6 +129,7 @@ def problems_of(parts: list[Part], neighbour: Array | None, prior: Any,
             del slices
             yield places, problem
             return
+        options = replace(options, maps=2)
         del problem
     for place in places:
         sens = None if place.sens is None else place.frame.maps_into(place.sens)
