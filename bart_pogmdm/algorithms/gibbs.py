@@ -99,7 +99,7 @@ class Gibbs:
         return self.sigma or self.maximum.level(problem)
 
     def chain_shape(self, samples: int) -> tuple[int, int]:
-        """Return the number of chains, and of draws from each; one sample has two chains, too, so that R-hat is known."""
+        """Return the number of chains, at least two so that R-hat is known, and of draws from each."""
         chains = min(self.chains, max(samples, 2))
         return chains, self.thin * -(-samples // chains)
 
