@@ -4,8 +4,8 @@ usage: calibration_terms.py [SHARED_DATA_FOLDER]    (about 10 minutes on one cor
 
 The scans are those of `bart-pogmdm calibrate` in two rounds (training images).  For each set of terms it prints the
 standard deviation of log(factor that a scan needs) around their regression, each scan left out once, and the mean rank
-correlation of the standard deviation with the error.  Then, for the scans of docs/results.md as well, the rank
-correlation where one draw is the truth and the other chains the reconstruction, by kind of scan, and R-hat.
+correlation of the standard deviation with the error.  Then, for each class of docs/results.md, it prints the rank
+correlation where one draw is the truth and the other chains are the reconstruction.
 """
 
 import sys
@@ -19,6 +19,7 @@ from records import Places
 from scipy.ndimage import gaussian_filter
 
 from bart_pogmdm import Gibbs, recon
+from bart_pogmdm.algorithms.posterior_statistics import PosteriorStatistics
 from bart_pogmdm.evaluate import metrics
 from bart_pogmdm.physics.acceleration import acceleration
 from bart_pogmdm.physics.coil_model import rss
@@ -70,11 +71,12 @@ def std_of(draws, by_rhat):
     def smooth(variance):
         return gaussian_filter(variance, Gibbs().smoothing)
 
-    chains, length = draws.shape[:2]
-    within = smooth(draws.var(1, ddof=1).mean(0))
-    pooled = within * (length - 1) / length + smooth(draws.mean(1).var(0, ddof=1))
-    total = smooth(draws.reshape(chains * length, *draws.shape[2:]).var(0, ddof=1))
-    return (total * (pooled / within if by_rhat else 1)) ** 0.5
+    statistics = PosteriorStatistics(draws.shape[1])
+    for chain, of_chain in enumerate(draws):
+        for one in of_chain:
+            statistics.add(one, chain)
+    within, pooled = map(smooth, statistics.variances())
+    return (smooth(statistics.std**2) * (pooled / within if by_rhat else 1)) ** 0.5
 
 
 def left_out(needed, terms):

@@ -103,9 +103,9 @@ def padded(kspace, mask):
 
 
 def in_barts_order(kspace, axis, count):
-    """Noisy repetitions of k-space (coil, y, x) along a dimension of BART."""
-    noisy = [to_bart(kspace * (1 + 0.1 * number)) for number in range(count)]
-    return np.stack(noisy, -1).reshape(*noisy[0].shape[:4], *(1,) * (axis - 4), count)
+    """k-space (coil, y, x) again and again along a dimension of BART, brighter each time."""
+    images = [to_bart(kspace * (1 + 0.1 * number)) for number in range(count)]
+    return np.stack(images, -1).reshape(*images[0].shape[:4], *(1,) * (axis - 4), count)
 
 
 SCANS = {
