@@ -91,8 +91,11 @@ def faults(folder):
         lines = masks.named("cartesian4", (96, 96), 0)
         yield f"{name}, mask transposed", (kspace * lines, lines.T), {}
         yield f"{name}, mask of all samples", (kspace * lines, np.ones((96, 96), bool)), {}
-        yield f"{name}, noise in the gaps", (
-            kspace * lines + 1e-4 * rng.standard_normal(kspace.shape).astype(np.complex64),), {}
+        for kind in ("cartesian4", "cartesian8", "gaussian8"):
+            for noise_std in (1e-4, 0.005):
+                noise = noise_std * (rng.standard_normal(kspace.shape) + 1j * rng.standard_normal(kspace.shape))
+                filled = np.where(masks.named(kind, (96, 96), 0), kspace, noise).astype(np.complex64)
+                yield f"{name} {kind}, noise of {noise_std} in the gaps", (filled,), {}
         yield f"{name}, image instead of k-space", (ifft2c(kspace).astype(np.complex64),), {}
         yield f"{name}, rows in another order", (kspace[:, rng.permutation(96)],), {}
         for step in (2, 3, 4):

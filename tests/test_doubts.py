@@ -215,6 +215,17 @@ def test_a_spike_is_doubtful(coils, value):
     assert found and (value == 1 or any("spikes" in sentence for sentence in found))
 
 
+@pytest.mark.parametrize("kind", ["cartesian2", "cartesian4", "cartesian8", "horizontal4"])
+@pytest.mark.parametrize("gaps", [5e-3, 1e-3, 1e-5])
+def test_noise_in_gaps_is_doubtful_without_a_mask(rng, kind, gaps):
+    """It must not pass for samples of zero, be it weaker than that of the samples (0.005) or not."""
+    kspace, pattern = full(), masks.named(kind, SHAPE, 0)
+    noise = rng.standard_normal((2, *kspace.shape)).astype(np.float32)
+    filled = np.where(pattern, kspace, gaps * (noise[0] + 1j * noise[1])).astype(np.complex64)
+    assert any("far weaker than lines on both sides" in sentence for sentence in doubts(filled))
+    assert not any("far weaker than lines on both sides" in sentence for sentence in doubts(kspace * pattern))
+
+
 def test_noise_alone_is_doubtful(rng):
     noise = rng.standard_normal((2, 4, *SHAPE)).astype(np.float32)
     assert any("its centre is not sampled" in sentence for sentence in doubts(noise[0] + 1j * noise[1]))

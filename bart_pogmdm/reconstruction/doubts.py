@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
+
 from ..algorithms.problem import Problem
 from ..arrays.array_types import Array, Shape
 from ..arrays.checks import check_fields
-from ..arrays.modules import array_module
+from ..arrays.modules import array_module, move
 from ..physics.folding import folding
 from ..physics.fourier import distances, power_of_coils
 from ..physics.noncartesian import on_grid
@@ -57,6 +59,12 @@ class DoubtRules:
     zeros: float = 0.25
     """Part of the samples of a mask that may be zero in all coils, as those beyond an elliptic acquisition (0.22)."""
 
+    valley: float = 10.0
+    """Mean power on both sides of a line of k-space, as a multiple of its own, above which the line may be a gap."""
+
+    valleys: float = 0.04
+    """Part of the lines along an axis that may be so weak."""
+
     pixels: int = 100
     """Pixels for each sample of a coil, above which a point or the unit of a trajectory must be wrong."""
 
@@ -68,8 +76,8 @@ class DoubtRules:
 
     def __post_init__(self) -> None:
         check_fields(self, {"calibration": 2, "pixels": 1, "rank": 1},
-                     ["residual", "unexplained", "fit", "distance", "spike", "far", "folding", "zeros", "lost",
-                      "spacing"])
+                     ["residual", "unexplained", "fit", "distance", "spike", "far", "folding", "zeros", "valley",
+                      "valleys", "lost", "spacing"])
 
 
 def of_axes(kspace: Array, grid: Shape) -> list[str]:
@@ -130,6 +138,9 @@ def of_scan(scan: Scan, fit: float, sampling: Sampling, known_sens: bool, rules:
     if float((power[sampled] == 0).mean()) > rules.zeros:
         doubts.append("mask: many of its samples are zero in all coils: is it transposed or moved, or does it have"
                       " more samples than k-space?")
+    elif any(_valleys(power, sampled, axis, rules.valley) > rules.valleys for axis in range(power.ndim)):
+        doubts.append("kspace: many of its lines are far weaker than lines on both sides: are these gaps that hold"
+                      " noise? They need a mask")
     return [*doubts, *_of_centre(power, sampled, fit, rules), *_of_pattern(scan, sampling, known_sens, rules)]
 
 
@@ -165,6 +176,19 @@ def _of_centre(power: Array, sampled: Array, fit: float, rules: DoubtRules) -> l
     if bool((amplitude[distance > rules.far] > rules.spike * ranked).any()):
         doubts.append("kspace: samples far from its centre are larger than those about it: spikes?")
     return doubts
+
+
+def _valleys(power: Array, sampled: Array, axis: int, factor: float) -> float:
+    """Return the part of the lines across an axis whose mean power is `factor` times smaller than on both sides.
+
+    Only lines with at least half as many samples as the fullest are looked at: the mean of a few varies.
+    """
+    others = tuple(other for other in range(power.ndim) if other != axis)
+    sums, counts = move(power.sum(others), np), move(sampled.sum(others), np)
+    full = 2 * counts >= counts.max()
+    line = sums[full] / counts[full]
+    before, after = np.maximum.accumulate(line), np.maximum.accumulate(line[::-1])[::-1]
+    return float((np.minimum(before, after) > factor * line).mean())
 
 
 def _of_pattern(scan: Scan, sampling: Sampling, known_sens: bool, rules: DoubtRules) -> list[str]:
