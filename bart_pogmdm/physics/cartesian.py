@@ -204,17 +204,23 @@ class CartesianScan:
 
     def power(self) -> tuple[Array, Array]:
         """Return the power of the samples, summed over the coils, and the mask, both (*grid)."""
-        return power_of_coils(self.kspace), self.mask
+        power: Array = sum(map(power_of_coils, self.kspace[:, None]), self.mask[:0].sum(0))
+        return power, self.mask
 
     def combined(self, matrix: Array) -> CartesianScan:
         """Return the scan of combinations (I, J) of the coils."""
         return replace(self, kspace=combined(matrix, self.kspace))
 
     def moved(self, centre: Shape) -> CartesianScan:
-        """Return the scan with the frequency `centre`, in whole samples, in the place of zero frequency."""
+        """Return the scan with the frequency `centre`, in whole samples, in the place of zero frequency.
+
+        Overwrites k-space, since that of a volume is most of the memory.
+        """
         xp, back, axes = array_module(self.kspace), tuple(-d for d in centre), axes_of(self.shape)
         weights = None if self.weights is None else xp.roll(self.weights, back, axes)
-        return CartesianScan(xp.roll(self.kspace, back, axes), xp.roll(self.mask, back, axes), weights)
+        for of_coil in self.kspace:
+            of_coil[...] = xp.roll(of_coil, back, axes)
+        return CartesianScan(self.kspace, xp.roll(self.mask, back, axes), weights)
 
     def low(self, grid: Shape, cut: Shape) -> CartesianScan:
         """Return the frequencies within a window of size `cut` about zero, on a smaller grid."""

@@ -10,6 +10,8 @@ from ..arrays.bart_dims import COIL
 from ..arrays.checks import check_fields
 from ..arrays.modules import array_module, kernels_for
 
+BLOCK = 1 << 18  # samples of a coil that are handled at a time, in double precision
+
 
 @dataclass(frozen=True)
 class CoilRules:
@@ -43,10 +45,10 @@ def above_noise(scans: Sequence[tuple[Array, float]], rules: CoilRules) -> Array
 
 def _covariance(samples: Array) -> Array:
     """Return sum_m z_im conj(z_jm) of samples (J, M), on the CPU."""
-    xp = array_module(samples)
-    samples = samples.astype(complex)
-    # Not by BLAS, whose rounding depends on its threads.
-    covariance = xp.einsum("im,jm->ij", samples, samples.conj())
+    xp, covariance = array_module(samples), array_module(samples).zeros((len(samples), len(samples)), complex)
+    for start in range(0, samples.shape[1], BLOCK):
+        block = samples[:, start:start + BLOCK].astype(complex)
+        covariance += xp.einsum("im,jm->ij", block, block.conj())  # BLAS: rounding depends on its threads
     return covariance if xp is np else covariance.get()
 
 

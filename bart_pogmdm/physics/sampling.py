@@ -101,7 +101,10 @@ class Scan(Protocol):
         """Return the scan of combinations (I, J) of the coils."""
 
     def moved(self, centre: Shape) -> Scan:
-        """Return the scan with the frequency `centre`, in whole samples, in the place of zero frequency."""
+        """Return the scan with the frequency `centre`, in whole samples, in the place of zero frequency.
+
+        May overwrite the samples.
+        """
 
     def low(self, grid: Shape, cut: Shape) -> Scan:
         """Return the frequencies within a window of size `cut` about zero, on a smaller grid."""

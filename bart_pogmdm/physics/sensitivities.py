@@ -43,15 +43,18 @@ class SensitivityModel:
     rules: SobolevRules
 
     @classmethod
-    def of(cls, scan: Scan, rules: SobolevRules) -> SensitivityModel:
-        """From one slice as it was measured.  ValueError if there are no samples near the centre of k-space."""
+    def of(cls, scan: Scan, rules: SobolevRules, on_lines: bool = False) -> SensitivityModel:
+        """From one slice as it was measured, its samples kept as `Scan.sampled` says.
+
+        ValueError if there are no samples near the centre of k-space.
+        """
         shape, margin = scan.shape, rules.bandwidth(scan.shape)
         highest = min(rules.box, rules.box_cycles / field_size(shape))
         half = [int(np.ceil((highest + margin) * n)) for n in shape]
         coarse = [2 * next_fast_len(points) for points in half]
         grid = tuple(points if points + 2 * BORDER < n else n for n, points in zip(shape, coarse))
         inside = tuple(n if n <= 2 * points else 2 * int(highest * n) + 1 for n, points in zip(shape, half))
-        sampling, samples = scan.low(grid, inside).sampled()
+        sampling, samples = scan.low(grid, inside).sampled(on_lines)
         if not bool((samples != 0).any()):
             raise ValueError("kspace: expected samples near its centre, where the sensitivities are found, got none")
         xp = array_module(samples)

@@ -52,8 +52,9 @@ class Measured:
         same shape.  Raises ValueError for unusable samples.
         """
         # The samples of a volume are most of the memory, those of a slice are not worth their rounding.
-        sampling, samples = scan.sampled(on_lines=alone and len(scan.shape) > 2)
-        sens_model = None if known_sens or len(samples) == 1 else SensitivityModel.of(scan, rules.sens)
+        on_lines = alone and len(scan.shape) > 2
+        sampling, samples = scan.sampled(on_lines)
+        sens_model = None if known_sens or len(samples) == 1 else SensitivityModel.of(scan, rules.sens, on_lines)
         unit = scale.of(rss(image for coils in pieces(len(samples), samples[0])
                             for image in sampling.of_coils(coils).adjoint(samples[coils].copy())))
         units = Units(frame.scale, rule=scale, one_coil=rules.one_coil).times(unit)
