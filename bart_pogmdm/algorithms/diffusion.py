@@ -146,7 +146,8 @@ class Diffusion:
 def diffusion(problem: Problem, prior: ScorePrior, options: Diffusion, rngs: Rngs) -> Iterator[State]:
     """Yield the State of all chains after each noise level of Algorithm 1."""
     sigmas, step, likelihood = options.sigmas, options.likelihood_step, options.likelihood
-    problem = problem.in_chains(len(rngs))
+    problem, grid = problem.in_chains(len(rngs)), problem.images.grid
+    penalty, sens_cg = options.sens_penalty.least(grid), options.sens_cg * (len(grid) - 1)
     image, sens, coefficients = problem.start.image, problem.start.sens, problem.start.coefficients
     image = image + sigmas[0] * white_noise(rngs, image[0])                                         # line 1
     for sigma, sigma_next in pairwise(sigmas):                                                      # 2
@@ -163,8 +164,8 @@ def diffusion(problem: Problem, prior: ScorePrior, options: Diffusion, rngs: Rng
             sens, coefficients = h1_step(problem.sampling, problem.samples, image, sens, options.sens_step), None
         elif problem.sens_model:
             sens_variance = likelihood.of_sensitivities(problem, variance, residual_var)
-            coefficients = problem.sens_model.update(image, coefficients, sens_variance, options.sens_penalty.last,
-                                                     options.sens_cg, problem.images)
+            coefficients = problem.sens_model.update(image, coefficients, sens_variance, penalty, sens_cg,
+                                                     problem.images)
             sens = problem.sens_model.maps.forward(coefficients)
         yield State(image, sens, coefficients, problem.units).noted(sigma=sigma_next, residual_std=residual_var**0.5)
 

@@ -190,7 +190,8 @@ def gibbs(problem: Problem, prior: LatentPrior, options: Gibbs, rngs: Rngs) -> I
         return prior.drawn_score(image.reshape(-1, *problem.images.grid), sigma, of_each).reshape(image.shape)
 
     image, coefficients, model = problem.start.image, problem.start.coefficients, problem.model(problem.start.sens)
-    penalty, sens_cg = options.maximum.sens_penalty.last, options.maximum.sens_cg
+    grid = problem.images.grid
+    penalty, sens_cg = options.maximum.sens_penalty.least(grid), options.maximum.sens_cg * (len(grid) - 1)
     while True:
         gradient, power = model.gradient(image, problem.samples)
         noise = for_each(rngs, lambda rng: problem.sampling.noise(rng, samples), 1)

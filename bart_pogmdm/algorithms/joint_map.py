@@ -53,7 +53,7 @@ class Map:
     """Part of its residual to which each image is solved, where that takes fewer steps."""
 
     sens_cg: int = 4
-    """Conjugate gradient steps for the sensitivities after each image, started from the previous coefficients."""
+    """Conjugate gradient steps for the sensitivities after each image, for each dimension of it beyond the first."""
 
     momentum: float = MOST_MOMENTUM
     """Largest factor of Nesterov's extrapolation; with 0 every step lowers the energy, but more steps are needed."""
@@ -215,16 +215,16 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
     nothing else absorbs a phase that is not smooth, nor the brightness that the start lacks.  There the phase is
     trusted as far as the image has it (with the same majoriser), and the unit follows the image.
     """
-    image, coefficients = problem.start.image, problem.start.coefficients
-    state, sampling, sigma = problem.start, problem.sampling, options.level(problem)
+    image, coefficients, sampling = problem.start.image, problem.start.coefficients, problem.sampling
+    state, sigma, grid = problem.start, options.level(problem), problem.images.grid
     model: CoilModel | SetsModel | None = None
-    hessian, changes = prior.curvature(problem.images.grid, sigma, array_module(image)), problem.changes
+    hessian, changes = prior.curvature(grid, sigma, array_module(image)), problem.changes
     hessian = hessian + changes.curvature if changes else hessian
-    sens_model = problem.sens_model
+    sens_model, sens_cg = problem.sens_model, options.sens_cg * (len(grid) - 1)
     weights = sens_model and RingWeights(problem, sens_model, options.likelihood)
     rule = options.phase.within(problem.known_radius)
     previous = image if previous is None else previous
-    penalties, factors = options.sens_penalty.weights(steps.stop), momentum(steps.stop, options.momentum)
+    penalties, factors = options.sens_penalty.weights(steps.stop, grid), momentum(steps.stop, options.momentum)
     for factor, penalty in zip(factors[steps.start:], penalties[steps.start:]):
         model = model or coil_model(sampling, state.sens, problem.images)
         extrapolated = image + factor * (image - previous)
@@ -239,7 +239,7 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
         if sens_model and weights:
             sampling, weighted = weights.weighted(power)
             sens_variance = options.likelihood.of_sensitivities(problem, variance, residual_var)
-            coefficients = weighted.update(image, coefficients, sens_variance, penalty, options.sens_cg, problem.images)
+            coefficients = weighted.update(image, coefficients, sens_variance, penalty, sens_cg, problem.images)
             model = None  # before the next sensitivities take as much memory
         elif problem.one_coil:
             step = problem.units.step(model.sens[0] * image)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arrays.array_types import Shape
 from ..arrays.checks import check_fields
 
 MOST_MOMENTUM = 0.95  # an extrapolation by the factor 1 would never forget an early direction
@@ -19,12 +20,19 @@ class SensitivityPenalty:
     last: float = 1e-2
     """Least penalty: a smaller one fits noise and errors of the model."""
 
-    def __post_init__(self) -> None:
-        check_fields(self, {}, ["decay", "last"])
+    last_of_volumes: float = 0.1
+    """The same for volumes, whose sensitivities converge further."""
 
-    def weights(self, iterations: int) -> list[float]:
-        """Return the penalty of each iteration."""
-        return [max(self.decay**i, self.last) for i in range(iterations)]
+    def __post_init__(self) -> None:
+        check_fields(self, {}, ["decay", "last", "last_of_volumes"])
+
+    def least(self, grid: Shape) -> float:
+        """Return the least penalty for images of a grid, of a plane or a volume."""
+        return self.last if len(grid) == 2 else self.last_of_volumes
+
+    def weights(self, iterations: int, grid: Shape) -> list[float]:
+        """Return the penalty of each iteration for images of a grid."""
+        return [max(self.decay**i, self.least(grid)) for i in range(iterations)]
 
 
 def momentum(iterations: int, most: float = MOST_MOMENTUM) -> list[float]:
