@@ -13,6 +13,8 @@ from bart_pogmdm.physics.cartesian import CartesianSampling, CartesianScan
 from bart_pogmdm.physics.coil_model import CoilModel
 from bart_pogmdm.physics.fourier import axes_of, fft2c
 from bart_pogmdm.physics.kspace_centre import CentreRules, find_centre
+from bart_pogmdm.physics.sensitivities import SensitivityModel
+from bart_pogmdm.physics.sensitivity_start import StartRules, joint_inversion
 from bart_pogmdm.physics.sobolev_maps import SobolevMaps, SobolevRules
 from bart_pogmdm.prior.planes import Planes
 from bart_pogmdm.prior.smooth_phase import SmoothPhase
@@ -103,6 +105,30 @@ def test_samples_on_lines_are_those_of_the_grid(rng, is_weighted):
         (on_lines, taken(samples)), (whole, samples)))
     np.testing.assert_array_equal(low.density, low_whole.density)
     np.testing.assert_allclose(low.adjoint(found), low_whole.adjoint(wanted), atol=1e-12)
+
+
+def test_the_first_sensitivities_are_the_same_from_samples_on_lines(rng):
+    mask = np.broadcast_to(rng.random(GRID[1:]) < 0.4, GRID) | (np.hypot(*np.indices(GRID)[1:] - 10) < 4)
+    whole = CartesianScan(random_complex(rng, (3, *GRID)) * mask, mask)
+    models = [SensitivityModel.of(whole, SobolevRules(), on_lines) for on_lines in (False, True)]
+    assert models[1].samples.size < 0.7 * models[0].samples.size
+    found = [joint_inversion(model, StartRules(newton_steps=4, newton_tolerance=1e-9)) for model in models]
+    for of_grid, of_lines in zip(*found):
+        np.testing.assert_allclose(of_lines, of_grid, atol=1e-8 * abs(of_grid).max())
+
+
+def test_the_centre_is_moved_in_place_and_the_samples_of_the_caller_are_not(scan, quick_image):
+    shifts, (kspace, mask) = (3, 0, -2), scan[:2]
+    moved, pattern = np.roll(kspace, shifts, (0, 1, 2)), np.roll(mask, shifts[1:], (0, 1))
+    before = moved.copy()
+    found = recon(moved, pattern, method=QUICK).image
+    np.testing.assert_array_equal(moved, before)
+    np.testing.assert_allclose(abs(found), abs(quick_image), atol=1e-3 * abs(quick_image).max())
+    own = CartesianScan(random_complex(np.random.default_rng(0), (2, *GRID)), np.ones(GRID, bool))
+    expected = np.roll(own.kspace, (-1, 2, 0), (1, 2, 3))
+    centred = own.moved((1, -2, 0))
+    np.testing.assert_array_equal(centred.kspace, expected)
+    assert np.shares_memory(centred.kspace, own.kspace)
 
 
 def test_states_on_the_way_hold_no_sensitivities(scan):
