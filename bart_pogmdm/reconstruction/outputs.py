@@ -30,10 +30,11 @@ class Outputs:
     def __init__(self, slices: Slices, options: Options, dtype: np.dtype, xp: ArrayModule) -> None:
         shape, samples = slices.image_shape, options.samples
         real = np.empty(0, dtype).real.dtype
-        self.image, self.sens = xp.empty(shape, dtype), xp.empty(slices.sens_shape, dtype)
-        self.std = None if samples is None else xp.empty(shape, real)
+        order = "F" if len(shape) > 3 else "C"  # BART's files are column-major, and are written without a copy
+        self.image, self.sens = xp.empty(shape, dtype, order), xp.empty(slices.sens_shape, dtype, order)
+        self.std = None if samples is None else xp.empty(shape, real, order)
         draws_sens = samples is not None and not slices.known_sets and slices.coils > 1
-        self.sens_std = xp.empty(slices.sens_shape, real) if draws_sens else None
+        self.sens_std = xp.empty(slices.sens_shape, real, order) if draws_sens else None
         self.samples = _room_for_samples(samples, shape, dtype, xp) if options.keep_samples and samples else None
         self._sens = layout.slices(self.sens)
         self._options, self._facts = options, dict[str, Array]()
