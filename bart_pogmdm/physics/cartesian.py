@@ -204,7 +204,9 @@ class CartesianScan:
 
     def power(self) -> tuple[Array, Array]:
         """Return the power of the samples, summed over the coils, and the mask, both (*grid)."""
-        power: Array = sum(map(power_of_coils, self.kspace[:, None]), self.mask[:0].sum(0))
+        power = power_of_coils(self.kspace[:1])
+        for of_coil in self.kspace[1:]:  # one after the other: all at once need as much memory as k-space
+            power += power_of_coils(of_coil[None])
         return power, self.mask
 
     def combined(self, matrix: Array) -> CartesianScan:
