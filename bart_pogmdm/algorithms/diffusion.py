@@ -22,7 +22,7 @@ from .method import Rngs
 from .posterior_statistics import PosteriorStatistics
 from .problem import Problem
 from .refinement import Refinement, refine
-from .schedules import SensitivityPenalty, exponential
+from .schedules import SensitivityPenalty, exponential, sensitivity_steps
 from .state import State
 
 
@@ -64,7 +64,7 @@ class Diffusion:
     """Samples drawn together at most; None: as many as the cache of a CPU or the memory of a GPU holds."""
 
     sens_cg: int = Map.sens_cg
-    """Conjugate gradient steps of the sensitivity update "sobolev"."""
+    """Conjugate gradient steps of the sensitivity update "sobolev" for a plane; for a volume twice as many."""
 
     sens_penalty: SensitivityPenalty = SensitivityPenalty()
     """Penalty on the sensitivities in the update "sobolev": its last value."""
@@ -147,7 +147,7 @@ def diffusion(problem: Problem, prior: ScorePrior, options: Diffusion, rngs: Rng
     """Yield the State of all chains after each noise level of Algorithm 1."""
     sigmas, step, likelihood = options.sigmas, options.likelihood_step, options.likelihood
     problem, grid = problem.in_chains(len(rngs)), problem.images.grid
-    penalty, sens_cg = options.sens_penalty.least(grid), options.sens_cg * (len(grid) - 1)
+    penalty, sens_cg = options.sens_penalty.least(grid), sensitivity_steps(options.sens_cg, grid)
     image, sens, coefficients = problem.start.image, problem.start.sens, problem.start.coefficients
     image = image + sigmas[0] * white_noise(rngs, image[0])                                         # line 1
     for sigma, sigma_next in pairwise(sigmas):                                                      # 2

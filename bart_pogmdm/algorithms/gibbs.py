@@ -27,6 +27,7 @@ from .method import Rngs, prior_for
 from .posterior_statistics import PosteriorStatistics
 from .problem import Problem
 from .quadratic_step import averaged, newton_step
+from .schedules import sensitivity_steps
 from .state import State
 
 ROUNDING = 1e-5  # Part of the largest variance that averages by FFT may be wrong by.
@@ -191,7 +192,7 @@ def gibbs(problem: Problem, prior: LatentPrior, options: Gibbs, rngs: Rngs) -> I
 
     image, coefficients, model = problem.start.image, problem.start.coefficients, problem.model(problem.start.sens)
     grid = problem.images.grid
-    penalty, sens_cg = options.maximum.sens_penalty.least(grid), options.maximum.sens_cg * (len(grid) - 1)
+    penalty, sens_cg = options.maximum.sens_penalty.least(grid), sensitivity_steps(options.maximum.sens_cg, grid)
     while True:
         gradient, power = model.gradient(image, problem.samples)
         noise = for_each(rngs, lambda rng: problem.sampling.noise(rng, samples), 1)

@@ -23,7 +23,7 @@ from .posterior_statistics import PosteriorStatistics
 from .problem import Problem
 from .quadratic_step import newton_step
 from .resolution import coarse_to_fine
-from .schedules import MOST_MOMENTUM, SensitivityPenalty, momentum
+from .schedules import MOST_MOMENTUM, SensitivityPenalty, momentum, sensitivity_steps
 from .state import State
 
 
@@ -53,7 +53,7 @@ class Map:
     """Part of its residual to which each image is solved, where that takes fewer steps."""
 
     sens_cg: int = 4
-    """Conjugate gradient steps for the sensitivities after each image, for each dimension of it beyond the first."""
+    """Conjugate gradient steps for the sensitivities after each image of a plane; for a volume twice as many."""
 
     momentum: float = MOST_MOMENTUM
     """Largest factor of Nesterov's extrapolation; with 0 every step lowers the energy, but more steps are needed."""
@@ -220,7 +220,7 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
     model: CoilModel | SetsModel | None = None
     hessian, changes = prior.curvature(grid, sigma, array_module(image)), problem.changes
     hessian = hessian + changes.curvature if changes else hessian
-    sens_model, sens_cg = problem.sens_model, options.sens_cg * (len(grid) - 1)
+    sens_model, sens_cg = problem.sens_model, sensitivity_steps(options.sens_cg, grid)
     weights = sens_model and RingWeights(problem, sens_model, options.likelihood)
     rule = options.phase.within(problem.known_radius)
     previous = image if previous is None else previous

@@ -9,8 +9,7 @@ from ..arrays.array_types import Array
 from ..arrays.bart_dims import COIL
 from ..arrays.checks import check_fields
 from ..arrays.modules import array_module, kernels_for
-
-BLOCK = 1 << 18  # samples of a coil that are handled at a time, in double precision
+from ..arrays.threads import pieces
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,11 @@ def above_noise(scans: Sequence[tuple[Array, float]], rules: CoilRules) -> Array
 
 def _covariance(samples: Array) -> Array:
     """Return sum_m z_im conj(z_jm) of samples (J, M), on the CPU."""
-    xp, covariance = array_module(samples), array_module(samples).zeros((len(samples), len(samples)), complex)
-    for start in range(0, samples.shape[1], BLOCK):
-        block = samples[:, start:start + BLOCK].astype(complex)
-        covariance += xp.einsum("im,jm->ij", block, block.conj())  # BLAS: rounding depends on its threads
+    xp = array_module(samples)
+    covariance = xp.zeros((len(samples), len(samples)), complex)
+    for part in pieces(samples.shape[1], samples[:, 0]):  # in double precision all would need much memory
+        of_part = samples[:, part].astype(complex)
+        covariance += xp.einsum("im,jm->ij", of_part, of_part.conj())  # BLAS: rounding depends on its threads
     return covariance if xp is np else covariance.get()
 
 

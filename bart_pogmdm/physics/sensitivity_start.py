@@ -75,32 +75,31 @@ def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array
     """
     xp = array_module(model.samples)
     norm = float(inner(model.samples, model.samples)) ** 0.5 / rules.data_norm
-    dtype = model.samples.dtype
+    model, dtype = model.in_units(norm), model.samples.dtype
     origin = _pack(xp.ones(model.images.shape, dtype), xp.zeros(model.shape, dtype))
     estimate, first = origin, 0
     if neighbour is not None:
         # On a grid of another size, as of samples in another box, the same frequencies count from the same centre.
         neighbour = resize(neighbour, model.low.weight.shape)
-        estimate = _pack(_image_of(model, norm, neighbour, rules), neighbour)
+        estimate = _pack(_image_of(model, neighbour, rules), neighbour)
         first = max(0, rules.newton_steps - (rules.neighbour_steps if steps is None else steps))
     for i in range(first, rules.newton_steps):
-        estimate = estimate + _newton_step(model, norm, estimate, origin, rules.newton_decay**i, rules)
+        estimate = estimate + _newton_step(model, estimate, origin, rules.newton_decay**i, rules)
     image, coefficients = _unpack(model, estimate)
     energy = xp.abs(image) ** 2
     balance = float(((xp.abs(model.low.forward(coefficients)) ** 2).sum(0) * energy).sum() / energy.sum()) ** 0.5
     return image * (balance * norm), coefficients / balance
 
 
-def _image_of(model: SensitivityModel, norm: float, neighbour: Array, rules: StartRules) -> Array:
-    """Return the image of low resolution that goes with a neighbour's coefficients, for z / norm."""
+def _image_of(model: SensitivityModel, neighbour: Array, rules: StartRules) -> Array:
+    """Return the image of low resolution that goes with a neighbour's coefficients."""
     coils = coil_model(model.sampling, model.low.forward(neighbour), model.images)
     return conjugate_gradients(lambda image: coils.normal(image) + rules.neighbour_damping * image,
-                               coils.adjoint(model.samples / norm), iterations=rules.neighbour_cg, axes=coils.axes)
+                               coils.adjoint(model.samples), iterations=rules.neighbour_cg, axes=coils.axes)
 
 
-def _newton_step(model: SensitivityModel, norm: float, estimate: Array, origin: Array, alpha: float,
-                 rules: StartRules) -> Array:
-    """argmin_d ||F(u) + F'(u) d - z / norm||^2 + alpha ||u + d - u_0||^2 for the pair u = (x, chat)."""
+def _newton_step(model: SensitivityModel, estimate: Array, origin: Array, alpha: float, rules: StartRules) -> Array:
+    """argmin_d ||F(u) + F'(u) d - z||^2 + alpha ||u + d - u_0||^2 for the pair u = (x, chat)."""
     image, coefficients = _unpack(model, estimate)
     sens = model.low.forward(coefficients)
 
@@ -123,7 +122,7 @@ def _newton_step(model: SensitivityModel, norm: float, estimate: Array, origin: 
             sens[coils] * change + image * model.low.forward(coefficients[coils])))
 
     residual = adjoint(lambda sampling, coils: sampling.adjoint(
-        model.samples[coils] / norm - sampling.forward(sens[coils] * image)))
+        model.samples[coils] - sampling.forward(sens[coils] * image)))
     rhs = residual + alpha * (origin - estimate)
     return conjugate_gradients(normal, rhs, iterations=rules.newton_cg, tolerance=rules.newton_tolerance)
 
