@@ -127,10 +127,11 @@ class CoilModel(_Model):
                 kernels_for(out).combine(self.sens[coils], images, out)
             return out, total
 
-        combined: Any = 0
-        total: Any = 0
-        for of_share, number in shares(work, len(self.sens), like):
-            combined, total = combined + of_share, total + number
+        outcomes = shares(work, len(self.sens), like)
+        combined, total = next(outcomes)
+        for of_share, number in outcomes:
+            combined += of_share
+            total += number
         return combined, total
 
     def forward(self, image: Array) -> Array:

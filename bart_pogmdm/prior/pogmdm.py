@@ -11,7 +11,8 @@ import json
 import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, reduce
+from operator import iadd
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +140,7 @@ class PoGMDM:
     def _exact_activation(self, sigma: float) -> Activation:
         def activate(responses: Array, part: slice) -> None:
             experts = self.experts.part(part)
-            responses.real, responses.imag = (experts.activation(values, sigma)
-                                              for values in (responses.real, responses.imag))
+            responses.real, responses.imag = (experts.activation(u, sigma) for u in (responses.real, responses.imag))
         return activate
 
     def drawn_score(self, images: Array, sigma: float, rngs: Sequence[np.random.Generator]) -> Array:
@@ -171,7 +171,7 @@ class PoGMDM:
                 loops.combine(maps[k], fftn(responses, overwrite=True), total)
             return total
 
-        scores = factor * ifftn(sum(shares(work, NUM_FILTERS, spectra)), overwrite=True)  # type: ignore[arg-type]
+        scores = factor * ifftn(reduce(iadd, shares(work, NUM_FILTERS, spectra)), overwrite=True)
         return (scores if images.dtype.kind == "c" else scores.real).astype(images.dtype, copy=False)
 
     def denoise(self, image: Array, sigma: float) -> Array:

@@ -13,8 +13,11 @@ DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def jit(function: Any) -> Any:
-    """Compile a function without Python's lock, and keep the machine code on disk where that is possible."""
-    compiled: Any = njit(nogil=True)(function)
+    """Compile a function without Python's lock, and keep the machine code on disk where that is possible.
+
+    a * b + c may be rounded once, as processors do it in one step.
+    """
+    compiled: Any = njit(nogil=True, fastmath={"contract"})(function)
     with contextlib.suppress(RuntimeError, OSError):  # There is no folder to cache in: each process compiles anew.
         compiled._cache = _Cache(function)
     return compiled

@@ -46,35 +46,46 @@ def scale(images: Array, factor: Array) -> None:
 def multiply(matrix: Array, stack: Array, out: Array) -> None:
     # Not by BLAS: on a busy machine its threads spend ten times as long in active waiting as in the products.
     count, inner, columns = stack.shape
+    rows = len(matrix)
     for j in range(count):
-        for row in range(matrix.shape[0]):
-            out[j, row] = 0
-            for i in range(0, inner - 3, 4):  # four at a time, since reading and writing sums takes longer than adding
-                a, b, c, d = matrix[row, i], matrix[row, i + 1], matrix[row, i + 2], matrix[row, i + 3]
-                for column in range(columns):
-                    out[j, row, column] += (a * stack[j, i, column] + b * stack[j, i + 1, column]
-                                            + c * stack[j, i + 2, column] + d * stack[j, i + 3, column])
-            for i in range(inner - inner % 4, inner):
+        out[j] = 0
+        for row in range(0, rows - 3, 4):  # four rows by four, since reading and writing takes longer than adding
+            for i in range(0, inner - 3, 4):
+                block = matrix[row:row + 4, i:i + 4]
+                a0, b0, c0, d0 = block[0, 0], block[0, 1], block[0, 2], block[0, 3]
+                a1, b1, c1, d1 = block[1, 0], block[1, 1], block[1, 2], block[1, 3]
+                a2, b2, c2, d2 = block[2, 0], block[2, 1], block[2, 2], block[2, 3]
+                a3, b3, c3, d3 = block[3, 0], block[3, 1], block[3, 2], block[3, 3]
+                for k in range(columns):
+                    a, b, c, d = stack[j, i, k], stack[j, i + 1, k], stack[j, i + 2, k], stack[j, i + 3, k]
+                    out[j, row, k] += a0 * a + b0 * b + c0 * c + d0 * d
+                    out[j, row + 1, k] += a1 * a + b1 * b + c1 * c + d1 * d
+                    out[j, row + 2, k] += a2 * a + b2 * b + c2 * c + d2 * d
+                    out[j, row + 3, k] += a3 * a + b3 * b + c3 * c + d3 * d
+        for row in range(rows):  # what is left beyond the blocks
+            for i in range(inner - inner % 4 if row < rows - rows % 4 else 0, inner):
                 factor = matrix[row, i]
-                for column in range(columns):
-                    out[j, row, column] += factor * stack[j, i, column]
+                for k in range(columns):
+                    out[j, row, k] += factor * stack[j, i, k]
 
 
 @jit
 def interpolate(values: Array, table: Array, radius: float, inverse_variance: float) -> None:
+    # Vectorised by the compiler only where all numbers have the same size: 32 bits.
     count, size = values.shape
     last = table.shape[1] - 1
     real = values.dtype.type
-    per_step = real(last) / (radius + radius)
+    beyond, per_step, factor = real(radius), real(last / (radius + radius)), real(inverse_variance)
     for k in range(count):
+        row, nodes = values[k], table[k]
         for i in range(size):
-            u = values[k, i]
-            position = (u + radius) * per_step
+            u = row[i]
+            position = (u + beyond) * per_step
             position = position if position > 0 else real(0)  # also where u is NaN
             position = min(position, real(last))
-            node = min(np.int64(position), last - 1)
-            left = table[k, node]
-            values[k, i] = (left + (position - real(node)) * (table[k, node + 1] - left) - u) * inverse_variance
+            node = np.uint32(min(np.int32(position), np.int32(last - 1)))
+            left = nodes[node]
+            row[i] = (left + (position - real(node)) * (nodes[node + np.uint32(1)] - left) - u) * factor
 
 
 @jit
