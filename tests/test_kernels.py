@@ -80,6 +80,21 @@ def test_kernels_agree(module, name, dtype, rng, monkeypatch):
         np.testing.assert_allclose(got, expected, rtol=1e-4 if single else 1e-10, atol=1e-5 if single else 1e-12)
 
 
+@pytest.mark.parametrize("rows, inner", [(1, 1), (3, 4), (4, 3), (4, 4), (6, 9), (8, 10), (11, 8)])
+def test_matrix_product_of_any_size(rows, inner, rng):
+    matrix, stack = rng.standard_normal((rows, inner)), rng.standard_normal((2, inner, 7))
+    out = np.full((2, rows, 7), np.nan)
+    cpu.multiply(matrix, stack, out)
+    np.testing.assert_allclose(out, matrix @ stack, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+def test_table_goes_on_beyond_its_ends_and_keeps_nan(real):
+    values = np.array([[np.nan, -np.inf, np.inf, -1e30, 1e30, -9, 9]], real)
+    cpu.interpolate(values, np.array([[1, 2, 4]], real), real(3), real(0.5))
+    np.testing.assert_array_equal(values, np.array([[np.nan, np.inf, -np.inf, 5e29, -5e29, 5, -2.5]], real))
+
+
 @pytest.mark.parametrize("name", ["expand", "combine", "interpolate", "draw", "mixture_means", "mixture"])
 @pytest.mark.parametrize("module", [cpu, cuda], ids=["cpu", "cuda"])
 def test_kernels_agree_on_the_arrays_of_the_prior(module, name, prior, rng, monkeypatch):
