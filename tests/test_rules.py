@@ -153,6 +153,7 @@ def test_an_unknown_keyword_is_named(function):
     (lambda: StartRules(newton_steps=2.5), "newton_steps: expected an integer >= 1, got 2.5"),
     (lambda: ImageScale(start=0), "start: expected a number > 0, got 0"),
     (lambda: ImageScale(quantile=1.5), "quantile: expected a number <= 1, got 1.5"),
+    (lambda: NoiseRules(outer_part=1.5), "outer_part: expected a number <= 1, got 1.5"),
     (lambda: OneCoilScale(brighter=-1), "brighter: expected a number > 0, got -1"),
     (lambda: Calibration(coil_power=-1), "coil_power: expected a number >= 0, got -1"),
     (lambda: PriorRules(exponent=float("nan")), "exponent: expected a number > 0, got nan"),

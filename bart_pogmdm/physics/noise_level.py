@@ -23,6 +23,9 @@ class NoiseRules:
 
     def __post_init__(self) -> None:
         check_fields(self, {}, ["outer_part", "coil_part"])
+        for name in ("outer_part", "coil_part"):
+            if getattr(self, name) > 1:
+                raise ValueError(f"{name}: expected a number <= 1, got {getattr(self, name)!r}")
 
 
 def estimate_noise(samples: Array, radius: Array, rules: NoiseRules) -> float:
