@@ -12,13 +12,16 @@ def is_integer(value: Any, least: int) -> bool:
     return isinstance(value, (int, np.integer)) and bool(value >= least)
 
 
-def check_fields(record: Any, integers: dict[str, int], positive: Sequence[str] = ()) -> None:
-    """Raise ValueError unless fields are integers of at least some size, and others numbers above 0."""
+def check_fields(record: Any, integers: dict[str, int], positive: Sequence[str] = (),
+                 parts: Sequence[str] = ()) -> None:
+    """Raise ValueError unless fields are integers of at least some size, others numbers > 0, and parts also <= 1."""
     for name, least in integers.items():
         value = getattr(record, name)
         if not is_integer(value, least):
             raise ValueError(f"{name}: expected an integer >= {least}, got {value!r}")
-    for name in positive:
+    for name in (*positive, *parts):
         value = getattr(record, name)
         if not (isinstance(value, numbers.Real) and 0 < float(value) < np.inf):
             raise ValueError(f"{name}: expected a number > 0, got {value!r}")
+        if name in parts and float(value) > 1:
+            raise ValueError(f"{name}: expected a number <= 1, got {value!r}")

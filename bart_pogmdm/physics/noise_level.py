@@ -22,10 +22,7 @@ class NoiseRules:
     """Part of the virtual coils, the weakest: even at the border of k-space the others hold signal."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {}, ["outer_part", "coil_part"])
-        for name in ("outer_part", "coil_part"):
-            if getattr(self, name) > 1:
-                raise ValueError(f"{name}: expected a number <= 1, got {getattr(self, name)!r}")
+        check_fields(self, {}, parts=["outer_part", "coil_part"])
 
 
 def estimate_noise(samples: Array, radius: Array, rules: NoiseRules) -> float:

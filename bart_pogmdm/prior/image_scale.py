@@ -21,9 +21,7 @@ class ImageScale:
     """Scale of the start image in the solver: the prior then reconstructs images of maximum about 1 best."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {}, ["quantile", "most_peak", "start"])
-        if self.quantile > 1:
-            raise ValueError(f"quantile: expected a number <= 1, got {self.quantile!r}")
+        check_fields(self, {}, ["most_peak", "start"], ["quantile"])
 
     def of(self, image: Array) -> float:
         """Return the scale of an image: the magnitude of its brightest part."""
