@@ -202,6 +202,12 @@ def growth(rows: Rows) -> list[str]:
     return table("along | value | seconds | grow as the power", lines)
 
 
+def memory(rows: Rows) -> list[str]:
+    return table("coils x volume | R | k-space, MiB | more than that, MiB | times k-space | estimate, MiB", [
+        (name_of(row), row["acceleration"], row["kspace"], row["more"], f"{row['more'] / row['kspace']:.2f}",
+         row["estimate"]) for row in rows])
+
+
 def processes(rows: Rows) -> list[str]:
     return table("processes | threads | slices a minute | MiB of a process after two slices, after all", [
         (f"{row['jobs']}{mark(row)}", row["threads"], f"{row['rate']} ({row['least']} to {row['most']})",
@@ -282,6 +288,10 @@ TABLES = (
     Table("growth", "Growth", "speed", "simulated coils", "",
           "Medians of `recon` (volumes: 12 iterations), with the least and the largest.",
           growth),
+    Table("memory", "Memory of volumes", "memory", "simulated coils", "",
+          "Peak memory of `bart pogmdm -i12`, beyond k-space itself and what a volume of 16 x 16 x 16 takes, and what "
+          "the command expects.",
+          memory),
     Table("processes", "Processes and threads", "volume", "simulated coils, 16 x 640 x 372", "",
           "`bart-pogmdm volume` with the cores shared in several ways; medians, with the least and the largest.",
           processes),

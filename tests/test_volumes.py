@@ -15,7 +15,7 @@ from bart_pogmdm.physics.fourier import axes_of, fft2c
 from bart_pogmdm.physics.kspace_centre import CentreRules, find_centre
 from bart_pogmdm.physics.sensitivities import SensitivityModel
 from bart_pogmdm.physics.sensitivity_start import StartRules, joint_inversion
-from bart_pogmdm.physics.sobolev_maps import SobolevMaps, SobolevRules
+from bart_pogmdm.physics.sobolev_maps import MapsByCoil, SobolevMaps, SobolevRules
 from bart_pogmdm.prior.planes import Planes
 from bart_pogmdm.prior.smooth_phase import SmoothPhase
 
@@ -155,6 +155,26 @@ def test_smooth_maps_of_volumes(rng):
     expected = np.einsum("zk,yl,xm,jklm->jzyx", z, y, x, maps.weight * coefficients, optimize=True)
     np.testing.assert_allclose(maps.forward(coefficients), expected, atol=1e-12)
     assert maps.forward(coefficients).flags.c_contiguous
+    by_coil = maps.by_coil(coefficients)
+    assert isinstance(by_coil, MapsByCoil) and len(by_coil) == 2 and by_coil.shape == expected.shape
+    np.testing.assert_allclose(by_coil[1:], expected[1:], atol=1e-12)
+    np.testing.assert_allclose(by_coil.every(3, 3), expected[:, ::3, ::3, ::3], atol=1e-12)
+
+
+def test_a_model_with_maps_by_coil_is_that_with_all_of_them(rng):
+    """They are made anew in each operation, because all of them are as large as k-space."""
+    maps = SobolevMaps.on_grid(GRID, GRID, np.dtype(complex), SobolevRules())
+    coefficients, image = random_complex(rng, (COILS, *maps.weight.shape)), random_complex(rng, GRID)
+    mask = np.broadcast_to(rng.random(GRID[1:]) < 0.5, GRID)
+    sampling = CartesianSampling.centred(mask, float, ndim=3).on_lines
+    whole, by_coil = (CoilModel(sampling, sens) for sens in (maps.forward(coefficients), maps.by_coil(coefficients)))
+    samples = whole.forward(image)
+    np.testing.assert_allclose(by_coil.forward(image), samples, atol=1e-12)
+    np.testing.assert_allclose(by_coil.adjoint(samples), whole.adjoint(samples), atol=1e-12)
+    np.testing.assert_allclose(by_coil.normal(image), whole.normal(image), atol=1e-12)
+    np.testing.assert_allclose(by_coil.density, whole.density, atol=1e-12)
+    for found, expected in zip(by_coil.gradient(image, 0.5 * samples), whole.gradient(image, 0.5 * samples)):
+        np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 def test_the_score_of_volumes_is_the_gradient_of_the_mean_potential_of_their_planes(rng, prior):

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 from ..arrays.array_types import Array, Shape
 from ..arrays.devices import available_memory
 from ..arrays.modules import array_module
-from ..arrays.threads import CACHE_BYTES
+from ..arrays.threads import CACHE_BYTES, NUM_THREADS, SHARES
 from ..prior.shearlets import NUM_FILTERS
 
 
@@ -19,13 +19,13 @@ def solver_memory(shape: Shape, dtype: DTypeLike, chains: int) -> int:
     """Return about how many bytes the solver of one slice (J, *grid) needs for so many chains side by side.
 
     It counts 3 complex images per filter for spectra and 2 per coil for statistics, and for each chain one per filter
-    and 4 per coil (measured).  The filters of a volume are those of its planes: it counts 28 images and 2 per coil,
-    one of them the sensitivities of the result, and for each further chain 12 and 1 per coil.
+    and 4 per coil (measured).  The filters of a volume are those of its planes: it counts 24 images, 3 per thread and 2
+    per coil, one of them the sensitivities of the result, and for each further chain 12 and 1 per coil.
     """
     coils, *grid = shape
     shared, own = 3 * NUM_FILTERS + 2 * coils, NUM_FILTERS + 4 * coils
     if len(grid) > 2:
-        shared, own = 16 + coils, 12 + coils
+        shared, own = 12 + 3 * min(NUM_THREADS, SHARES, coils) + coils, 12 + coils
     return (shared + chains * own) * math.prod(grid) * np.dtype(dtype).itemsize
 
 

@@ -19,6 +19,7 @@ from ..arrays.generators import for_each, white_noise
 from ..arrays.modules import array_module
 from ..physics.acceleration import acceleration
 from ..physics.fourier import divide, filtered
+from ..physics.sobolev_maps import MapsByCoil
 from ..prior.protocol import LatentPrior
 from .chains import batches, chains_that_fit
 from .joint_map import Map
@@ -173,7 +174,7 @@ def gibbs(problem: Problem, prior: LatentPrior, options: Gibbs, rngs: Rngs) -> I
     hessian, temperature = prior.curvature(problem.images.grid, sigma, array_module(start.image)), prior.exponent(sigma)
     root, axes = hessian**0.5, problem.images.grid_axes
     phase = options.maximum.phase.within(problem.known_radius).of(start.image, axes, trusted=not problem.one_coil)
-    power = problem.model(start.sens).gradient(start.image, problem.samples)[1]
+    power = problem.model(start.sens_by_coil).gradient(start.image, problem.samples)[1]
     variance, residual_var = likelihood.variances(problem, power)
     sens_variance, samples = likelihood.of_sensitivities(problem, variance, residual_var), problem.samples
     if problem.sens_model:
@@ -190,8 +191,8 @@ def gibbs(problem: Problem, prior: LatentPrior, options: Gibbs, rngs: Rngs) -> I
         of_each = [rng for rng in rngs for _ in range(images_of_chain)]
         return prior.drawn_score(image.reshape(-1, *problem.images.grid), sigma, of_each).reshape(image.shape)
 
-    image, coefficients, model = problem.start.image, problem.start.coefficients, problem.model(problem.start.sens)
-    grid = problem.images.grid
+    image, coefficients, maps = problem.start.image, problem.start.coefficients, problem.start.maps
+    grid, model = problem.images.grid, problem.model(problem.start.sens_by_coil)
     penalty, sens_cg = options.maximum.sens_penalty.least(grid), sensitivity_steps(options.maximum.sens_cg, grid)
     while True:
         gradient, power = model.gradient(image, problem.samples)
@@ -203,6 +204,7 @@ def gibbs(problem: Problem, prior: LatentPrior, options: Gibbs, rngs: Rngs) -> I
         if problem.sens_model and coefficients is not None:
             coefficients = problem.sens_model.draw(image, coefficients, sens_variance, penalty, sens_cg, temperature,
                                                    rngs, problem.images)
-            model = problem.model(problem.sens_model.maps.forward(coefficients))
+            model = problem.model(problem.sens_model.maps.by_coil(coefficients))
+            maps = problem.sens_model.maps if isinstance(model.sens, MapsByCoil) else model.sens
         residual_std = likelihood.variances(problem, power)[1] ** 0.5
-        yield State(image, model.sens, coefficients, problem.units).noted(sigma=sigma, residual_std=residual_std)
+        yield State(image, maps, coefficients, problem.units).noted(sigma=sigma, residual_std=residual_std)

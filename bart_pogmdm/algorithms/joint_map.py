@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, ClassVar
 
 import numpy as np
@@ -145,19 +146,19 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
     for state in joint_map(rest, of_maximum, options, steps=range(last.start)):
         judged, previous, followed = state, judged.image, judged.units.followed
         yield state
-    problem, rest = problem.started_from(judged), rest.started_from(judged)
+    problem = problem.started_from(judged)
     means = [mean_of(replace(one, problem=whole), part, prior, options, rng)
-             for one, whole, part in zip(kept, problem.each(), rest.each())]
+             for one, whole, part in zip(kept, problem.each(), rest.started_from(judged).each())]
     previous = previous * (followed / judged.units.followed)
     del rest
-    for step, state in zip(last, majorise_minimise(problem, of_maximum, options, steps=last, previous=previous)):
-        if step == last[-1]:
-            each = problem.started_from(state).each()
-            moved = [mean.mixed(one, judged.units.followed, options) if mean else
-                     (one.start.image, 0 * one.start.image.real) for one, mean in zip(each, means)]
-            image, weights = map(problem.together, zip(*moved))
-            state = replace(state, maximum=state.image, image=image, mean_weights=weights)
-        yield state
+    states = majorise_minimise(problem, of_maximum, options, steps=last, previous=previous)
+    yield from islice(states, len(last) - 1)
+    state = next(states)
+    del states, previous  # the mean needs their memory
+    moved = [mean.mixed(one, judged.units.followed, options) if mean else (one.start.image, 0 * one.start.image.real)
+             for one, mean in zip(problem.started_from(state).each(), means)]
+    image, weights = map(problem.together, zip(*moved))
+    yield replace(state, maximum=state.image, image=image, mean_weights=weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,13 +185,10 @@ def mean_of(kept: KeptSamples, rest: Problem, prior: Any, options: Map, rng: np.
         return None
 
     rule = options.phase.within(rest.known_radius)
-
-    def turn(image: Array) -> Array:
-        return rule.of(image, rest.images.grid_axes, trusted=True).turn
-
     linear, message = linear_estimate(rest, options), Message(rest.start.image, options.level(rest) ** 2)
     for _ in range(options.mean.rounds):
-        message = next_message(linear, message, prior, turn, options.mean, rng)
+        message = next_message(linear, message, prior, lambda image: rule.of(
+            image, rest.images.grid_axes, trusted=True).turn, options.mean, rng)
     mean = linear.of(message)
     del linear  # before its sensitivities are needed again
     return Mean(message, kept.weights(mean))
@@ -198,7 +196,7 @@ def mean_of(kept: KeptSamples, rest: Problem, prior: Any, options: Map, rng: np.
 
 def linear_estimate(problem: Problem, options: Map) -> LinearEstimate:
     """Return the linear estimate of the image for the sensitivities of the start, whose residual tells the noise."""
-    start, sens = problem.start, problem.start.sens
+    start, sens = problem.start, problem.start.sens_by_coil
     power = problem.model(sens).gradient(start.image, problem.samples)[1]
     variance, sampling = options.likelihood.noise(problem, power)
     model = coil_model(sampling, sens, problem.images)
@@ -209,11 +207,11 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
                       previous: Array | None = None) -> Iterator[State]:
     """Yield the State after each majorise-minimise step to the joint maximum of the posterior.
 
-    steps: which steps of all; previous: the image before the first of them, None for that of the start.
-    Each step takes the smooth phase e of the image and minimises the quadratic majoriser of -log p_sigma(e* x) +
+    steps: which of all; previous: the image before the first of them, None for that of the start.
+    Each takes the smooth phase e of the image and minimises the quadratic majoriser of -log p_sigma(e* x) +
     ||A x - z||^2 / (2 v), which is diagonal in Fourier space except for e.  The sensitivities follow.  With one coil
-    nothing else absorbs a phase that is not smooth, nor the brightness that the start lacks.  There the phase is
-    trusted as far as the image has it (with the same majoriser), and the unit follows the image.
+    nothing else absorbs a phase that is not smooth, nor the brightness that the start lacks.  There it is trusted as
+    far as the image has it (with the same majoriser), and the unit follows the image.
     """
     image, coefficients, sampling = problem.start.image, problem.start.coefficients, problem.sampling
     state, sigma, grid = problem.start, options.level(problem), problem.images.grid
@@ -226,7 +224,7 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
     previous = image if previous is None else previous
     penalties, factors = options.sens_penalty.weights(steps.stop, grid), momentum(steps.stop, options.momentum)
     for factor, penalty in zip(factors[steps.start:], penalties[steps.start:]):
-        model = model or coil_model(sampling, state.sens, problem.images)
+        model = model or coil_model(sampling, state.sens_by_coil, problem.images)
         extrapolated = image + factor * (image - previous)
         gradient, power = model.gradient(extrapolated, problem.samples)
         variance, residual_var = options.likelihood.variances(problem, power)
@@ -234,6 +232,7 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
         descent = phase.ascent(lambda image: prior.score(image, sigma), extrapolated) - gradient / variance
         descent = descent + changes.ascent(extrapolated) if changes else descent
         previous = image
+        del gradient  # its memory is needed, as that of others below
         image = extrapolated + newton_step(model, hessian, phase.turn, descent, variance, options.image_cg,
                                             options.image_tolerance)
         if sens_model and weights:
@@ -242,9 +241,9 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
             coefficients = weighted.update(image, coefficients, sens_variance, penalty, sens_cg, problem.images)
             model = None  # before the next sensitivities take as much memory
         elif problem.one_coil:
-            step = problem.units.step(model.sens[0] * image)
+            step = problem.units.step(state.sens[0] * image)
             image, previous, problem = image / step, previous / step, problem.follow(step)
             residual_var = residual_var / step**2
-        del extrapolated, gradient, power, phase, descent  # the caller may need this memory
+        del extrapolated, power, phase, descent
         state = State(image, sens_model.maps if sens_model else state.maps, coefficients, problem.units)
         yield state.noted(sigma=sigma, residual_std=residual_var**0.5)

@@ -71,7 +71,7 @@ class KeptSamples:
         return self._seen(self.problem.start.image) - self.problem.samples[..., self.which]
 
     def _seen(self, image: Array) -> Array:
-        return self.problem.model(self.problem.start.sens).forward(image)[..., self.which]
+        return self.problem.model(self.problem.start.sens_by_coil).forward(image)[..., self.which]
 
     @property
     def refute_noise(self) -> bool:
@@ -111,5 +111,5 @@ def without_kept(problem: Problem, which: Array, cg: int) -> Problem:
     The start was made from all samples: noise of these would stay in it wherever no other samples change it.
     """
     rest = problem.without(which)
-    by_rest, by_all = (least_squares(seen.model(seen.start.sens), seen.samples, cg) for seen in (rest, problem))
+    by_rest, by_all = (least_squares(seen.model(seen.start.sens_by_coil), seen.samples, cg) for seen in (rest, problem))
     return replace(rest, start=replace(problem.start, image=problem.start.image + by_rest - by_all))

@@ -19,7 +19,7 @@ class Welford:
         self.count += 1
         change = value - self.mean
         self.mean = self.mean + change / self.count
-        self.squares = self.squares + (change.conjugate() * (value - self.mean)).real
+        self.squares = self.squares + (1 - 1 / self.count) * abs(change) ** 2
 
 
 class PosteriorStatistics:

@@ -14,6 +14,7 @@ from ..physics.image_set import ImageAxis, ImageSet, of_samples
 from ..physics.sampling import Sampling
 from ..physics.sensitivities import SensitivityModel
 from ..physics.series import SeriesSampling
+from ..physics.sobolev_maps import MapsByCoil
 from .state import State
 from .temporal import Changes
 from .units import Units
@@ -121,6 +122,6 @@ class Problem:
         images = self.images.along(ImageAxis.chains(count))
         return replace(self, samples=self.samples[:, None], images=images, start=self.start.repeated(count))
 
-    def model(self, sens: Array) -> CoilModel | SetsModel:
+    def model(self, sens: Array | MapsByCoil) -> CoilModel | SetsModel:
         """Return the forward model with these sensitivities."""
         return coil_model(self.sampling, sens, self.images)

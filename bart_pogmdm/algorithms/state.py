@@ -10,7 +10,7 @@ import numpy as np
 from ..arrays.array_types import Array, Shape
 from ..arrays.modules import array_module
 from ..physics.coil_model import rss
-from ..physics.sobolev_maps import SobolevMaps
+from ..physics.sobolev_maps import MapsByCoil, SobolevMaps
 from .units import Units
 
 
@@ -62,6 +62,13 @@ class State:
             return self.maps
         assert self.coefficients is not None, "smooth maps have coefficients"
         return self.maps.forward(self.coefficients)
+
+    @property
+    def sens_by_coil(self) -> Array | MapsByCoil:
+        """The same for a model, in a volume one coil after the other."""
+        if not isinstance(self.maps, SobolevMaps) or self.coefficients is None:
+            return self.sens
+        return self.maps.by_coil(self.coefficients)
 
     @property
     def weight(self) -> Array:

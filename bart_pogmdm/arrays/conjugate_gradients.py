@@ -34,7 +34,7 @@ def conjugate_gradients(normal: Operator, rhs: Array, start: Array | None = None
     amplify.  With a preconditioner P the norm is <r, P r>^(1/2).
     """
     xp = array_module(rhs)
-    solution = xp.zeros_like(rhs) if start is None else start
+    solution = xp.zeros_like(rhs) if start is None else start.copy()
     residual = rhs if start is None else rhs - normal(start)
     direction: Array | None = None
     energy, enough, tiny = 0.0, 0.0, float(xp.finfo(rhs.dtype).tiny)
@@ -47,10 +47,12 @@ def conjugate_gradients(normal: Operator, rhs: Array, start: Array | None = None
             direction, enough = step, energy * max(tolerance**2, float(xp.finfo(rhs.dtype).eps))
         else:
             direction = step + energy / at_least(previous, tiny) * direction
+        del step  # before the operator takes the most memory
         image = normal(direction)
         length = energy / at_least(inner(direction, image, axes), tiny)
         if not isinstance(energy, float):  # systems that have converged stand still, since a break would have to wait
             length = length * (energy > enough)
-        solution = solution + length * direction
+        solution += length * direction
         residual = residual - length * image
+        del image
     return solution

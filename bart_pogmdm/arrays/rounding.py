@@ -51,12 +51,22 @@ def is_rounding(part: Array, whole: Array) -> bool:
     return not bool((array_module(part).abs(part) > SMALL_PART * largest).any())
 
 
+def largest_of_coils(samples: Array) -> Array:
+    """Return the largest magnitude of the real and imaginary parts of samples (J, …) in any coil, (…)."""
+    xp = array_module(samples)
+    largest = xp.zeros(samples.shape[1:], samples.real.dtype)
+    for coil in samples:  # one after the other: the magnitudes of all need half as much memory as k-space
+        for part in (coil.real, coil.imag):
+            xp.maximum(largest, abs(part), out=largest)
+    return largest
+
+
 def is_acquired(samples: Array, dims: int) -> Array:
     """Return where samples (…, J, points) were acquired: in some coil they are not zero up to single precision.
 
     dims: number of dimensions of the points of one slice.  Samples that are not finite count as acquired.
     """
-    xp, coils, points = array_module(samples), -dims - 1, tuple(range(-dims, 0))
-    largest = xp.maximum(abs(samples.real).max(coils), abs(samples.imag).max(coils))
+    xp, points = array_module(samples), tuple(range(-dims, 0))
+    largest = largest_of_coils(xp.moveaxis(samples, -dims - 1, 0))
     strongest = xp.where(xp.isfinite(largest), largest, 0).max(points, keepdims=True)
     return ~(largest <= np.finfo(np.float32).eps * strongest)

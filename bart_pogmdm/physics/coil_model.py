@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays.array_types import Array, Shape
+from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.bart_dims import index_of
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.fft import fftn, ifftn
@@ -18,6 +18,7 @@ from ..arrays.threads import share_arrays, shares
 from .fourier import axes_of, fft2c, power_of_coils, resize
 from .image_set import ImageSet
 from .sampling import Sampling
+from .sobolev_maps import MapsByCoil
 
 DENSITY_PIXELS = 64  # along each axis, of the sensitivities that `coil_density` takes the spectra of: they are smooth
 
@@ -28,7 +29,7 @@ def rss(images: Iterable[Array]) -> Array:
     return array_module(power).sqrt(power)
 
 
-def coil_density(sampling: Sampling, sens: Array) -> Array:
+def coil_density(sampling: Sampling, sens: Array | MapsByCoil) -> Array:
     """Return the diagonal of A^H A in Fourier space, (…, *grid), zero frequency first, for sens (J, …, *grid).
 
     sum_jv D(v) |F c_j|^2(v - w) / N: the density D of the sampling, smeared by the spectra of the sensitivities.
@@ -36,7 +37,8 @@ def coil_density(sampling: Sampling, sens: Array) -> Array:
     """
     density, grid, axes = sampling.density, sampling.shape, axes_of(sampling.shape)
     stride = max(1, min(grid) // DENSITY_PIXELS)
-    sens = sens[index_of((slice(None, None, stride),) * len(grid))]
+    sens = (sens.every(stride, len(grid)) if isinstance(sens, MapsByCoil) else
+            sens[index_of((slice(None, None, stride),) * len(grid))])
     pixels = np.prod(sens.shape[-len(grid):])
     power: Array = sum(abs(fft2c(coil, axes)) ** 2 for coil in sens) / pixels
     power = array_module(sens).fft.ifftshift(resize(power, grid), axes)
@@ -44,7 +46,7 @@ def coil_density(sampling: Sampling, sens: Array) -> Array:
     return float(np.prod(grid)) ** 0.5 * ifftn(density * power.conj(), axes).real.clip(0)
 
 
-def coil_model(sampling: Sampling, sens: Array, images: ImageSet) -> CoilModel | SetsModel:
+def coil_model(sampling: Sampling, sens: Array | MapsByCoil, images: ImageSet) -> CoilModel | SetsModel:
     """Return the model of a set of images with their sensitivities (J, …, *grid)."""
     return (SetsModel if images.adds_up else CoilModel)(sampling, sens, images.systems, images.shape)
 
@@ -58,7 +60,7 @@ class _Model:
     """
 
     sampling: Sampling
-    sens: Array
+    sens: Array | MapsByCoil
     axes: tuple[int, ...] | None = None
     shape: Shape | None = None
 
@@ -76,6 +78,8 @@ class SetsModel(_Model):
     It is for objects larger than the field of view: folded tissue is seen through other sensitivities than the tissue
     at the pixel itself.  C. Holme et al., Scientific Reports 9, 2019, doi 10.1038/s41598-019-39888-7.
     """
+
+    sens: Array
 
     def _coil_images(self, images: Array) -> Array:
         return (self.sens * images).sum(-3)
@@ -109,22 +113,17 @@ class CoilModel(_Model):
     samples (J, A, …).
     """
 
-    def _coil_images(self, image: Array, coils: slice) -> Array:
-        sens = self.sens[coils]
-        images = array_module(image).empty((len(sens), *image.shape), sens.dtype)
-        kernels_for(image).expand(sens, image, images)
-        return images
-
-    def _combine(self, images_of: Callable[[slice], tuple[Array, Any]]) -> tuple[Array, Any]:
-        """Return sum_j conj(c_j) y_j and the sum of the numbers, where y, number = images_of(some coils)."""
-        like = array_module(self.sens).broadcast_to(self.sens[0], self.shape or self.sens.shape[1:])
+    def _combine(self, xp: ArrayModule, images_of: Callable[[slice, Array], tuple[Array, Any]]) -> tuple[Array, Any]:
+        """Return sum_j conj(c_j) y_j and the sum of the numbers, where y, number = images_of(coils, their c)."""
+        like = xp.broadcast_to(xp.zeros((), self.sens.dtype), self.shape or self.sens.shape[1:])
 
         def work(pieces: list[slice]) -> tuple[Array, Any]:
-            out, total = array_module(like).zeros(like.shape, like.dtype), 0
+            out, total = xp.zeros(like.shape, like.dtype), 0
             for coils in pieces:
-                images, number = images_of(coils)
+                sens = self.sens[coils]
+                images, number = images_of(coils, sens)
                 total = total + number
-                kernels_for(out).combine(self.sens[coils], images, out)
+                kernels_for(out).combine(sens, images, out)
             return out, total
 
         outcomes = shares(work, len(self.sens), like)
@@ -132,33 +131,42 @@ class CoilModel(_Model):
         for of_share, number in outcomes:
             combined += of_share
             total += number
+            del of_share  # the next one comes beside it otherwise
         return combined, total
 
     def forward(self, image: Array) -> Array:
         """A x: the samples of all coils."""
-        return share_arrays(lambda coils: self.sampling.of_coils(coils).forward(self._coil_images(image, coils)),
+        return share_arrays(lambda coils: self.sampling.of_coils(coils).forward(_expanded(self.sens[coils], image)),
                             len(self.sens), image)
 
     def adjoint(self, samples: Array) -> Array:
         """A^H z, (*grid), for samples that are zero where nothing is measured."""
-        return self._combine(lambda coils: (self.sampling.of_coils(coils).adjoint(samples[coils].copy()), 0))[0]
+        return self._combine(array_module(samples), lambda coils, _: (
+            self.sampling.of_coils(coils).adjoint(samples[coils].copy()), 0))[0]
 
     def normal(self, image: Array) -> Array:
         """A^H A x."""
-        def normal(coils: slice) -> tuple[Array, int]:
-            return self.sampling.of_coils(coils).normal(self._coil_images(image, coils)), 0
+        def normal(coils: slice, sens: Array) -> tuple[Array, int]:
+            return self.sampling.of_coils(coils).normal(_expanded(sens, image)), 0
 
-        return self._combine(normal)[0]
+        return self._combine(array_module(image), normal)[0]
 
     def gradient(self, image: Array, samples: Array) -> tuple[Array, Array]:
         """Return the gradient of ||A x - z||^2 / 2, and |A x - z|^2 of each sample, summed over the coils; (S, …)."""
-        def residual(coils: slice) -> tuple[Array, Array]:
+        def residual(coils: slice, sens: Array) -> tuple[Array, Array]:
             sampling = self.sampling.of_coils(coils)
-            difference = sampling.forward(self._coil_images(image, coils)) - samples[coils]
+            difference = sampling.forward(_expanded(sens, image)) - samples[coils]
             power = power_of_coils(difference)
             return sampling.adjoint(difference), power
 
-        return self._combine(residual)
+        return self._combine(array_module(image), residual)
+
+
+def _expanded(sens: Array, image: Array) -> Array:
+    """Return c_j x."""
+    images = array_module(image).empty((len(sens), *image.shape), sens.dtype)
+    kernels_for(image).expand(sens, image, images)
+    return images
 
 
 def least_squares(model: CoilModel | SetsModel, samples: Array, iterations: int) -> Array:

@@ -88,7 +88,7 @@ class OnlyLines:
             return ifftn(scaled(spectra, self.in_place(factor)), self._across, overwrite=True)
         lines = scaled(fftn(self.taken(spectra), self._axes[:1], overwrite=True), factor)
         lines = ifftn(lines, self._axes[:1], overwrite=True)
-        return ifftn(self.in_place(lines), self._across, overwrite=True)
+        return ifftn(self.in_place(lines, spectra), self._across, overwrite=True)
 
     def _side_by_side(self, arrays: Array) -> Array:
         """Return arrays (…, *grid) with the axes across the lines as one."""
@@ -99,9 +99,12 @@ class OnlyLines:
         """Return the lines, (…, L, n) or (…, n, L), of arrays (…, *grid)."""
         return self._side_by_side(arrays).take(self.sampled, self._axes[1])
 
-    def in_place(self, lines: Array) -> Array:
-        """Return lines where they belong in an array (…, *grid) of zeros."""
-        out = array_module(lines).zeros((*lines.shape[:-2], *self.shape), lines.dtype)
+    def in_place(self, lines: Array, out: Array | None = None) -> Array:
+        """Return lines where they belong in an array (…, *grid) of zeros, which takes the place of `out` if given."""
+        if out is None:
+            out = array_module(lines).zeros((*lines.shape[:-2], *self.shape), lines.dtype)
+        else:
+            out[...] = 0
         self._side_by_side(out)[(..., self.sampled, slice(None)) if self.along == -1 else (..., self.sampled)] = lines
         return out
 

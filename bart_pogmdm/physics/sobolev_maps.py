@@ -12,9 +12,10 @@ from functools import reduce
 import numpy as np
 
 from ..arrays.array_types import Array, ArrayModule, Shape
+from ..arrays.bart_dims import index_of
 from ..arrays.checks import check_fields
 from ..arrays.matrix_product import multiplied
-from ..arrays.modules import array_module, real_dtype
+from ..arrays.modules import real_dtype
 from ..arrays.threads import pieces
 from .fourier import axes_of, field_size
 
@@ -47,6 +48,39 @@ class SobolevRules:
     def bandwidth(self, shape: Shape) -> float:
         """Return the frequency at which the weight falls to the cutoff, in cycles per sample."""
         return ((self.cutoff ** (-1 / self.b) - 1) / self.a) ** 0.5 / field_size(shape)
+
+
+@dataclass(frozen=True, eq=False)
+class MapsByCoil:
+    """Maps (J, …, *grid) that are made when they are asked for: those of all coils are as large as full k-space.
+
+    wave: the waves (ny, m) along the last axis but one; rows: (J, …, m, nx), the maps along all other axes.
+    """
+
+    wave: Array
+    rows: Array
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Precision of the maps."""
+        return self.rows.dtype
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the maps."""
+        return (*self.rows.shape[:-2], len(self.wave), self.rows.shape[-1])
+
+    def __getitem__(self, coils: slice) -> Array:
+        return multiplied(self.wave, self.rows[coils], -2)
+
+    def every(self, stride: int, axes: int) -> Array:
+        """Return every second, third, … pixel along each of the last `axes` axes."""
+        pixels = slice(None, None, stride)
+        others = index_of((*(pixels,) * (axes - 2), slice(None), pixels))
+        return replace(self, wave=self.wave[pixels], rows=self.rows[others])[:]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,18 +121,17 @@ class SobolevMaps:
 
     def forward(self, coefficients: Array) -> Array:
         """E W chat: the maps of coefficients."""
-        def forward(coefficients: Array) -> Array:
-            maps = self.weight * coefficients
-            for axis in sorted(axes_of(self.shape), key=lambda axis: axis == -2):  # so that the maps are contiguous
-                maps = multiplied(self.waves[axis], maps, axis)
-            return maps
+        return self._unfinished(coefficients)[:]
 
-        if len(self.shape) == 2:  # the threads share the coils
-            return forward(coefficients)
-        maps = array_module(coefficients).empty((*coefficients.shape[:-3], *self.shape), coefficients.dtype)
-        for coils in pieces(len(maps), maps[0]):
-            maps[coils] = forward(coefficients[coils])
-        return maps
+    def by_coil(self, coefficients: Array) -> Array | MapsByCoil:
+        """E W chat: the maps of coefficients, in a volume one coil after the other."""
+        return self.forward(coefficients) if len(self.shape) == 2 else self._unfinished(coefficients)
+
+    def _unfinished(self, coefficients: Array) -> MapsByCoil:
+        rows = self.weight * coefficients
+        for axis in axes_of(self.shape):
+            rows = rows if axis == -2 else multiplied(self.waves[axis], rows, axis)
+        return MapsByCoil(self.waves[-2], rows)
 
     def in_parts(self, coefficients: Array) -> Iterator[tuple[slice, Array]]:
         """Yield rows of the first axis of the grid, and the maps there: all of a plane, and a few of a volume."""

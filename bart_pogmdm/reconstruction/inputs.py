@@ -13,7 +13,7 @@ from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.bart_dims import COIL
 from ..arrays.binary_scale import exponent_of, scaled
 from ..arrays.modules import array_module, complex_dtype, move
-from ..arrays.rounding import is_acquired
+from ..arrays.rounding import is_acquired, largest_of_coils
 from ..physics.cartesian import CartesianScan
 from ..physics.fourier import axes_of, resize
 from ..physics.kspace_centre import find_centre
@@ -236,7 +236,7 @@ def _scaled(samples: Array, where: str = "", overwrite: bool = False) -> tuple[A
 
 def _check_spikes(samples: Array) -> None:
     """Raise ValueError where a few samples (J, …) are so large that all others are lost in their rounding."""
-    magnitude = array_module(samples).maximum(abs(samples.real), abs(samples.imag)).max(0)
+    magnitude = largest_of_coils(samples)
     largest = float(magnitude.max())
     others = magnitude[magnitude <= np.finfo(magnitude.dtype).eps * largest]
     if 0 < magnitude.size - others.size <= SPIKES and bool((others != 0).any()):

@@ -11,9 +11,10 @@ from ..algorithms.problem import Problem
 from ..algorithms.state import State
 from ..arrays.array_types import Array
 from ..arrays.modules import array_module
+from ..arrays.threads import pieces
 from ..physics.coil_model import rss
 from ..physics.fourier import axes_of, divide, filtered, interpolate
-from ..physics.sobolev_maps import SobolevMaps
+from ..physics.sobolev_maps import MapsByCoil, SobolevMaps
 from .frame import Frame
 from .options import Options
 
@@ -63,8 +64,9 @@ class Collector:
         self._problem, self._frame, self._known_sens, self._options, self._final_sens, self._kept = (
             problem, frame, known_sens, options, sens, kept)
         self._statistics = PosteriorStatistics(options.method.chain_shape(options.num_samples)[1])
-        self._residual_var, self._sens = Welford(), Welford()
-        self._reference_sens: Array | None = None
+        self._residual_var = Welford()
+        self._sens: list[Welford] = []  # of a few coils each
+        self._reference_sens: Array | MapsByCoil | None = None
         self._reference: State | None = None
         self._last: State | None = None
 
@@ -77,11 +79,14 @@ class Collector:
             if self._reference_sens is None:
                 self._reference = self._reference or state
                 self._reference_sens = (_sets_together(self._reference, self._frame)[1] if self._problem.images.adds_up
-                                        else self._reference.sens)
-            image, sens = _drawn(self._problem, state, self._reference_sens, self._frame)
+                                        else self._reference.sens_by_coil)
+            image, sens, factor = _drawn(self._problem, state, self._reference_sens, self._frame)
             self._statistics.add(image, state.info.chain)
             if self._problem.sens_model:
-                self._sens.add(sens)
+                parts = pieces(len(sens), state.image)
+                self._sens = self._sens or [Welford() for _ in parts]
+                for coils, statistics in zip(parts, self._sens):
+                    statistics.add(sens[coils] * factor)
             self._residual_var.add(state.info.residual_std**2)
             if self._kept and state.info.sample is not None:
                 self._kept[state.info.sample][...] = image
@@ -149,10 +154,11 @@ class Collector:
 
     def _sens_std(self, weight: Array | None, prior: Any) -> Array | None:
         """Return the standard deviation of the sensitivities, of RSS 1 or of the RSS `weight`; None for known ones."""
-        if not self._sens.count:
+        if not self._sens:
             return None
         spread = self._options.method.temperature(prior, self._problem) ** -0.5
-        std = spread * (self._sens.squares / max(self._sens.count - 1, 1)) ** 0.5
+        squares = array_module(self._final_sens).concatenate([part.squares for part in self._sens])
+        std = spread * (squares / max(self._sens[0].count - 1, 1)) ** 0.5
         std = interpolate(std, self._frame.grid) if self._frame.grid and std.shape[1:] != self._frame.grid else std
         return self._frame.std_out_of(std if weight is None else std * weight)
 
@@ -177,15 +183,15 @@ def _maps(state: State, frame: Frame, known_sens: Array | None, options: Options
     return SobolevMaps.on_grid(frame.grid, frame.box, dtype, options.rules.sens, xp).in_parts(state.coefficients)
 
 
-def _drawn(problem: Problem, state: State, reference: Array, frame: Frame) -> tuple[Array, Array]:
-    """Return the image of a draw as it is in the data, and its sensitivities of RSS 1.
+def _drawn(problem: Problem, state: State, reference: Array | MapsByCoil,
+           frame: Frame) -> tuple[Array, Array | MapsByCoil, Array]:
+    """Return the image of a draw as it is in the data, its sensitivities, and a factor that gives them RSS 1.
 
     Both have the phase for the sensitivities `reference`.
     """
-    if problem.images.adds_up:
-        return _combined(*_sets_together(state, frame), reference)
-    image, sens = _combined(state.image, state.sens, reference)
-    return frame.out_of(image), sens
+    image, sens = _sets_together(state, frame) if problem.images.adds_up else (state.image, state.sens_by_coil)
+    image, factor = _combined(image, sens, reference)
+    return image if problem.images.adds_up else frame.out_of(image), sens, factor
 
 
 def _sets_together(state: State, frame: Frame) -> tuple[Array, Array]:
@@ -199,12 +205,13 @@ def _sets_together(state: State, frame: Frame) -> tuple[Array, Array]:
     return image, divide(coil_images, image)
 
 
-def _combined(image: Array, sens: Array, reference: Array) -> tuple[Array, Array]:
-    """Return the image times the RSS of its sensitivities, and these of RSS 1, with the phase for `reference`."""
-    weight = rss(sens)
-    image = image * weight
-    if sens is reference:
-        return image, divide(sens, weight)
-    turn = (reference.conj() * sens).sum(0)
+def _combined(image: Array, sens: Array | MapsByCoil, reference: Array | MapsByCoil) -> tuple[Array, Array]:
+    """Return the image times the RSS of its sensitivities, and the factor of these that makes it 1.
+
+    Both have the phase for the sensitivities `reference`.
+    """
+    parts = pieces(len(sens), image)
+    weight = rss(coil for coils in parts for coil in sens[coils])
+    turn: Any = sum((reference[coils].conj() * sens[coils]).sum(0) for coils in parts)
     turn = divide(turn, array_module(image).abs(turn))
-    return image * turn, divide(sens, weight) * turn.conj()
+    return image * (weight * turn), divide(turn.conj(), weight)

@@ -133,7 +133,7 @@ def _unknown(measured: Measured, sens_model: SensitivityModel, neighbour: Array 
         coefficients = joint_inversion(sens_model, rules, coefficients, rules.series_steps)[1]
     else:
         coefficients = joint_inversion(sens_model, rules, neighbour)[1]
-    model = coil_model(measured.sampling, sens_model.maps.forward(coefficients), measured.images)
+    model = coil_model(measured.sampling, sens_model.maps.by_coil(coefficients), measured.images)
     if image is None:
         image = least_squares(model, measured.samples, rules.image_cg)
     return State(image, sens_model.maps, coefficients)
