@@ -50,9 +50,9 @@ def peak(kspace) -> int:
 def measured(shape) -> Row:
     """Return the peak memory beside k-space and a tiny volume, and the estimate, in MiB."""
     kspace = volume(shape)
-    itself, tiny = kspace.nbytes >> 20, peak(volume(TINY))
+    itself = kspace.nbytes >> 20
     estimate = solver_memory((COILS, *shape), np.complex64, 1) >> 20
-    more = peak(kspace) - itself - (tiny - (volume(TINY).nbytes >> 20))
+    more = peak(kspace) - itself - peak(volume(TINY))
     return {"acceleration": round(float(1 / (kspace[0, ..., 0] != 0).mean()), 1), "kspace": itself,
             "more": more, "estimate": estimate}
 

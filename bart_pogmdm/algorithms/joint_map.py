@@ -142,20 +142,21 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
         return
     last = range(options.iterations - options.last_steps, options.iterations)
     rest = without_kept(problem, problem.together([one.which for one in kept]), options.image_cg)
-    judged, previous, followed = problem.start, problem.start.image, 1.0
-    for state in joint_map(rest, of_maximum, options, steps=range(last.start)):
-        judged, previous, followed = state, judged.image, judged.units.followed
-        yield state
-    problem = problem.started_from(judged)
+    before, states = problem.start, joint_map(rest, of_maximum, options, steps=range(last.start))
+    for before in islice(states, last.start - 1):
+        yield before
+    yield (judged := next(states))
+    problem, rest, followed = problem.started_from(judged), rest.started_from(judged), judged.units.followed
+    del states  # it holds images
     means = [mean_of(replace(one, problem=whole), part, prior, options, rng)
-             for one, whole, part in zip(kept, problem.each(), rest.started_from(judged).each())]
-    previous = previous * (followed / judged.units.followed)
-    del rest
-    states = majorise_minimise(problem, of_maximum, options, steps=last, previous=previous)
+             for one, whole, part in zip(kept, problem.each(), rest.each())]
+    states = majorise_minimise(problem, of_maximum, options, steps=last,
+                               previous=before.image * (before.units.followed / followed))
+    del rest, before
     yield from islice(states, len(last) - 1)
     state = next(states)
-    del states, previous  # the mean needs their memory
-    moved = [mean.mixed(one, judged.units.followed, options) if mean else (one.start.image, 0 * one.start.image.real)
+    del states
+    moved = [mean.mixed(one, followed, options) if mean else (one.start.image, 0 * one.start.image.real)
              for one, mean in zip(problem.started_from(state).each(), means)]
     image, weights = map(problem.together, zip(*moved))
     yield replace(state, maximum=state.image, image=image, mean_weights=weights)

@@ -93,7 +93,7 @@ def next_message(linear: LinearEstimate, message: Message, prior: Denoiser, phas
     in nearly white noise of variance h.  y = denoise(r, h^(1/2)) has the variance h div y: without r it is the new
     message d = y + (g / h) (y - r), 1 / g = (1 / div y - 1) / h.  The smooth phase of x is taken out before denoising.
     """
-    image, error = linear.of(message), linear.error(message, rng)
+    error, image = linear.error(message, rng), linear.of(message)
     variance = 1 / max(1 / error - 1 / message.variance, options.widest**-2)
     turn, sigma = phase_of(image), variance**0.5
     noisy = turn.conj() * (image + variance / message.variance * (image - message.mean))

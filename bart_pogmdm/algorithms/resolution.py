@@ -75,6 +75,6 @@ def coarse_to_fine(problem: Problem, steps: range, coarse_steps: int, shortest: 
     for after in solve(low.problem, range(steps.start, coarse_steps), None):
         before, state = state, after
         yield state
-    fine = low.refined(state)
-    previous = low.refined_image(before) * (before.units.followed / state.units.followed)
-    yield from solve(problem.started_from(fine), range(coarse_steps, steps.stop), previous)
+    step = before.units.followed / state.units.followed
+    yield from solve(problem.started_from(low.refined(state)), range(coarse_steps, steps.stop),
+                     low.refined_image(before) * step)  # which nothing else holds on to

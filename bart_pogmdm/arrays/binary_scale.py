@@ -8,7 +8,8 @@ from .modules import array_module, complex_dtype
 
 def exponent_of(array: Array) -> int:
     """Return e with 2^(e - 1) <= m < 2^e for the largest magnitude m of the real and imaginary parts; 0 for m = 0."""
-    return int(np.frexp(max(float(end) for part in (array.real, array.imag) for end in (part.max(), -part.min())))[1])
+    return int(np.frexp(max(end for part in (array.real, array.imag)
+                            for end in (float(part.max()), -float(part.min()))))[1])
 
 
 def scaled(array: Array, exponent: int, overwrite: bool = False) -> Array:

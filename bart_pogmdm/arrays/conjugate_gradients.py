@@ -34,7 +34,7 @@ def conjugate_gradients(normal: Operator, rhs: Array, start: Array | None = None
     amplify.  With a preconditioner P the norm is <r, P r>^(1/2).
     """
     xp = array_module(rhs)
-    solution = xp.zeros_like(rhs) if start is None else start.copy()
+    solution = xp.zeros_like(rhs) if start is None else start.astype(xp.result_type(start, rhs))
     residual = rhs if start is None else rhs - normal(start)
     direction: Array | None = None
     energy, enough, tiny = 0.0, 0.0, float(xp.finfo(rhs.dtype).tiny)

@@ -131,7 +131,7 @@ class CoilModel(_Model):
         for of_share, number in outcomes:
             combined += of_share
             total += number
-            del of_share  # the next one comes beside it otherwise
+            del of_share, number  # the next ones come beside them otherwise
         return combined, total
 
     def forward(self, image: Array) -> Array:

@@ -100,8 +100,8 @@ class OnlyLines:
         return self._side_by_side(arrays).take(self.sampled, self._axes[1])
 
     def in_place(self, lines: Array, out: Array | None = None) -> Array:
-        """Return lines where they belong in an array (…, *grid) of zeros, which takes the place of `out` if given."""
-        if out is None:
+        """Return lines where they belong in an array (…, *grid) of zeros, which takes the place of `out` if it can."""
+        if out is None or not out.flags.c_contiguous:
             out = array_module(lines).zeros((*lines.shape[:-2], *self.shape), lines.dtype)
         else:
             out[...] = 0

@@ -15,7 +15,7 @@ from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.bart_dims import index_of
 from ..arrays.checks import check_fields
 from ..arrays.matrix_product import multiplied
-from ..arrays.modules import real_dtype
+from ..arrays.modules import array_module, real_dtype
 from ..arrays.threads import pieces
 from .fourier import axes_of, field_size
 
@@ -131,7 +131,7 @@ class SobolevMaps:
         rows = self.weight * coefficients
         for axis in axes_of(self.shape):
             rows = rows if axis == -2 else multiplied(self.waves[axis], rows, axis)
-        return MapsByCoil(self.waves[-2], rows)
+        return MapsByCoil(self.waves[-2], array_module(rows).ascontiguousarray(rows))
 
     def in_parts(self, coefficients: Array) -> Iterator[tuple[slice, Array]]:
         """Yield rows of the first axis of the grid, and the maps there: all of a plane, and a few of a volume."""

@@ -185,9 +185,9 @@ def _maps(state: State, frame: Frame, known_sens: Array | None, options: Options
 
 def _drawn(problem: Problem, state: State, reference: Array | MapsByCoil,
            frame: Frame) -> tuple[Array, Array | MapsByCoil, Array]:
-    """Return the image of a draw as it is in the data, its sensitivities, and a factor that gives them RSS 1.
+    """Return the image of a draw as it is in the data, its sensitivities, and a factor of these.
 
-    Both have the phase for the sensitivities `reference`.
+    Image and product of both have the phase for the sensitivities `reference`, and the product has RSS 1.
     """
     image, sens = _sets_together(state, frame) if problem.images.adds_up else (state.image, state.sens_by_coil)
     image, factor = _combined(image, sens, reference)
@@ -206,9 +206,9 @@ def _sets_together(state: State, frame: Frame) -> tuple[Array, Array]:
 
 
 def _combined(image: Array, sens: Array | MapsByCoil, reference: Array | MapsByCoil) -> tuple[Array, Array]:
-    """Return the image times the RSS of its sensitivities, and the factor of these that makes it 1.
+    """Return the image times the RSS of its sensitivities, and a factor with which these have RSS 1.
 
-    Both have the phase for the sensitivities `reference`.
+    The image and these products have the phase for the sensitivities `reference`.
     """
     parts = pieces(len(sens), image)
     weight = rss(coil for coils in parts for coil in sens[coils])
