@@ -76,5 +76,7 @@ def coarse_to_fine(problem: Problem, steps: range, coarse_steps: int, shortest: 
         before, state = state, after
         yield state
     step = before.units.followed / state.units.followed
-    yield from solve(problem.started_from(low.refined(state)), range(coarse_steps, steps.stop),
-                     low.refined_image(before) * step)  # which nothing else holds on to
+    fine = solve(problem.started_from(low.refined(state)), range(coarse_steps, steps.stop),
+                 low.refined_image(before) * step)
+    del low, before, state  # the fine steps need their memory
+    yield from fine
