@@ -286,7 +286,8 @@ TABLES = (
           "in brackets the least and largest ratio. *busy* is the part of all cores that our command kept working.",
           speed),
     Table("growth", "Growth", "speed", "simulated coils", "",
-          "Medians of `recon` (volumes: 12 iterations), with the least and the largest; one run if it takes a minute.",
+          "Medians of `recon` (volumes: 12 iterations), with the least and the largest; "
+          "one run where that takes more than a minute.",
           growth),
     Table("memory", "Memory of volumes", "memory", "simulated coils", "",
           "Peak memory of `bart pogmdm -i12`, beyond k-space itself and what a volume of 16 x 16 x 16 takes, and what "

@@ -13,7 +13,7 @@ from ..arrays.array_types import Array
 from ..arrays.modules import array_module
 from ..arrays.threads import pieces
 from ..physics.coil_model import rss
-from ..physics.fourier import axes_of, divide, filtered, interpolate
+from ..physics.fourier import axes_of, divide, filtered, interpolate, power_of_coils
 from ..physics.sobolev_maps import MapsByCoil, SobolevMaps
 from .frame import Frame
 from .options import Options
@@ -210,8 +210,11 @@ def _combined(image: Array, sens: Array | MapsByCoil, reference: Array | MapsByC
 
     The image and these products have the phase for the sensitivities `reference`.
     """
-    parts = pieces(len(sens), image)
-    weight = rss(coil for coils in parts for coil in sens[coils])
-    turn: Any = sum((reference[coils].conj() * sens[coils]).sum(0) for coils in parts)
-    turn = divide(turn, array_module(image).abs(turn))
+    power: Any = 0
+    turn: Any = 0
+    for coils in pieces(len(sens), image):
+        own = sens[coils]  # made anew each time for a volume
+        power, turn = power + power_of_coils(own), turn + (reference[coils].conj() * own).sum(0)
+    xp = array_module(image)
+    weight, turn = xp.sqrt(power), divide(turn, xp.abs(turn))
     return image * (weight * turn), divide(turn.conj(), weight)
