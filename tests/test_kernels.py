@@ -10,7 +10,7 @@ from properties import random_complex
 
 from bart_pogmdm.arrays.kernels import cpu, cuda, generic
 
-NAMES = ["expand", "combine", "scale", "multiply", "interpolate", "draw", "normal", "mixture_means", "mixture"]
+NAMES = ["expand", "combine", "scale", "scatter", "multiply", "interpolate", "draw", "normal", "mixture_means", "mixture"]
 SEED = np.uint64(2**63 + 5)
 
 
@@ -28,6 +28,7 @@ def random_arguments(name, rng, dtype):
         "expand": ((maps, image, images), (2,)),
         "combine": ((maps, images, image), (2,)),
         "scale": ((images, rng.random((8, 6)).astype(real)), (0,)),
+        "scatter": ((images, np.array([1, 2, 3, 5, 7, 8]), np.empty((3, 8, 9), dtype)), (2,)),
         "multiply": ((random_complex(rng, (5, 7), dtype), random_complex(rng, (3, 7, 6), dtype),
                       np.empty((3, 5, 6), dtype)), (2,)),
         "interpolate": ((values, table, real.type(1.5), real.type(3.0)), (0,)),

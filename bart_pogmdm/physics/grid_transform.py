@@ -101,11 +101,15 @@ class OnlyLines:
 
     def in_place(self, lines: Array, out: Array | None = None) -> Array:
         """Return lines where they belong in an array (…, *grid) of zeros, which takes the place of `out` if it can."""
+        xp = array_module(lines)
         if out is None or not out.flags.c_contiguous:
-            out = array_module(lines).zeros((*lines.shape[:-2], *self.shape), lines.dtype)
+            out = xp.empty((*lines.shape[:-2], *self.shape), lines.dtype)
+        beside = self._side_by_side(out)
+        if self.along == -1:
+            beside[...] = 0
+            beside[..., self.sampled, :] = lines
         else:
-            out[...] = 0
-        self._side_by_side(out)[(..., self.sampled, slice(None)) if self.along == -1 else (..., self.sampled)] = lines
+            kernels_for(out).scatter(xp.ascontiguousarray(lines), self.sampled, beside)
         return out
 
 

@@ -43,6 +43,15 @@ def scale(images: Array, factor: Array) -> None:
 
 
 @jit
+def scatter(columns: Array, numbers: Array, out: Array) -> None:
+    lines, rows = columns.reshape(-1, len(numbers)), out.reshape(-1, out.shape[-1])
+    for row in range(len(rows)):
+        rows[row] = 0
+        for i in range(len(numbers)):
+            rows[row, numbers[i]] = lines[row, i]
+
+
+@jit
 def multiply(matrix: Array, stack: Array, out: Array) -> None:
     # Not by BLAS: on a busy machine its threads spend ten times as long in active waiting as in the products.
     count, inner, columns = stack.shape

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..array_types import Array
+from . import generic
 
 SOURCE = Path(__file__).with_name("kernels.cu")
 THREADS = 256
@@ -48,6 +49,10 @@ def combine(maps: Array, images: Array, out: Array) -> None:
 def scale(images: Array, factor: Array) -> None:
     _launch("scale", factor.itemsize, factor.size, (*_whole(images, factor), factor.size),
             rows=images.size // factor.size)
+
+
+def scatter(columns: Array, numbers: Array, out: Array) -> None:
+    generic.scatter(columns, numbers, out)
 
 
 def multiply(matrix: Array, stack: Array, out: Array) -> None:

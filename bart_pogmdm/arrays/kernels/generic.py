@@ -31,6 +31,12 @@ def scale(images: Array, factor: Array) -> None:
     images *= factor
 
 
+def scatter(columns: Array, numbers: Array, out: Array) -> None:
+    """out[…, numbers] = columns, and 0 elsewhere;  (…, L), (L,) -> (…, n)."""
+    out[...] = 0
+    out[..., numbers] = columns
+
+
 def multiply(matrix: Array, stack: Array, out: Array) -> None:
     """out_j = matrix @ stack_j;  (p, q), (J, q, r) -> (J, p, r)."""
     out[...] = matrix @ stack
