@@ -10,7 +10,8 @@ from properties import random_complex
 
 from bart_pogmdm.arrays.kernels import cpu, cuda, generic
 
-NAMES = ["expand", "combine", "scale", "scatter", "multiply", "interpolate", "draw", "normal", "mixture_means", "mixture"]
+NAMES = ["expand", "combine", "scale", "scatter", "multiply", "interpolate", "draw", "normal", "mixture_means",
+         "mixture"]
 SEED = np.uint64(2**63 + 5)
 
 
