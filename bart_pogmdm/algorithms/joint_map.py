@@ -154,10 +154,10 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
                                previous=before.image * (before.units.followed / followed))
     del rest, before
     yield from islice(states, len(last) - 1)
-    state = next(states)
-    del states
+    problem = problem.started_from(state := next(states))
+    del states, judged
     moved = [mean.mixed(one, followed, options) if mean else (one.start.image, 0 * one.start.image.real)
-             for one, mean in zip(problem.started_from(state).each(), means)]
+             for one, mean in zip(problem.each(), means)]
     image, weights = map(problem.together, zip(*moved))
     yield replace(state, maximum=state.image, image=image, mean_weights=weights)
 
@@ -175,8 +175,8 @@ class Mean:
         followed: the factor that the units had followed when the message was found.
         """
         message, maximum = self.message.in_units(problem.units.followed / followed), problem.start.image
-        mean = linear_estimate(problem, options).of(message)
-        moved = maximum + filtered(self.weights, mean - maximum, problem.images.grid_axes)
+        step = linear_estimate(problem, options).of(message) - maximum
+        moved = maximum + filtered(self.weights, step, problem.images.grid_axes)
         return moved, array_module(moved).broadcast_to(self.weights, moved.shape)
 
 
@@ -209,10 +209,9 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
     """Yield the State after each majorise-minimise step to the joint maximum of the posterior.
 
     steps: which of all; previous: the image before the first of them, None for that of the start.
-    Each takes the smooth phase e of the image and minimises the quadratic majoriser of -log p_sigma(e* x) +
-    ||A x - z||^2 / (2 v), which is diagonal in Fourier space except for e.  The sensitivities follow.  With one coil
-    nothing else absorbs a phase that is not smooth, nor the brightness that the start lacks.  There it is trusted as
-    far as the image has it (with the same majoriser), and the unit follows the image.
+    Each takes the smooth phase e of the image, and minimises the quadratic majoriser of -log p_sigma(e* x) +
+    ||A x - z||^2 / (2 v), diagonal in Fourier space but for e.  The sensitivities follow.  With one coil nothing else
+    absorbs a rough phase, nor the brightness that the start lacks: e counts as far as x has it, and the unit follows x.
     """
     image, coefficients, sampling = problem.start.image, problem.start.coefficients, problem.sampling
     state, sigma, grid = problem.start, options.level(problem), problem.images.grid
@@ -236,6 +235,7 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
         del gradient  # its memory is needed, as that of others below
         image = extrapolated + newton_step(model, hessian, phase.turn, descent, variance, options.image_cg,
                                             options.image_tolerance)
+        del extrapolated, phase, descent
         if sens_model and weights:
             sampling, weighted = weights.weighted(power)
             sens_variance = options.likelihood.of_sensitivities(problem, variance, residual_var)
@@ -245,6 +245,6 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
             step = problem.units.step(state.sens[0] * image)
             image, previous, problem = image / step, previous / step, problem.follow(step)
             residual_var = residual_var / step**2
-        del extrapolated, power, phase, descent
+        del power
         state = State(image, sens_model.maps if sens_model else state.maps, coefficients, problem.units)
         yield state.noted(sigma=sigma, residual_std=residual_var**0.5)

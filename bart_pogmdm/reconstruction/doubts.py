@@ -15,9 +15,10 @@ import numpy as np
 from ..algorithms.problem import Problem
 from ..arrays.array_types import Array, Shape
 from ..arrays.checks import check_fields
+from ..arrays.conjugate_gradients import inner
 from ..arrays.modules import array_module, move
 from ..physics.folding import folding
-from ..physics.fourier import distances, power_of_coils
+from ..physics.fourier import distances
 from ..physics.noncartesian import on_grid
 from ..physics.sampling import Sampling, Scan
 
@@ -152,7 +153,8 @@ def of_residual(problem: Problem, residual_std: float, image_noise: float, rules
     noise = math.hypot(problem.noise_std, image_noise / problem.coils**0.5)
     residual = problem.units.to_solver(residual_std)
     unexplained = max(residual**2 - noise**2, 0.0) ** 0.5
-    signal = float(power_of_coils(problem.samples).sum()) / (2 * problem.coils * problem.sampling.count)
+    energy = sum(inner(coil, coil) for coil in problem.samples)  # one after the other: they may be as large as k-space
+    signal = energy / (2 * problem.coils * problem.sampling.count)
     if problem.noise_std > rules.residual * signal**0.5:
         return ["noise_std: it is larger than the samples, so that the image hardly depends on them: is it in the units"
                 " of kspace?"]

@@ -49,6 +49,7 @@ def solve(problem: Problem, collectors: Sequence[Collector], prior: Any, options
         report(state, len(collectors))
         for number, collector in enumerate(collectors):
             collector.add(state if len(collectors) == 1 else state.image_of(number))
+    del state  # the results need the memory of its images
     return [collector.result(prior) for collector in collectors]
 
 
@@ -104,12 +105,17 @@ class Collector:
             image = frame.out_of(reference.image * reference.weight)
             parts = _maps(reference, frame, known_sens, options)
         weight = self._write(parts)
+        coefficients = (None if last.coefficients is None or problem.images.adds_up else
+                        frame.coils_out_of(last.coefficients))
+        mean_weights, residual_std = reference.mean_weights, reference.info.residual_std
+        del reference, last, parts
+        self._reference = self._last = self._reference_sens = None  # they hold images
         convergence: dict[str, float | None] = {}
         if options.samples is None:
-            std, spread, residual_std = None, 1.0, reference.info.residual_std
+            std, spread = None, 1.0
         else:
             rhat, ess = statistics.convergence()
-            image, std = self._mean(image, reference.mean_weights), options.method.std(statistics, prior, problem)
+            image, std = self._mean(image, mean_weights), options.method.std(statistics, prior, problem)
             spread = float((std**2).sum() / (statistics.std**2).sum().clip(1e-30)) ** 0.5  # one for the whole image
             residual_std = self._residual_var.mean**0.5
             convergence = {"rhat": rhat, "ess": ess}
@@ -117,8 +123,6 @@ class Collector:
         if not options.normalize:
             factor = (divide(factor, weight) if known_sens is None else
                       divide(factor, rss(known_sens)) / frame.sens_scale)
-        coefficients = (None if last.coefficients is None or problem.images.adds_up else
-                        frame.coils_out_of(last.coefficients))
         for sample in kept or ():
             sample[...] = (image + spread * (sample - statistics.mean)) * factor
         image, std = image * factor, None if std is None else std * factor
