@@ -153,7 +153,7 @@ def of_residual(problem: Problem, residual_std: float, image_noise: float, rules
     noise = math.hypot(problem.noise_std, image_noise / problem.coils**0.5)
     residual = problem.units.to_solver(residual_std)
     unexplained = max(residual**2 - noise**2, 0.0) ** 0.5
-    energy = sum(inner(coil, coil) for coil in problem.samples)  # one after the other: they may be as large as k-space
+    energy = float(sum(inner(coil, coil) for coil in problem.samples))  # of one at a time, since k-space may be large
     signal = energy / (2 * problem.coils * problem.sampling.count)
     if problem.noise_std > rules.residual * signal**0.5:
         return ["noise_std: it is larger than the samples, so that the image hardly depends on them: is it in the units"
