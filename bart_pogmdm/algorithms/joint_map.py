@@ -220,9 +220,9 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
     hessian = hessian + changes.curvature if changes else hessian
     sens_model, sens_cg = problem.sens_model, sensitivity_steps(options.sens_cg, grid)
     weights = sens_model and RingWeights(problem, sens_model, options.likelihood)
-    rule = options.phase.within(problem.known_radius)
-    previous = image if previous is None else previous
-    penalties, factors = options.sens_penalty.weights(steps.stop, grid), momentum(steps.stop, options.momentum)
+    rule, previous = options.phase.within(problem.known_radius), image if previous is None else previous
+    penalties = options.sens_penalty.weights(max(options.iterations, steps.stop), grid)
+    factors = momentum(steps.stop, options.momentum)
     for factor, penalty in zip(factors[steps.start:], penalties[steps.start:]):
         model = model or coil_model(sampling, state.sens_by_coil, problem.images)
         extrapolated = image + factor * (image - previous)
