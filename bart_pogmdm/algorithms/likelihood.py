@@ -43,9 +43,6 @@ class Likelihood:
     excess: float = 3.0
     """Factor on the variance by which the residual of a ring of k-space exceeds that of all samples."""
 
-    excess_of_volumes: float = 6.0
-    """The same for volumes, whose maps are known less well."""
-
     largest_error: float = 0.03
     """Largest residual of a ring that counts, as a part of its signal: samples with less weight are fitted less, leave
     a larger residual, and would lose more and more weight."""
@@ -54,8 +51,7 @@ class Likelihood:
     """How k-space is divided into rings for the weights of the samples."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {}, ["noisy", "noise_floor", "least_variance", "excess", "excess_of_volumes",
-                                "largest_error"])
+        check_fields(self, {}, ["noisy", "noise_floor", "least_variance", "excess", "largest_error"])
 
     def variances(self, problem: Problem, power: Array) -> tuple[Any, Any]:
         """Return the variance v that the likelihood assumes, and the residual variance.
@@ -160,8 +156,7 @@ class RingWeights:
         variance, residual_var = rule.variances(problem, power)
         ring_power = xp.minimum(self.rings.means(power), rule.largest_error**2 * self._signal)
         ring_var = ring_power / (2 * problem.coils)
-        factor = rule.excess if len(problem.images.grid) == 2 else rule.excess_of_volumes
-        excess = factor * (ring_var - residual_var - problem.noise_std**2) / rule.confidence(residual_var)
+        excess = rule.excess * (ring_var - residual_var - problem.noise_std**2) / rule.confidence(residual_var)
         weights, of_model = (self.rings.weights(excess / variance, radius).astype(power.dtype)
                              for radius in self._radii)
         return problem.sampling.weighted(weights), self.sens_model.weighted(of_model)
