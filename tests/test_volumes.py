@@ -8,6 +8,7 @@ from conftest import psnr
 from properties import assert_adjoint, assert_gradient, random_complex
 
 from bart_pogmdm import Gibbs, Map, ReconstructionWarning, from_bart, recon, to_bart
+from bart_pogmdm.algorithms.schedules import SensitivityPenalty
 from bart_pogmdm.evaluate.simulate import noise
 from bart_pogmdm.physics.cartesian import CartesianSampling, CartesianScan
 from bart_pogmdm.physics.coil_model import CoilModel
@@ -140,6 +141,14 @@ def test_states_on_the_way_hold_no_sensitivities(scan):
     for state in states:
         assert isinstance(state.maps, SobolevMaps) and state.sens.shape == state.sens_shape == (COILS, *GRID)
         np.testing.assert_allclose(state.weight, np.sqrt((abs(state.sens) ** 2).sum(0)), rtol=1e-5)
+
+
+def test_the_penalty_of_sensitivities_of_volumes_falls_evenly_until_the_last_iteration():
+    rule = SensitivityPenalty()
+    weights = np.array(rule.weights(9, GRID))
+    assert weights[0] == 1 and weights[-1] == pytest.approx(rule.least(GRID))
+    np.testing.assert_allclose(weights[1:] / weights[:-1], rule.least(GRID) ** (1 / 8))
+    assert rule.weights(1, GRID) == [1] and rule.weights(3, GRID[:2]) == pytest.approx([1, 0.8, 0.64])
 
 
 def test_a_volume_that_is_too_large_for_memory_is_refused_at_once():
