@@ -211,7 +211,8 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
     steps: which of all; previous: the image before the first of them, None for that of the start.
     Each takes the smooth phase e of the image, and minimises the quadratic majoriser of -log p_sigma(e* x) +
     ||A x - z||^2 / (2 v), diagonal in Fourier space but for e.  The sensitivities follow.  With one coil nothing else
-    absorbs a rough phase, nor the brightness that the start lacks: e counts as far as x has it, and the unit follows x.
+    absorbs a rough phase, nor the brightness that the start lacks.  There e counts as far as the image has it, and the
+    unit follows the image.
     """
     image, coefficients, sampling = problem.start.image, problem.start.coefficients, problem.sampling
     state, sigma, grid = problem.start, options.level(problem), problem.images.grid
@@ -221,9 +222,8 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
     sens_model, sens_cg = problem.sens_model, sensitivity_steps(options.sens_cg, grid)
     weights = sens_model and RingWeights(problem, sens_model, options.likelihood)
     rule, previous = options.phase.within(problem.known_radius), image if previous is None else previous
-    penalties = options.sens_penalty.weights(max(options.iterations, steps.stop), grid)
-    factors = momentum(steps.stop, options.momentum)
-    for factor, penalty in zip(factors[steps.start:], penalties[steps.start:]):
+    penalties = options.sens_penalty.weights(max(options.iterations, steps.stop), grid)  # a trial may take more
+    for factor, penalty in zip(momentum(steps.stop, options.momentum)[steps.start:], penalties[steps.start:]):
         model = model or coil_model(sampling, state.sens_by_coil, problem.images)
         extrapolated = image + factor * (image - previous)
         gradient, power = model.gradient(extrapolated, problem.samples)

@@ -21,8 +21,8 @@ class SensitivityPenalty:
     """Least penalty: a smaller one fits noise and errors of the model."""
 
     last_of_volumes: float = 0.1
-    """The same for volumes, whose sensitivities converge further.  It falls to this evenly, until the last iteration:
-    the image of a volume takes longer to become reliable."""
+    """The same for volumes, whose sensitivities converge further.  Theirs falls evenly, down to the last iteration,
+    because the image of a volume takes longer to become reliable."""
 
     def __post_init__(self) -> None:
         check_fields(self, {}, ["decay", "last", "last_of_volumes"])
@@ -33,9 +33,9 @@ class SensitivityPenalty:
 
     def weights(self, iterations: int, grid: Shape) -> list[float]:
         """Return the penalty of each iteration for images of a grid."""
-        if len(grid) > 2:
-            return [float(weight) for weight in np.geomspace(1, self.last_of_volumes, iterations)]
-        return [max(self.decay**i, self.last) for i in range(iterations)]
+        if len(grid) == 2:
+            return [max(self.decay**i, self.last) for i in range(iterations)]
+        return [float(weight) for weight in np.geomspace(1, self.last_of_volumes, iterations)]
 
 
 def sensitivity_steps(steps: int, grid: Shape) -> int:
