@@ -8,6 +8,7 @@ import pytest
 import strict_cupy
 from properties import random_complex
 
+from bart_pogmdm.arrays.fft import fftn, ifftn
 from bart_pogmdm.arrays.kernels import cpu, cuda, generic
 
 NAMES = ["expand", "combine", "scale", "scatter", "multiply", "interpolate", "draw", "normal", "mixture_means",
@@ -139,3 +140,29 @@ def test_normal_numbers_are_normal():
     assert kstest(parts, "norm").pvalue > 1e-3
     assert abs(np.corrcoef(out.real.ravel(), out.imag.ravel())[0, 1]) < 0.02
     assert abs(np.corrcoef(parts[1:], parts[:-1])[0, 1]) < 0.02
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128, np.float32, np.int16, ">c8"])
+@pytest.mark.parametrize("axes", [(-1,), (2,), (-3,), (-2, -1), (-3, -2, -1), (0, 2), ()])
+def test_transform_of_any_layout(axes, dtype, rng):
+    array = (9 * rng.standard_normal((2, 5, 4, 6))).astype(dtype)
+    accuracy = 1e-12 if dtype is np.complex128 else 1e-5
+    for given in (array, np.asfortranarray(array), array.swapaxes(0, 2), array[0], array[:, ::2]):
+        if max(axes, default=0) >= given.ndim or -min(axes, default=0) > given.ndim:
+            continue
+        before = given.copy()
+        spectrum = fftn(given, axes)
+        np.testing.assert_allclose(spectrum, np.fft.fftn(given, axes=axes, norm="ortho"), accuracy, 9 * accuracy)
+        np.testing.assert_array_equal(given, before)
+        np.testing.assert_allclose(ifftn(spectrum, axes), given, accuracy, 9 * accuracy)
+
+
+def test_transform_in_place_and_of_memory_that_is_mapped(rng, tmp_path):
+    array = random_complex(rng, (3, 8, 6))
+    spectrum = np.fft.fftn(array, axes=(-2, -1), norm="ortho")
+    mapped = np.memmap(tmp_path / "array", array.dtype, "w+", shape=array.shape)
+    mapped[:] = array
+    np.testing.assert_allclose(fftn(mapped), spectrum, 1e-10, 1e-12)
+    np.testing.assert_array_equal(mapped, array)  # a view of other type is not taken for a copy
+    assert np.may_share_memory(fftn(array, overwrite=True), array)
+    np.testing.assert_allclose(array, spectrum, 1e-10, 1e-12)

@@ -1,5 +1,6 @@
 """Fourier and sine transforms of NumPy and CuPy arrays."""
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -8,27 +9,48 @@ import scipy.fft
 from numpy.typing import DTypeLike
 
 from .array_types import Array, ArrayModule
-from .modules import array_module
+from .modules import array_module, complex_dtype
 from .threads import threads_for
+
+AXES = 4  # of the stacks on the CPU: with one number for all, one function is compiled for each precision
 
 
 def fftn(array: Array, axes: Sequence[int] = (-2, -1), overwrite: bool = False) -> Array:
     """Return the unitary FFT over `axes`, zero frequency first."""
-    return _transform("fftn", array, axes, overwrite)
+    return _transform(array, axes, overwrite, forward=True)
 
 
 def ifftn(array: Array, axes: Sequence[int] = (-2, -1), overwrite: bool = False) -> Array:
     """Return the unitary inverse FFT over `axes`, zero frequency first."""
-    return _transform("ifftn", array, axes, overwrite)
+    return _transform(array, axes, overwrite, forward=False)
 
 
-def _transform(name: str, array: Array, axes: Sequence[int], overwrite: bool) -> Array:
+def _transform(array: Array, axes: Sequence[int], overwrite: bool, forward: bool) -> Array:
     if array_module(array) is np:
-        return getattr(scipy.fft, name)(array, axes=axes, norm="ortho", overwrite_x=overwrite,
-                                        workers=threads_for(array))
+        return _transform_on_cpu(array, axes, overwrite, forward)
     import cupyx.scipy.fft
-    found = getattr(cupyx.scipy.fft, name)(array, axes=axes, norm="ortho", overwrite_x=overwrite)
+    transform = cupyx.scipy.fft.fftn if forward else cupyx.scipy.fft.ifftn
+    found = transform(array, axes=axes, norm="ortho", overwrite_x=overwrite)
     return array_module(array).ascontiguousarray(found)  # Without the last axis it is a view with axes swapped.
+
+
+def _transform_on_cpu(array: Array, axes: Sequence[int], overwrite: bool, forward: bool) -> Array:
+    """The FFT of a C-contiguous array, in place if `overwrite` allows it."""
+    from .kernels import cpu
+    shape, axes = array.shape, [axis % array.ndim - array.ndim for axis in axes]
+    if min(axes, default=0) <= -AXES:
+        last = range(-len(axes), 0)
+        moved = _transform_on_cpu(np.moveaxis(array, axes, last), last, False, forward)
+        return np.ascontiguousarray(np.moveaxis(moved, last, axes))
+    source: Array = np.ascontiguousarray(array, complex_dtype(array.dtype))
+    out = source if overwrite or not np.may_share_memory(source, array) else np.empty_like(source)
+    stack = (-1, *(1,) * (AXES - 1 - len(shape)), *shape[1 - AXES:])
+    if not axes:
+        return source if out is source else source.copy()
+    factor = math.prod(shape[axis] for axis in axes) ** -0.5
+    cpu.fft(source.reshape(stack), out.reshape(stack), np.array([AXES + axis for axis in axes]), forward, factor,
+            threads_for(source))
+    return out.reshape(shape)
 
 
 def dst1(array: Array) -> Array:

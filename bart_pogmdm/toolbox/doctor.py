@@ -13,7 +13,7 @@ from .find_bart import SECONDS, find, find_real, in_shell, version
 from .install import NAME, Places, help_of, how_to_reach
 from .launcher import is_ours
 
-PACKAGES = ("numpy", "scipy", "numba", "h5py", "tqdm")
+PACKAGES = ("numpy", "scipy", "numba", "rocket-fft", "h5py", "tqdm")
 # Optional modules, and the extras of this package that bring them.
 EXTRAS = {"matplotlib": "plot", "skimage": "compare", "finufft": "nufft", "torch": "train", "cupy": "cuda12",
           "distributed": "cluster", "twixtools": "twix", "nibabel": "nifti", "pydicom": "dicom"}

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+import rocket_fft
 from numba import njit
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
@@ -28,8 +29,8 @@ class _Cache(FunctionCache):
 
     def __init__(self, function: Any) -> None:
         super().__init__(function)
-        self._cache_file = _SignedFiles(self._cache_path, self._impl.filename_base,
-                                        self._impl.locator.get_source_stamp())
+        stamp = self._impl.locator.get_source_stamp(), rocket_fft.__version__  # whose functions machine code calls
+        self._cache_file = _SignedFiles(self._cache_path, self._impl.filename_base, stamp)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         with contextlib.suppress(Exception):
