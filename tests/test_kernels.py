@@ -10,6 +10,9 @@ from properties import random_complex
 
 from bart_pogmdm.arrays.fft import fftn, ifftn
 from bart_pogmdm.arrays.kernels import cpu, cuda, generic
+from bart_pogmdm.physics.fourier import axes_of
+from bart_pogmdm.physics.grid_transform import Convolution, OnlyLines
+from bart_pogmdm.prior.experts import of_spectra
 
 NAMES = ["expand", "combine", "scale", "scatter", "multiply", "interpolate", "draw", "normal", "mixture_means",
          "mixture"]
@@ -166,3 +169,32 @@ def test_transform_in_place_and_of_memory_that_is_mapped(rng, tmp_path):
     np.testing.assert_array_equal(mapped, array)  # a view of other type is not taken for a copy
     assert np.may_share_memory(fftn(array, overwrite=True), array)
     np.testing.assert_allclose(array, spectrum, 1e-10, 1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+@pytest.mark.parametrize("shape, wide, along", [
+    ((8, 6), None, None), ((7, 6), (15, 12), None), ((4, 5, 6), None, None), ((4, 5, 6), (8, 9, 12), None),
+    ((8, 6), None, -2), ((8, 6), None, -1), ((4, 5, 6), None, -3), ((4, 5, 6), None, -1)])
+def test_convolutions_are_those_in_operations(shape, wide, along, dtype, rng):
+    lines, axes, factor = None, axes_of(shape), rng.random(wide or shape)
+    if along is not None:
+        mask = np.zeros([1 if axis == along else n for axis, n in zip(axes, shape)])
+        mask.reshape(-1)[::3] = 1
+        lines = OnlyLines.of(np.broadcast_to(mask, shape))
+        axes, factor = tuple(axis for axis in axes if axis != along), lines.taken(factor)
+    convolution = Convolution(shape, factor.astype(dtype(0).real.dtype), axes, lines)
+    images = random_complex(rng, (2, 3, *shape), dtype)
+    expected = convolution.by_operations(images.copy())
+    accuracy = 1e-5 if dtype is np.complex64 else 1e-12
+    np.testing.assert_allclose(convolution.of(images.copy()), expected, accuracy, accuracy)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_activations_of_spectra_are_those_in_operations(prior, dtype, rng):
+    table = prior.experts.table(0.07, dtype=dtype)
+    spectra = random_complex(rng, (6, 2, 9, 8), np.result_type(dtype, np.complex64))
+    part = slice(4, 10)
+    expected = of_spectra(lambda responses: table.apply(responses, part), spectra.copy())
+    accuracy = 1e-4 if dtype is np.float32 else 1e-10
+    found = table.apply_to_spectra(spectra, part)
+    np.testing.assert_allclose(found, expected, accuracy, accuracy * abs(expected).max())

@@ -36,7 +36,7 @@ def _transform(array: Array, axes: Sequence[int], overwrite: bool, forward: bool
 
 def _transform_on_cpu(array: Array, axes: Sequence[int], overwrite: bool, forward: bool) -> Array:
     """The FFT of a C-contiguous array, in place if `overwrite` allows it."""
-    from .kernels import cpu
+    from .kernels.transforms import fft
     shape, axes = array.shape, [axis % array.ndim - array.ndim for axis in axes]
     if min(axes, default=0) <= -AXES:
         last = range(-len(axes), 0)
@@ -48,8 +48,8 @@ def _transform_on_cpu(array: Array, axes: Sequence[int], overwrite: bool, forwar
     if not axes:
         return source if out is source else source.copy()
     factor = math.prod(shape[axis] for axis in axes) ** -0.5
-    cpu.fft(source.reshape(stack), out.reshape(stack), np.array([AXES + axis for axis in axes]), forward, factor,
-            threads_for(source))
+    fft(source.reshape(stack), out.reshape(stack), np.array([AXES + axis for axis in axes]), forward, factor,
+        threads_for(source))
     return out.reshape(shape)
 
 

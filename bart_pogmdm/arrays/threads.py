@@ -31,7 +31,7 @@ def _usable_cores() -> int:
 
 NUM_THREADS = _usable_cores()
 SHARES = 10             # parts that work is cut into at most: more keep more threads busy, but cost more to sum up
-SHARE_BYTES = 1 << 20   # of arrays in a share, about: with fewer, threads wait for Python's lock and to be woken up
+SHARE_BYTES = 2 << 20   # of arrays in a share, about: with fewer, threads wait for Python's lock and to be woken up
 CACHE_BYTES = 2 << 20   # images handled together: a core's cache holds them between an FFT and the next loop
 
 _in_pool = threading.local()

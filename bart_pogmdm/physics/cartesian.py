@@ -15,7 +15,7 @@ from ..arrays.modules import array_module, real_dtype
 from ..arrays.threads import by_pieces
 from .coil_compression import combined
 from .fourier import axes_of, distances, ifft2c, power_of_coils, resample, resize
-from .grid_transform import OnlyLines, SampledLines, WholeGrid, scaled
+from .grid_transform import Convolution, OnlyLines, SampledLines, WholeGrid, scaled
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +152,16 @@ class CartesianSampling:
 
     def normal(self, images: Array) -> Array:
         """F^H M W M F x; may overwrite x."""
-        return self._transform.normal(images, self._square, self.weights is None and self.binary)
+        if self.convolution is None:
+            return ifftn(scaled(fftn(images, self._axes, overwrite=True), self._square), self._axes, overwrite=True)
+        return self.convolution.of(images)
+
+    @cached_property
+    def convolution(self) -> Convolution | None:
+        """F^H M W M F for one coil; None if the coils have masks of their own."""
+        if len(self._square) > 1:
+            return None
+        return self._transform.convolution(self._square[0], self.weights is None and self.binary)
 
     def noise(self, rng: np.random.Generator, samples: Array) -> Array:
         """Noise of standard deviation W^(-1/2) in real and imaginary part, where there are samples."""

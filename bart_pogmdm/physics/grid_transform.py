@@ -6,7 +6,10 @@ Most masks leave out whole lines.  Along these, only the others need a transform
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
 
 from ..arrays.array_types import Array, Shape
 from ..arrays.fft import fftn, ifftn
@@ -14,6 +17,63 @@ from ..arrays.modules import array_module, kernels_for
 
 LinesT = TypeVar("LinesT", bound="OnlyLines")
 MOST_LINES = 0.8  # Part of the lines with samples beyond which it does not pay to leave the others out.
+
+
+@dataclass(frozen=True, eq=False)
+class Convolution:
+    """F^H R F, with the transform F along some of the axes of a grid; on the CPU one compiled loop.
+
+    factor: R, (*grid), or on a larger grid for images filled up with zeros; with `lines`, on these only, and F is a
+    transform along them, too.
+    """
+
+    shape: Shape
+    factor: Array
+    axes: tuple[int, ...]
+    lines: OnlyLines | None = None
+
+    @cached_property
+    def arguments(self) -> tuple[Any, ...]:
+        """Those of the compiled loop, for a grid of three dimensions."""
+        from ..arrays.kernels.transforms import ACROSS
+        axes = np.array([3 + axis for axis in self.axes])
+        factor = np.ascontiguousarray(self.factor).reshape(*(1,) * (3 - self.factor.ndim), *self.factor.shape)
+        if self.lines is None:
+            return factor, axes, np.empty(0, int), ACROSS
+        return factor, axes, self.lines.sampled, 0 if self.lines.along == -len(self.shape) else 1
+
+    def of(self, images: Array) -> Array:
+        """Return F^H R F x of images (…, *grid); may overwrite x."""
+        if array_module(images) is not np:
+            return self.by_operations(images)
+        from ..arrays.kernels.transforms import convolve
+        images = np.ascontiguousarray(images)
+        convolve(images.reshape(-1, *(1,) * (3 - len(self.shape)), *self.shape), *self.arguments)
+        return images
+
+    def by_operations(self, images: Array) -> Array:
+        """The same in array operations, for a GPU."""
+        lines, axes = self.lines, self.axes
+        if lines is not None:
+            spectra = fftn(images, axes, overwrite=True)
+            own = scaled(fftn(lines.taken(spectra), lines.own_axes, overwrite=True), self.factor[None])
+            return ifftn(lines.in_place(ifftn(own, lines.own_axes, overwrite=True), spectra), axes, overwrite=True)
+        if self.factor.shape == self.shape:
+            return ifftn(scaled(fftn(images, axes, overwrite=True), self.factor[None]), axes, overwrite=True)
+        return self._padded(images)
+
+    def _padded(self, images: Array) -> Array:
+        """The same for a larger grid.  Lines that are zero, or not needed, are not transformed."""
+        xp, sides = array_module(images), list(zip(self.axes, self.shape, self.factor.shape))
+        for axis, n, padded in reversed(sides):
+            widths = [(0, 0)] * images.ndim
+            widths[axis] = (0, padded - n)
+            images = fftn(xp.pad(images, widths), (axis,), overwrite=True)
+        kernels_for(images).scale(images, self.factor)
+        for axis, n, _ in sides:
+            images = ifftn(xp.ascontiguousarray(images), (axis,), overwrite=True)
+            images = xp.moveaxis(xp.moveaxis(images, axis, 0)[:n], 0, axis)
+        return images
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +93,9 @@ class WholeGrid:
         """F^H z for samples that are zero where the mask is."""
         return ifftn(samples, self.axes, overwrite=True)
 
-    def normal(self, images: Array, factor: Array, equal: bool) -> Array:
-        """F^H M F x; equal: whether the factors of all samples are equal."""
-        return self.adjoint(self.forward(images, factor))
+    def convolution(self, factor: Array, equal: bool) -> Convolution:
+        """F^H M F for a factor (*grid); equal: whether it is the same for all samples."""
+        return Convolution(factor.shape, factor, self.axes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,28 +127,25 @@ class OnlyLines:
         return tuple(axis for axis in range(-len(self.shape), 0) if axis != self.along)
 
     @property
-    def _axes(self) -> tuple[int, int]:
-        """Axes of the lines themselves and of their numbers, once the axes across are one."""
-        return (-1, -2) if self.along == -1 else (-2, -1)
+    def own_axes(self) -> tuple[int]:
+        """Axis of the lines themselves, once the axes across are one."""
+        return (-1,) if self.along == -1 else (-2,)
 
     def forward(self, images: Array, factor: Array) -> Array:
         """M F x."""
         lines = self.taken(fftn(images, self._across, overwrite=True))
-        return scaled(fftn(lines, self._axes[:1], overwrite=True), factor)
+        return scaled(fftn(lines, self.own_axes, overwrite=True), factor)
 
     def adjoint(self, samples: Array) -> Array:
         """F^H z for samples that are zero where the mask is."""
-        lines = self.in_place(ifftn(samples, self._axes[:1], overwrite=True))
+        lines = self.in_place(ifftn(samples, self.own_axes, overwrite=True))
         return ifftn(lines, self._across, overwrite=True)
 
-    def normal(self, images: Array, factor: Array, equal: bool) -> Array:
-        """F^H M F x.  Along whole lines with one factor no transform is needed, and they stay in their place."""
-        spectra = fftn(images, self._across, overwrite=True)
+    def convolution(self, factor: Array, equal: bool) -> Convolution:
+        """F^H M F for a factor of the samples of one coil.  Whole lines with one factor are not transformed along."""
         if self.whole and equal:
-            return ifftn(scaled(spectra, self.in_place(factor)), self._across, overwrite=True)
-        lines = scaled(fftn(self.taken(spectra), self._axes[:1], overwrite=True), factor)
-        lines = ifftn(lines, self._axes[:1], overwrite=True)
-        return ifftn(self.in_place(lines, spectra), self._across, overwrite=True)
+            return Convolution(self.shape, self.in_place(factor), self._across)
+        return Convolution(self.shape, factor, self._across, self)
 
     def _side_by_side(self, arrays: Array) -> Array:
         """Return arrays (…, *grid) with the axes across the lines as one."""
@@ -97,7 +154,7 @@ class OnlyLines:
 
     def taken(self, arrays: Array) -> Array:
         """Return the lines, (…, L, n) or (…, n, L), of arrays (…, *grid)."""
-        return self._side_by_side(arrays).take(self.sampled, self._axes[1])
+        return self._side_by_side(arrays).take(self.sampled, -2 if self.along == -1 else -1)
 
     def in_place(self, lines: Array, out: Array | None = None) -> Array:
         """Return lines where they belong in an array (…, *grid) of zeros, which takes the place of `out` if it can."""
@@ -124,12 +181,9 @@ class SampledLines(OnlyLines):
         """F^H z for samples that are zero where the mask is."""
         return super().adjoint(self.taken(samples))
 
-    def normal(self, images: Array, factor: Array, equal: bool) -> Array:
-        """F^H M F x.  Where no line needs a transform, they stay in their place."""
-        if self.whole and equal:
-            spectra = scaled(fftn(images, self._across, overwrite=True), factor)
-            return ifftn(spectra, self._across, overwrite=True)
-        return super().normal(images, self.taken(factor), equal)
+    def convolution(self, factor: Array, equal: bool) -> Convolution:
+        """F^H M F for a factor (*grid)."""
+        return super().convolution(self.taken(factor), equal)
 
 
 def scaled(samples: Array, factor: Array) -> Array:

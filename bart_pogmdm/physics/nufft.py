@@ -20,11 +20,12 @@ from scipy.fft import next_fast_len
 
 from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.conjugate_gradients import inner
-from ..arrays.fft import fftn, ifftn
+from ..arrays.fft import fftn
 from ..arrays.generators import complex_normal
-from ..arrays.modules import array_module, kernels_for, real_dtype
+from ..arrays.modules import array_module, real_dtype
 from ..arrays.threads import NUM_THREADS, share
 from .fourier import axes_of, filtered
+from .grid_transform import Convolution
 
 ACCURACY = 2e-6  # of the transform, relative: below the rounding of an FFT in single precision over a large image
 POWER_STEPS = 8  # of the power iteration that bounds an eigenvalue for `equalize`
@@ -191,29 +192,21 @@ class Nufft:
         return float(self._spectra[0].max())
 
     def normal(self, images: Array) -> Array:
-        """F^H M W M F x, as a convolution by FFTs of twice the size (Toeplitz embedding)."""
-        planes, (response, _) = images.reshape(-1, *self.shape), self._spectra
+        """F^H M W M F x, as a convolution by FFTs of twice the size (Toeplitz embedding); may overwrite x."""
+        planes = images.reshape(-1, *self.shape)
         out = array_module(images).empty_like(planes)  # not in place: a GPU without room starts anew
 
         def work(pieces: list[slice]) -> None:
             for part in pieces:
-                out[part] = self._convolve(planes[part], response)
+                out[part] = self.convolution.of(planes[part])
 
         share(work, len(planes), self._padded)
         return out.reshape(images.shape)
 
-    def _convolve(self, images: Array, response: Array) -> Array:
-        """Filter zero-padded images by a spectrum; lines that are zero, or not needed, are not transformed."""
-        xp, sides = array_module(images), list(zip(axes_of(self.shape), self.shape, response.shape))
-        for axis, n, padded in reversed(sides):
-            widths = [(0, 0)] * images.ndim
-            widths[axis] = (0, padded - n)
-            images = fftn(xp.pad(images, widths), (axis,), overwrite=True)
-        kernels_for(images).scale(images, response)
-        for axis, n, _ in sides:
-            images = ifftn(xp.ascontiguousarray(images), (axis,), overwrite=True)
-            images = xp.moveaxis(xp.moveaxis(images, axis, 0)[:n], 0, axis)
-        return images
+    @cached_property
+    def convolution(self) -> Convolution:
+        """F^H M W M F for one coil."""
+        return Convolution(self.shape, self._spectra[0], axes_of(self.shape))
 
     def noise(self, rng: np.random.Generator, samples: Array) -> Array:
         """Noise of standard deviation W^(-1/2) in real and imaginary part, 0 for samples of weight 0."""

@@ -18,13 +18,15 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.generators import complex_normal, for_each
 from ..arrays.modules import array_module
-from ..arrays.threads import pieces, share_arrays
+from ..arrays.threads import pieces, share
 from .fourier import field_size
 from .image_set import ImageAxis, ImageSet, of_samples
 from .sampling import Sampling, Scan
 from .series import SeriesSampling, SimultaneousSampling
 from .sobolev_maps import SobolevMaps, SobolevRules
 from .wide_grid import BORDER, WideGrid
+
+FIT_IMAGES = 8  # The fit of a coil's sensitivities works as long as the other loops do on so many images.
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,15 +150,20 @@ class SensitivityModel:
 
     def _solve(self, image: Array, coefficients: Array | None, variance: Array | float, weight: float, iterations: int,
                perturbation: Array | None, images: ImageSet | None) -> Array:
-        images = images or self.images
-        zero_filled = self._zero_filled if len(self.low.shape) == 2 else None  # that of a volume is large
+        images, plane = images or self.images, len(self.low.shape) == 2
+        zero_filled = self._zero_filled if plane else None  # that of a volume is large
+        alone = plane and not images.is_series and not images.adds_up and array_module(image) is np
 
-        def solved(coils: slice) -> Array:
+        def solved(pieces: list[slice]) -> Array:
+            coils = slice(pieces[0].start, pieces[-1].stop)
             sampling = self.sampling.of_coils(coils)
             own = sampling.adjoint(self.samples[coils].copy()) if zero_filled is None else zero_filled[coils]
             own = own.reshape(len(own), *(1,) * (1 + image.ndim - own.ndim), *own.shape[1:])
 
             def normal(coefficients: Array) -> Array:
+                if alone and sampling.convolution is not None:
+                    seen = self.wide.normal(image, coefficients, sampling.convolution)
+                    return seen / variance + weight * coefficients
                 products = image * self.wide.maps.forward(coefficients)
                 products = products.sum(-3, keepdims=True) if images.adds_up else products
                 seen = sampling.normal(self.wide.folded(products))
@@ -167,7 +174,9 @@ class SensitivityModel:
             start = None if coefficients is None else coefficients[coils]
             return conjugate_gradients(normal, rhs, start, iterations=iterations, axes=images.sens_systems)
 
-        return share_arrays(solved, len(self.samples), image)
+        xp = array_module(image)
+        work = xp.broadcast_to(image, (FIT_IMAGES, *image.shape))
+        return xp.concatenate(share(solved, len(self.samples), work))
 
     def _adjoint(self, image: Array, coil_images: Array, images: ImageSet, variance: Any) -> Array:
         """Return W E^H (x* y) / variance, summed over the images x that share sensitivities."""

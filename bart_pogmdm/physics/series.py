@@ -26,6 +26,8 @@ class _SideBySide:
 
     parts: tuple[Sampling, ...]
 
+    convolution = None
+
     @property
     def shape(self) -> Shape:
         """Grid of the images."""

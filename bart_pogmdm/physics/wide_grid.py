@@ -12,8 +12,9 @@ from numpy.typing import DTypeLike
 from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.bart_dims import index_of
 from ..arrays.matrix_product import multiplied
-from ..arrays.modules import array_module, real_dtype
+from ..arrays.modules import array_module, complex_dtype, real_dtype
 from .fourier import axes_of
+from .grid_transform import Convolution
 from .sobolev_maps import SobolevMaps, SobolevRules
 
 BORDER = 6  # Points beyond the field of view: further away, little is left of the blur of a pixel at its border.
@@ -52,6 +53,20 @@ class WideGrid:
                 matrix = _interpolation(image.shape[axis], points, border, real_dtype(image.dtype), array_module(image))
                 image = multiplied(matrix, image, axis)
         return image
+
+    def normal(self, image: Array, coefficients: Array, convolution: Convolution) -> Array:
+        """W E^H (x* C (x E W chat)) of a plane x (…, *wide grid) and coefficients (J, …, *modes), in a compiled loop.
+
+        C folds, applies a convolution of the grid, and unfolds.
+        """
+        from ..arrays.kernels.transforms import normal_of_maps
+        dtype, modes = complex_dtype(self.maps.weight.dtype), coefficients.shape[-2:]
+        images: Array = np.ascontiguousarray(image, dtype).reshape(-1, *image.shape[-2:])
+        coefficients = np.ascontiguousarray(coefficients, dtype)
+        out = np.empty_like(coefficients)
+        normal_of_maps(coefficients.reshape(-1, len(images), *modes), self.maps.weight, *self.maps.waves,
+                       images, self.border, *convolution.arguments, out.reshape(-1, len(images), *modes))
+        return out
 
     def folded(self, products: Array) -> Array:
         """Return products (…, *wide grid) on the field of view, where points beyond it add to those they fold onto."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from ..arrays.array_types import Array, ArrayModule
+from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module, kernels_for
 from ..arrays.threads import share
 
@@ -94,6 +96,13 @@ class Experts:
         return Latents(xp.asarray(accept), xp.asarray(alias), xp.asarray(self.means, dtype), radius, 1 / std**2)
 
 
+def of_spectra(activate: Callable[[Array], None], spectra: Array) -> Array:
+    """Return the spectra of responses that `activate` replaces, given those before, (K', S, ny, nx), in their place."""
+    responses = ifftn(spectra, overwrite=True)
+    activate(responses)
+    return fftn(responses, overwrite=True)
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """Posterior means m_k on a regular grid of [-radius, radius].  Beyond it m_k is constant, so phi is linear."""
@@ -107,6 +116,15 @@ class Table:
         values = responses.view(self.means.dtype).reshape(len(responses), -1)
         real = values.dtype.type
         kernels_for(values).interpolate(values, self.means[part], real(self.radius), real(self.inverse_variance))
+
+    def apply_to_spectra(self, spectra: Array, part: slice) -> Array:
+        """Return the spectra of phi of responses, given theirs, (K', S, ny, nx), which are overwritten."""
+        if array_module(spectra) is not np:
+            return of_spectra(lambda responses: self.apply(responses, part), spectra)
+        from ..arrays.kernels.transforms import activate
+        real = self.means.dtype.type
+        activate(spectra, self.means[part], real(self.radius), real(self.inverse_variance))
+        return spectra
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,12 +25,12 @@ from ..arrays.threads import shares
 from ..files.atomic import write_file
 from . import shearlets
 from .calibration import Calibration
-from .experts import Experts, Latents, Table
+from .experts import Experts, Latents, Table, of_spectra
 from .image_scale import ImageScale
 from .rules import PriorRules
 from .shearlets import NUM_FILTERS
 
-Activation = Callable[[Array, slice], None]  # replaces the responses (K', S, ny, nx) of a slice of the filters
+Activation = Callable[[Array, slice], Array]  # on spectra (K', S, ny, nx) of the responses of a slice of the filters
 SCHEMA = 6  # of the prior's file
 SHAPES: dict[str, tuple[int | None, ...]] = {  # of the parameters; None: the number of components
     "lowpass": (9,), "directional": (17, 17), "gains": (NUM_FILTERS,), "weights": (NUM_FILTERS, None),
@@ -134,14 +134,14 @@ class PoGMDM:
         """
         images = _planes(image, sigma)
         activate = (self._exact_activation(sigma) if exact else
-                    _table(self, float(sigma), array_module(image), real_dtype(image.dtype)).apply)
+                    _table(self, float(sigma), array_module(image), real_dtype(image.dtype)).apply_to_spectra)
         return self._pull_back(images, activate, _exponent(self, float(sigma))).reshape(image.shape)
 
     def _exact_activation(self, sigma: float) -> Activation:
-        def activate(responses: Array, part: slice) -> None:
-            experts = self.experts.part(part)
+        def activate(responses: Array, experts: Experts) -> None:
             responses.real, responses.imag = (experts.activation(u, sigma) for u in (responses.real, responses.imag))
-        return activate
+
+        return lambda spectra, part: of_spectra(lambda responses: activate(responses, self.experts.part(part)), spectra)
 
     def drawn_score(self, images: Array, sigma: float, rngs: Sequence[np.random.Generator]) -> Array:
         """Return the score with the component of every response drawn given the response, instead of averaged over.
@@ -152,8 +152,8 @@ class PoGMDM:
         """
         seeds = [rng.integers(2**64, dtype=np.uint64) for rng in rngs]
         latents = _latents(self, float(sigma), array_module(images), real_dtype(images.dtype))
-        return self._pull_back(images, lambda responses, part: latents.apply(responses, part, seeds),
-                               _exponent(self, float(sigma)))
+        return self._pull_back(images, lambda spectra, part: of_spectra(
+            lambda responses: latents.apply(responses, part, seeds), spectra), _exponent(self, float(sigma)))
 
     def _pull_back(self, images: Array, activate: Activation, factor: float) -> Array:
         """Return factor sum_k gamma_k K_k^T f(gamma_k K_k x) of images (S, ny, nx), where `activate` applies f."""
@@ -166,9 +166,7 @@ class PoGMDM:
             for k in pieces:
                 responses = xp.empty((len(maps[k]), *spectra.shape), dtype)
                 loops.expand(maps[k], spectra, responses)
-                responses = ifftn(responses, overwrite=True)
-                activate(responses, k)
-                loops.combine(maps[k], fftn(responses, overwrite=True), total)
+                loops.combine(maps[k], activate(responses, k), total)
             return total
 
         scores = factor * ifftn(reduce(iadd, shares(work, NUM_FILTERS, spectra)), overwrite=True)

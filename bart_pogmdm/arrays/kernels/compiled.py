@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import rocket_fft
@@ -29,7 +30,9 @@ class _Cache(FunctionCache):
 
     def __init__(self, function: Any) -> None:
         super().__init__(function)
-        stamp = self._impl.locator.get_source_stamp(), rocket_fft.__version__  # whose functions machine code calls
+        # Machine code holds that of loops in other files, and calls functions of rocket-fft.
+        others = [(file.stat().st_mtime, file.stat().st_size) for file in sorted(Path(__file__).parent.glob("*.py"))]
+        stamp = self._impl.locator.get_source_stamp(), others, rocket_fft.__version__
         self._cache_file = _SignedFiles(self._cache_path, self._impl.filename_base, stamp)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:

@@ -4,15 +4,9 @@ import math
 from typing import Any
 
 import numpy as np
-from rocket_fft import c2c
 
 from ..array_types import Array
 from .compiled import jit
-
-
-@jit
-def fft(stack: Array, out: Array, axes: Array, forward: bool, factor: float, threads: int) -> None:
-    c2c(stack, out, axes, forward, factor, threads)
 
 
 @jit
