@@ -6,8 +6,7 @@ Most masks leave out whole lines.  Along these, only the others need a transform
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -32,23 +31,21 @@ class Convolution:
     axes: tuple[int, ...]
     lines: OnlyLines | None = None
 
-    @cached_property
-    def arguments(self) -> tuple[Any, ...]:
-        """Those of the compiled loop, for a grid of three dimensions."""
-        from ..arrays.kernels.transforms import ACROSS
-        axes = np.array([3 + axis for axis in self.axes])
-        factor = np.ascontiguousarray(self.factor).reshape(*(1,) * (3 - self.factor.ndim), *self.factor.shape)
-        if self.lines is None:
-            return factor, axes, np.empty(0, int), ACROSS
-        return factor, axes, self.lines.sampled, 0 if self.lines.along == -len(self.shape) else 1
-
     def of(self, images: Array) -> Array:
         """Return F^H R F x of images (…, *grid); may overwrite x."""
         if array_module(images) is not np:
             return self.by_operations(images)
-        from ..arrays.kernels.transforms import convolve
-        images = np.ascontiguousarray(images)
-        convolve(images.reshape(-1, *(1,) * (3 - len(self.shape)), *self.shape), *self.arguments)
+        from ..arrays.kernels.transforms import ACROSS, convolve, convolve_padded
+        images, lines, axes = np.ascontiguousarray(images), self.lines, np.array([3 + axis for axis in self.axes])
+        stack = images.reshape(-1, *(1,) * (3 - len(self.shape)), *self.shape)
+        factor = np.ascontiguousarray(self.factor).reshape(*(1,) * (3 - self.factor.ndim), *self.factor.shape)
+        if lines is not None:
+            side_by_side = lines.side_by_side(stack[:, None] if len(self.shape) == 3 else stack)
+            convolve(stack, factor, axes, side_by_side, lines.sampled, 0 if lines.along == -len(self.shape) else 1)
+        elif factor.shape == stack.shape[1:]:
+            convolve(stack, factor, axes, stack, np.empty(0, int), ACROSS)
+        else:
+            convolve_padded(stack, factor)
         return images
 
     def by_operations(self, images: Array) -> Array:
@@ -147,21 +144,21 @@ class OnlyLines:
             return Convolution(self.shape, self.in_place(factor), self._across)
         return Convolution(self.shape, factor, self._across, self)
 
-    def _side_by_side(self, arrays: Array) -> Array:
+    def side_by_side(self, arrays: Array) -> Array:
         """Return arrays (…, *grid) with the axes across the lines as one."""
         n = self.shape[self.along]
         return arrays.reshape(*arrays.shape[:-len(self.shape)], *((-1, n) if self.along == -1 else (n, -1)))
 
     def taken(self, arrays: Array) -> Array:
         """Return the lines, (…, L, n) or (…, n, L), of arrays (…, *grid)."""
-        return self._side_by_side(arrays).take(self.sampled, -2 if self.along == -1 else -1)
+        return self.side_by_side(arrays).take(self.sampled, -2 if self.along == -1 else -1)
 
     def in_place(self, lines: Array, out: Array | None = None) -> Array:
         """Return lines where they belong in an array (…, *grid) of zeros, which takes the place of `out` if it can."""
         xp = array_module(lines)
         if out is None or not out.flags.c_contiguous:
             out = xp.empty((*lines.shape[:-2], *self.shape), lines.dtype)
-        beside = self._side_by_side(out)
+        beside = self.side_by_side(out)
         if self.along == -1:
             beside[...] = 0
             beside[..., self.sampled, :] = lines

@@ -193,10 +193,13 @@ class Nufft:
 
     def normal(self, images: Array) -> Array:
         """F^H M W M F x, as a convolution by FFTs of twice the size (Toeplitz embedding); may overwrite x."""
-        planes = images.reshape(-1, *self.shape)
-        out = array_module(images).empty_like(planes)  # not in place: a GPU without room starts anew
+        xp, planes = array_module(images), images.reshape(-1, *self.shape)
+        out = np.ascontiguousarray(planes) if xp is np else xp.empty_like(planes)  # a GPU without room starts anew
 
         def work(pieces: list[slice]) -> None:
+            if xp is np:
+                self.convolution.of(out[pieces[0].start:pieces[-1].stop])  # in place
+                return
             for part in pieces:
                 out[part] = self.convolution.of(planes[part])
 

@@ -111,7 +111,7 @@ class SensitivityModel:
 
     def predicted(self, image: Array, coefficients: Array) -> Array:
         """Return the coil images (J, *low grid) of an image of full size."""
-        return self.wide.folded(self.wide.image(image) * self.wide.maps.forward(coefficients))
+        return self.wide.coil_images(self.wide.image(image), coefficients)
 
     def coil_images(self, predicted: Array, iterations: int) -> Array:
         """Return coil images (J, *low grid) that fit the samples, and are the predicted ones elsewhere.
@@ -150,9 +150,8 @@ class SensitivityModel:
 
     def _solve(self, image: Array, coefficients: Array | None, variance: Array | float, weight: float, iterations: int,
                perturbation: Array | None, images: ImageSet | None) -> Array:
-        images, plane = images or self.images, len(self.low.shape) == 2
-        zero_filled = self._zero_filled if plane else None  # that of a volume is large
-        alone = plane and not images.is_series and not images.adds_up and array_module(image) is np
+        images = images or self.images
+        zero_filled = self._zero_filled if len(self.low.shape) == 2 else None  # that of a volume is large
 
         def solved(pieces: list[slice]) -> Array:
             coils = slice(pieces[0].start, pieces[-1].stop)
@@ -161,13 +160,9 @@ class SensitivityModel:
             own = own.reshape(len(own), *(1,) * (1 + image.ndim - own.ndim), *own.shape[1:])
 
             def normal(coefficients: Array) -> Array:
-                if alone and sampling.convolution is not None:
-                    seen = self.wide.normal(image, coefficients, sampling.convolution)
-                    return seen / variance + weight * coefficients
-                products = image * self.wide.maps.forward(coefficients)
+                products = self.wide.coil_images(image, coefficients)
                 products = products.sum(-3, keepdims=True) if images.adds_up else products
-                seen = sampling.normal(self.wide.folded(products))
-                return self._adjoint(image, seen, images, variance) + weight * coefficients
+                return self._adjoint(image, sampling.normal(products), images, variance) + weight * coefficients
 
             rhs = self._adjoint(image, own, images, variance)
             rhs = rhs if perturbation is None else rhs + perturbation[coils]
@@ -180,11 +175,9 @@ class SensitivityModel:
 
     def _adjoint(self, image: Array, coil_images: Array, images: ImageSet, variance: Any) -> Array:
         """Return W E^H (x* y) / variance, summed over the images x that share sensitivities."""
-        return gathered(self.wide.maps, image.conj() * self.wide.unfolded(coil_images), images, variance)
+        return gathered(self.wide.adjoint(image, coil_images) / variance, images)
 
 
-def gathered(maps: SobolevMaps, products: Array, images: ImageSet, variance: Any = 1.0) -> Array:
-    """Return W E^H p / variance, summed over the images that share sensitivities."""
-    if not images.is_series:
-        return maps.adjoint(products) / variance
-    return maps.adjoint((products / variance).sum(images.shared, keepdims=True))
+def gathered(of_images: Array, images: ImageSet) -> Array:
+    """Return what is there of coils and images, (J, …, n, m), summed over the images that share sensitivities."""
+    return of_images.sum(images.shared, keepdims=True) if images.is_series else of_images

@@ -110,7 +110,7 @@ def _newton_step(model: SensitivityModel, estimate: Array, origin: Array, alpha:
             for coils in pieces:
                 images = images_of(model.sampling.of_coils(coils), coils)
                 total += (sens[coils].conj() * images).sum(0)
-                of_coils.append(gathered(model.low, image.conj() * images, model.images))
+                of_coils.append(model.low.adjoint(gathered(image.conj() * images, model.images)))
             return total, of_coils
 
         totals, of_coils = zip(*share(work, len(sens), image))

@@ -14,7 +14,6 @@ from ..arrays.bart_dims import index_of
 from ..arrays.matrix_product import multiplied
 from ..arrays.modules import array_module, complex_dtype, real_dtype
 from .fourier import axes_of
-from .grid_transform import Convolution
 from .sobolev_maps import SobolevMaps, SobolevRules
 
 BORDER = 6  # Points beyond the field of view: further away, little is left of the blur of a pixel at its border.
@@ -54,19 +53,39 @@ class WideGrid:
                 image = multiplied(matrix, image, axis)
         return image
 
-    def normal(self, image: Array, coefficients: Array, convolution: Convolution) -> Array:
-        """W E^H (x* C (x E W chat)) of a plane x (…, *wide grid) and coefficients (J, …, *modes), in a compiled loop.
+    def coil_images(self, image: Array, coefficients: Array) -> Array:
+        """Return products x E W chat on the field of view, (J, …, *grid), of x (…, *wide grid) and chat (J, …, *modes).
 
-        C folds, applies a convolution of the grid, and unfolds.
+        Several images may have the same maps.  Planes on the CPU take a compiled loop.
         """
-        from ..arrays.kernels.transforms import normal_of_maps
-        dtype, modes = complex_dtype(self.maps.weight.dtype), coefficients.shape[-2:]
-        images: Array = np.ascontiguousarray(image, dtype).reshape(-1, *image.shape[-2:])
-        coefficients = np.ascontiguousarray(coefficients, dtype)
-        out = np.empty_like(coefficients)
-        normal_of_maps(coefficients.reshape(-1, len(images), *modes), self.maps.weight, *self.maps.waves,
-                       images, self.border, *convolution.arguments, out.reshape(-1, len(images), *modes))
-        return out
+        if not self._is_compiled(image):
+            return self.folded(image * self.maps.forward(coefficients))
+        from ..arrays.kernels.transforms import coil_images
+        images, weighted = self._planes(image), self._planes(self.maps.weight * coefficients, len(coefficients))
+        out = np.empty((len(coefficients), len(images), *self.grid), images.dtype)
+        waves = (np.ascontiguousarray(wave) for wave in self.maps.waves)
+        coil_images(weighted, *waves, images, self.border, out)
+        return out.reshape(-1, *image.shape[:-2], *self.grid)
+
+    def adjoint(self, image: Array, coil_images: Array) -> Array:
+        """Return W E^H (x* y) of coil images y (J, …, *grid) on the wide grid, the adjoint for each image."""
+        if not self._is_compiled(image):
+            return self.maps.adjoint(image.conj() * self.unfolded(coil_images))
+        from ..arrays.kernels.transforms import of_coil_images
+        images, modes = self._planes(image), self.maps.weight.shape
+        out = np.empty((len(coil_images), len(images), *modes), images.dtype)
+        waves = (np.ascontiguousarray(wave.T) for wave in self.maps.waves)
+        of_coil_images(self._planes(coil_images, len(coil_images)), *waves, images, self.border, out)
+        out *= self.maps.weight
+        return out.reshape(-1, *image.shape[:-2], *modes)
+
+    def _is_compiled(self, image: Array) -> bool:
+        return array_module(image) is np and len(self.grid) == 2
+
+    def _planes(self, arrays: Array, *leading: int) -> Array:
+        """Return arrays (…, n, m) as (*leading, S, n, m) in the precision of the maps."""
+        arrays = np.ascontiguousarray(arrays, complex_dtype(self.maps.weight.dtype))
+        return arrays.reshape(*leading, -1, *arrays.shape[-2:])
 
     def folded(self, products: Array) -> Array:
         """Return products (…, *wide grid) on the field of view, where points beyond it add to those they fold onto."""

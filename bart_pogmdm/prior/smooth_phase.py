@@ -27,10 +27,14 @@ class Phase:
     turn: Array
     coherence: Array | None = None
 
-    def ascent(self, score: Callable[[Array], Array], image: Array) -> Array:
-        """c e g(e* x) + (1 - c) g(x) for the gradient g of log p."""
-        turned = self.turn * score(self.turn.conj() * image)
-        return turned if self.coherence is None else turned + (1 - self.coherence) * (score(image) - turned)
+    def ascent(self, scores: Callable[[Array], Array], image: Array) -> Array:
+        """c e g(e* x) + (1 - c) g(x), with the gradients g of log p that `scores` returns for one or two images."""
+        aligned = self.turn.conj() * image
+        if self.coherence is None:
+            return self.turn * scores(aligned[None])[0]
+        turned, plain = scores(array_module(image).stack([aligned, image]))
+        turned = self.turn * turned
+        return turned + (1 - self.coherence) * (plain - turned)
 
     def noise(self, draw: Callable[[], Array]) -> Array:
         """c^(1/2) e n + (1 - c)^(1/2) n' for draws n of Gaussian noise: about the covariance that `ascent` needs."""

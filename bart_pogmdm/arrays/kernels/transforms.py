@@ -7,7 +7,7 @@ from rocket_fft import c2c
 
 from ..array_types import Array
 from .compiled import jit
-from .cpu import interpolate, multiply, scale
+from .cpu import interpolate, multiply, scale, scatter
 
 ACROSS = 2  # where no axis of lines is meant, 0 or 1
 
@@ -19,74 +19,99 @@ def fft(stack: Array, out: Array, axes: Array, forward: bool, factor: float, thr
 
 
 @jit
-def convolve(images: Array, factor: Array, axes: Array, numbers: Array, along: int) -> None:
+def transform(image: Array, axes: Array, forward: bool, factor: float) -> None:
+    """The FFT of (a, b, c) in place over some of the axes, times a factor."""
+    c2c(image, image, axes, forward, factor, 1)
+
+
+@jit
+def convolve(images: Array, factor: Array, axes: Array, on_lines: Array, numbers: Array, along: int) -> None:
     """F^H R F of images (N, a, b, c) in place, with F along some of the axes 0, 1, 2 of an image (`Convolution`).
 
-    factor: R, (a, b, c), or larger for images filled up with zeros; for lines along the first or the last axis, of
-    these numbers, (1, n, L) or (1, L, n).
+    factor: R, (a, b, c), or (1, n, L) or (1, L, n) for lines of these numbers along axis 0 or 1 of each (1, n, m) or
+    (1, m, n) of on_lines, which is another shape of images.
     """
-    padded = along == ACROSS and images.shape[1:] != factor.shape
-    wide = np.empty(factor.shape if padded else (0, 0, 0), images.dtype)
     back = 1.0
     for axis in axes:
-        back /= factor.shape[axis] if padded else images.shape[1 + axis]
+        back /= images.shape[1 + axis]
     for j in range(len(images)):  # one after the other, so that a core's cache holds it all the time
-        image = images[j]
-        if padded:
-            convolve_padded(image, factor, back, wide)
-            continue
-        c2c(image, image, axes, True, 1.0, 1)
+        transform(images[j], axes, True, 1.0)
         if along == ACROSS:
-            scale(image, factor)
+            scale(images[j], factor)
         else:
-            sides = (factor.shape[1], -1) if along == 0 else (-1, factor.shape[2])
-            convolve_lines(image.reshape(sides), factor[0], numbers, along)
-        c2c(image, image, axes, False, back, 1)
+            convolve_lines(on_lines[j], factor, numbers, along)
+        transform(images[j], axes, False, back)
 
 
 @jit
 def convolve_lines(image: Array, factor: Array, numbers: Array, along: int) -> None:
-    """The same along lines of an image (n, m) or (m, n), once the axes across are transformed; others become 0."""
-    lines, axes = np.empty(factor.shape, image.dtype), np.array([along])
-    if along == 0:
-        for row in range(len(image)):
-            for i in range(len(numbers)):
-                lines[row, i] = image[row, numbers[i]]
-    else:
-        for i in range(len(numbers)):
-            lines[i] = image[numbers[i]]
-    c2c(lines, lines, axes, True, 1.0, 1)
+    """The same along lines of an image (1, n, m) or (1, m, n) whose axes across are transformed; others become 0."""
+    lines, axes = np.empty(factor.shape, image.dtype), np.array([1 + along])
+    height, width = factor.shape[1:]
+    for row in range(height):
+        for i in range(width):
+            lines[0, row, i] = image[0, row, numbers[i]] if along == 0 else image[0, numbers[row], i]
+    transform(lines, axes, True, 1.0)
     scale(lines, factor)
-    c2c(lines, lines, axes, False, 1 / lines.shape[along], 1)
-    image[:] = 0
+    transform(lines, axes, False, 1 / lines.shape[1 + along])
     if along == 0:
-        for row in range(len(image)):
-            for i in range(len(numbers)):
-                image[row, numbers[i]] = lines[row, i]
+        scatter(lines, numbers, image)
     else:
-        for i in range(len(numbers)):
-            image[numbers[i]] = lines[i]
+        fill(image[0], 0)
+        for row in range(height):
+            for i in range(width):
+                image[0, numbers[row], i] = lines[0, row, i]
 
 
 @jit
-def convolve_padded(image: Array, factor: Array, back: float, wide: Array) -> None:
-    """The same on the larger grid of the factor; wide: memory for an image there."""
+def convolve_padded(images: Array, factor: Array) -> None:
+    """F^H R F of images (N, a, b, c), filled up with zeros to the grid (A, B, C) of the factor R, in place."""
+    wide = np.empty(factor.shape, images.dtype)
+    for j in range(len(images)):
+        _convolve_padded(images[j], factor, wide)
+
+
+@jit
+def _convolve_padded(image: Array, factor: Array, wide: Array) -> None:
     depth, height, width = image.shape
     lines, planes = wide[:depth, :height], wide[:depth]  # the others are zero at first, and not needed at last
-    lines[:, :, :width] = image
-    lines[:, :, width:] = 0
-    c2c(lines, lines, np.array([2]), True, 1.0, 1)
-    planes[:, height:] = 0
-    c2c(planes, planes, np.array([1]), True, 1.0, 1)
+    for z in range(depth):
+        for y in range(height):
+            for x in range(width):
+                lines[z, y, x] = image[z, y, x]
+        fill(lines[z, :, width:], 0)
+        fill(planes[z, height:], 0)
+    transform(lines, np.array([2]), True, 1.0)
+    transform(planes, np.array([1]), True, 1.0)
     if len(wide) > 1:
-        wide[depth:] = 0
-        c2c(wide, wide, np.array([0]), True, 1.0, 1)
+        for z in range(depth, len(wide)):
+            fill(wide[z], 0)
+        transform(wide, np.array([0]), True, 1.0)
     scale(wide, factor)
     if len(wide) > 1:
-        c2c(wide, wide, np.array([0]), False, 1.0, 1)
-    c2c(planes, planes, np.array([1]), False, 1.0, 1)
-    c2c(lines, lines, np.array([2]), False, back, 1)
-    image[:] = lines[:, :, :width]
+        transform(wide, np.array([0]), False, 1.0)
+    transform(planes, np.array([1]), False, 1.0)
+    transform(lines, np.array([2]), False, 1 / wide.size)
+    for z in range(depth):
+        for y in range(height):
+            for x in range(width):
+                image[z, y, x] = lines[z, y, x]
+
+
+@jit
+def fill(matrix: Array, value: Any) -> None:
+    """Set all numbers of a matrix.  Loops are compiled in less time than assignments to slices."""
+    for row in range(len(matrix)):
+        for i in range(matrix.shape[1]):
+            matrix[row, i] = value
+
+
+@jit
+def transpose(matrix: Array, out: Array) -> None:
+    """out = matrix^T."""
+    for row in range(len(out)):
+        for i in range(out.shape[1]):
+            out[row, i] = matrix[i, row]
 
 
 @jit
@@ -102,37 +127,44 @@ def activate(spectra: Array, table: Array, radius: float, inverse_variance: floa
 
 
 @jit
-def normal_of_maps(coefficients: Array, weight: Array, rows: Array, columns: Array, image: Array, borders: Any,
-                   factor: Array, axes: Array, numbers: Array, along: int, out: Array) -> None:
-    """W E^H (x* U C U^H (x E W chat)), (J, S, *modes), of images x (S, *wide grid) (`WideGrid`), C as in `convolve`.
+def coil_images(coefficients: Array, rows: Array, columns: Array, image: Array, borders: Any, out: Array) -> None:
+    """Products of images (S, *wide grid) and maps of coefficients (J, S or 1, *modes), folded (`WideGrid.coil_images`).
 
-    weight: W, (*modes); rows, columns: the waves E along either axis.
+    rows, columns: the waves along either axis.
     """
-    coils, frequencies, points = len(coefficients), weight.shape, image.shape[1:]
-    grid, real, dtype = (points[0] - 2 * borders[0], points[1] - 2 * borders[1]), weight.dtype, image.dtype
-    rows_back, columns_back = np.ascontiguousarray(rows.T), np.ascontiguousarray(columns.T)
-    turned, wide = np.empty((1, *frequencies[::-1]), dtype), np.empty((1, points[1], frequencies[0]), dtype)
-    narrow, maps = np.empty((1, frequencies[0], points[1]), dtype), np.empty((1, *points), dtype)
-    folded = np.empty((1, 1, *grid), dtype)  # as `convolve` takes it
-    for j in range(coils):
+    (height, width), real, dtype = image.shape[1:], rows.dtype, image.dtype
+    down, across = rows.shape[1], columns.shape[1]
+    turned, wide = np.empty((1, across, down), dtype), np.empty((1, width, down), dtype)
+    narrow, maps = np.empty((1, down, width), dtype), np.empty((1, height, width), dtype)
+    for j in range(len(coefficients)):
         for s in range(len(image)):
-            turned[0] = (weight * coefficients[j, s]).T
+            transpose(coefficients[j, s % coefficients.shape[1]], turned[0])
             multiply(columns, turned.view(real), wide.view(real))
-            narrow[0] = wide[0].T
+            transpose(wide[0], narrow[0])
             multiply(rows, narrow.view(real), maps.view(real))
-            folded[:] = 0
-            fold(image[s], maps[0], borders, folded[0, 0])
-            convolve(folded, factor, axes, numbers, along)
-            unfold(image[s], folded[0, 0], borders, maps[0])
-            multiply(rows_back, maps.view(real), narrow.view(real))
-            wide[0] = narrow[0].T
-            multiply(columns_back, wide.view(real), turned.view(real))
-            out[j, s] = weight * turned[0].T
+            fold(image[s], maps[0], borders, out[j, s])
+
+
+@jit
+def of_coil_images(seen: Array, rows: Array, columns: Array, image: Array, borders: Any, out: Array) -> None:
+    """The adjoint (J, S, *modes) of coil images (J, S or 1, *grid), with the transposed waves (`WideGrid.adjoint`)."""
+    (height, width), real, dtype = image.shape[1:], rows.dtype, image.dtype
+    down, across = len(rows), len(columns)
+    turned, wide = np.empty((1, across, down), dtype), np.empty((1, width, down), dtype)
+    narrow, maps = np.empty((1, down, width), dtype), np.empty((1, height, width), dtype)
+    for j in range(len(seen)):
+        for s in range(len(image)):
+            unfold(image[s], seen[j, s % seen.shape[1]], borders, maps[0])
+            multiply(rows, maps.view(real), narrow.view(real))
+            transpose(narrow[0], wide[0])
+            multiply(columns, wide.view(real), turned.view(real))
+            transpose(turned[0], out[j, s])
 
 
 @jit
 def fold(image: Array, maps: Array, borders: Any, out: Array) -> None:
-    """Add the product of image and maps, with the borders folded back (`WideGrid.folded`)."""
+    """The product of image and maps, with the borders folded back (`WideGrid.folded`)."""
+    fill(out, 0)
     (top, left), (height, width) = borders, out.shape
     for row in range(len(image)):
         place = (row - top) % height
