@@ -61,7 +61,7 @@ class WideGrid:
         if not self._is_compiled(image):
             return self.folded(image * self.maps.forward(coefficients))
         from ..arrays.kernels.transforms import coil_images
-        images, weighted = self._planes(image), self._planes(self.maps.weight * coefficients, len(coefficients))
+        images, weighted = self._planes(image), self._of_coils(self.maps.weight * coefficients, image)
         out = np.empty((len(coefficients), len(images), *self.grid), images.dtype)
         waves = (np.ascontiguousarray(wave) for wave in self.maps.waves)
         coil_images(weighted, *waves, images, self.border, out)
@@ -75,7 +75,7 @@ class WideGrid:
         images, modes = self._planes(image), self.maps.weight.shape
         out = np.empty((len(coil_images), len(images), *modes), images.dtype)
         waves = (np.ascontiguousarray(wave.T) for wave in self.maps.waves)
-        of_coil_images(self._planes(coil_images, len(coil_images)), *waves, images, self.border, out)
+        of_coil_images(self._of_coils(coil_images, image), *waves, images, self.border, out)
         out *= self.maps.weight
         return out.reshape(-1, *image.shape[:-2], *modes)
 
@@ -86,6 +86,12 @@ class WideGrid:
         """Return arrays (…, n, m) as (*leading, S, n, m) in the precision of the maps."""
         arrays = np.ascontiguousarray(arrays, complex_dtype(self.maps.weight.dtype))
         return arrays.reshape(*leading, -1, *arrays.shape[-2:])
+
+    def _of_coils(self, arrays: Array, image: Array) -> Array:
+        """Return arrays (J, …, n, m) as (J, S, n, m), or as (J, 1, n, m) where they are the same for all images."""
+        if any(n > 1 for n in arrays.shape[1:-2]):
+            arrays = np.broadcast_to(arrays, (len(arrays), *image.shape[:-2], *arrays.shape[-2:]))
+        return self._planes(arrays, len(arrays))
 
     def folded(self, products: Array) -> Array:
         """Return products (…, *wide grid) on the field of view, where points beyond it add to those they fold onto."""
