@@ -162,7 +162,8 @@ def speed(places: Places) -> Cases:
                     "48 spokes, 8 x 192 x 192, nlinv": partial(along_spokes, "nlinv"),
                     "48 spokes, 8 x 192 x 192, pics": partial(along_spokes, "pics"),
                     "volume, 8 x 32 x 32 x 32, nlinv": partial(of_a_volume, "nlinv"),
-                    "volume, 8 x 32 x 32 x 32, pics": partial(of_a_volume, "pics"), "score beside 40 FFTs of scipy.fft": score}
+                    "volume, 8 x 32 x 32 x 32, pics": partial(of_a_volume, "pics"),
+                    "score beside 40 FFTs of scipy.fft": score}
 
 
 def grown(shape, coils, slices) -> Row:

@@ -87,7 +87,7 @@ def _wrap(value):
 def _strict(function, name):
     """A function of NumPy for arrays of the device only; those that convert arrays also take NumPy's."""
     def call(*arguments, **keywords):
-        converts = name in ("asarray", "array", "ascontiguousarray")
+        converts = name in ("asarray", "array")
         transfers["upload"] += converts and type(arguments[0]) is np.ndarray
         if not converts and any(type(a) is np.ndarray and a.ndim for a in (*arguments, *keywords.values())):
             raise TypeError(f"cupy.{name}: got a NumPy array")

@@ -1,4 +1,6 @@
-"""The hot loops: compiled by numba, and in CUDA run as plain C++, against their slow twins in array operations."""
+"""The hot loops, and those with Fourier transforms: compiled by numba, and in CUDA run as plain C++, against their slow
+twins in array operations.
+"""
 
 import shutil
 import subprocess
@@ -9,7 +11,7 @@ import strict_cupy
 from properties import random_complex
 
 from bart_pogmdm.arrays.fft import fftn, ifftn
-from bart_pogmdm.arrays.kernels import cpu, cuda, generic
+from bart_pogmdm.arrays.kernels import cpu, cuda, generic, transforms
 from bart_pogmdm.physics.fourier import axes_of
 from bart_pogmdm.physics.grid_transform import Convolution, OnlyLines
 from bart_pogmdm.prior.experts import of_spectra
@@ -172,6 +174,16 @@ def test_transform_in_place_and_of_memory_that_is_mapped(rng, tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+@pytest.mark.parametrize("axes", [(1,), (2,), (3,), (2, 3), (1, 2, 3)])
+def test_transforms_do_not_depend_on_the_number_of_threads(axes, dtype, rng):
+    stack = random_complex(rng, (3, 30, 35, 22), dtype)
+    found = [np.empty_like(stack) for _ in range(4)]
+    for threads, out in enumerate(found, 1):
+        transforms.fft(stack, out, np.array(axes), True, 0.5, threads)
+        np.testing.assert_array_equal(out, found[0])
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
 @pytest.mark.parametrize("shape, wide, along", [
     ((8, 6), None, None), ((7, 6), (15, 12), None), ((4, 5, 6), None, None), ((4, 5, 6), (8, 9, 12), None),
     ((8, 6), None, -2), ((8, 6), None, -1), ((4, 5, 6), None, -3), ((4, 5, 6), None, -1)])
@@ -187,6 +199,7 @@ def test_convolutions_are_those_in_operations(shape, wide, along, dtype, rng):
     expected = convolution.by_operations(images.copy())
     accuracy = 1e-5 if dtype is np.complex64 else 1e-12
     np.testing.assert_allclose(convolution.of(images.copy()), expected, accuracy, accuracy)
+    np.testing.assert_allclose(convolution.of(images.swapaxes(0, 1)), expected.swapaxes(0, 1), accuracy, accuracy)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

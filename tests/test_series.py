@@ -103,7 +103,7 @@ def test_sensitivities_fit_all_images_together(kind, shape, rng):
         low = wide.image(x)
         products = wide.folded(low * wide.maps.forward(coefficients))
         residual = model.sampling.adjoint(model.sampling.forward(products) - model.samples)
-        return gathered(wide.adjoint(low, residual) / variance, images) + coefficients
+        return wide.maps.adjoint(gathered(low.conj() * wide.unfolded(residual) / variance, images)) + coefficients
 
     assert found.shape == model.shape == (2, 1 if kind is SeriesSampling else 2, *model.low.weight.shape)
     assert np.linalg.norm(gradient(found)) < 1e-6 * np.linalg.norm(gradient(0 * found))

@@ -71,7 +71,7 @@ def test_half_a_phase_is_a_prior_of_its_own(prior, turned, rng):
     def energy(image):
         return 0.3 * prior.potential(turn.conj() * image, sigma) + 0.7 * prior.potential(image, sigma)
 
-    slope = -np.vdot(phase.ascent(lambda images: prior.score(images, sigma, exact=True), image), direction).real
+    slope = -np.vdot(phase.ascent(lambda image: prior.score(image, sigma, exact=True), image), direction).real
     assert np.isclose((energy(image + 1e-5 * direction) - energy(image - 1e-5 * direction)) / 2e-5, slope, rtol=1e-5)
     trusted = RULE.of(image, trusted=True)
     assert trusted.coherence is None

@@ -187,10 +187,9 @@ def gibbs(problem: Problem, prior: LatentPrior, options: Gibbs, rngs: Rngs) -> I
     def white() -> Array:
         return filtered(root, white_noise(rngs, start.image), axes)
 
-    def drawn_scores(images: Array) -> Array:
-        of_each, planes = [rng for rng in rngs for _ in range(images_of_chain)], (-1, *problem.images.grid)
-        drawn = [prior.drawn_score(image.reshape(planes), sigma, of_each) for image in images]
-        return array_module(images).stack(drawn).reshape(images.shape)
+    def drawn_score(image: Array) -> Array:
+        of_each = [rng for rng in rngs for _ in range(images_of_chain)]
+        return prior.drawn_score(image.reshape(-1, *problem.images.grid), sigma, of_each).reshape(image.shape)
 
     image, coefficients, maps = problem.start.image, problem.start.coefficients, problem.start.maps
     grid, model = problem.images.grid, problem.model(problem.start.sens_by_coil)
@@ -199,7 +198,7 @@ def gibbs(problem: Problem, prior: LatentPrior, options: Gibbs, rngs: Rngs) -> I
         gradient, power = model.gradient(image, problem.samples)
         noise = for_each(rngs, lambda rng: problem.sampling.noise(rng, samples), 1)
         perturbation: Any = model.adjoint(noise) / variance**0.5 + phase.noise(white)
-        drawn = phase.ascent(drawn_scores, image)
+        drawn = phase.ascent(drawn_score, image)
         descent = drawn - gradient / variance + temperature**0.5 * perturbation
         image = image + newton_step(model, hessian, phase.turn, descent, variance, options.draw_cg)
         if problem.sens_model and coefficients is not None:

@@ -229,8 +229,8 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
         gradient, power = model.gradient(extrapolated, problem.samples)
         variance, residual_var = options.likelihood.variances(problem, power)
         phase = rule.of(extrapolated, problem.images.grid_axes, trusted=not problem.one_coil)
-        descent = phase.ascent(lambda images: prior.score(images, sigma), extrapolated) - gradient / variance
-        descent = descent + changes.ascent(extrapolated) if changes else descent
+        descent = phase.ascent(lambda image: prior.score(image, sigma), extrapolated, at_once=len(grid) == 2)
+        descent = descent - gradient / variance + (changes.ascent(extrapolated) if changes else 0)
         previous = image
         del gradient  # its memory is needed, as that of others below
         image = extrapolated + newton_step(model, hessian, phase.turn, descent, variance, options.image_cg,

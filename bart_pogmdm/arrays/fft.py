@@ -38,15 +38,18 @@ def _transform_on_cpu(array: Array, axes: Sequence[int], overwrite: bool, forwar
     """The FFT of a C-contiguous array, in place if `overwrite` allows it."""
     from .kernels.transforms import fft
     shape, axes = array.shape, [axis % array.ndim - array.ndim for axis in axes]
+    if len(axes) >= AXES:
+        raise ValueError(f"axes: expected at most {AXES - 1}, got {len(axes)}")
     if min(axes, default=0) <= -AXES:
         last = range(-len(axes), 0)
         moved = _transform_on_cpu(np.moveaxis(array, axes, last), last, False, forward)
         return np.ascontiguousarray(np.moveaxis(moved, last, axes))
     source: Array = np.ascontiguousarray(array, complex_dtype(array.dtype))
-    out = source if overwrite or not np.may_share_memory(source, array) else np.empty_like(source)
-    stack = (-1, *(1,) * (AXES - 1 - len(shape)), *shape[1 - AXES:])
+    is_own = not np.may_share_memory(source, array) or (overwrite and array.flags.writeable)
     if not axes:
-        return source if out is source else source.copy()
+        return source if is_own else source.copy()
+    out = source if is_own else np.empty_like(source)
+    stack = (-1, *(1,) * (AXES - 1 - len(shape)), *shape[1 - AXES:])
     factor = math.prod(shape[axis] for axis in axes) ** -0.5
     fft(source.reshape(stack), out.reshape(stack), np.array([AXES + axis for axis in axes]), forward, factor,
         threads_for(source))

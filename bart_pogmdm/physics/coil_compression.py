@@ -56,7 +56,8 @@ def combined(matrix: Array, samples: Array) -> Array:
     """Return combinations of coils, (I, …), of arrays (J, …): out_i = sum_j matrix_ij array_j."""
     xp, flat = array_module(samples), samples.reshape(1, len(samples), -1)
     out = xp.empty((1, len(matrix), flat.shape[2]), samples.dtype)
-    kernels_for(samples).multiply(xp.ascontiguousarray(matrix, samples.dtype), xp.ascontiguousarray(flat), out)
+    matrix = xp.ascontiguousarray(xp.asarray(matrix, samples.dtype))
+    kernels_for(samples).multiply(matrix, xp.ascontiguousarray(flat), out)
     return out.reshape(len(matrix), *samples.shape[1:])
 
 

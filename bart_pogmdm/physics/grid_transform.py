@@ -1,4 +1,4 @@
-"""The Fourier transform at the sampled points of a grid.
+"""The Fourier transform at the sampled points of a grid, and convolutions.
 
 Most masks leave out whole lines.  Along these, only the others need a transform.
 """
@@ -12,7 +12,8 @@ import numpy as np
 
 from ..arrays.array_types import Array, Shape
 from ..arrays.fft import fftn, ifftn
-from ..arrays.modules import array_module, kernels_for
+from ..arrays.modules import array_module, complex_dtype, kernels_for
+from ..arrays.threads import share, threads_for
 
 LinesT = TypeVar("LinesT", bound="OnlyLines")
 MOST_LINES = 0.8  # Part of the lines with samples beyond which it does not pay to leave the others out.
@@ -35,17 +36,24 @@ class Convolution:
         """Return F^H R F x of images (…, *grid); may overwrite x."""
         if array_module(images) is not np:
             return self.by_operations(images)
-        from ..arrays.kernels.transforms import ACROSS, convolve, convolve_padded
-        images, lines, axes = np.ascontiguousarray(images), self.lines, np.array([3 + axis for axis in self.axes])
+        from ..arrays.kernels.transforms import NO_LINES, convolve, convolve_padded
+        images, lines = np.ascontiguousarray(images, complex_dtype(images.dtype)), self.lines
         stack = images.reshape(-1, *(1,) * (3 - len(self.shape)), *self.shape)
         factor = np.ascontiguousarray(self.factor).reshape(*(1,) * (3 - self.factor.ndim), *self.factor.shape)
+        on_lines, numbers, along = stack, np.empty(0, int), NO_LINES
         if lines is not None:
-            side_by_side = lines.side_by_side(stack[:, None] if len(self.shape) == 3 else stack)
-            convolve(stack, factor, axes, side_by_side, lines.sampled, 0 if lines.along == -len(self.shape) else 1)
-        elif factor.shape == stack.shape[1:]:
-            convolve(stack, factor, axes, stack, np.empty(0, int), ACROSS)
-        else:
-            convolve_padded(stack, factor)
+            on_lines = lines.side_by_side(stack[:, None] if len(self.shape) == 3 else stack)
+            numbers, along = lines.sampled, 0 if lines.along == -len(self.shape) else 1
+        axes, padded = np.array([3 + axis for axis in self.axes]), lines is None and self.factor.shape != self.shape
+
+        def work(pieces: list[slice]) -> None:
+            part, threads = slice(pieces[0].start, pieces[-1].stop), threads_for(stack[0])
+            if padded:
+                convolve_padded(stack[part], factor, threads)
+            else:
+                convolve(stack[part], factor, axes, on_lines[part], numbers, along, threads)
+
+        share(work, len(stack), np.broadcast_to(stack.dtype.type(), factor.shape) if padded else stack[0])
         return images
 
     def by_operations(self, images: Array) -> Array:
@@ -180,6 +188,8 @@ class SampledLines(OnlyLines):
 
     def convolution(self, factor: Array, equal: bool) -> Convolution:
         """F^H M F for a factor (*grid)."""
+        if self.whole and equal:
+            return Convolution(self.shape, factor, self._across)
         return super().convolution(self.taken(factor), equal)
 
 

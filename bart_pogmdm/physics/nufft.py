@@ -44,7 +44,7 @@ def library(xp: ArrayModule) -> ModuleType:
 
 
 def convolution_memory(shape: Shape, dtype: DTypeLike) -> int:
-    """Return about how many bytes `Nufft.normal` needs on a grid: 32 complex images and 32 per thread (measured)."""
+    """Return at most about how many bytes spectra and `Nufft.normal` need: 32 complex images and 32 per thread."""
     return 32 * (1 + NUM_THREADS) * math.prod(shape) * np.dtype(dtype).itemsize
 
 
@@ -193,13 +193,12 @@ class Nufft:
 
     def normal(self, images: Array) -> Array:
         """F^H M W M F x, as a convolution by FFTs of twice the size (Toeplitz embedding); may overwrite x."""
-        xp, planes = array_module(images), images.reshape(-1, *self.shape)
-        out = np.ascontiguousarray(planes) if xp is np else xp.empty_like(planes)  # a GPU without room starts anew
+        if array_module(images) is np:
+            return self.convolution.of(images)
+        planes = images.reshape(-1, *self.shape)
+        out = array_module(images).empty_like(planes)  # not in place: a GPU without room starts anew
 
         def work(pieces: list[slice]) -> None:
-            if xp is np:
-                self.convolution.of(out[pieces[0].start:pieces[-1].stop])  # in place
-                return
             for part in pieces:
                 out[part] = self.convolution.of(planes[part])
 

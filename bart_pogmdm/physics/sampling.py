@@ -7,7 +7,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..arrays.array_types import Array, Shape
-from .grid_transform import Convolution
 
 
 class Sampling(Protocol):
@@ -32,10 +31,6 @@ class Sampling(Protocol):
     @property
     def norm(self) -> float:
         """An upper bound of the largest eigenvalue of F^H M W M F."""
-
-    @property
-    def convolution(self) -> Convolution | None:
-        """F^H M W M F as a convolution, the same for all coils and images; None if it is none."""
 
     @property
     def inexact(self) -> float:

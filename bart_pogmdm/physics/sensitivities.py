@@ -18,7 +18,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.generators import complex_normal, for_each
 from ..arrays.modules import array_module
-from ..arrays.threads import pieces, share
+from ..arrays.threads import pieces, share, share_arrays
 from .fourier import field_size
 from .image_set import ImageAxis, ImageSet, of_samples
 from .sampling import Sampling, Scan
@@ -26,7 +26,7 @@ from .series import SeriesSampling, SimultaneousSampling
 from .sobolev_maps import SobolevMaps, SobolevRules
 from .wide_grid import BORDER, WideGrid
 
-FIT_IMAGES = 8  # The fit of a coil's sensitivities works as long as the other loops do on so many images.
+FIT_IMAGES = 8  # The fit of a coil's sensitivities takes about as long as other loops take for so many images.
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,8 +153,7 @@ class SensitivityModel:
         images = images or self.images
         zero_filled = self._zero_filled if len(self.low.shape) == 2 else None  # that of a volume is large
 
-        def solved(pieces: list[slice]) -> Array:
-            coils = slice(pieces[0].start, pieces[-1].stop)
+        def solved(coils: slice) -> Array:
             sampling = self.sampling.of_coils(coils)
             own = sampling.adjoint(self.samples[coils].copy()) if zero_filled is None else zero_filled[coils]
             own = own.reshape(len(own), *(1,) * (1 + image.ndim - own.ndim), *own.shape[1:])
@@ -169,15 +168,20 @@ class SensitivityModel:
             start = None if coefficients is None else coefficients[coils]
             return conjugate_gradients(normal, rhs, start, iterations=iterations, axes=images.sens_systems)
 
-        xp = array_module(image)
-        work = xp.broadcast_to(image, (FIT_IMAGES, *image.shape))
-        return xp.concatenate(share(solved, len(self.samples), work))
+        if array_module(image) is not np or len(self.low.shape) > 2:
+            return share_arrays(solved, len(self.samples), image)
+        work = np.broadcast_to(image, (FIT_IMAGES, *image.shape))
+        return np.concatenate(share(lambda pieces: solved(slice(pieces[0].start, pieces[-1].stop)), len(self.samples),
+                                    work))
 
     def _adjoint(self, image: Array, coil_images: Array, images: ImageSet, variance: Any) -> Array:
         """Return W E^H (x* y) / variance, summed over the images x that share sensitivities."""
-        return gathered(self.wide.adjoint(image, coil_images) / variance, images)
+        if not images.is_series:
+            return self.wide.adjoint(image, coil_images) / variance
+        products = image.conj() * self.wide.unfolded(coil_images) / variance
+        return self.wide.maps.adjoint(gathered(products, images))
 
 
-def gathered(of_images: Array, images: ImageSet) -> Array:
-    """Return what is there of coils and images, (J, …, n, m), summed over the images that share sensitivities."""
-    return of_images.sum(images.shared, keepdims=True) if images.is_series else of_images
+def gathered(products: Array, images: ImageSet) -> Array:
+    """Return products (J, …, n, m) summed over the images that share sensitivities."""
+    return products.sum(images.shared, keepdims=True) if images.is_series else products

@@ -26,8 +26,6 @@ class _SideBySide:
 
     parts: tuple[Sampling, ...]
 
-    convolution = None
-
     @property
     def shape(self) -> Shape:
         """Grid of the images."""

@@ -56,7 +56,7 @@ class WideGrid:
     def coil_images(self, image: Array, coefficients: Array) -> Array:
         """Return products x E W chat on the field of view, (J, …, *grid), of x (…, *wide grid) and chat (J, …, *modes).
 
-        Several images may have the same maps.  Planes on the CPU take a compiled loop.
+        Several images may have the same maps.  Planes on the CPU take a compiled loop, in the precision of the maps.
         """
         if not self._is_compiled(image):
             return self.folded(image * self.maps.forward(coefficients))
@@ -89,7 +89,7 @@ class WideGrid:
 
     def _of_coils(self, arrays: Array, image: Array) -> Array:
         """Return arrays (J, …, n, m) as (J, S, n, m), or as (J, 1, n, m) where they are the same for all images."""
-        if any(n > 1 for n in arrays.shape[1:-2]):
+        if any(n > 1 for n in arrays.shape[1:-2]) and arrays.shape[1:-2] != image.shape[:-2]:
             arrays = np.broadcast_to(arrays, (len(arrays), *image.shape[:-2], *arrays.shape[-2:]))
         return self._planes(arrays, len(arrays))
 

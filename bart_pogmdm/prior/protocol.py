@@ -26,7 +26,7 @@ class Denoiser(Protocol):
 
 
 class Prior(ScorePrior, Protocol):
-    """A prior for the maximum of the posterior."""
+    """A prior for the maximum of the posterior: images (…, y, x), one or several at once."""
 
     def curvature(self, shape: Shape, sigma: float, xp: ArrayModule = np) -> Array:
         """Return the spectrum (ny, nx) of a Hessian that majorises -log p_sigma everywhere."""

@@ -27,12 +27,13 @@ class Phase:
     turn: Array
     coherence: Array | None = None
 
-    def ascent(self, scores: Callable[[Array], Array], image: Array) -> Array:
-        """c e g(e* x) + (1 - c) g(x), with the gradients g of log p that `scores` returns for one or two images."""
+    def ascent(self, score: Callable[[Array], Array], image: Array, *, at_once: bool = False) -> Array:
+        """c e g(e* x) + (1 - c) g(x) for the gradient g of log p; at_once: g(e* x) and g(x) in one call, as a stack."""
         aligned = self.turn.conj() * image
         if self.coherence is None:
-            return self.turn * scores(aligned[None])[0]
-        turned, plain = scores(array_module(image).stack([aligned, image]))
+            return self.turn * score(aligned)
+        both = aligned, image
+        turned, plain = score(array_module(image).stack(both)) if at_once else map(score, both)
         turned = self.turn * turned
         return turned + (1 - self.coherence) * (plain - turned)
 

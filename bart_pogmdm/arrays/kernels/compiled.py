@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,8 +32,7 @@ class _Cache(FunctionCache):
     def __init__(self, function: Any) -> None:
         super().__init__(function)
         # Machine code holds that of loops in other files, and calls functions of rocket-fft.
-        others = [(file.stat().st_mtime, file.stat().st_size) for file in sorted(Path(__file__).parent.glob("*.py"))]
-        stamp = self._impl.locator.get_source_stamp(), others, rocket_fft.__version__
+        stamp = self._impl.locator.get_source_stamp(), _digest_of_loops(), rocket_fft.__version__
         self._cache_file = _SignedFiles(self._cache_path, self._impl.filename_base, stamp)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
@@ -42,6 +42,12 @@ class _Cache(FunctionCache):
     def save_overload(self, sig: Any, data: Any) -> None:
         with contextlib.suppress(OSError):
             super().save_overload(sig, data)
+
+
+@lru_cache(maxsize=1)
+def _digest_of_loops() -> str:
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 class _SignedFiles(IndexDataCacheFile):

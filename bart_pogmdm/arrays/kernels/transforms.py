@@ -9,7 +9,7 @@ from ..array_types import Array
 from .compiled import jit
 from .cpu import interpolate, multiply, scale, scatter
 
-ACROSS = 2  # where no axis of lines is meant, 0 or 1
+NO_LINES = 2  # in the place of the axis of lines, 0 or 1: the factor is that of the whole grid
 
 
 @jit
@@ -19,41 +19,42 @@ def fft(stack: Array, out: Array, axes: Array, forward: bool, factor: float, thr
 
 
 @jit
-def transform(image: Array, axes: Array, forward: bool, factor: float) -> None:
+def fft_in_place(image: Array, axes: Array, forward: bool, factor: float, threads: int) -> None:
     """The FFT of (a, b, c) in place over some of the axes, times a factor."""
-    c2c(image, image, axes, forward, factor, 1)
+    c2c(image, image, axes, forward, factor, threads)
 
 
 @jit
-def convolve(images: Array, factor: Array, axes: Array, on_lines: Array, numbers: Array, along: int) -> None:
+def convolve(images: Array, factor: Array, axes: Array, on_lines: Array, numbers: Array, along: int,
+             threads: int) -> None:
     """F^H R F of images (N, a, b, c) in place, with F along some of the axes 0, 1, 2 of an image (`Convolution`).
 
-    factor: R, (a, b, c), or (1, n, L) or (1, L, n) for lines of these numbers along axis 0 or 1 of each (1, n, m) or
-    (1, m, n) of on_lines, which is another shape of images.
+    factor: R, (a, b, c).  For L lines along axis 0 or 1 it is (1, n, L) or (1, L, n), `numbers` are those of the lines,
+    and on_lines the images as (N, 1, n, m) or (N, 1, m, n).
     """
     back = 1.0
     for axis in axes:
         back /= images.shape[1 + axis]
     for j in range(len(images)):  # one after the other, so that a core's cache holds it all the time
-        transform(images[j], axes, True, 1.0)
-        if along == ACROSS:
+        fft_in_place(images[j], axes, True, 1.0, threads)
+        if along == NO_LINES:
             scale(images[j], factor)
         else:
-            convolve_lines(on_lines[j], factor, numbers, along)
-        transform(images[j], axes, False, back)
+            convolve_lines(on_lines[j], factor, numbers, along, threads)
+        fft_in_place(images[j], axes, False, back, threads)
 
 
 @jit
-def convolve_lines(image: Array, factor: Array, numbers: Array, along: int) -> None:
+def convolve_lines(image: Array, factor: Array, numbers: Array, along: int, threads: int) -> None:
     """The same along lines of an image (1, n, m) or (1, m, n) whose axes across are transformed; others become 0."""
     lines, axes = np.empty(factor.shape, image.dtype), np.array([1 + along])
     height, width = factor.shape[1:]
     for row in range(height):
         for i in range(width):
             lines[0, row, i] = image[0, row, numbers[i]] if along == 0 else image[0, numbers[row], i]
-    transform(lines, axes, True, 1.0)
+    fft_in_place(lines, axes, True, 1.0, threads)
     scale(lines, factor)
-    transform(lines, axes, False, 1 / lines.shape[1 + along])
+    fft_in_place(lines, axes, False, 1 / lines.shape[1 + along], threads)
     if along == 0:
         scatter(lines, numbers, image)
     else:
@@ -64,15 +65,15 @@ def convolve_lines(image: Array, factor: Array, numbers: Array, along: int) -> N
 
 
 @jit
-def convolve_padded(images: Array, factor: Array) -> None:
+def convolve_padded(images: Array, factor: Array, threads: int) -> None:
     """F^H R F of images (N, a, b, c), filled up with zeros to the grid (A, B, C) of the factor R, in place."""
     wide = np.empty(factor.shape, images.dtype)
     for j in range(len(images)):
-        _convolve_padded(images[j], factor, wide)
+        _convolve_padded(images[j], factor, wide, threads)
 
 
 @jit
-def _convolve_padded(image: Array, factor: Array, wide: Array) -> None:
+def _convolve_padded(image: Array, factor: Array, wide: Array, threads: int) -> None:
     depth, height, width = image.shape
     lines, planes = wide[:depth, :height], wide[:depth]  # the others are zero at first, and not needed at last
     for z in range(depth):
@@ -81,17 +82,17 @@ def _convolve_padded(image: Array, factor: Array, wide: Array) -> None:
                 lines[z, y, x] = image[z, y, x]
         fill(lines[z, :, width:], 0)
         fill(planes[z, height:], 0)
-    transform(lines, np.array([2]), True, 1.0)
-    transform(planes, np.array([1]), True, 1.0)
+    fft_in_place(lines, np.array([2]), True, 1.0, threads)
+    fft_in_place(planes, np.array([1]), True, 1.0, threads)
     if len(wide) > 1:
         for z in range(depth, len(wide)):
             fill(wide[z], 0)
-        transform(wide, np.array([0]), True, 1.0)
+        fft_in_place(wide, np.array([0]), True, 1.0, threads)
     scale(wide, factor)
     if len(wide) > 1:
-        transform(wide, np.array([0]), False, 1.0)
-    transform(planes, np.array([1]), False, 1.0)
-    transform(lines, np.array([2]), False, 1 / wide.size)
+        fft_in_place(wide, np.array([0]), False, 1.0, threads)
+    fft_in_place(planes, np.array([1]), False, 1.0, threads)
+    fft_in_place(lines, np.array([2]), False, 1 / wide.size, threads)
     for z in range(depth):
         for y in range(height):
             for x in range(width):
@@ -138,10 +139,11 @@ def coil_images(coefficients: Array, rows: Array, columns: Array, image: Array, 
     narrow, maps = np.empty((1, down, width), dtype), np.empty((1, height, width), dtype)
     for j in range(len(coefficients)):
         for s in range(len(image)):
-            transpose(coefficients[j, s % coefficients.shape[1]], turned[0])
-            multiply(columns, turned.view(real), wide.view(real))
-            transpose(wide[0], narrow[0])
-            multiply(rows, narrow.view(real), maps.view(real))
+            if s < coefficients.shape[1]:  # otherwise the maps are those of the image before
+                transpose(coefficients[j, s], turned[0])
+                multiply(columns, turned.view(real), wide.view(real))
+                transpose(wide[0], narrow[0])
+                multiply(rows, narrow.view(real), maps.view(real))
             fold(image[s], maps[0], borders, out[j, s])
 
 
