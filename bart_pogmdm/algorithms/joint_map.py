@@ -211,8 +211,7 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
     steps: which of all; previous: the image before the first of them, None for that of the start.
     Each takes the smooth phase e of the image, and minimises the quadratic majoriser of -log p_sigma(e* x) +
     ||A x - z||^2 / (2 v), diagonal in Fourier space but for e.  The sensitivities follow.  With one coil nothing else
-    absorbs a rough phase, nor the brightness that the start lacks.  There e counts as far as the image has it, and the
-    unit follows the image.
+    absorbs a rough phase, or brightness that the start lacks: e counts as far as the image has it, and units follow.
     """
     image, coefficients, sampling = problem.start.image, problem.start.coefficients, problem.sampling
     state, sigma, grid = problem.start, options.level(problem), problem.images.grid
@@ -230,7 +229,8 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
         variance, residual_var = options.likelihood.variances(problem, power)
         phase = rule.of(extrapolated, problem.images.grid_axes, trusted=not problem.one_coil)
         descent = phase.ascent(lambda image: prior.score(image, sigma), extrapolated, at_once=len(grid) == 2)
-        descent = descent - gradient / variance + (changes.ascent(extrapolated) if changes else 0)
+        descent -= gradient / variance  # in place, since images of a volume are large
+        descent = descent + changes.ascent(extrapolated) if changes else descent
         previous = image
         del gradient  # its memory is needed, as that of others below
         image = extrapolated + newton_step(model, hessian, phase.turn, descent, variance, options.image_cg,
