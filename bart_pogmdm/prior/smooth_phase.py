@@ -29,10 +29,9 @@ class Phase:
 
     def ascent(self, score: Callable[[Array], Array], image: Array, *, at_once: bool = False) -> Array:
         """c e g(e* x) + (1 - c) g(x) for the gradient g of log p; at_once: g(e* x) and g(x) in one call, as a stack."""
-        aligned = self.turn.conj() * image
         if self.coherence is None:
-            return self.turn * score(aligned)
-        both = aligned, image
+            return self.turn * score(self.turn.conj() * image)
+        both = self.turn.conj() * image, image
         turned, plain = score(array_module(image).stack(both)) if at_once else map(score, both)
         turned = self.turn * turned
         return turned + (1 - self.coherence) * (plain - turned)
