@@ -211,7 +211,7 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
     steps: which of all; previous: the image before the first of them, None for that of the start.
     Each takes the smooth phase e of the image, and minimises the quadratic majoriser of -log p_sigma(e* x) +
     ||A x - z||^2 / (2 v), diagonal in Fourier space but for e.  The sensitivities follow.  With one coil nothing else
-    absorbs a rough phase, or brightness that the start lacks: e counts as far as the image has it, and units follow.
+    absorbs a rough phase, nor the brightness that the start lacks: e counts as far as x has it, and the unit follows x.
     """
     image, coefficients, sampling = problem.start.image, problem.start.coefficients, problem.sampling
     state, sigma, grid = problem.start, options.level(problem), problem.images.grid

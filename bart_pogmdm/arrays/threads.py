@@ -80,6 +80,11 @@ def shares(work: Work[Outcome], count: int, image: Array) -> Iterator[Outcome]:
     return iter((map if alone else _pool().map)(work, parts))
 
 
+def joined(pieces: list[slice]) -> slice:
+    """Return the pieces of a share as one, for a compiled loop that goes through its arrays one by one."""
+    return slice(pieces[0].start, pieces[-1].stop)
+
+
 def pieces(count: int, image: Array) -> list[slice]:
     """Return pieces of the indices 0..count-1, each of as many arrays like `image` as the cache takes.
 

@@ -13,7 +13,7 @@ import numpy as np
 from ..arrays.array_types import Array, Shape
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module, complex_dtype, kernels_for
-from ..arrays.threads import share, threads_for
+from ..arrays.threads import joined, share, threads_for
 
 LinesT = TypeVar("LinesT", bound="OnlyLines")
 MOST_LINES = 0.8  # Part of the lines with samples beyond which it does not pay to leave the others out.
@@ -47,7 +47,7 @@ class Convolution:
         axes, padded = np.array([3 + axis for axis in self.axes]), lines is None and self.factor.shape != self.shape
 
         def work(pieces: list[slice]) -> None:
-            part, threads = slice(pieces[0].start, pieces[-1].stop), threads_for(stack[0])
+            part, threads = joined(pieces), threads_for(stack[0])
             if padded:
                 convolve_padded(stack[part], factor, threads)
             else:

@@ -18,7 +18,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.generators import complex_normal, for_each
 from ..arrays.modules import array_module
-from ..arrays.threads import pieces, share, share_arrays
+from ..arrays.threads import joined, pieces, share, share_arrays
 from .fourier import field_size
 from .image_set import ImageAxis, ImageSet, of_samples
 from .sampling import Sampling, Scan
@@ -171,8 +171,7 @@ class SensitivityModel:
         if array_module(image) is not np or len(self.low.shape) > 2:
             return share_arrays(solved, len(self.samples), image)
         work = np.broadcast_to(image, (FIT_IMAGES, *image.shape))
-        return np.concatenate(share(lambda pieces: solved(slice(pieces[0].start, pieces[-1].stop)), len(self.samples),
-                                    work))
+        return np.concatenate(share(lambda pieces: solved(joined(pieces)), len(self.samples), work))
 
     def _adjoint(self, image: Array, coil_images: Array, images: ImageSet, variance: Any) -> Array:
         """Return W E^H (x* y) / variance, summed over the images x that share sensitivities."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -63,8 +63,7 @@ class WideGrid:
         from ..arrays.kernels.transforms import coil_images
         images, weighted = self._planes(image), self._of_coils(self.maps.weight * coefficients, image)
         out = np.empty((len(coefficients), len(images), *self.grid), images.dtype)
-        waves = (np.ascontiguousarray(wave) for wave in self.maps.waves)
-        coil_images(weighted, *waves, images, self.border, out)
+        coil_images(weighted, *self.maps.waves, images, self.border, out)
         return out.reshape(-1, *image.shape[:-2], *self.grid)
 
     def adjoint(self, image: Array, coil_images: Array) -> Array:
@@ -74,10 +73,13 @@ class WideGrid:
         from ..arrays.kernels.transforms import of_coil_images
         images, modes = self._planes(image), self.maps.weight.shape
         out = np.empty((len(coil_images), len(images), *modes), images.dtype)
-        waves = (np.ascontiguousarray(wave.T) for wave in self.maps.waves)
-        of_coil_images(self._of_coils(coil_images, image), *waves, images, self.border, out)
+        of_coil_images(self._of_coils(coil_images, image), *self._transposed_waves, images, self.border, out)
         out *= self.maps.weight
         return out.reshape(-1, *image.shape[:-2], *modes)
+
+    @cached_property
+    def _transposed_waves(self) -> tuple[Array, ...]:
+        return tuple(np.ascontiguousarray(wave.T) for wave in self.maps.waves)
 
     def _is_compiled(self, image: Array) -> bool:
         return array_module(image) is np and len(self.grid) == 2

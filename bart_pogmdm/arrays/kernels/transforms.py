@@ -14,14 +14,8 @@ NO_LINES = 2  # in the place of the axis of lines, 0 or 1: the factor is that of
 
 @jit
 def fft(stack: Array, out: Array, axes: Array, forward: bool, factor: float, threads: int) -> None:
-    """The FFT of (N, a, b, c) over some of the axes, times a factor."""
+    """The FFT of an array over some of its axes, times a factor; `out` may be the array itself."""
     c2c(stack, out, axes, forward, factor, threads)
-
-
-@jit
-def fft_in_place(image: Array, axes: Array, forward: bool, factor: float, threads: int) -> None:
-    """The FFT of (a, b, c) in place over some of the axes, times a factor."""
-    c2c(image, image, axes, forward, factor, threads)
 
 
 @jit
@@ -36,12 +30,12 @@ def convolve(images: Array, factor: Array, axes: Array, on_lines: Array, numbers
     for axis in axes:
         back /= images.shape[1 + axis]
     for j in range(len(images)):  # one after the other, so that a core's cache holds it all the time
-        fft_in_place(images[j], axes, True, 1.0, threads)
+        fft(images[j], images[j], axes, True, 1.0, threads)
         if along == NO_LINES:
             scale(images[j], factor)
         else:
             convolve_lines(on_lines[j], factor, numbers, along, threads)
-        fft_in_place(images[j], axes, False, back, threads)
+        fft(images[j], images[j], axes, False, back, threads)
 
 
 @jit
@@ -52,9 +46,9 @@ def convolve_lines(image: Array, factor: Array, numbers: Array, along: int, thre
     for row in range(height):
         for i in range(width):
             lines[0, row, i] = image[0, row, numbers[i]] if along == 0 else image[0, numbers[row], i]
-    fft_in_place(lines, axes, True, 1.0, threads)
+    fft(lines, lines, axes, True, 1.0, threads)
     scale(lines, factor)
-    fft_in_place(lines, axes, False, 1 / lines.shape[1 + along], threads)
+    fft(lines, lines, axes, False, 1 / lines.shape[1 + along], threads)
     if along == 0:
         scatter(lines, numbers, image)
     else:
@@ -82,17 +76,17 @@ def _convolve_padded(image: Array, factor: Array, wide: Array, threads: int) -> 
                 lines[z, y, x] = image[z, y, x]
         fill(lines[z, :, width:], 0)
         fill(planes[z, height:], 0)
-    fft_in_place(lines, np.array([2]), True, 1.0, threads)
-    fft_in_place(planes, np.array([1]), True, 1.0, threads)
+    fft(lines, lines, np.array([2]), True, 1.0, threads)
+    fft(planes, planes, np.array([1]), True, 1.0, threads)
     if len(wide) > 1:
         for z in range(depth, len(wide)):
             fill(wide[z], 0)
-        fft_in_place(wide, np.array([0]), True, 1.0, threads)
+        fft(wide, wide, np.array([0]), True, 1.0, threads)
     scale(wide, factor)
     if len(wide) > 1:
-        fft_in_place(wide, np.array([0]), False, 1.0, threads)
-    fft_in_place(planes, np.array([1]), False, 1.0, threads)
-    fft_in_place(lines, np.array([2]), False, 1 / wide.size, threads)
+        fft(wide, wide, np.array([0]), False, 1.0, threads)
+    fft(planes, planes, np.array([1]), False, 1.0, threads)
+    fft(lines, lines, np.array([2]), False, 1 / wide.size, threads)
     for z in range(depth):
         for y in range(height):
             for x in range(width):
@@ -122,9 +116,9 @@ def activate(spectra: Array, table: Array, radius: float, inverse_variance: floa
     for k in range(len(spectra)):
         for s in range(spectra.shape[1]):
             image = spectra[k, s]
-            c2c(image, image, axes, False, 1 / pixels**0.5, 1)
+            fft(image, image, axes, False, 1 / pixels**0.5, 1)
             interpolate(image.reshape(1, -1).view(table.dtype), table[k:k + 1], radius, inverse_variance)
-            c2c(image, image, axes, True, 1 / pixels**0.5, 1)
+            fft(image, image, axes, True, 1 / pixels**0.5, 1)
 
 
 @jit
