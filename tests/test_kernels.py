@@ -13,7 +13,7 @@ from properties import random_complex
 from bart_pogmdm.arrays.fft import fftn, ifftn
 from bart_pogmdm.arrays.kernels import cpu, cuda, generic, transforms
 from bart_pogmdm.physics.fourier import axes_of
-from bart_pogmdm.physics.grid_transform import Convolution, OnlyLines
+from bart_pogmdm.physics.grid_transform import Convolution, OnlyLines, SampledLines
 from bart_pogmdm.prior.experts import of_spectra
 
 NAMES = ["expand", "combine", "scale", "scatter", "multiply", "interpolate", "draw", "normal", "mixture_means",
@@ -86,6 +86,14 @@ def test_kernels_agree(module, name, dtype, rng, monkeypatch):
     for got, expected in zip(results(module, name, given, written, monkeypatch),
                              results(generic, name, given, written, monkeypatch)):
         np.testing.assert_allclose(got, expected, rtol=1e-4 if single else 1e-10, atol=1e-5 if single else 1e-12)
+
+
+@pytest.mark.parametrize("module", [cpu, cuda], ids=["cpu", "cuda"])
+@pytest.mark.parametrize("shape", [(1, 6), (8, 1), (1, 1)])
+def test_scale_by_a_factor_of_size_1(shape, module, rng, monkeypatch):
+    given = random_complex(rng, (3, 8, 6)), rng.random(shape)
+    found, = results(module, "scale", given, (0,), monkeypatch)
+    np.testing.assert_allclose(found, given[0] * given[1], 1e-10)
 
 
 @pytest.mark.parametrize("rows, inner", [(1, 1), (3, 4), (4, 3), (4, 4), (6, 9), (8, 10), (11, 8)])
@@ -200,6 +208,20 @@ def test_convolutions_are_those_in_operations(shape, wide, along, dtype, rng):
     accuracy = 1e-5 if dtype is np.complex64 else 1e-12
     np.testing.assert_allclose(convolution.of(images.copy()), expected, accuracy, accuracy)
     np.testing.assert_allclose(convolution.of(images.swapaxes(0, 1)), expected.swapaxes(0, 1), accuracy, accuracy)
+
+
+@pytest.mark.parametrize("shape, along", [((8, 6), -2), ((8, 6), -1), ((4, 5, 6), -3), ((4, 5, 6), -1)])
+def test_convolutions_of_whole_lines_keep_only_the_numbers_of_the_lines(shape, along, rng):
+    across = [1 if axis == along else n for axis, n in zip(axes_of(shape), shape)]
+    mask = np.zeros(across, np.float32)
+    mask.reshape(-1)[::3] = 1
+    mask = np.broadcast_to(mask, shape)
+    convolution = SampledLines.of(mask).convolution(mask, True)
+    images = random_complex(rng, (3, *shape), np.complex64)
+    expected = np.fft.ifftn(mask * np.fft.fftn(images, axes=axes_of(shape)), axes=axes_of(shape))
+    assert convolution.factor.shape == tuple(across)
+    np.testing.assert_allclose(convolution.of(images.copy()), expected, 1e-5, 1e-5)
+    np.testing.assert_allclose(convolution.by_operations(images), expected, 1e-5, 1e-5)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -23,8 +23,8 @@ MOST_LINES = 0.8  # Part of the lines with samples beyond which it does not pay 
 class Convolution:
     """F^H R F, with the transform F along some of the axes of a grid; on the CPU one compiled loop.
 
-    factor: R, (*grid), or on a larger grid for images filled up with zeros; with `lines`, on these only, and F is a
-    transform along them, too.
+    factor: R, (*grid), of size 1 along an axis where it is constant, or on a larger grid for images filled up with
+    zeros; with `lines`, on these only, and F is a transform along them, too.
     """
 
     shape: Shape
@@ -44,7 +44,7 @@ class Convolution:
         if lines is not None:
             on_lines = lines.side_by_side(stack[:, None] if len(self.shape) == 3 else stack)
             numbers, along = lines.sampled, 0 if lines.along == -len(self.shape) else 1
-        axes, padded = np.array([3 + axis for axis in self.axes]), lines is None and self.factor.shape != self.shape
+        axes, padded = np.array([3 + axis for axis in self.axes]), self._padded
 
         def work(pieces: list[slice]) -> None:
             part, threads = joined(pieces), threads_for(stack[0])
@@ -63,11 +63,15 @@ class Convolution:
             spectra = fftn(images, axes, overwrite=True)
             own = scaled(fftn(lines.taken(spectra), lines.own_axes, overwrite=True), self.factor[None])
             return ifftn(lines.in_place(ifftn(own, lines.own_axes, overwrite=True), spectra), axes, overwrite=True)
-        if self.factor.shape == self.shape:
-            return ifftn(scaled(fftn(images, axes, overwrite=True), self.factor[None]), axes, overwrite=True)
-        return self._padded(images)
+        if self._padded:
+            return self._of_padded(images)
+        return ifftn(scaled(fftn(images, axes, overwrite=True), self.factor[None]), axes, overwrite=True)
 
-    def _padded(self, images: Array) -> Array:
+    @property
+    def _padded(self) -> bool:
+        return self.lines is None and any(points > n for points, n in zip(self.factor.shape, self.shape))
+
+    def _of_padded(self, images: Array) -> Array:
         """The same for a larger grid.  Lines that are zero, or not needed, are not transformed."""
         xp, sides = array_module(images), list(zip(self.axes, self.shape, self.factor.shape))
         for axis, n, padded in reversed(sides):
@@ -98,8 +102,8 @@ class WholeGrid:
         """F^H z for samples that are zero where the mask is."""
         return ifftn(samples, self.axes, overwrite=True)
 
-    def convolution(self, factor: Array, equal: bool) -> Convolution:
-        """F^H M F for a factor (*grid); equal: whether it is the same for all samples."""
+    def convolution(self, factor: Array, binary: bool) -> Convolution:
+        """F^H M F for a factor (*grid); binary: whether it is 1 for all samples."""
         return Convolution(factor.shape, factor, self.axes)
 
 
@@ -146,11 +150,15 @@ class OnlyLines:
         lines = self.in_place(ifftn(samples, self.own_axes, overwrite=True))
         return ifftn(lines, self._across, overwrite=True)
 
-    def convolution(self, factor: Array, equal: bool) -> Convolution:
-        """F^H M F for a factor of the samples of one coil.  Whole lines with one factor are not transformed along."""
-        if self.whole and equal:
-            return Convolution(self.shape, self.in_place(factor), self._across)
-        return Convolution(self.shape, factor, self._across, self)
+    def convolution(self, factor: Array, binary: bool) -> Convolution:
+        """F^H M F for a factor of the samples of one coil.  Whole lines with factor 1 are not transformed along."""
+        if not (self.whole and binary):
+            return Convolution(self.shape, factor, self._across, self)
+        across = list(self.shape)
+        across[self.along] = 1
+        kept = array_module(factor).zeros(across, factor.dtype)
+        kept.reshape(-1)[self.sampled] = 1
+        return Convolution(self.shape, kept, self._across)
 
     def side_by_side(self, arrays: Array) -> Array:
         """Return arrays (…, *grid) with the axes across the lines as one."""
@@ -186,11 +194,9 @@ class SampledLines(OnlyLines):
         """F^H z for samples that are zero where the mask is."""
         return super().adjoint(self.taken(samples))
 
-    def convolution(self, factor: Array, equal: bool) -> Convolution:
+    def convolution(self, factor: Array, binary: bool) -> Convolution:
         """F^H M F for a factor (*grid)."""
-        if self.whole and equal:
-            return Convolution(self.shape, factor, self._across)
-        return super().convolution(self.taken(factor), equal)
+        return super().convolution(self.taken(factor), binary)
 
 
 def scaled(samples: Array, factor: Array) -> Array:

@@ -35,11 +35,15 @@ def combine(maps: Array, images: Array, out: Array) -> None:
 def scale(images: Array, factor: Array) -> None:
     columns = factor.shape[-1]
     factors = factor.reshape(-1, columns)
-    planes = images.reshape(-1, len(factors), columns)
+    planes = images.reshape(-1, len(factors), images.shape[-1])
     for row in range(len(factors)):
         for j in range(len(planes)):
-            for i in range(columns):
-                planes[j, row, i] *= factors[row, i]
+            if columns == 1:
+                for i in range(images.shape[-1]):
+                    planes[j, row, i] *= factors[row, 0]
+            else:
+                for i in range(columns):
+                    planes[j, row, i] *= factors[row, i]
 
 
 @jit

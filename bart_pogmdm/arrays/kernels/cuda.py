@@ -46,6 +46,9 @@ def combine(maps: Array, images: Array, out: Array) -> None:
 
 
 def scale(images: Array, factor: Array) -> None:
+    if factor.shape[-1] == 1:
+        images *= factor
+        return
     _launch("scale", factor.itemsize, factor.size, (*_whole(images, factor), factor.size),
             rows=images.size // factor.size)
 

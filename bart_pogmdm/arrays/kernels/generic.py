@@ -27,7 +27,10 @@ def _beside(maps: Array, image: Array) -> Array:
 
 
 def scale(images: Array, factor: Array) -> None:
-    """images *= factor, a real (ny, nx) array, in place;  (…, ny, nx).  Any number of dimensions in place of two."""
+    """images *= factor, a real (ny, nx) array, in place;  (…, ny, nx).  Any number of dimensions in place of two.
+
+    The factor may have size 1 along the first or the last axis.
+    """
     images *= factor
 
 
