@@ -186,8 +186,8 @@ def handles_signals(pid):
 @pytest.mark.parametrize("signum, delay", [(signal.SIGINT, 0.1), (signal.SIGTERM, 0.2), (signal.SIGINT, 0.3),
                                            (signal.SIGTERM, 0.4), (signal.SIGINT, 2.5), (signal.SIGTERM, 2.5)])
 def test_interruption_leaves_nothing(folder, signum, delay):
-    process = subprocess.Popen([sys.executable, "-m", "bart_pogmdm", "-i100000", "ksp", "out", "sens"], cwd=folder,
-                               stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-m", "bart_pogmdm", "--samples", "100000", "ksp", "out", "sens"],
+                               cwd=folder, stderr=subprocess.PIPE, text=True)
     while not handles_signals(process.pid):
         time.sleep(0.005)
     time.sleep(delay)

@@ -46,7 +46,7 @@ def test_raw_data_with_everything(tmp_path, rng, said):
     assert found["lines"] == "24 of 25 are the image's (flags: 1 noise measurement, 8 parallel calibration)"
     assert found["noise scan"] == "1 lines" and found["oversampling"] == "2 in the readout"
     assert found["to be done"] == ("prewhitening by the noise scan; oversampling of the readout removed; method map,"
-                                   f" 2 images in {Options.iterations} iterations")
+                                   f" 2 images in about {Options.iterations} iterations")
     assert re.fullmatch(r"about [\d.]+ [KM]iB \(an estimate from the sizes\)", found["memory"])
     assert re.fullmatch(r"about [\d.]+ s on one core \(an estimate from the sizes\)", found["time"])
 

@@ -9,7 +9,7 @@ from properties import random_complex
 from test_algorithms import matrices, small_problem, started_at
 
 from bart_pogmdm import Map, recon
-from bart_pogmdm.algorithms.joint_map import joint_map, linear_estimate, majorise_minimise, map_or_mean
+from bart_pogmdm.algorithms.joint_map import joint_map, majorise_minimise, map_or_mean
 from bart_pogmdm.algorithms.kept_samples import KeptRules, KeptSamples, without_kept
 from bart_pogmdm.algorithms.likelihood import Likelihood
 from bart_pogmdm.algorithms.message_passing import LinearEstimate, Message, MessagePassing, next_message
@@ -23,7 +23,7 @@ from bart_pogmdm.physics.coil_model import least_squares
 from bart_pogmdm.physics.fourier import fft2c, filtered, ifft2c
 
 SMOOTH = np.ones((3, 64, 64), complex) / 3**0.5
-NEVER = Map(last_steps=45, fine_steps=47)  # the maximum without the mean
+NEVER = Map(iterations=45, last_steps=45, fine_steps=47)  # the maximum without the mean
 
 
 class WhitePrior:
@@ -182,18 +182,18 @@ def test_the_last_steps_go_on_where_the_others_ended(prior, rng):
     problem = replace(problem, samples=model.forward(random_complex(rng, (40, 40))))
     options, before = Map(iterations=12), problem.start
     expected = [state.image for state in joint_map(problem, prior, options)]
-    for state, _ in zip(joint_map(problem, prior, options, steps=range(8)), range(8)):
+    for state, _ in zip(joint_map(problem, prior, options), range(8)):
         previous, before = before, state
     problem = problem.started_from(before)
     found = [state.image
-             for state in majorise_minimise(problem, prior, options, steps=range(8, 12), previous=previous.image)]
+             for state in majorise_minimise(problem, range(8, 12), prior, options, previous.image)]
     for image, other in zip(found, expected[8:], strict=True):
         np.testing.assert_allclose(image, other, atol=1e-10)
 
 
 def test_weights_of_the_linear_estimate_belong_to_the_samples_that_it_sees(prior, rng):
     problem, _ = small_problem(rng, 2, (32, 32))
-    estimate = linear_estimate(problem, Map())
+    estimate = LinearEstimate.at_start(problem, Map().likelihood, Map().image_cg)
     assert isinstance(estimate.model.sampling, CartesianSampling)
     np.testing.assert_array_equal(estimate.model.sampling.mask, problem.sampling.mask)
 

@@ -8,13 +8,18 @@ from conftest import psnr, simulate
 from properties import random_complex
 
 from bart_pogmdm import Map, recon
+from bart_pogmdm.algorithms.kept_samples import KeptRules, KeptSamples
 from bart_pogmdm.algorithms.problem import Problem
-from bart_pogmdm.algorithms.resolution import LowResolution
+from bart_pogmdm.algorithms.resolution import CoarseSteps, LowResolution
 from bart_pogmdm.algorithms.state import State
 from bart_pogmdm.algorithms.units import Units
+from bart_pogmdm.arrays.bart_dims import to_bart
+from bart_pogmdm.evaluate import masks
+from bart_pogmdm.evaluate.simulate import kspace as simulated_kspace
+from bart_pogmdm.evaluate.simulate import phantom
 from bart_pogmdm.physics.cartesian import CartesianSampling
 from bart_pogmdm.physics.coil_compression import CoilRules, above_noise
-from bart_pogmdm.physics.fourier import fft2c
+from bart_pogmdm.physics.fourier import fft2c, resample
 from bart_pogmdm.physics.grid_transform import SampledLines, WholeGrid
 from bart_pogmdm.physics.image_set import ImageSet
 from bart_pogmdm.physics.nufft import Nufft
@@ -74,15 +79,90 @@ def test_small_images_and_unlike_series_have_no_coarse_problem(rng):
 def test_the_last_steps_are_taken_at_full_resolution():
     kspace, mask = simulate()[:2]
     shapes = []
-    method = Map(iterations=24, fine_steps=12, shortest=32)
+    method = Map(iterations=24, fine_steps=12, coarse=CoarseSteps(longest=1, shortest=32))
     recon(kspace, mask, method=method, callback=lambda state: shapes.append(state.image.shape))
     assert shapes == 12 * [(36, 32)] + 12 * [(72, 64)]
 
 
 def test_coarse_steps_save_time_and_no_quality():
     kspace, mask, truth = simulate()[:3]
-    fine, coarse = (recon(kspace, mask, method=Map(shortest=shortest)) for shortest in (64, 32))
+    fine, coarse = (recon(kspace, mask, method=Map(coarse=CoarseSteps(shortest=n))) for n in (64, 32))
     assert psnr(coarse.image, truth) > psnr(fine.image, truth) - 0.2
+
+
+def coarse_steps(problem, usual, factors, kept=None, **options):
+    """All states of steps to images of the start times factors, and what the coarse steps return."""
+    def solve(problem, steps):
+        for step in steps:
+            yield replace(problem.start, image=factors[step] * problem.start.image)
+
+    def run():
+        returned.append((yield from CoarseSteps(shortest=16, **options).of(problem, usual, solve, kept)))
+
+    returned = []
+    return list(run()), *returned[0]
+
+
+def with_kept(sampling, rng):
+    """A problem, the same without some samples, and these."""
+    whole = problem_of(sampling, random_complex(rng, FINE), rng)
+    which = (rng.random(sampling.density.shape) < 0.1) & (sampling.density > 0)
+    return whole.without(which), KeptSamples(whole, which, KeptRules())
+
+
+@pytest.mark.parametrize("usual, change, expected", [(10, 0.01, 6), (10, 1e-12, 30), (1, 0.01, 3), (0, 0.01, 0)])
+def test_coarse_steps_end_where_the_image_hardly_changes(usual, change, expected, rng):
+    """Each step goes half of the way from 0 to 1: the change falls below a part of 0.01 with the seventh, 1 / 128."""
+    rest, kept = with_kept(cartesian(rng), rng)
+    factors = [1 - 0.5 ** (step + 2) for step in range(40)]
+    states, fine, previous, count = coarse_steps(rest, usual, factors, kept, change=change)
+    assert len(states) == count == expected
+    assert all(state.image.shape == COARSE for state in states)
+    low = rest.images.grid if usual == 0 else COARSE
+    for image, number in ((fine.start.image, count), (previous, max(count - 1, 0))):
+        expected = (factors[number - 1] if number else 1) * resample(kept.problem.start.image, low)
+        np.testing.assert_allclose(resample(image, low), expected, rtol=1e-6, atol=1e-9)
+
+
+def test_coarse_steps_go_back_to_the_image_that_fits_kept_samples_best(rng):
+    """The samples are those of the factor 1: from there on the misfit rises until the next look."""
+    rest, kept = with_kept(cartesian(rng), rng)
+    factors = [*np.linspace(0.5, 0.98, 20), *np.linspace(1.2, 3, 100)]
+    states, fine, previous, count = coarse_steps(rest, 30, factors, kept, look=5)
+    assert len(states) == 25 and count == 20
+    start = resample(kept.problem.start.image, COARSE)
+    np.testing.assert_allclose(resample(fine.start.image, COARSE), 0.98 * start, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(resample(previous, COARSE), factors[18] * start, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("coils", [1, 2])
+def test_nothing_but_kept_samples_of_several_coils_changes_the_number_of_steps(coils, rng):
+    whole = problem_of(cartesian(rng), np.ones(FINE, complex), rng, coils)
+    which = (rng.random(FINE) < 0.1) & (whole.sampling.density > 0)
+    kept = KeptSamples(whole, which, KeptRules()) if coils == 1 else None
+    assert len(coarse_steps(whole.without(which), 7, 100 * [1.0], kept)[0]) == 7
+
+
+def test_images_that_are_soon_done_take_fewer_steps():
+    steps = []
+    kspace = simulated_kspace(phantom((128, 128)), 8, 0.01, 0)
+    for lines, part in ((2, 0.2), (6, 0.05)):
+        mask = masks.cartesian((128, 128), lines, 0, acs_fraction=part)
+        states = []
+        recon(kspace * mask, mask, callback=states.append)
+        assert [state.info.iteration for state in states] == list(range(1, len(states) + 1))
+        assert len(states) <= states[0].info.iterations == Map().num_iterations(0)
+        steps.append(len(states))
+    assert 21 <= steps[0] < steps[1] - 5
+
+
+def test_slices_are_numbered_as_if_each_took_all_its_steps():
+    kspace = np.stack([to_bart(simulate()[0])] * 2, -1).reshape(72, 64, 1, -1, *9 * [1], 2)
+    numbers = []
+    recon(kspace, iterations=30, callback=lambda state: numbers.append((state.info.iteration, state.info.iterations)))
+    most = Map(iterations=30).num_iterations(0)
+    assert len(numbers) < 2 * most and most + 1 in {number for number, _ in numbers}
+    assert numbers == sorted(numbers) and {total for _, total in numbers} == {2 * most}
 
 
 def test_fine_steps_that_are_all_last_ones_are_refused():

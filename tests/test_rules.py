@@ -15,6 +15,7 @@ from bart_pogmdm import Diffusion, Gibbs, Map, recon
 from bart_pogmdm.algorithms.kept_samples import KeptRules
 from bart_pogmdm.algorithms.likelihood import Likelihood
 from bart_pogmdm.algorithms.message_passing import MessagePassing
+from bart_pogmdm.algorithms.resolution import CoarseSteps
 from bart_pogmdm.algorithms.schedules import SensitivityPenalty
 from bart_pogmdm.algorithms.units import OneCoilScale
 from bart_pogmdm.physics.coil_compression import CoilRules
@@ -35,8 +36,8 @@ from bart_pogmdm.reconstruction.options import OptionKeywords, Options, Rules, o
 from bart_pogmdm.volume.plan import make_plan
 
 RECORDS = (PriorRules, ImageScale, Calibration, OneCoilScale, SmoothPhase, Likelihood, RingRules, KeptRules,
-           MessagePassing, Map, Gibbs, Diffusion, SensitivityPenalty, CentreRules, CoilRules, DoubtRules, EspiritRules,
-           NoiseRules, ReadoutRules, SobolevRules, StartRules, BoxRules, Options)
+           MessagePassing, CoarseSteps, Map, Gibbs, Diffusion, SensitivityPenalty, CentreRules, CoilRules, DoubtRules,
+           EspiritRules, NoiseRules, ReadoutRules, SobolevRules, StartRules, BoxRules, Options)
 # The one name that tests may patch: the stand-in for CuPy compiles the CUDA kernels as plain C++.
 PATCHED = {("strict_cupy.py", "bart_pogmdm.arrays.kernels.cuda._module")}
 

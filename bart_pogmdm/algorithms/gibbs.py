@@ -106,9 +106,9 @@ class Gibbs:
         return chains, self.thin * -(-samples // chains)
 
     def num_iterations(self, samples: int) -> int:
-        """Return the number of States for one slice."""
+        """Return the number of States for one slice at most."""
         chains, draws = self.chain_shape(samples)
-        return self.maximum.iterations + chains * (self.burn_in + draws)
+        return self.maximum.num_iterations(samples) + chains * (self.burn_in + draws)
 
     def temperature(self, prior: Any, problem: Problem) -> float:
         """Return the temperature of the draws, the exponent of the prior."""

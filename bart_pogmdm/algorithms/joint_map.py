@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -23,7 +24,7 @@ from .method import Rngs, prior_for
 from .posterior_statistics import PosteriorStatistics
 from .problem import Problem
 from .quadratic_step import newton_step
-from .resolution import coarse_to_fine
+from .resolution import CoarseSteps
 from .schedules import MOST_MOMENTUM, SensitivityPenalty, momentum, sensitivity_steps
 from .state import State
 
@@ -38,8 +39,8 @@ class Map:
     fine_steps: int = 20
     """Last of these steps, at full resolution.  Those before are taken at half of it, and cost a quarter or less."""
 
-    shortest: int = 64
-    """Shortest side of an image at half the resolution: a smaller one hardly tells image and sensitivities apart."""
+    coarse: CoarseSteps = CoarseSteps()
+    """How the steps before those are taken, and how many of them where the data tell when they are done."""
 
     sigma: float = 0.015
     """Noise level of the prior, in images of maximum about 1: a smoother prior finds sensitivities better."""
@@ -84,8 +85,8 @@ class Map:
     default_samples: ClassVar[None] = None
 
     def __post_init__(self) -> None:
-        check_fields(self, {"iterations": 1, "fine_steps": 1, "shortest": 1, "image_cg": 1, "sens_cg": 1,
-                            "last_steps": 1}, ["sigma", "one_coil_sigma", "image_tolerance"])
+        check_fields(self, {"iterations": 1, "fine_steps": 1, "image_cg": 1, "sens_cg": 1, "last_steps": 1},
+                     ["sigma", "one_coil_sigma", "image_tolerance"])
         if self.fine_steps < self.last_steps + 2:  # so that the last steps go on with the direction of a fine one
             raise ValueError(f"fine_steps: expected at least {self.last_steps + 2}, 2 more than last_steps,"
                              f" got {self.fine_steps}")
@@ -99,8 +100,9 @@ class Map:
         return self.one_coil_sigma if problem.one_coil else self.sigma
 
     def num_iterations(self, samples: int) -> int:
-        """Return the number of States for one slice."""
-        return self.iterations
+        """Return the number of States for one slice at most."""
+        fine = min(self.fine_steps, self.iterations)
+        return fine + self.coarse.most(self.iterations - fine)
 
     def chain_shape(self, samples: int) -> tuple[int, int]:
         """Return the number of chains, and of draws from each: none."""
@@ -121,12 +123,14 @@ class Map:
         return joint_map(problem, prior_for(problem, prior), self)
 
 
-def joint_map(problem: Problem, prior: Prior, options: Map, rngs: Rngs = (), *,
-              steps: range | None = None) -> Iterator[State]:
-    """Yield the State after each step to the joint maximum, or some of the steps; the first are coarse (`Map`)."""
-    return coarse_to_fine(problem, steps or range(options.iterations), options.iterations - options.fine_steps,
-                          options.shortest, lambda part, steps, previous: majorise_minimise(
-                              part, prior, options, steps=steps, previous=previous))
+def joint_map(problem: Problem, prior: Prior, options: Map, rngs: Rngs = ()) -> Iterator[State]:
+    """Yield the State after each step to the joint maximum; the first are coarse (`Map`)."""
+    solve = partial(majorise_minimise, prior=prior, options=options)
+    fine = min(options.fine_steps, options.iterations)
+    problem, previous, count = yield from options.coarse.of(problem, options.iterations - fine, solve)
+    states = solve(problem, range(count, count + fine), previous=previous)
+    del previous  # the steps need its memory
+    yield from states
 
 
 def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Generator) -> Iterator[State]:
@@ -140,20 +144,25 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
     if not all(one.enough for one in kept):
         yield from joint_map(problem, of_maximum, options)
         return
-    last = range(options.iterations - options.last_steps, options.iterations)
-    rest = without_kept(problem, problem.together([one.which for one in kept]), options.image_cg)
-    before, states = problem.start, joint_map(rest, of_maximum, options, steps=range(last.start))
-    for before in islice(states, last.start - 1):
+    which, fine = problem.together([one.which for one in kept]), min(options.fine_steps, options.iterations)
+    rest = without_kept(problem, which, options.image_cg)
+    solve = partial(majorise_minimise, prior=of_maximum, options=options)
+    rest, previous, count = yield from options.coarse.of(
+        rest, options.iterations - fine, solve, KeptSamples(problem, which, options.kept))
+    last = count + fine - options.last_steps
+    before, states = rest.start, solve(rest, range(count, last), previous=previous)
+    del previous  # the steps need its memory
+    for before in islice(states, last - count - 1):
         yield before
     yield (judged := next(states))
     problem, rest, followed = problem.started_from(judged), rest.started_from(judged), judged.units.followed
     del states  # it holds images
     means = [mean_of(replace(one, problem=whole), part, prior, options, rng)
              for one, whole, part in zip(kept, problem.each(), rest.each())]
-    states = majorise_minimise(problem, of_maximum, options, steps=last,
-                               previous=before.image * (before.units.followed / followed))
+    states = solve(problem, range(last, last + options.last_steps),
+                   previous=before.image * (before.units.followed / followed))
     del rest, before
-    yield from islice(states, len(last) - 1)
+    yield from islice(states, options.last_steps - 1)
     problem = problem.started_from(state := next(states))
     del states, judged
     moved = [mean.mixed(one, followed, options) if mean else (one.start.image, 0 * one.start.image.real)
@@ -175,7 +184,7 @@ class Mean:
         followed: the factor that the units had followed when the message was found.
         """
         message, maximum = self.message.in_units(problem.units.followed / followed), problem.start.image
-        step = linear_estimate(problem, options).of(message) - maximum
+        step = LinearEstimate.at_start(problem, options.likelihood, options.image_cg).of(message) - maximum
         moved = maximum + filtered(self.weights, step, problem.images.grid_axes)
         return moved, array_module(moved).broadcast_to(self.weights, moved.shape)
 
@@ -184,9 +193,9 @@ def mean_of(kept: KeptSamples, rest: Problem, prior: Any, options: Map, rng: np.
     """Return the mean and its weights, from the start of the problem without the kept samples; None for none."""
     if kept.refute_noise:
         return None
-
     rule = options.phase.within(rest.known_radius)
-    linear, message = linear_estimate(rest, options), Message(rest.start.image, options.level(rest) ** 2)
+    linear = LinearEstimate.at_start(rest, options.likelihood, options.image_cg)
+    message = Message(rest.start.image, options.level(rest) ** 2)
     for _ in range(options.mean.rounds):
         message = next_message(linear, message, prior, lambda image: rule.of(
             image, rest.images.grid_axes, trusted=True).turn, options.mean, rng)
@@ -195,16 +204,7 @@ def mean_of(kept: KeptSamples, rest: Problem, prior: Any, options: Map, rng: np.
     return Mean(message, kept.weights(mean))
 
 
-def linear_estimate(problem: Problem, options: Map) -> LinearEstimate:
-    """Return the linear estimate of the image for the sensitivities of the start, whose residual tells the noise."""
-    start, sens = problem.start, problem.start.sens_by_coil
-    power = problem.model(sens).gradient(start.image, problem.samples)[1]
-    variance, sampling = options.likelihood.noise(problem, power)
-    model = coil_model(sampling, sens, problem.images)
-    return LinearEstimate(model, model.adjoint(problem.samples), variance, options.image_cg)
-
-
-def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: range,
+def majorise_minimise(problem: Problem, steps: range, prior: Prior, options: Map,
                       previous: Array | None = None) -> Iterator[State]:
     """Yield the State after each majorise-minimise step to the joint maximum of the posterior.
 
@@ -221,7 +221,7 @@ def majorise_minimise(problem: Problem, prior: Prior, options: Map, *, steps: ra
     sens_model, sens_cg = problem.sens_model, sensitivity_steps(options.sens_cg, grid)
     weights = sens_model and RingWeights(problem, sens_model, options.likelihood)
     rule, previous = options.phase.within(problem.known_radius), image if previous is None else previous
-    penalties = options.sens_penalty.weights(max(options.iterations, steps.stop), grid)  # a trial may take more
+    penalties = options.sens_penalty.weights(steps.stop, grid)
     for factor, penalty in zip(momentum(steps.stop, options.momentum)[steps.start:], penalties[steps.start:]):
         model = model or coil_model(sampling, state.sens_by_coil, problem.images)
         extrapolated = image + factor * (image - previous)

@@ -15,6 +15,7 @@ from ..physics.coil_model import least_squares
 from ..physics.fourier import distances, power_of_coils
 from ..physics.kspace_rings import RingRules, Rings
 from .problem import Problem
+from .state import State
 
 TINY = 1e-30  # in the place of zero as a divisor
 
@@ -30,7 +31,8 @@ class KeptRules:
     """Samples up to this frequency, in cycles per field of view, are not kept: the brightness depends on them."""
 
     chance: float = 3.0
-    """Standard errors by which their misfit is below the noise level before they refute it."""
+    """Standard errors by which their misfit is below the noise level before they refute it, or above an earlier one
+    before they end the coarse steps."""
 
     rings: RingRules = RingRules()
     """How they are divided into rings."""
@@ -72,6 +74,15 @@ class KeptSamples:
 
     def _seen(self, image: Array) -> Array:
         return self.problem.model(self.problem.start.sens_by_coil).forward(image)[..., self.which]
+
+    def misfit(self, state: State) -> Array:
+        """Return |A x - z|^2 of each, summed over the coils, for a state in the units of the problem."""
+        return self.problem.model(state.sens_by_coil).gradient(state.image, self.problem.samples)[1][self.which]
+
+    def are_fitted_worse(self, misfit: Array, before: Array) -> bool:
+        """Whether a misfit is larger than one before, by more than `chance` standard errors of the difference."""
+        change = misfit - before
+        return bool(change.sum() > self.rules.chance * (change**2).sum() ** 0.5)
 
     @property
     def refute_noise(self) -> bool:

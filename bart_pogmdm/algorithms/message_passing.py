@@ -15,9 +15,11 @@ from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import conjugate_gradients, inner
 from ..arrays.generators import complex_normal
-from ..physics.coil_model import CoilModel, SetsModel
+from ..physics.coil_model import CoilModel, SetsModel, coil_model
 from ..physics.fourier import axes_of, filtered
 from ..prior.protocol import Denoiser
+from .likelihood import Likelihood
+from .problem import Problem
 
 PROBE = 0.1  # Part of the noise level by which an image is changed to measure how the denoiser responds.
 
@@ -67,6 +69,15 @@ class LinearEstimate:
     zero_filled: Array
     variance: float
     cg: int
+
+    @classmethod
+    def at_start(cls, problem: Problem, likelihood: Likelihood, cg: int) -> LinearEstimate:
+        """Return that for the sensitivities of the start of a problem, whose residual tells the noise."""
+        start, sens = problem.start, problem.start.sens_by_coil
+        power = problem.model(sens).gradient(start.image, problem.samples)[1]
+        variance, sampling = likelihood.noise(problem, power)
+        model = coil_model(sampling, sens, problem.images)
+        return cls(model, model.adjoint(problem.samples), variance, cg)
 
     def of(self, message: Message) -> Array:
         """Return the mean."""

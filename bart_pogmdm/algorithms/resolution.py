@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.fft import next_fast_len
 
 from ..arrays.array_types import Array, Shape
+from ..arrays.checks import check_fields
+from ..arrays.conjugate_gradients import inner
+from ..arrays.modules import array_module
 from ..physics.fourier import interpolate, resample
+from .kept_samples import KeptSamples
 from .problem import Problem
 from .state import State
-
-Steps = Callable[[Problem, range, "Array | None"], Iterator[State]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,22 +63,69 @@ def _brighter(grid: Shape, coarse: Shape) -> float:
     return float(np.prod(grid) / np.prod(coarse)) ** 0.5
 
 
-def coarse_to_fine(problem: Problem, steps: range, coarse_steps: int, shortest: int, solve: Steps) -> Iterator[State]:
-    """Yield the State after each of the steps, the first ones at half the resolution if the image is large enough.
+def _low(kept: KeptSamples, rest: LowResolution, shortest: int) -> KeptSamples | None:
+    """Return the samples kept from the rest that a coarser grid holds; None if it has other lines without them."""
+    whole = LowResolution.of(kept.problem, shortest)
+    assert whole is not None, "the rest of the problem has one"
+    radii = (problem.sampling.radius(problem.sampling.shape) for problem in (whole.problem, rest.problem))
+    of_whole, of_rest = (array_module(radius).isfinite(radius) for radius in radii)
+    return KeptSamples(whole.problem, of_whole & ~of_rest, kept.rules) if of_whole.shape == of_rest.shape else None
 
-    solve: yields the states of some steps, given the image before the first.  The fine steps go on with the direction
-    of the coarse ones.
+
+@dataclass(frozen=True)
+class CoarseSteps:
+    """The first steps, at half the resolution, or at the whole one if the image is small.
+
+    With kept samples of several coils, they are as many as the image needs.  With one coil no sample tells of others.
     """
-    low = LowResolution.of(problem, shortest) if coarse_steps > 0 else None
-    if low is None:
-        yield from solve(problem, steps, None)
-        return
-    before = state = low.problem.start
-    for after in solve(low.problem, range(steps.start, coarse_steps), None):
-        before, state = state, after
-        yield state
-    step = before.units.followed / state.units.followed
-    fine = solve(problem.started_from(low.refined(state)), range(coarse_steps, steps.stop),
-                 low.refined_image(before) * step)
-    del low, before, state  # the fine steps need their memory
-    yield from fine
+
+    change: float = 0.005
+    """They end with a step that changes the image by less than this part of it: further ones change it hardly."""
+
+    look: int = 5
+    """Steps from one look at the kept samples to the next: where these are fitted worse than before, the steps end."""
+
+    longest: float = 3.0
+    """Number of steps at most, as a multiple of the one without kept samples."""
+
+    shortest: int = 64
+    """Shortest side of an image at half the resolution: a smaller one hardly tells image and sensitivities apart."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, {"look": 1, "shortest": 1}, ["change", "longest"])
+
+    def most(self, usual: int) -> int:
+        """Return the number of steps at most where the usual one is that without kept samples."""
+        return int(self.longest * max(usual, 0))
+
+    def of(self, problem: Problem, usual: int, solve: Callable[[Problem, range], Iterator[State]],
+           kept: KeptSamples | None = None) -> Generator[State, None, tuple[Problem, Array, int]]:
+        """Yield the State after each step; solve: yields those of some steps.
+
+        usual: their number without kept samples; kept: samples that were kept from the problem.  Where these end the
+        steps, the state that fitted them best is taken as the last.
+        Returns the problem itself, started from the last state, the image before that, and the number of steps.
+        """
+        low, count = LowResolution.of(problem, self.shortest) if usual > 0 else None, 0
+        coarse = low.problem if low else problem
+        kept = None if problem.one_coil else _low(kept, low, self.shortest) if kept and low else kept
+        before = state = coarse.start
+        best, least = (before, state, count), None
+        for after in solve(coarse, range(self.most(usual) if kept else usual)):
+            before, state, count = state, after, count + 1
+            yield state
+            if not kept:
+                continue
+            difference = state.image - before.image
+            if float(inner(difference, difference)) <= self.change**2 * float(inner(state.image, state.image)):
+                break
+            if count % self.look == 0:
+                misfit = kept.misfit(state)
+                if least is not None and kept.are_fitted_worse(misfit, least):
+                    before, state, count = best
+                    break
+                if least is None or misfit.sum() < least.sum():
+                    best, least = (before, state, count), misfit
+        previous = low.refined_image(before) if low else before.image
+        fine = problem.started_from(low.refined(state) if low else state)
+        return fine, previous * (before.units.followed / state.units.followed), count

@@ -18,7 +18,7 @@ from .units import Units
 class Info:
     """Facts about a State.
 
-    iteration: the number of the iteration within the call, from 1; iterations: how many there will be.
+    iteration: the number of the iteration within the call, from 1; iterations: how many there will be at most.
     sigma: noise level of the prior.
     residual_std: standard deviation of the residual before the iteration, in solver units; (A, 1, …) for a series.
     chain: the number of the chain that the state belongs to, None on the way to the maximum.

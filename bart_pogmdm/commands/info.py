@@ -142,7 +142,8 @@ def _work(file: KspaceFile) -> str:
     what = "image" if file.shape[2] == 1 else "volume"
     shared = Options.shared_sens
     series = math.prod(n for axis, n in enumerate(file.shape) if axis >= BEYOND and shared >> axis & 1)
-    steps.append(f"method {Options.method.name}, {images} {what}{'s' * (images > 1)} in {Options.iterations} iterations"
+    steps.append(f"method {Options.method.name}, {images} {what}{'s' * (images > 1)} in about {Options.iterations}"
+                 " iterations"
                  + (f", {series} with the same sensitivities" if series > 1 else ""))
     return "; ".join(steps)
 

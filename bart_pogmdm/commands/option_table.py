@@ -86,7 +86,7 @@ IMAGES = (
 )
 # The options of `bart pogmdm`, in the order of its help.
 POGMDM = (
-    Option("-i", "iterations", "d", "iter", "Number of iterations to the maximum of the posterior (default: 45)"),
+    Option("-i", "iterations", "d", "iter", "Usual number of iterations to the maximum of the posterior (default: 45)"),
     Option("-p", "mask", "<file>", "file",
            "Sampling pattern, or weights (default: where k-space is not zero, up to rounding)", is_array=True),
     Option("-t", "traj", "<file>", "file", "k-space trajectory", is_array=True),

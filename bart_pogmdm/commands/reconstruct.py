@@ -102,7 +102,7 @@ def _reconstruct(args: Namespace, kspace: Array, arrays: dict[str, Any], method:
         def advance(state: State) -> None:
             interruption.check()
             bar.total = state.info.iterations
-            bar.update()
+            bar.update(state.info.iteration - bar.n)
 
         result = recon(kspace, dims=dims, method=method, keep_samples=args.keep is not None,
                        device="gpu" if wants_gpu() else args.device, callback=advance, **arrays, **options)

@@ -63,7 +63,7 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
         deviation; "diffusion", Algorithm 1 of the paper; or one of Map, Gibbs, Diffusion with its options, as
         Gibbs(chains=8).  None: "gibbs" where samples are asked for, else "map".
     samples: draws from the posterior; 10 where the method samples.
-    iterations: majorise-minimise steps to the maximum ("map" and "gibbs"), 45.
+    iterations: majorise-minimise steps to the maximum ("map" and "gibbs"), 45; several coils take what they need.
     noise_std: of the data (samples of weight 1) per real and imaginary part; None: estimated.
     maps: 2 for an object larger than the field of view, so that it folds over: another image with its own
         sensitivities for the folded part, and the result for both together; not for "diffusion".  "auto", the
@@ -123,8 +123,7 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
     solving = prior if len(slices.grid) == 2 else planes_of(prior, options)
     outputs, coefficients = Outputs(slices, options, inputs.kspace.dtype, here), None
     doubts: dict[Shape, list[str]] = {}
-    total = options.method.num_iterations(options.num_samples) * int(np.prod(outputs.loop))
-    report = _Report(callback, total)
+    report = _Report(callback, options.method.num_iterations(options.num_samples), int(np.prod(outputs.loop)))
     shares_sens = inputs.neighbour is None and not slices.known_sets and slices.coils > 1
     if options.temporal is not None and not shares_sens:
         raise ValueError("temporal: goes with several coils and unknown sens")
@@ -147,6 +146,7 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
                 collectors = [Collector(one, part.frame, part.sens, options, outputs.sens_of(part.index),
                                         outputs.kept(part.index)) for one, part in zip(each, solved)]
                 results = solve(problem, collectors, solving, options, (options.seed, solved[0].number), report)
+                report.finish(len(solved))
             for part, one, found in zip(solved, each, results):
                 outputs.put(part.index, part.noise_std, part.frame.weight * found.residual_std, found)
                 of_image = of_residual(one, found.residual_std, options.method.image_noise, options.rules.doubts)
@@ -164,11 +164,20 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
 
 
 class _Report:
-    """Calls the callback with each State, numbered out of a total; `error` is what the callback raised, if anything."""
+    """Calls the callback with each State, numbered out of a total; `error` is what the callback raised, if anything.
 
-    def __init__(self, callback: Callback | None, total: int) -> None:
-        self._callback, self._total, self._iteration = callback, total, 0
+    most: iterations of a slice at most.  The first one of a slice has a number as if those before had taken so many.
+    """
+
+    def __init__(self, callback: Callback | None, most: int, slices: int) -> None:
+        self._callback, self._most, self._total = callback, most, most * slices
+        self._finished = self._iteration = 0
         self.error: BaseException | None = None
+
+    def finish(self, slices: int) -> None:
+        """Note that slices are finished."""
+        self._finished += slices
+        self._iteration = self._finished * self._most
 
     def __call__(self, state: State, slices: int) -> None:
         self._iteration += slices

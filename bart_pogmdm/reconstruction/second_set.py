@@ -64,5 +64,5 @@ def with_second_set(problem: Problem, prior: Any, options: Options) -> Problem:
 def _residual(problem: Problem, prior: Any, options: Options) -> float:
     """Return the standard deviation of the residual before the last of a few steps to the maximum."""
     method: Any = getattr(options.method, "maximum", options.method)
-    steps = majorise_minimise(problem, prior_for(problem, prior), method, steps=range(options.rules.espirit.steps))
+    steps = majorise_minimise(problem, range(options.rules.espirit.steps), prior_for(problem, prior), method)
     return float(deque(steps, maxlen=1).pop().info.residual_std)
