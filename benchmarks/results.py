@@ -28,7 +28,8 @@ INTRODUCTION = """# Results
 `python benchmarks/results.py` measures these tables and writes this page; `--only TABLE` measures one, and `--list`
 says what is missing. The records are in `benchmarks/results`, with a row for each case. PSNR (in dB) and SSIM are taken
 inside the object. This package has its default options everywhere: *pogmdm* is the maximum of the posterior,
-*pogmdm-mean* its mean, *joint-tv* smoothed total variation in this package's own joint inversion.
+*pogmdm-mean* its mean, *joint-tv* smoothed total variation in this package's own joint inversion. Where a commit stands
+beside *others*, the figures of this package alone were measured again, and those of the others are of that commit.
 
 **No comparison on new data is here yet.** The [rules of the reconstruction](choices.md) were chosen on data that some
 tables are measured on, as each table says, so results on new scans may be worse. The prior was trained on other images,
