@@ -143,6 +143,19 @@ def test_nothing_but_kept_samples_of_several_coils_changes_the_number_of_steps(c
     assert len(coarse_steps(whole.without(which), 7, 100 * [1.0], kept)[0]) == 7
 
 
+def test_kept_samples_beyond_the_coarse_grid_and_those_of_volumes_change_no_number_of_steps(rng):
+    whole = problem_of(cartesian(rng), np.ones(FINE, complex), rng)
+    high = (whole.sampling.radius(FINE) > 0.4) & (whole.sampling.density > 0)
+    assert len(coarse_steps(whole.without(high), 7, 100 * [1.0], KeptSamples(whole, high, KeptRules()))[0]) == 7
+    shape = (8, 10, 12)
+    sampling, sens, image = CartesianSampling.centred(np.ones(shape), float, 3), np.ones((2, *shape)), np.ones(shape)
+    start = State(image.astype(complex), sens.astype(complex))
+    volume = Problem(sampling, sampling.forward(sens * start.image), 0.1, None, ImageSet(shape), start)
+    which = rng.random(shape) < 0.1
+    assert len(coarse_steps(volume.without(which), 7, 100 * [1.0], KeptSamples(volume, which, KeptRules()))[0]) == 7
+    assert CoarseSteps(longest=0.5).most(7) == 7
+
+
 def test_images_that_are_soon_done_take_fewer_steps():
     steps = []
     kspace = simulated_kspace(phantom((128, 128)), 8, 0.01, 0)

@@ -143,12 +143,12 @@ def test_states_on_the_way_hold_no_sensitivities(scan):
         np.testing.assert_allclose(state.weight, np.sqrt((abs(state.sens) ** 2).sum(0)), rtol=1e-5)
 
 
-def test_the_penalty_of_sensitivities_of_volumes_falls_more_slowly():
+def test_the_penalty_of_sensitivities_of_volumes_falls_evenly_until_the_last_iteration():
     rule = SensitivityPenalty()
-    weights = np.array(rule.weights(60, GRID))
-    assert weights[0] == 1 and weights[-1] == rule.last_of_volumes < weights[43]
-    np.testing.assert_allclose(weights[1:44] / weights[:43], 0.95)
-    assert rule.weights(3, GRID[:2]) == pytest.approx([1, 0.8, 0.64]) and rule.weights(60, GRID[:2])[-1] == rule.last
+    weights = np.array(rule.weights(9, GRID))
+    assert weights[0] == 1 and weights[-1] == pytest.approx(rule.least(GRID))
+    np.testing.assert_allclose(weights[1:] / weights[:-1], rule.least(GRID) ** (1 / 8))
+    assert rule.weights(1, GRID) == [1] and rule.weights(3, GRID[:2]) == pytest.approx([1, 0.8, 0.64])
 
 
 def test_a_volume_that_is_too_large_for_memory_is_refused_at_once():

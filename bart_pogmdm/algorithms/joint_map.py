@@ -221,7 +221,7 @@ def majorise_minimise(problem: Problem, steps: range, prior: Prior, options: Map
     sens_model, sens_cg = problem.sens_model, sensitivity_steps(options.sens_cg, grid)
     weights = sens_model and RingWeights(problem, sens_model, options.likelihood)
     rule, previous = options.phase.within(problem.known_radius), image if previous is None else previous
-    penalties = options.sens_penalty.weights(steps.stop, grid)
+    penalties = options.sens_penalty.weights(max(options.iterations, steps.stop), grid)  # a trial may take more
     for factor, penalty in zip(momentum(steps.stop, options.momentum)[steps.start:], penalties[steps.start:]):
         model = model or coil_model(sampling, state.sens_by_coil, problem.images)
         extrapolated = image + factor * (image - previous)

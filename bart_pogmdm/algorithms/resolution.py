@@ -64,19 +64,22 @@ def _brighter(grid: Shape, coarse: Shape) -> float:
 
 
 def _low(kept: KeptSamples, rest: LowResolution, shortest: int) -> KeptSamples | None:
-    """Return the samples kept from the rest that a coarser grid holds; None if it has other lines without them."""
+    """Return the samples kept from the rest that a coarser grid holds; None if none, or other lines without them."""
     whole = LowResolution.of(kept.problem, shortest)
     assert whole is not None, "the rest of the problem has one"
     radii = (problem.sampling.radius(problem.sampling.shape) for problem in (whole.problem, rest.problem))
     of_whole, of_rest = (array_module(radius).isfinite(radius) for radius in radii)
-    return KeptSamples(whole.problem, of_whole & ~of_rest, kept.rules) if of_whole.shape == of_rest.shape else None
+    if of_whole.shape != of_rest.shape or not bool((which := of_whole & ~of_rest).any()):
+        return None
+    return KeptSamples(whole.problem, which, kept.rules)
 
 
 @dataclass(frozen=True)
 class CoarseSteps:
     """The first steps, at half the resolution, or at the whole one if the image is small.
 
-    With kept samples of several coils, they are as many as the image needs.  With one coil no sample tells of others.
+    With kept samples of several coils, they are as many as the image needs.  With one coil no sample tells of others,
+    and volumes gain nothing by more steps.
     """
 
     change: float = 0.005
@@ -96,7 +99,7 @@ class CoarseSteps:
 
     def most(self, usual: int) -> int:
         """Return the number of steps at most where the usual one is that without kept samples."""
-        return int(self.longest * max(usual, 0))
+        return max(int(self.longest * usual), usual)
 
     def of(self, problem: Problem, usual: int, solve: Callable[[Problem, range], Iterator[State]],
            kept: KeptSamples | None = None) -> Generator[State, None, tuple[Problem, Array, int]]:
@@ -108,7 +111,8 @@ class CoarseSteps:
         """
         low, count = LowResolution.of(problem, self.shortest) if usual > 0 else None, 0
         coarse = low.problem if low else problem
-        kept = None if problem.one_coil else _low(kept, low, self.shortest) if kept and low else kept
+        kept = None if problem.one_coil or len(problem.images.grid) > 2 else kept
+        kept = _low(kept, low, self.shortest) if kept and low else kept
         before = state = coarse.start
         best, least = (before, state, count), None
         for after in solve(coarse, range(self.most(usual) if kept else usual)):

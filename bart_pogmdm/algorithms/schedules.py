@@ -17,17 +17,15 @@ class SensitivityPenalty:
     decay: float = 0.8
     """Factor on the penalty after each iteration, from 1 at the first."""
 
-    decay_of_volumes: float = 0.95
-    """The same for volumes, whose images take longer to become reliable."""
-
     last: float = 1e-2
     """Least penalty: a smaller one fits noise and errors of the model."""
 
     last_of_volumes: float = 0.1
-    """The same for volumes, whose sensitivities converge further."""
+    """The same for volumes, whose sensitivities converge further.  Theirs falls evenly, down to the last iteration,
+    because the image of a volume takes longer to become reliable."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {}, ["decay", "decay_of_volumes", "last", "last_of_volumes"])
+        check_fields(self, {}, ["decay", "last", "last_of_volumes"])
 
     def least(self, grid: Shape) -> float:
         """Return the least penalty for images of a grid, of a plane or a volume."""
@@ -35,8 +33,9 @@ class SensitivityPenalty:
 
     def weights(self, iterations: int, grid: Shape) -> list[float]:
         """Return the penalty of each iteration for images of a grid."""
-        decay = self.decay if len(grid) == 2 else self.decay_of_volumes
-        return [max(decay**i, self.least(grid)) for i in range(iterations)]
+        if len(grid) == 2:
+            return [max(self.decay**i, self.last) for i in range(iterations)]
+        return [float(weight) for weight in np.geomspace(1, self.last_of_volumes, iterations)]
 
 
 def sensitivity_steps(steps: int, grid: Shape) -> int:
