@@ -120,8 +120,8 @@ def test_coarse_steps_end_where_the_image_hardly_changes(usual, change, expected
     assert all(state.image.shape == COARSE for state in states)
     low = rest.images.grid if usual == 0 else COARSE
     for image, number in ((fine.start.image, count), (previous, max(count - 1, 0))):
-        expected = (factors[number - 1] if number else 1) * resample(kept.problem.start.image, low)
-        np.testing.assert_allclose(resample(image, low), expected, rtol=1e-6, atol=1e-9)
+        wanted = (factors[number - 1] if number else 1) * resample(kept.problem.start.image, low)
+        np.testing.assert_allclose(resample(image, low), wanted, rtol=1e-6, atol=1e-9)
 
 
 def test_coarse_steps_go_back_to_the_image_that_fits_kept_samples_best(rng):

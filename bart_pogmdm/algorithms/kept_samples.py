@@ -70,14 +70,17 @@ class KeptSamples:
     @cached_property
     def _misfit(self) -> Array:
         """The misfit of the start, (J, M)."""
-        return self._seen(self.problem.start.image) - self.problem.samples[..., self.which]
+        return self._misfit_of(self.problem.start)
 
-    def _seen(self, image: Array) -> Array:
-        return self.problem.model(self.problem.start.sens_by_coil).forward(image)[..., self.which]
+    def _misfit_of(self, state: State) -> Array:
+        return self._seen(state.image, state) - self.problem.samples[..., self.which]
+
+    def _seen(self, image: Array, state: State) -> Array:
+        return self.problem.model(state.sens_by_coil).forward(image)[..., self.which]
 
     def misfit(self, state: State) -> Array:
         """Return |A x - z|^2 of each, summed over the coils, for a state in the units of the problem."""
-        return self.problem.model(state.sens_by_coil).gradient(state.image, self.problem.samples)[1][self.which]
+        return power_of_coils(self._misfit_of(state))
 
     def are_fitted_worse(self, misfit: Array, before: Array) -> bool:
         """Whether a misfit is larger than one before, by more than `chance` standard errors of the difference."""
@@ -103,7 +106,8 @@ class KeptSamples:
         the image must be better beyond chance to count.  Between rings w is linear, and 0 at zero frequency, near
         which no sample is kept.
         """
-        rings, xp, change = self._rings, array_module(image), self._seen(image - self.problem.start.image)
+        start, rings, xp = self.problem.start, self._rings, array_module(image)
+        change = self._seen(image - start.image, start)
         descent, power = -(change.conj() * self._misfit).real.sum(0), power_of_coils(change)
         slope, curvature = rings.means(descent), at_least(rings.means(power), TINY)
         weight, mixed = slope / curvature, rings.means(descent * power)

@@ -63,7 +63,7 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
         deviation; "diffusion", Algorithm 1 of the paper; or one of Map, Gibbs, Diffusion with its options, as
         Gibbs(chains=8).  None: "gibbs" where samples are asked for, else "map".
     samples: draws from the posterior; 10 where the method samples.
-    iterations: majorise-minimise steps to the maximum ("map" and "gibbs"), 45; several coils take what they need.
+    iterations: majorise-minimise steps to the maximum ("map" and "gibbs"), 45; planes of several coils what they need.
     noise_std: of the data (samples of weight 1) per real and imaginary part; None: estimated.
     maps: 2 for an object larger than the field of view, so that it folds over: another image with its own
         sensitivities for the folded part, and the result for both together; not for "diffusion".  "auto", the
