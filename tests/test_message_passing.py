@@ -41,7 +41,7 @@ def no_phase(image):
 
 
 def converged(model, samples, variance):
-    return LinearEstimate(model, model.adjoint(samples), variance, cg=100)
+    return LinearEstimate(model, model.adjoint(samples), np.ones(model.sampling.shape), variance, cg=100)
 
 
 @pytest.mark.parametrize("coils", [1, 3])
@@ -59,6 +59,42 @@ def test_it_finds_mean_and_variance_of_a_gaussian_posterior(coils, rng):
     np.testing.assert_allclose(linear.of(message), exact, atol=1e-6)
     probes = [linear.error(message, rng) for _ in range(400)]
     np.testing.assert_allclose(np.mean(probes), np.trace(np.linalg.inv(precision)).real / len(precision), rtol=0.02)
+
+
+def test_the_linear_estimate_of_a_weighted_image_is_exact(rng):
+    problem, model = small_problem(rng, 3)
+    matrix, _ = matrices(problem, model)
+    weight, of_noise, mean = rng.uniform(0.2, 2, problem.images.grid), 0.04, random_complex(rng, problem.images.grid)
+    samples = model.forward(random_complex(rng, problem.images.grid))
+    linear = LinearEstimate(model, model.adjoint(samples) / weight, weight, of_noise, cg=200)
+    precision = matrix.conj().T @ matrix / of_noise + np.diag(weight.ravel() ** 2 / 0.3)
+    rhs = matrix.conj().T @ samples.ravel() / of_noise + (weight * mean).ravel() / 0.3
+    exact = np.linalg.solve(precision, rhs).reshape(mean.shape)
+    np.testing.assert_allclose(linear.of(Message(mean, 0.3)), weight * exact, atol=1e-6)
+    np.testing.assert_allclose(linear.image(Message(mean / weight, 0.3)), exact, atol=1e-6)
+    covariance = weight.ravel() * np.linalg.inv(precision).diagonal().real * weight.ravel()
+    probes = [linear.error(Message(mean, 0.3), rng) for _ in range(400)]
+    np.testing.assert_allclose(np.mean(probes), covariance.mean(), rtol=0.02)
+
+
+def test_the_denoiser_gets_as_much_noise_as_it_is_told_wherever_the_coils_are(rng):
+    noise_std, truth = 0.05, random_complex(rng, (64, 64))
+    problem, _ = small_problem(rng, 3, truth.shape, noise_std)
+    problem = replace(problem, sampling=CartesianSampling.centred(np.ones(truth.shape, bool), float),
+                      start=State(truth, SMOOTH * np.where(np.arange(64) < 32, 0.4, 1.2)))
+    samples = problem.model(problem.start.sens).forward(truth)
+    problem = replace(problem, samples=samples + noise_std * random_complex(rng, samples.shape))
+    linear, seen = LinearEstimate.at_start(problem, Map().likelihood, 10), []
+
+    class Watch:
+        def denoise(self, image, sigma):
+            seen.append((image - linear.weight * truth, sigma))
+            return image
+
+    next_message(linear, Message(linear.weight * truth, 1.0), Watch(), no_phase, MessagePassing(), rng)
+    noise, sigma = seen[0]
+    for half in (noise[:, :32], noise[:, 32:]):
+        np.testing.assert_allclose(half.std() / 2**0.5, sigma, rtol=0.06)
 
 
 def test_the_units_of_images_do_not_matter(rng):

@@ -184,7 +184,7 @@ class Mean:
         followed: the factor that the units had followed when the message was found.
         """
         message, maximum = self.message.in_units(problem.units.followed / followed), problem.start.image
-        step = LinearEstimate.at_start(problem, options.likelihood, options.image_cg).of(message) - maximum
+        step = LinearEstimate.at_start(problem, options.likelihood, options.image_cg).image(message) - maximum
         moved = maximum + filtered(self.weights, step, problem.images.grid_axes)
         return moved, array_module(moved).broadcast_to(self.weights, moved.shape)
 
@@ -195,11 +195,11 @@ def mean_of(kept: KeptSamples, rest: Problem, prior: Any, options: Map, rng: np.
         return None
     rule = options.phase.within(rest.known_radius)
     linear = LinearEstimate.at_start(rest, options.likelihood, options.image_cg)
-    message = Message(rest.start.image, options.level(rest) ** 2)
+    message = Message(rest.start.image, options.level(rest) ** 2).about(linear.weight)
     for _ in range(options.mean.rounds):
         message = next_message(linear, message, prior, lambda image: rule.of(
             image, rest.images.grid_axes, trusted=True).turn, options.mean, rng)
-    mean = linear.of(message)
+    mean, message = linear.of(message) / linear.weight, message.about(1 / linear.weight)
     del linear  # before its sensitivities are needed again
     return Mean(message, kept.weights(mean))
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
-from ..arrays.conjugate_gradients import conjugate_gradients, inner
+from ..arrays.conjugate_gradients import at_least, conjugate_gradients, inner
 from ..arrays.generators import complex_normal
 from ..physics.coil_model import CoilModel, SetsModel, coil_model
 from ..physics.fourier import axes_of, filtered
@@ -22,6 +22,7 @@ from .likelihood import Likelihood
 from .problem import Problem
 
 PROBE = 0.1  # Part of the noise level by which an image is changed to measure how the denoiser responds.
+LEAST_WEIGHT = 0.1  # Of a pixel, relative to that of the object: noise is not made even where coils hardly see.
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class MessagePassing:
 
 @dataclass(frozen=True, eq=False)
 class Message:
-    """The message of the prior about the image, nearly a Gaussian: its mean, and the variance of each part."""
+    """The message of the prior about an image, nearly a Gaussian: its mean, and the variance of each part."""
 
     mean: Array
     variance: float
@@ -57,52 +58,71 @@ class Message:
         """Return the message for images divided by a factor."""
         return Message(self.mean / factor, self.variance / factor**2)
 
+    def about(self, weight: Array) -> Message:
+        """Return the message about the image times a weight."""
+        return Message(weight * self.mean, self.variance)
+
 
 @dataclass(frozen=True, eq=False)
 class LinearEstimate:
-    """The mean of the image given its samples and a message: argmin_x ||A x - z||^2 / v + ||x - d||^2 / g.
+    """The mean of a weighted image w x given its samples and a message: argmin_x ||A x - z||^2 / v + ||w x - d||^2 / g.
 
-    zero_filled: A^H z; v: the variance of the noise, d and g those of the message.
+    zero_filled: A^H z / w; v: the variance of the noise, d and g those of the message.
+    weight: w (…, *grid), the root sum of squares of the sensitivities.  Where k-space is fully sampled, the noise of
+    w x is as strong in all pixels, so that one number tells it.
     """
 
     model: CoilModel | SetsModel
     zero_filled: Array
+    weight: Array
     variance: float
     cg: int
 
     @classmethod
     def at_start(cls, problem: Problem, likelihood: Likelihood, cg: int) -> LinearEstimate:
-        """Return that for the sensitivities of the start of a problem, whose residual tells the noise."""
+        """Return that for the sensitivities of the start of a problem, whose residual tells the noise.
+
+        The weight is relative to that of the object, so that the weighted image is as bright as the image.
+        """
         start, sens = problem.start, problem.start.sens_by_coil
         power = problem.model(sens).gradient(start.image, problem.samples)[1]
         variance, sampling = likelihood.noise(problem, power)
         model = coil_model(sampling, sens, problem.images)
-        return cls(model, model.adjoint(problem.samples), variance, cg)
+        weight = start.weight
+        energy, weighted = (float(inner(image, image)) for image in (start.image, weight * start.image))
+        weight = at_least(weight * (energy / (weighted or 1)) ** 0.5, LEAST_WEIGHT)
+        return cls(model, model.adjoint(problem.samples) / weight, weight, variance, cg)
 
     def of(self, message: Message) -> Array:
-        """Return the mean."""
+        """Return the mean, from a message about the weighted image."""
         rhs = self.zero_filled / self.variance + message.mean / message.variance
         return self._solve(message, rhs, message.mean)
 
+    def image(self, message: Message) -> Array:
+        """Return the mean of the image itself, from a message about it."""
+        return self.of(message.about(self.weight)) / self.weight
+
     def error(self, message: Message, rng: np.random.Generator) -> float:
-        """Return the mean variance of each pixel, tr(A^H A / v + 1 / g)^-1 / N, by one random probe."""
+        """Return the mean variance of a weighted pixel, tr(W^-1 A^H A W^-1 / v + 1 / g)^-1 / N, by one random probe."""
         probe = complex_normal(rng, message.mean)
         return float(inner(probe, self._solve(message, probe, None)) / inner(probe, probe))
 
     def _solve(self, message: Message, rhs: Array, start: Array | None) -> Array:
-        variance, precision = self.variance, 1 / message.variance
-        inverse, axes = 1 / (self.model.density / variance + precision), axes_of(self.model.sampling.shape)
-        return conjugate_gradients(lambda image: self.model.normal(image) / variance + precision * image, rhs, start,
-                                   iterations=self.cg, precondition=lambda image: filtered(inverse, image, axes))
+        variance, precision, weight = self.variance, 1 / message.variance, self.weight
+        density, axes = self.model.density / float((weight**2).mean()), axes_of(self.model.sampling.shape)
+        inverse = 1 / (density / variance + precision)
+        return conjugate_gradients(
+            lambda image: self.model.normal(image / weight) / (variance * weight) + precision * image, rhs, start,
+            iterations=self.cg, precondition=lambda image: filtered(inverse, image, axes))
 
 
 def next_message(linear: LinearEstimate, message: Message, prior: Denoiser, phase_of: Callable[[Array], Array],
                  options: MessagePassing, rng: np.random.Generator) -> Message:
     """Return the message after one round: a linear estimate, then a denoising of what the samples alone say.
 
-    x = E[x | z, d, g] of variance b: without the message it is r = x + (h / g) (x - d), 1 / h = 1 / b - 1 / g, an image
-    in nearly white noise of variance h.  y = denoise(r, h^(1/2)) has the variance h div y: without r it is the new
-    message d = y + (g / h) (y - r), 1 / g = (1 / div y - 1) / h.  The smooth phase of x is taken out before denoising.
+    m = E[w x | z, d, g] of variance b: without the message it is r = m + (h / g) (m - d), 1 / h = 1 / b - 1 / g, an
+    image in nearly white noise of variance h.  y = denoise(r, h^(1/2)) has the variance h div y: without r it is the
+    new message d = y + (g / h) (y - r), 1 / g = (1 / div y - 1) / h.  The smooth phase of m is taken out before.
     """
     error, image = linear.error(message, rng), linear.of(message)
     variance = 1 / max(1 / error - 1 / message.variance, options.widest**-2)
