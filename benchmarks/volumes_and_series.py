@@ -1,6 +1,6 @@
 """Volumes, series and simultaneous slices: this package beside itself slice by slice, and beside BART's methods.
 
-volumes: BART's 3-D phantom (48 x 48 x 48, 8 coils) with Poisson discs in (PHS1, PHS2), R=4, 8, 12, and noise of 0.01 of
+volumes: BART's 3-D phantom (64 x 64 x 64, 8 coils) with Poisson discs in (PHS1, PHS2), R=4, 8, 12, and noise of 0.01 of
     the image's maximum; and series of slices of train/validation.h5, cropped to 64 x 64 in the plane, with 8 simulated
     coils, noise of 0.01, and random samples across full readouts.  `slices` is this package on each plane across the
     readout.
@@ -28,7 +28,7 @@ from bart_pogmdm.toolbox.bart_call import quiet_bart as bart
 
 ALL = (-3, -2, -1)
 WEIGHTS = (0.001, 0.003, 0.01, 0.03)
-COILS, PHANTOM_SIZE, SIZE, ECHOES, FRAMES = 8, 48, 64, 4, 8
+COILS, SIZE, ECHOES, FRAMES = 8, 64, 4, 8
 CHANGES = (0.1, 0.05, 0.025)
 PHANTOM, HEADS = (4, 8, 12), (4, 8)  # Accelerations.
 
@@ -42,7 +42,7 @@ def rss(kspace):
     return np.sqrt((abs(ifft2c(np.moveaxis(kspace, -1, 0), ALL)) ** 2).sum(0))
 
 
-def of_phantom(factor, size=PHANTOM_SIZE):
+def of_phantom(factor, size=SIZE):
     """Return k-space of the phantom in BART's order, its mask, and its reference."""
     full, step = bart(1, f"phantom -3 -x {size} -s {COILS} -k"), factor**0.5
     reference = rss(full)

@@ -6,7 +6,7 @@ have full size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -95,6 +95,13 @@ class SensitivityModel:
         return self.sampling.adjoint(self.samples.copy())
 
     @property
+    def zero_filled(self) -> Callable[[slice], Array]:
+        """F^H W M z of some coils; those of a plane are found once, those of a volume are large."""
+        if len(self.low.shape) > 2:
+            return lambda coils: self.sampling.of_coils(coils).adjoint(self.samples[coils].copy())
+        return self._zero_filled.__getitem__
+
+    @property
     def images(self) -> ImageSet:
         """The images of low resolution: one, or those of a series or of simultaneous slices."""
         images, sampling = ImageSet(self.sampling.shape), self.sampling
@@ -150,12 +157,11 @@ class SensitivityModel:
 
     def _solve(self, image: Array, coefficients: Array | None, variance: Array | float, weight: float, iterations: int,
                perturbation: Array | None, images: ImageSet | None) -> Array:
-        images = images or self.images
-        zero_filled = self._zero_filled if len(self.low.shape) == 2 else None  # that of a volume is large
+        images, zero_filled = images or self.images, self.zero_filled
 
         def solved(coils: slice) -> Array:
             sampling = self.sampling.of_coils(coils)
-            own = sampling.adjoint(self.samples[coils].copy()) if zero_filled is None else zero_filled[coils]
+            own = zero_filled(coils)
             own = own.reshape(len(own), *(1,) * (1 + image.ndim - own.ndim), *own.shape[1:])
 
             def normal(coefficients: Array) -> Array:

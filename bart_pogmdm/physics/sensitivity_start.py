@@ -18,7 +18,6 @@ from ..arrays.modules import array_module
 from ..arrays.threads import share
 from .coil_model import coil_model
 from .fourier import resize
-from .sampling import Sampling
 from .sensitivities import SensitivityModel, gathered
 
 
@@ -101,14 +100,14 @@ def _image_of(model: SensitivityModel, neighbour: Array, rules: StartRules) -> A
 def _newton_step(model: SensitivityModel, estimate: Array, origin: Array, alpha: float, rules: StartRules) -> Array:
     """argmin_d ||F(u) + F'(u) d - z||^2 + alpha ||u + d - u_0||^2 for the pair u = (x, chat)."""
     image, coefficients = _unpack(model, estimate)
-    sens = model.low.forward(coefficients)
+    sens, zero_filled = model.low.forward(coefficients), model.zero_filled
 
-    def adjoint(images_of: Callable[[Sampling, slice], Array]) -> Array:
+    def adjoint(images_of: Callable[[slice], Array]) -> Array:
         """Return F'(u)^H for the coil images of all coils, which come from some coils at a time."""
         def work(pieces: list[slice]) -> tuple[Array, list[Array]]:
             total, of_coils = array_module(image).zeros_like(image), []
             for coils in pieces:
-                images = images_of(model.sampling.of_coils(coils), coils)
+                images = images_of(coils)
                 total += (sens[coils].conj() * images).sum(0)
                 of_coils.append(model.low.adjoint(gathered(image.conj() * images, model.images)))
             return total, of_coils
@@ -118,12 +117,11 @@ def _newton_step(model: SensitivityModel, estimate: Array, origin: Array, alpha:
 
     def normal(update: Array) -> Array:
         change, coefficients = _unpack(model, update)
-        return alpha * update + adjoint(lambda sampling, coils: sampling.normal(
+        return alpha * update + adjoint(lambda coils: model.sampling.of_coils(coils).normal(
             sens[coils] * change + image * model.low.forward(coefficients[coils])))
 
-    residual = adjoint(lambda sampling, coils: sampling.adjoint(
-        model.samples[coils] - sampling.forward(sens[coils] * image)))
-    rhs = residual + alpha * (origin - estimate)
+    rhs = alpha * (origin - estimate) + adjoint(
+        lambda coils: zero_filled(coils) - model.sampling.of_coils(coils).normal(sens[coils] * image))
     return conjugate_gradients(normal, rhs, iterations=rules.newton_cg, tolerance=rules.newton_tolerance)
 
 
