@@ -11,6 +11,7 @@ import strict_cupy
 from properties import random_complex
 
 from bart_pogmdm.arrays.fft import fftn, ifftn
+from bart_pogmdm.arrays.generators import complex_normal
 from bart_pogmdm.arrays.kernels import cpu, cuda, generic, transforms
 from bart_pogmdm.physics.fourier import axes_of
 from bart_pogmdm.physics.grid_transform import Convolution, OnlyLines, SampledLines
@@ -143,6 +144,13 @@ def test_nvcc_accepts_the_kernels(real, tmp_path):
                    check=True)
     text = (tmp_path / "k.ptx").read_text()
     assert all(f".entry {name}(" in text for name in ("expand", "interpolate", "draw", "mixture"))
+
+
+@pytest.mark.parametrize("shape, masks", [((3, 40, 30), 1), ((3, 40, 30), 3), ((3, 5, 8, 6), 1), ((3, 5, 8, 6), 3)])
+def test_noise_of_a_mask_is_that_without_it_where_the_mask_is(shape, masks, rng):
+    like, mask = np.empty(shape, np.complex64), (rng.random((masks, *shape[1:])) < 0.3).astype("f4")
+    found, expected = (complex_normal(np.random.default_rng(5), like, *args) for args in ((mask,), ()))
+    np.testing.assert_array_equal(found, expected * mask)
 
 
 def test_normal_numbers_are_normal():

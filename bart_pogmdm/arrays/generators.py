@@ -9,17 +9,24 @@ from .modules import array_module, kernels_for
 from .threads import share
 
 
-def complex_normal(rng: np.random.Generator, like: Array) -> Array:
-    """Return noise of standard deviation 1 in real and imaginary part, of the shape and type of a complex array."""
+def complex_normal(rng: np.random.Generator, like: Array, mask: Array | None = None) -> Array:
+    """Return noise of standard deviation 1 in real and imaginary part, of the shape and type of a complex array.
+
+    mask: (1 or J, *grid) for an array (J, *grid); the noise is 0 where the mask is, and the same elsewhere.
+    """
     out, seed = array_module(like).empty(like.shape, like.dtype), rng.integers(2**64, dtype=np.uint64)
-    planes = out.reshape(-1, *like.shape[-2:])
+    planes, on_cpu = out.reshape(-1, *like.shape[-2:]), array_module(out) is np
+    masks = mask.reshape(-1, *like.shape[-2:]) if mask is not None else None
 
     def work(pieces: list[slice]) -> None:
         for part in pieces:
-            kernels_for(out).normal(planes[part], seed, part.start * planes[0].size)
+            if masks is not None and on_cpu:  # where none is needed, none is made
+                kernels_for(out).normal_where(planes[part], masks, seed, part.start)
+            else:
+                kernels_for(out).normal(planes[part], seed, part.start * planes[0].size)
 
     share(work, len(planes), planes[0])
-    return out
+    return out if mask is None or on_cpu else out * (mask != 0)
 
 
 def white_noise(rngs: Sequence[np.random.Generator], like: Array) -> Array:

@@ -165,8 +165,7 @@ class CartesianSampling:
 
     def noise(self, rng: np.random.Generator, samples: Array) -> Array:
         """Noise of standard deviation W^(-1/2) in real and imaginary part, where there are samples."""
-        mask = self.mask if self.binary else (self.mask != 0).astype(self.mask.dtype)
-        noise = scaled(complex_normal(rng, samples), mask)
+        noise = complex_normal(rng, samples, self.mask)
         return noise if self.weights is None else noise / self.weights**0.5
 
     def equalize(self, images: Array) -> Array:

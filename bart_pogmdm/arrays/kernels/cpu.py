@@ -110,13 +110,28 @@ def random_bits(counter: Any, seed: Any) -> Any:
 
 
 @jit
+def _normal(counter: int, seed: Any) -> complex:
+    bits = random_bits(np.uint64(counter + 1), seed)
+    radius = math.sqrt(-2 * math.log((np.float64(bits >> np.uint64(32)) + 0.5) * 2.0**-32))
+    angle = 2 * math.pi * 2.0**-32 * np.float64(bits & np.uint64(0xFFFFFFFF))
+    return complex(radius * math.cos(angle), radius * math.sin(angle))
+
+
+@jit
 def normal(out: Array, seed: Any, first: int) -> None:
     flat = out.reshape(-1)
     for i in range(flat.size):
-        bits = random_bits(np.uint64(first + i + 1), seed)
-        radius = math.sqrt(-2 * math.log((np.float64(bits >> np.uint64(32)) + 0.5) * 2.0**-32))
-        angle = 2 * math.pi * 2.0**-32 * np.float64(bits & np.uint64(0xFFFFFFFF))
-        flat[i] = complex(radius * math.cos(angle), radius * math.sin(angle))
+        flat[i] = _normal(first + i, seed)
+
+
+@jit
+def normal_where(out: Array, mask: Array, seed: Any, first: int) -> None:
+    count, ny, nx = out.shape
+    for j in range(first, first + count):
+        for y in range(ny):
+            for x in range(nx):
+                wanted = mask[j % len(mask), y, x] != 0
+                out[j - first, y, x] = _normal((j * ny + y) * nx + x, seed) if wanted else complex(0)
 
 
 @jit
