@@ -17,8 +17,8 @@ from bart_pogmdm.physics.fourier import axes_of
 from bart_pogmdm.physics.grid_transform import Convolution, OnlyLines, SampledLines
 from bart_pogmdm.prior.experts import of_spectra
 
-NAMES = ["expand", "combine", "scale", "scatter", "multiply", "interpolate", "draw", "normal", "mixture_means",
-         "mixture"]
+NAMES = ["expand", "combine", "scale", "scatter", "multiply", "interpolate", "draw", "normal",
+         "normal_where", "mixture_means", "mixture"]
 SEED = np.uint64(2**63 + 5)
 
 
@@ -42,6 +42,7 @@ def random_arguments(name, rng, dtype):
         "interpolate": ((values, table, real.type(1.5), real.type(3.0)), (0,)),
         "draw": ((values, accept, alias, means.astype(real), real.type(1.5), real.type(3.0), SEED, 2), (0,)),
         "normal": ((images, SEED, 11), (0,)),
+        "normal_where": ((images, (rng.random((2, 8, 6)) < 0.4).astype(real), SEED, 1), (0,)),
         "mixture_means": ((np.linspace(0, 60, 40), weights, means, 0.02, np.empty((4, 40))), (4,)),
         "mixture": ((exact, np.log(weights + 1e-9), means, 0.3, np.empty_like(exact), np.empty_like(exact)), (4, 5)),
     }[name]

@@ -14,7 +14,6 @@ from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
 from ..arrays.modules import array_module
 from ..physics.coil_model import CoilModel, SetsModel, coil_model
-from ..physics.fourier import filtered
 from ..prior.protocol import Prior
 from ..prior.smooth_phase import SmoothPhase
 from .kept_samples import KeptRules, KeptSamples, without_kept
@@ -184,8 +183,8 @@ class Mean:
         followed: the factor that the units had followed when the message was found.
         """
         message, maximum = self.message.in_units(problem.units.followed / followed), problem.start.image
-        step = LinearEstimate.at_start(problem, options.likelihood, options.image_cg).image(message) - maximum
-        moved = maximum + filtered(self.weights, step, problem.images.grid_axes)
+        linear = LinearEstimate.at_start(problem, options.likelihood, options.image_cg)
+        moved = linear.moved(maximum, message, self.weights)
         return moved, array_module(moved).broadcast_to(self.weights, moved.shape)
 
 

@@ -22,7 +22,7 @@ from .likelihood import Likelihood
 from .problem import Problem
 
 PROBE = 0.1  # Part of the noise level by which an image is changed to measure how the denoiser responds.
-LEAST_WEIGHT = 0.1  # Of a pixel, relative to that of the object: noise is not made even where coils hardly see.
+LEAST_WEIGHT = 0.1  # Of a pixel, relative to that of the object: where coils see less, noise is left uneven.
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,18 @@ class Message:
         return Message(self.mean / factor, self.variance / factor**2)
 
     def about(self, weight: Array) -> Message:
-        """Return the message about the image times a weight."""
+        """Return the message about the image times a weight; its variance remains that of the weighted image."""
         return Message(weight * self.mean, self.variance)
 
 
 @dataclass(frozen=True, eq=False)
 class LinearEstimate:
-    """The mean of a weighted image w x given its samples and a message: argmin_x ||A x - z||^2 / v + ||w x - d||^2 / g.
+    """The mean of a weighted image: w argmin_x ||A x - z||^2 / v + ||w x - d||^2 / g, given its samples and a message.
 
     zero_filled: A^H z / w; v: the variance of the noise, d and g those of the message.
-    weight: w (…, *grid), the root sum of squares of the sensitivities.  Where k-space is fully sampled, the noise of
-    w x is as strong in all pixels, so that one number tells it.
+    weight: w (…, *grid), the root sum of squares of the sensitivities, relative to that of the object and at least
+    LEAST_WEIGHT.  Where k-space is fully sampled, the noise of w x is as strong in all pixels, so that one number tells
+    it.
     """
 
     model: CoilModel | SetsModel
@@ -80,10 +81,7 @@ class LinearEstimate:
 
     @classmethod
     def at_start(cls, problem: Problem, likelihood: Likelihood, cg: int) -> LinearEstimate:
-        """Return that for the sensitivities of the start of a problem, whose residual tells the noise.
-
-        The weight is relative to that of the object, so that the weighted image is as bright as the image.
-        """
+        """Return that for the sensitivities of the start of a problem, whose residual tells the noise."""
         start, sens = problem.start, problem.start.sens_by_coil
         power = problem.model(sens).gradient(start.image, problem.samples)[1]
         variance, sampling = likelihood.noise(problem, power)
@@ -98,9 +96,10 @@ class LinearEstimate:
         rhs = self.zero_filled / self.variance + message.mean / message.variance
         return self._solve(message, rhs, message.mean)
 
-    def image(self, message: Message) -> Array:
-        """Return the mean of the image itself, from a message about it."""
-        return self.of(message.about(self.weight)) / self.weight
+    def moved(self, image: Array, message: Message, weights: Array) -> Array:
+        """Return an image moved towards its mean, each frequency by its weight (…, *grid), from a message about it."""
+        step = self.of(message.about(self.weight)) - self.weight * image
+        return image + filtered(weights, step, axes_of(self.model.sampling.shape)) / self.weight
 
     def error(self, message: Message, rng: np.random.Generator) -> float:
         """Return the mean variance of a weighted pixel, tr(W^-1 A^H A W^-1 / v + 1 / g)^-1 / N, by one random probe."""
@@ -109,8 +108,8 @@ class LinearEstimate:
 
     def _solve(self, message: Message, rhs: Array, start: Array | None) -> Array:
         variance, precision, weight = self.variance, 1 / message.variance, self.weight
-        density, axes = self.model.density / float((weight**2).mean()), axes_of(self.model.sampling.shape)
-        inverse = 1 / (density / variance + precision)
+        axes = axes_of(self.model.sampling.shape)
+        inverse = 1 / (self.model.density / (variance * (weight**2).mean(axes, keepdims=True)) + precision)
         return conjugate_gradients(
             lambda image: self.model.normal(image / weight) / (variance * weight) + precision * image, rhs, start,
             iterations=self.cg, precondition=lambda image: filtered(inverse, image, axes))
@@ -122,7 +121,8 @@ def next_message(linear: LinearEstimate, message: Message, prior: Denoiser, phas
 
     m = E[w x | z, d, g] of variance b: without the message it is r = m + (h / g) (m - d), 1 / h = 1 / b - 1 / g, an
     image in nearly white noise of variance h.  y = denoise(r, h^(1/2)) has the variance h div y: without r it is the
-    new message d = y + (g / h) (y - r), 1 / g = (1 / div y - 1) / h.  The smooth phase of m is taken out before.
+    new message d = y + (g / h) (y - r), 1 / g = (1 / div y - 1) / h.  The smooth phase of m is taken out before
+    denoising.
     """
     error, image = linear.error(message, rng), linear.of(message)
     variance = 1 / max(1 / error - 1 / message.variance, options.widest**-2)

@@ -15,18 +15,18 @@ def complex_normal(rng: np.random.Generator, like: Array, mask: Array | None = N
     mask: (1 or J, *grid) for an array (J, *grid); the noise is 0 where the mask is, and the same elsewhere.
     """
     out, seed = array_module(like).empty(like.shape, like.dtype), rng.integers(2**64, dtype=np.uint64)
-    planes, on_cpu = out.reshape(-1, *like.shape[-2:]), array_module(out) is np
-    masks = mask.reshape(-1, *like.shape[-2:]) if mask is not None else None
+    planes, kernels = out.reshape(-1, *like.shape[-2:]), kernels_for(out)
+    masks = None if mask is None else mask.reshape(-1, *like.shape[-2:])
 
     def work(pieces: list[slice]) -> None:
         for part in pieces:
-            if masks is not None and on_cpu:  # where none is needed, none is made
-                kernels_for(out).normal_where(planes[part], masks, seed, part.start)
+            if masks is None:
+                kernels.normal(planes[part], seed, part.start * planes[0].size)
             else:
-                kernels_for(out).normal(planes[part], seed, part.start * planes[0].size)
+                kernels.normal_where(planes[part], masks, seed, part.start)
 
     share(work, len(planes), planes[0])
-    return out if mask is None or on_cpu else out * (mask != 0)
+    return out
 
 
 def white_noise(rngs: Sequence[np.random.Generator], like: Array) -> Array:

@@ -82,6 +82,12 @@ def normal(out: Array, seed: Any, first: int) -> None:
     _launch("normal", out.itemsize // 2, out.size, (*_whole(out), seed, first, out.size))
 
 
+def normal_where(out: Array, masks: Array, seed: Any, first: int) -> None:
+    normal(out, seed, first * out[0].size)
+    for number, plane in enumerate(out, first):
+        plane *= masks[number % len(masks)] != 0
+
+
 def mixture_means(nodes: Array, weights: Array, means: Array, std: float, out: Array) -> None:
     (count, size), components = out.shape, means.size
     arrays = _whole(nodes, weights, means)

@@ -87,6 +87,16 @@ def normal(out: Array, seed: Any, first: int) -> None:
     out[...] = (radius * np.cos(angle) + 1j * radius * np.sin(angle)).reshape(out.shape)
 
 
+def normal_where(out: Array, masks: Array, seed: Any, first: int) -> None:
+    """The planes from `first` on of all those of `normal`, 0 where theirs of the masks is;  (p, ny, nx), (q, ny, nx).
+
+    The masks are those of planes 0, 1, … q - 1, q, …, over and over.
+    """
+    normal(out, seed, first * out[0].size)
+    for number, plane in enumerate(out, first):
+        plane *= masks[number % len(masks)] != 0
+
+
 def _halves(bits: Array) -> Iterator[Array]:
     """Return the low and the high half of random bits, as numbers in [0, 1)."""
     return ((half.astype(float) * 2.0**-32) for half in (bits & np.uint64(0xFFFFFFFF), bits >> np.uint64(32)))
