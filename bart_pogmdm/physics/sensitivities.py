@@ -174,9 +174,11 @@ class SensitivityModel:
             start = None if coefficients is None else coefficients[coils]
             return conjugate_gradients(normal, rhs, start, iterations=iterations, axes=images.sens_systems)
 
-        if array_module(image) is not np or len(self.low.shape) > 2:
+        if array_module(image) is not np:
             return share_arrays(solved, len(self.samples), image)
         work = np.broadcast_to(image, (FIT_IMAGES, *image.shape))
+        if len(self.low.shape) > 2:  # a few coils at a time, since those of a volume are large
+            return share_arrays(solved, len(self.samples), work)
         return np.concatenate(share(lambda pieces: solved(joined(pieces)), len(self.samples), work))
 
     def _adjoint(self, image: Array, coil_images: Array, images: ImageSet, variance: Any) -> Array:
