@@ -117,6 +117,27 @@ def test_a_reader_ends_after_its_parent_was_killed(tmp_path):
         time.sleep(0.02)
 
 
+def test_a_reader_ends_where_a_signal_comes_at_its_start(tmp_path):
+    """Such a signal came before this process knew of the reader, which then ran up to its limit."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = np.arange(5)
+    code = ("import os, signal, time; from pathlib import Path; from bart_pogmdm.files.hdf5 import read_hdf5;"
+            "os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGINT));"
+            "read_hdf5(Path('a.h5'), lambda file: (time.sleep(60), Path('late').touch()))")
+    began = time.monotonic()
+    parent = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert parent.returncode != 0 and parent.stderr.splitlines()[-1] == "KeyboardInterrupt"
+    assert time.monotonic() - began < 30
+    own = [pid for pid in os.listdir("/proc") if pid.isdigit() and code in words_of(pid)]
+    assert own == []
+
+
+def words_of(pid):
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    return []
+
+
 def test_hdf5_that_leads_to_other_files_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     kspace = np.ones((1, 2, 8, 8), np.complex64)

@@ -11,7 +11,8 @@ import os
 import pickle
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TypeVar
 
@@ -46,14 +47,15 @@ def read_in_child(path: Path, read: Callable[[], Outcome]) -> Outcome:
 def _in_child(call: Callable[[], Any], seconds: int, memory: int) -> tuple[bool, Any]:
     """Return (True, result) of a call in a child process; if it failed or met its limits, (False, reason)."""
     receiving, sending = os.pipe()
-    with open(receiving, "rb") as results, open(sending, "wb") as pipe:
+    with open(receiving, "rb") as results, open(sending, "wb") as pipe, _signals_wait() as handle_signals:
         child = fork()
         if child == 0:
             results.close()  # Without a reader the child ends, also where this process was killed.
-            _serve(call, pipe, seconds, memory)
+            _serve(call, pipe, handle_signals, seconds, memory)
         pipe.close()
         status, outcome = 0, None
         try:
+            handle_signals()  # Not before: a child of which nobody knows would run up to its limit.
             outcome = pickle.load(results)
         except (EOFError, pickle.UnpicklingError):
             pass  # The child ended before it had sent everything.
@@ -67,7 +69,19 @@ def _in_child(call: Callable[[], Any], seconds: int, memory: int) -> tuple[bool,
     return bool(outcome[0]), outcome[1]
 
 
-def _serve(call: Callable[[], Any], pipe: BinaryIO, seconds: int, memory: int) -> NoReturn:
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[Callable[[], Any]]:
+    """Let signals wait until the end of the block, or until the yielded function is called."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # Can raise what came before it.
+        yield partial(signal.pthread_sigmask, signal.SIG_SETMASK, before)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _serve(call: Callable[[], Any], pipe: BinaryIO, handle_signals: Callable[[], Any], seconds: int,
+           memory: int) -> NoReturn:
     """Send the outcome of a call within limits, and end this process, which is a copy of the other one."""
     try:
         gc.disable()  # Nothing of the other process may be finalized here.
@@ -75,6 +89,7 @@ def _serve(call: Callable[[], Any], pipe: BinaryIO, seconds: int, memory: int) -
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGXCPU):
             if signal.getsignal(signum) is not signal.SIG_IGN:  # Workers of a volume ignore what ends their parent.
                 signal.signal(signum, signal.SIG_DFL)
+        handle_signals()
         _limit(resource.RLIMIT_CORE, 0)
         _limit(resource.RLIMIT_CPU, seconds)
         with contextlib.suppress(FileNotFoundError), open("/proc/self/statm", encoding="ascii") as statm:
