@@ -13,7 +13,7 @@ from bart_pogmdm import Map, recon
 from bart_pogmdm.algorithms.joint_map import joint_map, majorise_minimise, map_or_mean
 from bart_pogmdm.algorithms.kept_samples import KeptRules, KeptSamples, without_kept
 from bart_pogmdm.algorithms.likelihood import Likelihood
-from bart_pogmdm.algorithms.message_passing import LinearEstimate, Message, MessagePassing, next_message
+from bart_pogmdm.algorithms.message_passing import LEAST_WEIGHT, LinearEstimate, Message, MessagePassing, next_message
 from bart_pogmdm.algorithms.state import State
 from bart_pogmdm.evaluate import metrics
 from bart_pogmdm.evaluate.simulate import folded, sensitivities
@@ -66,6 +66,7 @@ def test_the_linear_estimate_of_a_weighted_image_is_exact(rng):
     problem, model = small_problem(rng, 3)
     matrix, _ = matrices(problem, model)
     weight, of_noise, mean = rng.uniform(0.2, 2, problem.images.grid), 0.04, random_complex(rng, problem.images.grid)
+    weight[:2] = LEAST_WEIGHT  # where no coil sees anything
     samples = model.forward(random_complex(rng, problem.images.grid))
     linear = LinearEstimate(model, model.adjoint(samples) / weight, weight, of_noise, cg=200)
     precision = matrix.conj().T @ matrix / of_noise + np.diag(weight.ravel() ** 2 / 0.3)
@@ -77,7 +78,7 @@ def test_the_linear_estimate_of_a_weighted_image_is_exact(rng):
     np.testing.assert_allclose(linear.moved(maximum, message, np.zeros(mean.shape)), maximum, atol=1e-12)
     covariance = weight.ravel() * np.linalg.inv(precision).diagonal().real * weight.ravel()
     probes = [linear.error(Message(mean, 0.3), rng) for _ in range(400)]
-    np.testing.assert_allclose(np.mean(probes), covariance.mean(), rtol=0.02)
+    np.testing.assert_allclose(np.mean(probes), covariance.reshape(mean.shape)[2:].mean(), rtol=0.02)
 
 
 def test_the_denoiser_gets_as_much_noise_as_it_is_told_wherever_the_coils_are(rng):
@@ -252,7 +253,7 @@ def test_two_sets_gain_by_the_mean_too():
 def test_known_sensitivities_that_end_at_the_object_do_not_spoil_the_mean():
     image = head((96, 80))
     kspace, sens = simulated_kspace(image, 8, 0.06, 0), sensitivities(image.shape, 8)
-    sens = sens * binary_dilation(abs(image) > 0.02, iterations=2)
-    maximum, found = (metrics.psnr(recon(kspace, sens=sens, method=method).image, abs(image))
-                      for method in (NEVER, Map()))
-    assert found > maximum + 1
+    inside = binary_dilation(abs(image) > 0.02, iterations=2)
+    everywhere, found = (metrics.psnr(recon(kspace, sens=maps).image * inside, abs(image))
+                         for maps in (sens, sens * inside))
+    assert found > everywhere - 0.2

@@ -88,8 +88,14 @@ class LinearEstimate:
         model = coil_model(sampling, sens, problem.images)
         weight = start.weight
         energy, weighted = (float(inner(image, image)) for image in (start.image, weight * start.image))
-        weight = at_least(weight * (energy / (weighted or 1)) ** 0.5, LEAST_WEIGHT)
+        weight = weight * (energy / weighted) ** 0.5 if weighted else weight / weight.max()
+        weight = at_least(weight, LEAST_WEIGHT)
         return cls(model, model.adjoint(problem.samples) / weight, weight, variance, cg)
+
+    @property
+    def seen(self) -> Array:
+        """Which pixels the coils see, as 1 or 0: what is known of the others is the message alone."""
+        return (self.weight > LEAST_WEIGHT).astype(self.weight.dtype)
 
     def of(self, message: Message) -> Array:
         """Return the mean, from a message about the weighted image."""
@@ -102,8 +108,11 @@ class LinearEstimate:
         return image + filtered(weights, step, axes_of(self.model.sampling.shape)) / self.weight
 
     def error(self, message: Message, rng: np.random.Generator) -> float:
-        """Return the mean variance of a weighted pixel, tr(W^-1 A^H A W^-1 / v + 1 / g)^-1 / N, by one random probe."""
-        probe = complex_normal(rng, message.mean)
+        """Return the mean variance of a weighted pixel that is seen, tr(W^-1 A^H A W^-1 / v + 1 / g)^-1 / N.
+
+        It is estimated by one random probe.
+        """
+        probe = self.seen * complex_normal(rng, message.mean)
         return float(inner(probe, self._solve(message, probe, None)) / inner(probe, probe))
 
     def _solve(self, message: Message, rhs: Array, start: Array | None) -> Array:
@@ -122,13 +131,13 @@ def next_message(linear: LinearEstimate, message: Message, prior: Denoiser, phas
     m = E[w x | z, d, g] of variance b: without the message it is r = m + (h / g) (m - d), 1 / h = 1 / b - 1 / g, an
     image in nearly white noise of variance h.  y = denoise(r, h^(1/2)) has the variance h div y: without r it is the
     new message d = y + (g / h) (y - r), 1 / g = (1 / div y - 1) / h.  The smooth phase of m is taken out before
-    denoising.
+    denoising.  b and div y are means over the pixels that the coils see.
     """
     error, image = linear.error(message, rng), linear.of(message)
     variance = 1 / max(1 / error - 1 / message.variance, options.widest**-2)
     turn, sigma = phase_of(image), variance**0.5
     noisy = turn.conj() * (image + variance / message.variance * (image - message.mean))
-    clean, probe = prior.denoise(noisy, sigma), complex_normal(rng, noisy)
+    clean, probe = prior.denoise(noisy, sigma), linear.seen * complex_normal(rng, noisy)
     change = prior.denoise(noisy + PROBE * sigma * probe, sigma) - clean
     divergence = float(np.clip(float(inner(probe, change) / inner(probe, probe)) / (PROBE * sigma), 1e-3, 0.99))
     ratio = divergence / (1 - divergence)  # of the new variance to that of the noisy image
