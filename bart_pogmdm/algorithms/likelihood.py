@@ -146,7 +146,8 @@ class RingWeights:
 
         e = excess (r_k^2 - r^2 - noise_std^2) / (1 + r / noisy), with the residual variance r_k^2 of a ring, at most
         (largest_error |z_k|)^2 / 2, and r^2 of all samples.  |z_k|^2 is the mean power of a coil's samples in the ring.
-        Between rings log w is linear.
+        Between rings log w is linear.  Where all weights are 1, both are those of the problem itself, which know their
+        spectra already.
         """
         if self.problem.images.is_series:
             samplings, models = zip(*(one.weighted(of_image) for one, of_image in zip(self._of_each, power)))
@@ -157,6 +158,8 @@ class RingWeights:
         ring_power = xp.minimum(self.rings.means(power), rule.largest_error**2 * self._signal)
         ring_var = ring_power / (2 * problem.coils)
         excess = rule.excess * (ring_var - residual_var - problem.noise_std**2) / rule.confidence(residual_var)
+        if not bool((excess > variance).any()):
+            return problem.sampling, self.sens_model
         weights, of_model = (self.rings.weights(excess / variance, radius).astype(power.dtype)
                              for radius in self._radii)
         return problem.sampling.weighted(weights), self.sens_model.weighted(of_model)
