@@ -18,6 +18,7 @@ from ..arrays.modules import array_module
 from ..arrays.threads import share
 from .coil_model import coil_model
 from .fourier import resize
+from .phase_poles import without_poles
 from .sensitivities import SensitivityModel, gathered
 
 
@@ -69,21 +70,31 @@ def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array
     """Return image (*low grid) and coefficients by iteratively regularised Gauss-Newton steps on z = M F (x E W chat).
 
     They start from x = 1 and chat = 0, or from a neighbour's chat and the image that goes with it.  From there only the
-    last `steps` are taken, by default `rules.neighbour_steps`.  The maps are scaled to a mean RSS of 1 where the image
-    is bright.
+    last `steps` are taken, by default `rules.neighbour_steps`.  Where the phase of the maps of a plane winds about
+    points, it is unwound (`without_poles`), and the last `rules.neighbour_steps` are taken again.  The maps are scaled
+    to a mean RSS of 1 where the image is bright.
     """
     xp = array_module(model.samples)
     norm = float(inner(model.samples, model.samples)) ** 0.5 / rules.data_norm
     model, dtype = model.in_units(norm), model.samples.dtype
     origin = _pack(xp.ones(model.images.shape, dtype), xp.zeros(model.shape, dtype))
-    estimate, first = origin, 0
+    estimate, first, last = origin, 0, max(0, rules.newton_steps - rules.neighbour_steps)
     if neighbour is not None:
         # On a grid of another size, as of samples in another box, the same frequencies count from the same centre.
         neighbour = resize(neighbour, model.low.weight.shape)
         estimate = _pack(_image_of(model, neighbour, rules), neighbour)
-        first = max(0, rules.newton_steps - (rules.neighbour_steps if steps is None else steps))
-    for i in range(first, rules.newton_steps):
-        estimate = estimate + _newton_step(model, estimate, origin, rules.newton_decay**i, rules)
+        first = last if steps is None else max(0, rules.newton_steps - steps)
+
+    def stepped(estimate: Array, first: int) -> Array:
+        for i in range(first, rules.newton_steps):
+            estimate = estimate + _newton_step(model, estimate, origin, rules.newton_decay**i, rules)
+        return estimate
+
+    estimate = stepped(estimate, first)
+    unwound = without_poles(*_unpack(model, estimate), model.low, model.images, rules.newton_decay**last,
+                            rules.newton_cg)
+    if unwound is not None:
+        estimate = stepped(_pack(*unwound), last)
     image, coefficients = _unpack(model, estimate)
     energy = xp.abs(image) ** 2
     balance = float(((xp.abs(model.low.forward(coefficients)) ** 2).sum(0) * energy).sum() / energy.sum()) ** 0.5
