@@ -12,7 +12,6 @@ import numpy as np
 from ..arrays.array_types import Array
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.modules import array_module, move
-from .coil_model import rss
 from .image_set import ImageSet
 from .sensitivities import gathered
 from .sobolev_maps import SobolevMaps
@@ -46,7 +45,7 @@ def without_poles(image: Array, coefficients: Array, maps: SobolevMaps, images: 
                   iterations: int) -> tuple[Array, Array] | None:
     """Return image x' (…, *grid) and coefficients chat' of about the same coil images, whose maps do not wind.
 
-    With the maps c = E W chat and their winding phase e, x' is e RSS(c) x, and chat' takes CG steps from 0 on
+    With the maps c = E W chat and their winding phase e, x' is e x, and chat' takes CG steps from 0 on
     ||x' E W chat' - x c||^2 + penalty ||chat'||^2.  None where nothing winds, and for volumes, where lines do.
     """
     if len(maps.shape) > 2:
@@ -55,7 +54,7 @@ def without_poles(image: Array, coefficients: Array, maps: SobolevMaps, images: 
     numbers = winding_numbers(sens)
     if not bool(numbers.any()):
         return None
-    unwound = (winding_phase(numbers) * rss(sens) * image).astype(image.dtype)
+    unwound = (winding_phase(numbers) * image).astype(image.dtype)
     energy = abs(unwound) ** 2
     return unwound, conjugate_gradients(
         lambda change: maps.adjoint(gathered(energy * maps.forward(change), images)) + penalty * change,
