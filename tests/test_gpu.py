@@ -10,15 +10,19 @@ import pytest
 import strict_cupy
 from conftest import simulate
 from properties import assert_adjoint, random_complex
+from test_phase_poles import GRID, fitted, wound
 
 from bart_pogmdm import Diffusion, Gibbs, recon, to_bart, write
 from bart_pogmdm.algorithms.chains import chains_that_fit, solver_memory
 from bart_pogmdm.arrays.devices import available_memory, choose
 from bart_pogmdm.arrays.fft import dst1
 from bart_pogmdm.arrays.modules import move
+from bart_pogmdm.evaluate.simulate import sensitivities
 from bart_pogmdm.physics.cartesian import CartesianSampling
 from bart_pogmdm.physics.coil_model import CoilModel
 from bart_pogmdm.physics.fourier import resample, resize
+from bart_pogmdm.physics.image_set import ImageSet
+from bart_pogmdm.physics.phase_poles import without_poles
 from bart_pogmdm.physics.sobolev_maps import SobolevMaps, SobolevRules
 from bart_pogmdm.prior.pogmdm import _spectra
 
@@ -71,6 +75,15 @@ def test_operators(cupy, rng):
     assert_adjoint(on_device(maps.forward), on_device(maps.adjoint), (3, *maps.weight.shape), (3, 24, 20), rng)
     x = cupy.asarray(random_complex(rng, (2, 7, 10)))
     assert relative(dst1(x), dst1(move(x, np))) < 1e-12
+
+
+def test_unwound_maps_are_those_of_the_cpu(cupy, rng):
+    on_cpu, on_gpu = (SobolevMaps.on_grid(GRID, GRID, np.complex128, SobolevRules(), xp) for xp in (np, cupy))
+    image, coefficients = random_complex(rng, GRID), fitted(on_cpu, sensitivities(GRID, 3) * wound([(20.5, 9.5, 1)]))
+    expected = without_poles(image, coefficients, on_cpu, ImageSet(GRID), 0.01, 15)
+    found = without_poles(cupy.asarray(image), cupy.asarray(coefficients), on_gpu, ImageSet(GRID), 0.01, 15)
+    for result, other in zip(found, expected, strict=True):
+        assert relative(result, other) < 1e-8
 
 
 @pytest.mark.filterwarnings("ignore:.*do not explain:bart_pogmdm.ReconstructionWarning")

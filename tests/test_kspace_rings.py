@@ -10,9 +10,10 @@ from bart_pogmdm.algorithms.likelihood import Likelihood, RingWeights
 from bart_pogmdm.algorithms.problem import Problem
 from bart_pogmdm.algorithms.state import State
 from bart_pogmdm.physics.cartesian import CartesianSampling, CartesianScan
-from bart_pogmdm.physics.image_set import ImageSet
+from bart_pogmdm.physics.image_set import ImageAxis, ImageSet
 from bart_pogmdm.physics.kspace_rings import RingRules, Rings
 from bart_pogmdm.physics.sensitivities import SensitivityModel
+from bart_pogmdm.physics.series import SeriesSampling
 from bart_pogmdm.physics.sobolev_maps import SobolevRules
 
 RULES = RingRules()
@@ -57,18 +58,40 @@ def test_a_residual_like_noise_is_not_weighted(problem):
     assert sampling is problem.sampling and sens_model is problem.sens_model
 
 
-@pytest.mark.parametrize("error", [0.02, 1.0])
-def test_the_excess_residual_of_a_ring_is_its_variance(problem, error):
-    """Errors of the model within 0.25 cycles per pixel: v / w is three times their excess, of errors up to 0.03."""
-    radius, signal = problem.sampling.radius((96, 80)), 2.0
-    power = problem.sampling.density * 4 * (2 * 0.01**2 + error**2 * signal * (radius < 0.25))
+def test_a_series_without_weights_is_the_problem_itself(problem):
+    images, part = problem.images.along(ImageAxis.series(2)), problem.sampling
+    series = Problem(SeriesSampling((part, part)), np.stack([problem.samples] * 2, 1), np.full((2, 1, 1), 0.01),
+                     SensitivityModel.together([problem.sens_model] * 2, SeriesSampling), images,
+                     State(np.zeros(images.shape, complex), np.ones((4, *images.sens_shape), complex)))
+    noise, errors = part.density * 4 * 2 * 0.02**2, of_errors(problem, 0.02)[0]
+    sampling, sens_model = weighted(series, np.stack([noise, noise]))
+    assert sampling is series.sampling and sens_model is series.sens_model
+    sampling, sens_model = weighted(series, np.stack([noise, errors]))
+    assert sampling.parts[0] is part and (sampling.parts[1].weights < 0.9).any()
+    assert (sens_model.sampling.parts[1].weights < 0.9).any()
+
+
+def of_errors(problem, error):
+    """The power of noise, and of errors of the model within 0.25 cycles per pixel, where the signal is 2; radii."""
+    radius = problem.sampling.radius((96, 80))
+    return problem.sampling.density * 4 * (2 * 0.01**2 + error**2 * 2 * (radius < 0.25)), radius
+
+
+def test_errors_beyond_what_counts_of_a_ring_are_those_of_all_samples(problem):
+    """Where 3 % of the signal are less than the mean residual, no ring is worse than all samples."""
+    power, _ = of_errors(problem, 1.0)
+    sampling, sens_model = weighted(problem, power)
+    assert Likelihood().variances(problem, power)[1] > 0.03**2
+    assert sampling is problem.sampling and sens_model is problem.sens_model
+
+
+def test_the_excess_residual_of_a_ring_is_its_variance(problem):
+    """Errors of the model within 0.25 cycles per pixel: v / w is three times their excess."""
+    power, radius = of_errors(problem, 0.02)
     sampling, sens_model = weighted(problem, power)
     variance, residual_var = Likelihood().variances(problem, power)
     centre = radius < 0.1
-    expected = 3 * (min(error, 0.03) ** 2 * signal / 2 - residual_var) / (1 + residual_var**0.5 / 0.03)
-    if error == 1:  # everywhere as large as it counts at most, and no ring is worse than the others
-        assert expected < variance and sampling is problem.sampling and sens_model is problem.sens_model
-        return
+    expected = 3 * (0.02**2 - residual_var) / (1 + residual_var**0.5 / 0.03)
     assert expected > 2 * variance
     np.testing.assert_allclose(variance / sampling.weights[centre], expected, rtol=0.1)
     outer = np.isfinite(radius) & (radius > 0.35)

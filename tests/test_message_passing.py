@@ -66,7 +66,7 @@ def test_the_linear_estimate_of_a_weighted_image_is_exact(rng):
     problem, model = small_problem(rng, 3)
     matrix, _ = matrices(problem, model)
     weight, of_noise, mean = rng.uniform(0.2, 2, problem.images.grid), 0.04, random_complex(rng, problem.images.grid)
-    weight[:2] = LEAST_WEIGHT  # where no coil sees anything
+    weight[:2] = LEAST_WEIGHT  # as where no coil sees anything
     samples = model.forward(random_complex(rng, problem.images.grid))
     linear = LinearEstimate(model, model.adjoint(samples) / weight, weight, of_noise, cg=200)
     precision = matrix.conj().T @ matrix / of_noise + np.diag(weight.ravel() ** 2 / 0.3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -147,10 +148,12 @@ class RingWeights:
         e = excess (r_k^2 - r^2 - noise_std^2) / (1 + r / noisy), with the residual variance r_k^2 of a ring, at most
         (largest_error |z_k|)^2 / 2, and r^2 of all samples.  |z_k|^2 is the mean power of a coil's samples in the ring.
         Between rings log w is linear.  Where all weights are 1, both are those of the problem itself, which know their
-        spectra already.
+        spectra already; not on a GPU, which one would have to wait for.
         """
         if self.problem.images.is_series:
             samplings, models = zip(*(one.weighted(of_image) for one, of_image in zip(self._of_each, power)))
+            if all(map(operator.is_, samplings, (one.problem.sampling for one in self._of_each))):
+                return self.problem.sampling, self.sens_model
             low = SeriesSampling(tuple(model.sampling for model in models))
             return SeriesSampling(samplings), replace(self.sens_model, sampling=low)
         problem, rule, xp = self.problem, self.likelihood, array_module(power)
@@ -158,7 +161,7 @@ class RingWeights:
         ring_power = xp.minimum(self.rings.means(power), rule.largest_error**2 * self._signal)
         ring_var = ring_power / (2 * problem.coils)
         excess = rule.excess * (ring_var - residual_var - problem.noise_std**2) / rule.confidence(residual_var)
-        if not bool((excess > variance).any()):
+        if xp is np and not (excess > variance).any():
             return problem.sampling, self.sens_model
         weights, of_model = (self.rings.weights(excess / variance, radius).astype(power.dtype)
                              for radius in self._radii)

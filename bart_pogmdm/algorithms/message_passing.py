@@ -94,7 +94,7 @@ class LinearEstimate:
 
     @property
     def seen(self) -> Array:
-        """Which pixels the coils see, as 1 or 0: what is known of the others is the message alone."""
+        """Which pixels the coils see, as 1 or 0: what is known of the others is hardly more than the message."""
         return (self.weight > LEAST_WEIGHT).astype(self.weight.dtype)
 
     def of(self, message: Message) -> Array:

@@ -46,16 +46,20 @@ def read_in_child(path: Path, read: Callable[[], Outcome]) -> Outcome:
 
 def _in_child(call: Callable[[], Any], seconds: int, memory: int) -> tuple[bool, Any]:
     """Return (True, result) of a call in a child process; if it failed or met its limits, (False, reason)."""
-    receiving, sending = os.pipe()
-    with open(receiving, "rb") as results, open(sending, "wb") as pipe, _signals_wait() as handle_signals:
+    (receiving, sending), (waiting, starting) = os.pipe(), os.pipe()
+    with (open(receiving, "rb") as results, open(sending, "wb") as pipe, open(waiting, "rb") as gate,
+          open(starting, "wb", buffering=0) as key, _signals_wait() as handle_signals):
         child = fork()
         if child == 0:
             results.close()  # Without a reader the child ends, also where this process was killed.
-            _serve(call, pipe, handle_signals, seconds, memory)
+            key.close()
+            _serve(call, pipe, gate, handle_signals, seconds, memory)
         pipe.close()
+        gate.close()
         status, outcome = 0, None
         try:
-            handle_signals()  # Not before: a child of which nobody knows would run up to its limit.
+            key.write(b"1")  # A signal that another thread took may end this process before; the child then ends, too.
+            handle_signals()
             outcome = pickle.load(results)
         except (EOFError, pickle.UnpicklingError):
             pass  # The child ended before it had sent everything.
@@ -71,7 +75,7 @@ def _in_child(call: Callable[[], Any], seconds: int, memory: int) -> tuple[bool,
 
 @contextlib.contextmanager
 def _signals_wait() -> Iterator[Callable[[], Any]]:
-    """Let signals wait until the end of the block, or until the yielded function is called."""
+    """Let signals to this thread wait until the end of the block, or until the yielded function is called."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # Can raise what came before it.
@@ -80,10 +84,15 @@ def _signals_wait() -> Iterator[Callable[[], Any]]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _serve(call: Callable[[], Any], pipe: BinaryIO, handle_signals: Callable[[], Any], seconds: int,
+def _serve(call: Callable[[], Any], pipe: BinaryIO, gate: BinaryIO, handle_signals: Callable[[], Any], seconds: int,
            memory: int) -> NoReturn:
-    """Send the outcome of a call within limits, and end this process, which is a copy of the other one."""
+    """Send the outcome of a call within limits, and end this process, which is a copy of the other one.
+
+    The call begins with a byte from the gate, which says that the other process knows of this one.
+    """
     try:
+        if not gate.read(1):
+            os._exit(0)
         gc.disable()  # Nothing of the other process may be finalized here.
         faulthandler.disable()  # A crash is an error of the other process, in one sentence.
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGXCPU):

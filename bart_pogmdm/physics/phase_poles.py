@@ -1,8 +1,10 @@
 """Points about which the phase of all sensitivities of a plane winds, and that of the image winds the other way.
 
-Sensitivities that are found together with the image take on such points where the phase of the image changes fast, or
-in the dark.  Their sum of squares is zero there, so the image has a hole and false signal about it.  Further steps do
-not mend that, since a winding number cannot change bit by bit.  M. Blumenthal, M. Uecker, arXiv 2403.09292.
+Sensitivities that are found together with the image may come to wind about such points where the phase of the image
+changes fast, or in the dark.  Their sum of squares is small there, so the image has a hole and false signal about it.
+Further steps hardly mend that, since a winding number cannot change bit by bit.
+
+M. Blumenthal, M. Uecker, arXiv 2508.04685.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from .sobolev_maps import SobolevMaps
 def winding_numbers(maps: Array) -> Array:
     """Return how often the phase of maps (J, …, n, m) winds about the points between four pixels, (…, n - 1, m - 1).
 
-    From a pixel to the next it changes by arg sum_j c_j* c_j', in which coils count where they see much.
+    From a pixel to the next it changes by arg sum_j c_j* c_j', in which coils count where they see much.  The sum about
+    a point is rounded to whole turns: where coils wind about points apart, less than half a turn may be left of each.
     """
     xp = array_module(maps)
     down = xp.angle((maps[..., :-1, :].conj() * maps[..., 1:, :]).sum(0))
@@ -34,19 +37,21 @@ def winding_phase(numbers: Array) -> Array:
     xp, grid = array_module(numbers), tuple(n + 1 for n in numbers.shape[-2:])
     y, x = (xp.arange(float(n)) for n in grid)
     phase = xp.zeros((*numbers.shape[:-2], *grid))
-    for index in np.argwhere(move(numbers, np)).tolist():
+    numbers = move(numbers, np)
+    for index in np.argwhere(numbers).tolist():
         *which, row, column = index
-        phase[tuple(which)] += numbers[tuple(index)] * xp.arctan2(y[:, None] - row - 0.5, x - column - 0.5)
+        phase[tuple(which)] += int(numbers[tuple(index)]) * xp.arctan2(y[:, None] - row - 0.5, x - column - 0.5)
     turn: Array = xp.exp(1j * phase)
     return turn
 
 
 def without_poles(image: Array, coefficients: Array, maps: SobolevMaps, images: ImageSet, penalty: float,
                   iterations: int) -> tuple[Array, Array] | None:
-    """Return image x' (…, *grid) and coefficients chat' of about the same coil images, whose maps do not wind.
+    """Return image x' (…, *grid) and coefficients chat' of about the same coil images, without the winding of the maps.
 
     With the maps c = E W chat and their winding phase e, x' is e x, and chat' takes CG steps from 0 on
-    ||x' E W chat' - x c||^2 + penalty ||chat'||^2.  None where nothing winds, and for volumes, where lines do.
+    ||x' E W chat' - x c||^2 + penalty ||chat'||^2.  None where nothing winds, and for volumes, whose
+    phase winds about lines.
     """
     if len(maps.shape) > 2:
         return None
@@ -58,4 +63,5 @@ def without_poles(image: Array, coefficients: Array, maps: SobolevMaps, images: 
     energy = abs(unwound) ** 2
     return unwound, conjugate_gradients(
         lambda change: maps.adjoint(gathered(energy * maps.forward(change), images)) + penalty * change,
-        maps.adjoint(gathered(unwound.conj() * image * sens, images)), iterations=iterations)
+        maps.adjoint(gathered(unwound.conj() * image * sens, images)), iterations=iterations,
+        axes=images.sens_systems)

@@ -36,13 +36,15 @@ class StartRules:
     """Norm to which the samples are scaled for the Gauss-Newton steps, as in nlinv: the regularisation refers to it."""
 
     newton_cg: int = 15
-    """Conjugate gradient steps in each Gauss-Newton step at most: fewer leave lines with a poor centre unsolved."""
+    """Conjugate gradient steps in each Gauss-Newton step at most: fewer leave lines with a poor centre unsolved.  Maps
+    that are unwound are fitted by as many."""
 
     newton_tolerance: float = 0.1
     """Part of its residual to which each Gauss-Newton step is solved, as in nlinv: the next one is linear elsewhere."""
 
     neighbour_steps: int = 3
-    """The last Gauss-Newton steps, which are all that is needed from the sensitivities of a similar slice."""
+    """The last Gauss-Newton steps, which are all that is needed from the sensitivities of a similar slice, or from maps
+    that were unwound."""
 
     series_steps: int = 6
     """The last Gauss-Newton steps, which see all images of a series: those before see the one of least noise alone."""
@@ -85,10 +87,10 @@ def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array
         estimate = _pack(_image_of(model, neighbour, rules), neighbour)
         first = last if steps is None else max(0, rules.newton_steps - steps)
 
-    def stepped(estimate: Array, first: int) -> Array:
-        for i in range(first, rules.newton_steps):
-            estimate = estimate + _newton_step(model, estimate, origin, rules.newton_decay**i, rules)
-        return estimate
+    def stepped(pair: Array, start: int) -> Array:
+        for i in range(start, rules.newton_steps):
+            pair = pair + _newton_step(model, pair, origin, rules.newton_decay**i, rules)
+        return pair
 
     estimate = stepped(estimate, first)
     unwound = without_poles(*_unpack(model, estimate), model.low, model.images, rules.newton_decay**last,
