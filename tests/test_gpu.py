@@ -79,11 +79,12 @@ def test_operators(cupy, rng):
 
 def test_unwound_maps_are_those_of_the_cpu(cupy, rng):
     on_cpu, on_gpu = (SobolevMaps.on_grid(GRID, GRID, np.complex128, SobolevRules(), xp) for xp in (np, cupy))
-    image, coefficients = random_complex(rng, GRID), fitted(on_cpu, sensitivities(GRID, 3) * wound([(20.5, 9.5, 1)]))
+    own = wound([(20.5, 9.5, 1)])
+    image, coefficients = 1 / abs(own) + random_complex(rng, GRID), fitted(on_cpu, sensitivities(GRID, 3) * own)
     expected = without_poles(image, coefficients, on_cpu, ImageSet(GRID), 0.01, 15)
     found = without_poles(cupy.asarray(image), cupy.asarray(coefficients), on_gpu, ImageSet(GRID), 0.01, 15)
     for result, other in zip(found, expected, strict=True):
-        assert relative(result, other) < 1e-8
+        assert relative(result, other) < 1e-6
 
 
 @pytest.mark.filterwarnings("ignore:.*do not explain:bart_pogmdm.ReconstructionWarning")

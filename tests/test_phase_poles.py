@@ -10,7 +10,7 @@ from bart_pogmdm.evaluate import masks, simulate
 from bart_pogmdm.physics.cartesian import CartesianScan
 from bart_pogmdm.physics.fourier import fft2c
 from bart_pogmdm.physics.image_set import ImageAxis, ImageSet
-from bart_pogmdm.physics.phase_poles import winding_numbers, winding_phase, without_poles
+from bart_pogmdm.physics.phase_poles import in_light, winding_numbers, winding_phase, without_poles
 from bart_pogmdm.physics.sensitivities import SensitivityModel
 from bart_pogmdm.physics.sensitivity_start import StartRules, joint_inversion
 from bart_pogmdm.physics.sobolev_maps import SobolevMaps, SobolevRules
@@ -59,13 +59,23 @@ def test_maps_are_unwound_and_coil_images_stay(maps, kind, rng):
     coefficients = fitted(maps, sens * factor)
     before = maps.forward(coefficients)
     assert abs(winding_numbers(before)).sum() == 2
-    image = (1 + 0.2 * random_complex(rng, images.shape)) / abs(own).clip(0.1)
+    image = (1 + 0.2 * random_complex(rng, images.shape)) / abs(own).clip(0.02)
     turned, unwound = without_poles(image, coefficients, maps, images, 2**-9, 15)
     after = maps.forward(unwound)
     assert turned.shape == image.shape and unwound.shape == coefficients.shape
     assert not winding_numbers(after).any()
     expected = image * before
     assert np.linalg.norm(turned * after - expected) < 0.1 * np.linalg.norm(expected)
+
+
+def test_only_what_winds_in_the_light_counts():
+    numbers, power = np.zeros((GRID[0] - 1, GRID[1] - 1), int), np.ones(GRID)
+    numbers[10, 10] = numbers[30, 25] = numbers[0, 0] = 1
+    power[:20] = 0.2
+    np.testing.assert_array_equal(np.argwhere(in_light(numbers, power)), [[0, 0], [10, 10], [30, 25]])
+    power[:20] = 0.1
+    np.testing.assert_array_equal(np.argwhere(in_light(numbers, power)), [[30, 25]])
+    assert not in_light(numbers, np.zeros(GRID) + (np.arange(GRID[1]) < 4) * 1.0)[1:].any()
 
 
 def test_what_does_not_wind_stays_as_it_is(maps, rng):

@@ -45,21 +45,41 @@ def winding_phase(numbers: Array) -> Array:
     return turn
 
 
+WINDOW = 0.125  # Part of the field of view about a pole in which the light counts.
+LIGHT = 0.5     # Root mean square of the image there, relative to that of all, from which a pole is in the light.
+
+
+def in_light(numbers: Array, power: Array) -> Array:
+    """Return the winding numbers (…, n - 1, m - 1) without those in the dark, which do no harm, as an array of NumPy.
+
+    In the dark, the power (…, n, m) of the image in a window is less than LIGHT^2 times its mean.
+    """
+    numbers, grid = move(numbers, np).copy(), power.shape[-2:]
+    rows, columns = (max(1, round(WINDOW * n / 2)) for n in grid)
+    for index in map(tuple, np.argwhere(numbers).tolist()):
+        whole, (row, column) = power[index[:-2]], (at + 1 for at in index[-2:])
+        near = whole[max(0, row - rows):row + rows, max(0, column - columns):column + columns]
+        if float(near.mean()) < LIGHT**2 * float(whole.mean()):
+            numbers[index] = 0
+    return numbers
+
+
 def without_poles(image: Array, coefficients: Array, maps: SobolevMaps, images: ImageSet, penalty: float,
                   iterations: int) -> tuple[Array, Array] | None:
     """Return image x' (…, *grid) and coefficients chat' of about the same coil images, without the winding of the maps.
 
     With the maps c = E W chat and their winding phase e, x' is e x, and chat' takes CG steps from 0 on
-    ||x' E W chat' - x c||^2 + penalty ||chat'||^2.  None where nothing winds, and for volumes, whose
-    phase winds about lines.
+    ||x' E W chat' - x c||^2 + penalty ||chat'||^2.  None where nothing winds but in the dark (`in_light`), and for
+    volumes, whose phase winds about lines.
     """
     if len(maps.shape) > 2:
         return None
-    sens = maps.forward(coefficients)
-    numbers = winding_numbers(sens)
-    if not bool(numbers.any()):
+    sens, xp = maps.forward(coefficients), array_module(image)
+    power = gathered((abs(image * sens) ** 2).sum(0)[None], images)[0]
+    numbers = in_light(winding_numbers(sens), power)
+    if not numbers.any():
         return None
-    unwound = (winding_phase(numbers) * image).astype(image.dtype)
+    unwound = (winding_phase(xp.asarray(numbers)) * image).astype(image.dtype)
     energy = abs(unwound) ** 2
     return unwound, conjugate_gradients(
         lambda change: maps.adjoint(gathered(energy * maps.forward(change), images)) + penalty * change,
