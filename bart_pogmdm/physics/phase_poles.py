@@ -14,9 +14,13 @@ import numpy as np
 from ..arrays.array_types import Array
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.modules import array_module, move
+from .fourier import power_of_coils
 from .image_set import ImageSet
 from .sensitivities import gathered
 from .sobolev_maps import SobolevMaps
+
+WINDOW = 0.125  # Part of the field of view about a point in which the light counts.
+LIGHT = 0.5     # Root mean square of the image there, relative to that of all, from which a point is in the light.
 
 
 def winding_numbers(maps: Array) -> Array:
@@ -33,29 +37,26 @@ def winding_numbers(maps: Array) -> Array:
 
 
 def winding_phase(numbers: Array) -> Array:
-    """Return exp(i sum_p n_p arg(r - r_p)), (…, n, m), for winding numbers n_p about points, (…, n - 1, m - 1)."""
-    xp, grid = array_module(numbers), tuple(n + 1 for n in numbers.shape[-2:])
-    y, x = (xp.arange(float(n)) for n in grid)
-    phase = xp.zeros((*numbers.shape[:-2], *grid))
-    numbers = move(numbers, np)
-    for index in np.argwhere(numbers).tolist():
-        *which, row, column = index
-        phase[tuple(which)] += int(numbers[tuple(index)]) * xp.arctan2(y[:, None] - row - 0.5, x - column - 0.5)
-    turn: Array = xp.exp(1j * phase)
+    """Return exp(i sum_p n_p arg(r - r_p)), (…, n, m), for winding numbers n_p about points, (…, n - 1, m - 1).
+
+    Numbers and phase are arrays of NumPy.
+    """
+    y, x = (np.arange(n + 1) - 0.5 for n in numbers.shape[-2:])
+    phase = np.zeros((*numbers.shape[:-2], len(y), len(x)))
+    for index in map(tuple, np.argwhere(numbers).tolist()):
+        row, column = index[-2:]
+        phase[index[:-2]] += numbers[index] * np.arctan2(y[:, None] - row, x - column)
+    turn: Array = np.exp(1j * phase)
     return turn
 
 
-WINDOW = 0.125  # Part of the field of view about a pole in which the light counts.
-LIGHT = 0.5     # Root mean square of the image there, relative to that of all, from which a pole is in the light.
-
-
 def in_light(numbers: Array, power: Array) -> Array:
-    """Return the winding numbers (…, n - 1, m - 1) without those in the dark, which do no harm, as an array of NumPy.
+    """Return the winding numbers (…, n - 1, m - 1), of NumPy, without those in the dark, which hardly matter.
 
     In the dark, the power (…, n, m) of the image in a window is less than LIGHT^2 times its mean.
     """
-    numbers, grid = move(numbers, np).copy(), power.shape[-2:]
-    rows, columns = (max(1, round(WINDOW * n / 2)) for n in grid)
+    numbers = numbers.copy()
+    rows, columns = (max(1, round(WINDOW * n / 2)) for n in power.shape[-2:])
     for index in map(tuple, np.argwhere(numbers).tolist()):
         whole, (row, column) = power[index[:-2]], (at + 1 for at in index[-2:])
         near = whole[max(0, row - rows):row + rows, max(0, column - columns):column + columns]
@@ -75,11 +76,11 @@ def without_poles(image: Array, coefficients: Array, maps: SobolevMaps, images: 
     if len(maps.shape) > 2:
         return None
     sens, xp = maps.forward(coefficients), array_module(image)
-    power = gathered((abs(image * sens) ** 2).sum(0)[None], images)[0]
-    numbers = in_light(winding_numbers(sens), power)
+    power = gathered(power_of_coils(image * sens)[None], images)[0]
+    numbers = in_light(move(winding_numbers(sens), np), power)
     if not numbers.any():
         return None
-    unwound = (winding_phase(xp.asarray(numbers)) * image).astype(image.dtype)
+    unwound = (xp.asarray(winding_phase(numbers)) * image).astype(image.dtype)
     energy = abs(unwound) ** 2
     return unwound, conjugate_gradients(
         lambda change: maps.adjoint(gathered(energy * maps.forward(change), images)) + penalty * change,
