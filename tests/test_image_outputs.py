@@ -123,7 +123,7 @@ def test_dicom_says_what_it_is_and_not_who(folder, raw, tmp_path):
     assert image.SeriesInstanceUID != std.SeriesInstanceUID and std.SeriesDescription == "PoGMDM standard deviation"
     assert "method gibbs" in image.DerivationDescription and "prior_hash" in image.DerivationDescription
     assert image.PatientPosition == "HFS" and image.RepetitionTime == 500 and image.EchoTime == 12.5
-    text = (folder / "image" / "0001.dcm").read_bytes()
+    text = re.sub(rb"[\d.]{20,}", b"", (folder / "image" / "0001.dcm").read_bytes())  # random UIDs hold any digits
     assert not any(word in text for word in (b"Jane", b"4711", b"1970", str(raw).encode()))
     assert main(["-i", "2", "--no-anonymous", str(raw), f"{tmp_path}/named/"]) == 0
     named = dicoms(tmp_path / "named")[0]

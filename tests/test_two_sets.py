@@ -9,11 +9,16 @@ from conftest import simulate
 from bart_pogmdm import Diffusion, Gibbs, recon, to_bart
 from bart_pogmdm.evaluate import masks, metrics
 from bart_pogmdm.evaluate import simulate as simulation
-from bart_pogmdm.physics.espirit import EspiritRules
-from bart_pogmdm.physics.fourier import fft2c, ifft2c
+from bart_pogmdm.physics.cartesian import CartesianScan
+from bart_pogmdm.physics.espirit import EspiritRules, TwoSets
+from bart_pogmdm.physics.fourier import fft2c, ifft2c, resize
+from bart_pogmdm.prior.image_scale import ImageScale
+from bart_pogmdm.reconstruction.frame import Frame
 from bart_pogmdm.reconstruction.inputs import Inputs
 from bart_pogmdm.reconstruction.options import Rules, options_of
 from bart_pogmdm.reconstruction.recon import reconstruct
+from bart_pogmdm.reconstruction.second_set import with_second_set
+from bart_pogmdm.reconstruction.start import Measured, problem_of
 
 
 def folded(part, noise_std=0.005):
@@ -78,14 +83,27 @@ def test_a_small_fold_is_seen(part, sets):
     assert recon(kspace * lines, lines, iterations=2).info["maps"] == sets
 
 
-@pytest.mark.filterwarnings("ignore:kspace. image and sens:bart_pogmdm.ReconstructionWarning")
-def test_an_object_that_ends_at_the_border_has_one_set():
-    """ESPIRiT sees both sides of the field in a pixel at its border."""
+@pytest.mark.parametrize("noise_std", [0.005, 0.05])
+def test_an_object_that_ends_at_the_border_has_one_set(noise_std, prior):
+    """ESPIRiT sees both sides of the field in a pixel at its border, so that kept samples have to decide."""
     image, shape = simulation.phantom((160, 160))[32:128, 32:128], (96, 96)
     lines = masks.named("cartesian2", shape, 0)
-    kspace = simulation.kspace(image, 8, 0.005, 0) * lines
-    assert recon(kspace, lines, iterations=2).info["maps"] == 1
-    assert recon(kspace, lines, iterations=2, rules=Rules(espirit=EspiritRules(lower=10.0))).info["maps"] == 2
+    scan = CartesianScan(simulation.kspace(image, 8, noise_std, 0) * lines, lines)
+    measured = Measured.of(scan, Frame(1.0), noise_std, None, ImageScale(), Rules(), known_sens=False)
+    problem = problem_of(measured, None, None, prior, options_of(maps=1))
+    predicted = problem.sens_model.predicted(problem.start.image, problem.start.coefficients)
+    sets = TwoSets.of(problem.sens_model, predicted, problem.noise_std, EspiritRules())
+    assert sets.second > EspiritRules().trace
+    assert with_second_set(problem, prior, options_of()).images.sets == 1
+
+
+@pytest.mark.filterwarnings("ignore:kspace. image and sens:bart_pogmdm.ReconstructionWarning")
+def test_without_kept_samples_there_is_one_set():
+    """They are kept beyond 16 cycles per field of view, which a small image does not reach."""
+    kspace, _ = folded(0.75)
+    small = resize(kspace, (22, 22))
+    assert recon(small, iterations=2).info["maps"] == 1
+    assert recon(small, iterations=2, maps=2).info["maps"] == 2
 
 
 def test_the_posterior_of_two_sets_has_the_accuracy_of_their_maximum():

@@ -45,11 +45,9 @@ class EspiritRules:
     """Part of the energy of the coil images that only a second set explains, from which on it is tried: objects that
     end before the border of the field of view have less."""
 
-    steps: int = 5
-    """Steps to the maximum with one set and with two: the residuals before the last of them decide."""
-
-    lower: float = 0.95
-    """Part of the residual of one set below which that of two has to be, which explain more noise."""
+    steps: int = 12
+    """Steps to the maximum with one set and with two, after which kept samples decide: after fewer, two are not yet
+    as good as they will be."""
 
     penalty: float = 1e-4
     """Penalty on the coefficients of the smooth maps that are fitted to those of unit norm."""
@@ -62,7 +60,7 @@ class EspiritRules:
 
     def __post_init__(self) -> None:
         check_fields(self, {"block": 4, "coils": 1, "kernel": 2, "pixels": 4, "steps": 1, "fit_cg": 1, "fill_cg": 1},
-                     ["subspace", "certain", "trace", "lower", "penalty"])
+                     ["subspace", "certain", "trace", "penalty"])
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,10 @@ from collections import deque
 from dataclasses import replace
 from typing import Any
 
-from ..algorithms.joint_map import majorise_minimise
+import numpy as np
+
+from ..algorithms.joint_map import Map, majorise_minimise
+from ..algorithms.kept_samples import KeptSamples, without_kept
 from ..algorithms.method import prior_for
 from ..algorithms.problem import Problem
 from ..algorithms.state import State
@@ -39,8 +42,8 @@ def with_second_set(problem: Problem, prior: Any, options: Options) -> Problem:
     """Return the problem of two images, the second for the part of an object that folds over.
 
     ESPIRiT finds the sensitivities of both.  For maps "auto" the problem stays as it is where ESPIRiT sees no trace of
-    a second set, or where this explains hardly more of the samples in the first steps to the maximum.  ValueError for
-    one coil.
+    a second set, or where kept samples are not nearer to two sets after some steps to the maximum.  ValueError for one
+    coil.
     """
     sens_model, start, rules = problem.sens_model, problem.start, options.rules
     if not sens_model or start.coefficients is None:
@@ -57,12 +60,14 @@ def with_second_set(problem: Problem, prior: Any, options: Options) -> Problem:
     del predicted, sets, model  # before the trial needs as much memory
     if options.maps == 2:
         return both
-    one, two = (_residual(tried, prior, options) for tried in (problem, both))
-    return both if two < rules.espirit.lower * one else problem
-
-
-def _residual(problem: Problem, prior: Any, options: Options) -> float:
-    """Return the standard deviation of the residual before the last of a few steps to the maximum."""
     method: Any = getattr(options.method, "maximum", options.method)
-    steps = majorise_minimise(problem, range(options.rules.espirit.steps), prior_for(problem, prior), method)
-    return float(deque(steps, maxlen=1).pop().info.residual_std)
+    kept = KeptSamples.drawn(problem, method.kept, np.random.default_rng(options.seed))
+    one, two = (_misfit(replace(kept, problem=tried), prior, method, rules.espirit.steps) for tried in (problem, both))
+    return both if two < one else problem
+
+
+def _misfit(kept: KeptSamples, prior: Any, method: Map, steps: int) -> float:
+    """Return the misfit of the kept samples after some steps to the maximum without them; 0 if there are none."""
+    rest = without_kept(kept.problem, kept.which, method.image_cg)
+    states = majorise_minimise(rest, range(steps), prior_for(rest, prior), method)
+    return float(kept.misfit(deque(states, maxlen=1).pop()).sum())
