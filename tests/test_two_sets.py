@@ -7,6 +7,7 @@ import pytest
 from conftest import simulate
 
 from bart_pogmdm import Diffusion, Gibbs, recon, to_bart
+from bart_pogmdm.algorithms.kept_samples import KeptRules, KeptSamples
 from bart_pogmdm.evaluate import masks, metrics
 from bart_pogmdm.evaluate import simulate as simulation
 from bart_pogmdm.physics.cartesian import CartesianScan
@@ -17,7 +18,7 @@ from bart_pogmdm.reconstruction.frame import Frame
 from bart_pogmdm.reconstruction.inputs import Inputs
 from bart_pogmdm.reconstruction.options import Rules, options_of
 from bart_pogmdm.reconstruction.recon import reconstruct
-from bart_pogmdm.reconstruction.second_set import with_second_set
+from bart_pogmdm.reconstruction.second_set import are_nearer_to_two, with_second_set
 from bart_pogmdm.reconstruction.start import Measured, problem_of
 
 
@@ -83,18 +84,35 @@ def test_a_small_fold_is_seen(part, sets):
     assert recon(kspace * lines, lines, iterations=2).info["maps"] == sets
 
 
-@pytest.mark.parametrize("noise_std", [0.005, 0.05])
-def test_an_object_that_ends_at_the_border_has_one_set(noise_std, prior):
-    """ESPIRiT sees both sides of the field in a pixel at its border, so that kept samples have to decide."""
+def cut_off(noise_std, prior):
+    """The problem of a head that ends at the border of the field of view, with one set."""
     image, shape = simulation.phantom((160, 160))[32:128, 32:128], (96, 96)
     lines = masks.named("cartesian2", shape, 0)
     scan = CartesianScan(simulation.kspace(image, 8, noise_std, 0) * lines, lines)
     measured = Measured.of(scan, Frame(1.0), noise_std, None, ImageScale(), Rules(), known_sens=False)
-    problem = problem_of(measured, None, None, prior, options_of(maps=1))
+    return problem_of(measured, None, None, prior, options_of(maps=1))
+
+
+@pytest.mark.parametrize("noise_std", [0.005, 0.05])
+def test_an_object_that_ends_at_the_border_has_one_set(noise_std, prior):
+    """ESPIRiT sees both sides of the field in a pixel at its border, so that kept samples have to decide."""
+    problem = cut_off(noise_std, prior)
     predicted = problem.sens_model.predicted(problem.start.image, problem.start.coefficients)
     sets = TwoSets.of(problem.sens_model, predicted, problem.noise_std, EspiritRules())
     assert sets.second > EspiritRules().trace
     assert with_second_set(problem, prior, options_of()).images.sets == 1
+
+
+def test_a_trial_goes_on_while_two_sets_are_nearer_within_chance(prior, rng):
+    """It ends with one set at a look where these are not nearer, and with two where they are beyond chance."""
+    kept = KeptSamples.drawn(cut_off(0.005, prior), KeptRules(), rng)
+    one = np.full(40, 4.0)
+    farther, nearer, beyond_chance = one + 0.1, one - 0.1 + np.linspace(-1, 1, 40), one - 1 + np.linspace(-1, 1, 40)
+    for of_two, are_nearer, seen in (([farther, nearer], False, 1), ([nearer, farther, nearer], False, 2),
+                                     ([nearer, beyond_chance, farther], True, 2), ([nearer] * 3, True, 3)):
+        looks = iter([(one, two) for two in of_two])
+        assert are_nearer_to_two(kept, looks) == are_nearer
+        assert len(list(looks)) == len(of_two) - seen
 
 
 @pytest.mark.filterwarnings("ignore:kspace. image and sens:bart_pogmdm.ReconstructionWarning")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -64,13 +64,21 @@ def with_second_set(problem: Problem, prior: Any, options: Options) -> Problem:
         return both
     method: Any = getattr(options.method, "maximum", options.method)
     kept = KeptSamples.drawn(problem, method.kept, np.random.default_rng(options.seed))
-    for one, two in zip(*(_misfits(replace(kept, problem=tried), prior, method, rules.espirit)
-                          for tried in (problem, both))):
-        if one.sum() <= two.sum():  # as without any
-            return problem
+    looks = zip(*(_misfits(replace(kept, problem=tried), prior, method, rules.espirit) for tried in (problem, both)))
+    return both if are_nearer_to_two(kept, looks) else problem
+
+
+def are_nearer_to_two(kept: KeptSamples, looks: Iterable[tuple[Array, Array]]) -> bool:
+    """Return True if kept samples are nearer to two sets than to one, from their misfits to both at each look.
+
+    They have to be so at all looks, but beyond chance one suffices.  False without kept samples.
+    """
+    for one, two in looks:
+        if one.sum() <= two.sum():
+            return False
         if kept.are_fitted_worse(one, two):
-            break
-    return both
+            return True
+    return True
 
 
 def _misfits(kept: KeptSamples, prior: Any, method: Map, rules: EspiritRules) -> Iterator[Array]:
