@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from conftest import simulate
 
-from bart_pogmdm import Diffusion, Gibbs, recon, to_bart
-from bart_pogmdm.algorithms.kept_samples import KeptRules, KeptSamples
+from bart_pogmdm import Diffusion, Gibbs, Map, recon, to_bart
+from bart_pogmdm.algorithms.joint_map import majorise_minimise
+from bart_pogmdm.algorithms.kept_samples import KeptRules, KeptSamples, without_kept
+from bart_pogmdm.algorithms.method import prior_for
 from bart_pogmdm.evaluate import masks, metrics
 from bart_pogmdm.evaluate import simulate as simulation
 from bart_pogmdm.physics.cartesian import CartesianScan
@@ -18,7 +20,7 @@ from bart_pogmdm.reconstruction.frame import Frame
 from bart_pogmdm.reconstruction.inputs import Inputs
 from bart_pogmdm.reconstruction.options import Rules, options_of
 from bart_pogmdm.reconstruction.recon import reconstruct
-from bart_pogmdm.reconstruction.second_set import are_nearer_to_two, with_second_set
+from bart_pogmdm.reconstruction.second_set import are_nearer_to_two, misfits, with_second_set
 from bart_pogmdm.reconstruction.start import Measured, problem_of
 
 
@@ -118,10 +120,19 @@ def test_a_trial_goes_on_while_two_sets_are_nearer_within_chance(prior, rng):
 @pytest.mark.filterwarnings("ignore:kspace. image and sens:bart_pogmdm.ReconstructionWarning")
 def test_without_kept_samples_there_is_one_set():
     """They are kept beyond 16 cycles per field of view, which a small image does not reach."""
-    kspace, _ = folded(0.75)
-    small = resize(kspace, (22, 22))
-    assert recon(small, iterations=2).info["maps"] == 1
-    assert recon(small, iterations=2, maps=2).info["maps"] == 2
+    small = resize(folded(0.75)[0], (22, 22))
+    far = Map(kept=KeptRules(centre=2.0))
+    assert [recon(small, iterations=2, **one).info["maps"] for one in ({}, {"method": far}, {"maps": 2})] == [1, 2, 2]
+
+
+def test_each_look_is_after_so_many_steps_without_the_kept_samples(prior, rng):
+    kept = KeptSamples.drawn(cut_off(0.005, prior), KeptRules(), rng)
+    found = list(misfits(kept, prior, Map(), EspiritRules(steps=2, looks=2)))
+    rest = without_kept(kept.problem, kept.which, Map().image_cg)
+    states = list(majorise_minimise(rest, range(4), prior_for(rest, prior), Map()))
+    assert len(found) == 2
+    for misfit, state in zip(found, states[1::2]):
+        np.testing.assert_allclose(misfit, kept.misfit(state), 1e-5)
 
 
 def test_the_posterior_of_two_sets_has_the_accuracy_of_their_maximum():

@@ -312,7 +312,7 @@ def test_a_chunk_that_cannot_be_read_is_a_bad_slice(folder, stack, here, undistu
     assert list(report.failed) == [2] and "ksp.h5: not a readable h5 file" in report.failed[2]
 
 
-@pytest.mark.filterwarnings("ignore:kspace. image and sens:bart_pogmdm.ReconstructionWarning")
+@pytest.mark.filterwarnings("ignore:kspace. image and sens:bart_pogmdm.ReconstructionWarning")  # of the changed k-space
 def test_another_run_is_refused(folder, stack, here):
     here.volume("out.h5")
     other = cfl.read("ksp").copy()

@@ -72,7 +72,7 @@ class Map:
     """Last steps to the maximum, which see the kept samples, too; with no more steps than these, none are kept."""
 
     kept: KeptRules = KeptRules()
-    """Which samples judge between maximum and mean."""
+    """Which samples judge between maximum and mean, and between one set of sensitivities and two."""
 
     mean: MessagePassing = MessagePassing()
     """How the mean is found."""

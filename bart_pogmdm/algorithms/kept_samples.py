@@ -31,8 +31,8 @@ class KeptRules:
     """Samples up to this frequency, in cycles per field of view, are not kept: the brightness depends on them."""
 
     chance: float = 3.0
-    """Standard errors by which their misfit is below the noise level before they refute it, or above an earlier one
-    before they end the coarse steps."""
+    """Standard errors by which their misfit is below the noise level before they refute it, or above another one
+    before they end the coarse steps, or the trial of a second set."""
 
     rings: RingRules = RingRules()
     """How they are divided into rings."""
@@ -82,9 +82,9 @@ class KeptSamples:
         """Return |A x - z|^2 of each, summed over the coils, for a state in the units of the problem."""
         return power_of_coils(self._misfit_of(state))
 
-    def are_fitted_worse(self, misfit: Array, before: Array) -> bool:
-        """Whether a misfit is larger than one before, by more than `chance` standard errors of the difference."""
-        change = misfit - before
+    def are_fitted_worse(self, misfit: Array, than: Array) -> bool:
+        """Whether a misfit is larger than another, by more than `chance` standard errors of the difference."""
+        change = misfit - than
         return bool(change.sum() > self.rules.chance * (change**2).sum() ** 0.5)
 
     @property

@@ -63,26 +63,32 @@ def with_second_set(problem: Problem, prior: Any, options: Options) -> Problem:
     if options.maps == 2:
         return both
     method: Any = getattr(options.method, "maximum", options.method)
-    kept = KeptSamples.drawn(problem, method.kept, np.random.default_rng(options.seed))
-    looks = zip(*(_misfits(replace(kept, problem=tried), prior, method, rules.espirit) for tried in (problem, both)))
+    own = np.random.SeedSequence(options.seed, spawn_key=(0,))  # others than those that judge the mean
+    kept = KeptSamples.drawn(problem, method.kept, np.random.default_rng(own))
+    if not kept.which.any():
+        return problem
+    looks = zip(*(misfits(replace(kept, problem=tried), prior, method, rules.espirit) for tried in (problem, both)))
     return both if are_nearer_to_two(kept, looks) else problem
 
 
 def are_nearer_to_two(kept: KeptSamples, looks: Iterable[tuple[Array, Array]]) -> bool:
     """Return True if kept samples are nearer to two sets than to one, from their misfits to both at each look.
 
-    They have to be so at all looks, but beyond chance one suffices.  False without kept samples.
+    They have to be so at all looks, but beyond chance one suffices.
     """
     for one, two in looks:
-        if one.sum() <= two.sum():
+        if not one.sum() > two.sum():  # as for NaN
             return False
         if kept.are_fitted_worse(one, two):
             return True
     return True
 
 
-def _misfits(kept: KeptSamples, prior: Any, method: Map, rules: EspiritRules) -> Iterator[Array]:
-    """Yield the misfit of the kept samples at each look on the way to the maximum without them."""
+def misfits(kept: KeptSamples, prior: Any, method: Map, rules: EspiritRules) -> Iterator[Array]:
+    """Yield the misfit of the kept samples at each look on the way to the maximum without them.
+
+    The sensitivities are fitted to all samples, as in `Problem.without`.
+    """
     rest = without_kept(kept.problem, kept.which, method.image_cg)
     states = majorise_minimise(rest, range(rules.looks * rules.steps), prior_for(rest, prior), method)
     yield from map(kept.misfit, islice(states, rules.steps - 1, None, rules.steps))
