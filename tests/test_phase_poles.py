@@ -104,7 +104,7 @@ def test_the_joint_inversion_unwinds_what_a_similar_slice_winds(rng):
 
 @pytest.mark.slow
 def test_a_heart_has_no_hole(shared):
-    """Without unwinding it has 24.1 dB, with false signal in the lung, and 28.9 dB with the true sensitivities."""
+    """One set that winds has 24.1 dB, with false signal in the lung; with the true sensitivities it is 28.9 dB."""
     with np.load(shared("data/dev/cardiac_multiecho_images.npz")) as file:
         image = file["set05"][3]
     kspace = simulate.kspace(image, 8, 0.005, 0)

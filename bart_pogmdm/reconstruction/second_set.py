@@ -74,7 +74,7 @@ def with_second_set(problem: Problem, prior: Any, options: Options) -> Problem:
 def are_nearer_to_two(kept: KeptSamples, looks: Iterable[tuple[Array, Array]]) -> bool:
     """Return True if kept samples are nearer to two sets than to one, from their misfits to both at each look.
 
-    They have to be so at all looks, but beyond chance one suffices.
+    A look at which they are nearer beyond chance ends the trial, and so does one at which they are not nearer.
     """
     for one, two in looks:
         if not one.sum() > two.sum():  # as for NaN
