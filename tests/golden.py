@@ -85,7 +85,7 @@ CASES = {
     "posterior, one coil": cartesian("gaussian4", coils=1, samples=8, method=Gibbs(chains=2)),
     "Algorithm 1": cartesian("gaussian4", method=Diffusion(num_levels=40, come_closer=0.3), samples=2),
     "Algorithm 1, sobolev": cartesian("gaussian4", samples=2, method=Diffusion(
-        num_levels=40, come_closer=0.3, sens_update="sobolev", refine=5)),
+        num_levels=40, come_closer=0.3, sens_update="sobolev")),
 }
 TOLERANCES = {"psnr": 0.05, "noise_std": 1e-3, "residual_std": 0.003, "scale": 1e-3, "std": 0.005, "coverage": 0.005}
 ABSOLUTE = ("psnr", "coverage")  # in dB and as a part; the others are relative

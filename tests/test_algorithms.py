@@ -17,7 +17,6 @@ from bart_pogmdm.algorithms.likelihood import Likelihood
 from bart_pogmdm.algorithms.posterior_statistics import PosteriorStatistics
 from bart_pogmdm.algorithms.problem import Problem
 from bart_pogmdm.algorithms.quadratic_step import newton_step
-from bart_pogmdm.algorithms.refinement import Refinement, refine
 from bart_pogmdm.algorithms.state import State
 from bart_pogmdm.algorithms.units import OneCoilScale, Units
 from bart_pogmdm.arrays.kernels import cpu, generic
@@ -189,20 +188,6 @@ def test_the_corrector_leaves_the_prior_as_it_is(gaussian, rng):
     bulk = precision > 0.2 * precision.max()
     assert np.isclose(before, 2, rtol=0.05)
     assert np.isclose(power[bulk].mean(), 2, rtol=0.1)
-
-
-def test_refinement_finds_the_maximum(gaussian, rng):
-    problem, model = small_problem(rng, 3)
-    matrix, fourier = matrices(problem, model)
-    shape, sigma, start = problem.images.shape, 0.1, model.adjoint(problem.samples)
-    variance, _ = Likelihood().variances(problem, model.gradient(start, problem.samples)[1])
-    precision = fourier.conj().T @ (gaussian.curvature(shape, sigma).reshape(-1, 1) * fourier)
-    normal = precision + matrix.conj().T @ matrix / variance
-    exact = np.linalg.solve(normal, matrix.conj().T @ problem.samples.ravel() / variance).reshape(shape)
-    *_, last = refine(started_at(problem, start).in_chains(2), gaussian, Refinement(steps=250, sigma=sigma))
-    assert len(last.image) == 2
-    for image in last.image:
-        assert np.linalg.norm(image - exact) < 0.02 * np.linalg.norm(start - exact)
 
 
 def test_newton_step_is_the_solution_of_its_system(prior, rng):

@@ -206,6 +206,14 @@ def test_a_centre_that_is_not_sampled_is_doubtful(hole, coils):
     assert any("its centre is not sampled" in sentence for sentence in doubts(full(coils) * pattern, pattern))
 
 
+def test_a_centre_without_any_sample_is_doubtful():
+    """Larger than the window in which doubts look at the centre."""
+    pattern = np.ones((128, 128), bool)
+    pattern[34:94, 34:94] = False
+    kspace = simulate_kspace(phantom((128, 128)), 4, 0.001, seed=0)
+    assert any("its centre is not sampled" in sentence for sentence in doubts(kspace * pattern, pattern))
+
+
 @pytest.mark.parametrize("coils", [1, 4])
 @pytest.mark.parametrize("value", [1, 10, 1e2, 1e3, 1e4, 1e5, 1e6])
 def test_a_spike_is_doubtful(coils, value):

@@ -161,7 +161,7 @@ def test_no_transfer_within_an_iteration(small, monkeypatch):
     few, many = (transfers(method=Gibbs(chains=3, burn_in=1, thin=sweeps), samples=3, iterations=1)
                  for sweeps in (2, 5))
     assert few == many
-    few, many = (transfers(method=Diffusion(num_levels=levels, num_corrector=1, refine=2 * levels), samples=3)
+    few, many = (transfers(method=Diffusion(num_levels=levels, num_corrector=1), samples=3)
                  for levels in (3, 6))
     assert few == many and few["__float__"] > 0
 

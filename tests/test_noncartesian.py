@@ -123,7 +123,7 @@ def test_known_sensitivities_and_dims(scan, joint):
 
 
 @pytest.mark.parametrize("method", [Gibbs(chains=2, burn_in=1, thin=1), Diffusion(num_levels=30, come_closer=0.2),
-                                    Diffusion(num_levels=30, come_closer=0.2, sens_update="sobolev", refine=3)])
+                                    Diffusion(num_levels=30, come_closer=0.2, sens_update="sobolev")])
 def test_methods_that_sample(scan, method):
     kspace, traj, reference = scan
     kspace = kspace.astype(complex).transpose(0, 2, 1)

@@ -1,5 +1,6 @@
 """The non-uniform FFT against the direct sum and against BART's."""
 
+from dataclasses import replace
 from functools import reduce
 
 import numpy as np
@@ -8,6 +9,7 @@ from properties import assert_adjoint, assert_gradient, random_complex
 from trajectories import error, radial
 
 from bart_pogmdm.algorithms.quadratic_step import newton_step
+from bart_pogmdm.physics import series
 from bart_pogmdm.physics.coil_model import CoilModel
 from bart_pogmdm.physics.fourier import axes_of
 from bart_pogmdm.physics.nufft import Nufft
@@ -44,7 +46,17 @@ def test_transform_is_the_direct_sum(shape, dtype, rng):
     fourier = fourier.reshape(normal.shape[0], -1)
     diagonal = np.einsum("ia,ij,ja->a", fourier, normal, fourier.conj()).real
     assert error(nufft.density.ravel(), diagonal) < 1e-5
-    assert 0.99 * np.linalg.eigvalsh(normal).max() < nufft.norm
+
+
+def test_points_of_weight_zero_change_nothing(rng):
+    for nufft in (operator((16, 20), rng)[0], replace(operator((16, 20), rng)[0], mask=None, weights=None)):
+        x, z = random_complex(rng, (3, 16, 20)), random_complex(rng, (3, 150))
+        padded, samples = series.padded(nufft, z, 170)
+        assert padded.count == nufft.count and samples.shape == padded.noise(rng, samples).shape == (3, 170)
+        assert error(padded.adjoint(samples), nufft.adjoint(z)) < 1e-5
+        assert error(padded.forward(x)[:, :150], nufft.forward(x)) < 1e-5 and not padded.forward(x)[:, 150:].any()
+        assert error(padded.density, nufft.density) < 1e-5
+        np.testing.assert_array_equal(padded.radius((16, 20)), [*nufft.radius((16, 20)), *[np.inf] * 20])
 
 
 def test_operator_and_coil_model_are_adjoint(rng):

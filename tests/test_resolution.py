@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from conftest import psnr, simulate
 from properties import random_complex
+from trajectories import error
 
 from bart_pogmdm import Map, recon
 from bart_pogmdm.algorithms.kept_samples import KeptRules, KeptSamples
@@ -67,13 +68,24 @@ def test_a_refined_image_has_the_high_frequencies_of_the_start(rng):
     np.testing.assert_allclose(low.refined(state).image, image / 4, atol=1e-12)
 
 
-def test_small_images_and_unlike_series_have_no_coarse_problem(rng):
+def test_small_images_have_no_coarse_problem(rng):
     problem = problem_of(cartesian(rng), random_complex(rng, FINE), rng)
     assert LowResolution.of(problem, 20) is not None and LowResolution.of(problem, 21) is None
-    parts = [trajectory(rng), trajectory(rng)]
-    samples = random_complex(rng, (2, 2, 700))
-    assert SeriesSampling((parts[0], parts[0])).low(samples, COARSE)[1].shape[:2] == (2, 2)
-    assert SeriesSampling(tuple(parts)).low(samples, COARSE) is None
+
+
+def test_low_resolution_of_a_series_is_that_of_each_image(rng):
+    """Along other trajectories a coarser grid holds another number of samples of each image."""
+    parts, samples = [trajectory(rng), trajectory(rng)], random_complex(rng, (2, 2, 700))
+    low, low_samples = SeriesSampling(tuple(parts)).low(samples, COARSE)
+    images = random_complex(rng, (2, 2, *COARSE))
+    adjoint, forward = low.adjoint(low_samples.copy()), low.forward(images.copy())
+    counts = []
+    for number, part in enumerate(parts):
+        alone, own = part.low(samples[:, number], COARSE)
+        counts.append(alone.count)
+        assert error(adjoint[:, number], alone.adjoint(own.copy())) < 1e-5
+        assert error(forward[:, number, :counts[-1]], alone.forward(images[:, number].copy())) < 1e-5
+    assert counts[0] != counts[1] and low.count.ravel().tolist() == counts
 
 
 def test_the_last_steps_are_taken_at_full_resolution():

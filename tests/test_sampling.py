@@ -64,7 +64,7 @@ class WatchedPrior(PoGMDM):
 
 
 @pytest.mark.parametrize("method", [QUICK, replace(QUICK, chains=4), FEW,
-                                    replace(FEW, sens_update="sobolev", refine=3)])
+                                    replace(FEW, sens_update="sobolev")])
 @pytest.mark.parametrize("coils", [1, 4])
 def test_chains_side_by_side_draw_what_each_draws_alone(small, prior, method, coils):
     kspace, mask, results = small[0][:coils].astype(complex), small[1], []
@@ -161,8 +161,7 @@ def test_sampling_methods_reconstruct():
     best = psnr(recon(kspace, mask).image, reference)
     mean = recon(kspace, mask, samples=10)
     assert mean.info["method"] == "gibbs" and psnr(mean.image, reference) > best - 0.3
-    for method in (Diffusion(num_levels=60, come_closer=0.5), Diffusion(num_levels=150, sens_update="sobolev"),
-                   Diffusion(num_levels=60, come_closer=0.5, refine=50)):
+    for method in (Diffusion(num_levels=60, come_closer=0.5), Diffusion(num_levels=150, sens_update="sobolev")):
         assert psnr(recon(kspace, mask, method=method, samples=2).image, reference) > best - 6
 
 

@@ -106,17 +106,16 @@ def test_transforms_agree(pair, weighted, rng):
     assert error(along.adjoint(z.copy()), on_grid.adjoint(pair.gridded(z))) < 1e-5
     assert error(along.normal(x.copy()), on_grid.normal(x.copy())) < 1e-5
     np.testing.assert_allclose(along.density, on_grid.density, atol=1e-5)
+    np.testing.assert_allclose(along.sampled_part, on_grid.sampled_part, atol=1e-5)
     assert along.shape == on_grid.shape == SHAPE and along.count == on_grid.count
 
 
 @pytest.mark.slow
 def test_eigenvalues_are_as_promised(pair):
-    """No eigenvalue of F^H M F exceeds `norm`, and those of the Nufft are exact to `inexact`."""
+    """Those of the Nufft are exact to `inexact`."""
     planes = np.eye(np.prod(SHAPE), dtype=complex).reshape(-1, *SHAPE)
     exact, found = (sampling.normal(planes.copy()).reshape(len(planes), -1) for sampling in (pair.on_grid, pair.along))
-    highest = np.linalg.eigvalsh(exact).max()
-    assert np.isclose(highest, pair.on_grid.norm) and pair.on_grid.inexact == 0
-    assert pair.along.norm > 1 - 1e-5
+    assert pair.on_grid.inexact == 0
     assert np.linalg.norm(found - exact, 2) < pair.along.inexact
 
 

@@ -207,16 +207,18 @@ def test_wrong_options_are_named(shots, options, sentence):
         recon(in_barts_order(shots[0], SLICE), **options)
 
 
-def test_echoes_in_other_boxes_are_solved_alone_and_say_so():
-    """Zero-padded k-space, of which the second echo measured less."""
+def test_images_that_are_solved_together_have_one_box_of_kspace():
+    """Zero-padded k-space of which the second echo measured less: the first alone fills the box of both."""
     full = fft2c(sensitivities((64, 60), COILS)[:, None] * np.stack([phantom((64, 60))] * 2))
-    for number, rows in enumerate((16, 14)):
+    for number, rows in enumerate((14, 16)):
         full[:, number, :rows] = full[:, number, 64 - rows:] = 0
     full = (full + 1e-4 * noise(full.shape, 0)) * (full != 0)
     kspace = full.transpose(2, 3, 0, 1)[:, :, None, :, None].astype(np.complex64)
-    with pytest.warns(ReconstructionWarning, match="do not share their sensitivities"):
-        shared = recon(kspace, iterations=2)
-    np.testing.assert_array_equal(shared.image, recon(kspace, iterations=2, shared_sens=0).image)
+    boxes = {bits: [] for bits in (1 << TE, 0)}
+    for bits, found in boxes.items():
+        recon(kspace, iterations=1, shared_sens=bits, callback=lambda state, found=found: found.append(
+            state.image.shape))
+    assert boxes == {1 << TE: [(2, 36, 60)], 0: [(36, 60), (32, 60)]}
 
 
 def test_simultaneous_slices_lie_along_slice(echoes):
@@ -249,6 +251,21 @@ def test_frames_along_trajectories_share_their_sensitivities(bart):
     frames = frames.reshape(*spokes.shape[:2], 32, 4, 1, 2)
     found = recon(frames, traj=paths.reshape(3, 48, 32, 1, 1, 2), dims=(48, 48), iterations=12)
     np.testing.assert_array_equal(found.sens[..., 0], found.sens[..., 1])
+
+
+@pytest.mark.parametrize("options", [{"shared_sens": 1 << TIME}, {"temporal": 0.05}])
+def test_frames_along_spokes_of_the_golden_angle_go_together(bart, options):
+    """Each frame has another number of samples near zero frequency; one has fewer in all."""
+    trajectory = bart(1, "traj -x96 -y72 -r -G")
+    spokes = bart(1, "phantom -k -s4 -t", trajectory)
+    frames = np.stack(np.split(spokes, 3, 2), -1).reshape(1, 96, 24, 4, *(1,) * 6, 3)
+    paths = np.stack(np.split(trajectory, 3, 2), -1).reshape(3, 96, 24, *(1,) * 7, 3)
+    frames[:, :, 0, ..., 1] = 0
+    found = recon(frames, traj=paths, dims=(96, 96), iterations=12, **options)
+    np.testing.assert_array_equal(found.sens[..., 0], found.sens[..., 2])
+    truth = bart(1, "phantom -x96 -s4")
+    assert min(psnr(image.squeeze(), np.sqrt((abs(truth.squeeze()) ** 2).sum(-1)))
+               for image in np.moveaxis(found.image, -1, 0)) > 23
 
 
 @pytest.mark.filterwarnings("ignore::bart_pogmdm.ReconstructionWarning")

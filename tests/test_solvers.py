@@ -15,7 +15,6 @@ from bart_pogmdm.algorithms.diffusion import diffusion
 from bart_pogmdm.algorithms.gibbs import gibbs
 from bart_pogmdm.algorithms.joint_map import joint_map
 from bart_pogmdm.algorithms.problem import Problem
-from bart_pogmdm.algorithms.refinement import Refinement, refine
 from bart_pogmdm.algorithms.state import State
 from bart_pogmdm.physics.cartesian import CartesianScan
 from bart_pogmdm.prior.image_scale import ImageScale
@@ -25,8 +24,7 @@ from bart_pogmdm.reconstruction.start import Measured, problem_of
 
 STEPS = 3
 LEVELS = Diffusion(num_levels=30, come_closer=0.3)
-OPTIONS = {joint_map: Map(iterations=STEPS), gibbs: Gibbs(), diffusion: LEVELS,
-           refine: Refinement(steps=STEPS, sigma=0.05)}
+OPTIONS = {joint_map: Map(iterations=STEPS), gibbs: Gibbs(), diffusion: LEVELS}
 DRAWING = (gibbs, diffusion)
 
 every_solver = pytest.mark.parametrize("solver", OPTIONS, ids=lambda solver: solver.__name__)
@@ -34,14 +32,13 @@ drawing_solvers = pytest.mark.parametrize("solver", DRAWING, ids=lambda solver: 
 one_or_several = pytest.mark.parametrize("coils", [1, 4])
 
 
-def problem_for(solver, coils, chains=2, *, known_sens=False):
+def problem_for(coils, *, known_sens=False):
     """A small Problem in double precision, with sensitivities that are unknown unless there is one coil."""
     kspace, mask, _ = simulate((40, 36), coils)
     sens = np.ones(kspace.shape, complex) if known_sens else None
     measured = Measured.of(CartesianScan(kspace.astype(complex), mask), Frame(1.0), 0.01, None, ImageScale(), Rules(),
                            known_sens=known_sens)
-    problem = problem_of(measured, sens, None, None, Options(maps=1))
-    return problem.in_chains(chains) if solver is refine else problem
+    return problem_of(measured, sens, None, None, Options(maps=1))
 
 
 def first_states(solver, problem, prior, chains=2, seed=0):
@@ -80,7 +77,7 @@ def test_the_arguments_are_problem_prior_options_and_generators(solver):
 @every_solver
 @one_or_several
 def test_a_solver_generates_states(solver, coils, prior):
-    problem = problem_for(solver, coils)
+    problem = problem_for(coils)
     assert isinstance(solver(problem, prior, OPTIONS[solver], [np.random.default_rng(0)] * 2), GeneratorType)
     states, several = first_states(solver, problem, prior), solver is not joint_map
     assert len(states) == STEPS
@@ -100,7 +97,7 @@ def test_a_solver_generates_states(solver, coils, prior):
 @every_solver
 @one_or_several
 def test_info_has_noise_level_and_residual(solver, coils, prior):
-    states = first_states(solver, problem_for(solver, coils), prior)
+    states = first_states(solver, problem_for(coils), prior)
     for state in states:
         assert isinstance(state.info.sigma, float) and 0 < state.info.sigma < 1
         assert np.shape(state.info.residual_std) == (() if solver is joint_map else (2, 1, 1))
@@ -111,7 +108,7 @@ def test_info_has_noise_level_and_residual(solver, coils, prior):
 @every_solver
 @one_or_several
 def test_a_solver_does_not_change_its_problem(solver, coils, prior):
-    problem = problem_for(solver, coils)
+    problem = problem_for(coils)
     before = {name: array.copy() for name, array in arrays_of(problem).items()}
     sens = "problem.start.maps" if coils == 1 else "problem.start.coefficients"
     assert {"problem.samples", "problem.start.image", sens, "problem.sampling.mask"} <= before.keys()
@@ -129,7 +126,7 @@ def test_a_solver_does_not_change_its_problem(solver, coils, prior):
 @one_or_several
 def test_states_stay_as_they_were_yielded(solver, coils, prior):
     """Later iterations do not write into the arrays of earlier States."""
-    problem, copies, states = problem_for(solver, coils), [], []
+    problem, copies, states = problem_for(coils), [], []
     rngs = [np.random.default_rng(chain) for chain in range(2)]
     for state, _ in zip(solver(problem, prior, OPTIONS[solver], rngs), range(STEPS)):
         states.append(state)
@@ -142,7 +139,7 @@ def test_states_stay_as_they_were_yielded(solver, coils, prior):
 @every_solver
 @one_or_several
 def test_the_same_generators_give_the_same_states(solver, coils, prior):
-    problem = problem_for(solver, coils)
+    problem = problem_for(coils)
     run = partial(first_states, solver, problem, prior)
     assert_same_states(run(seed=1), run(seed=1))
     differs = any((one.image != other.image).any() for one, other in zip(run(seed=1), run(seed=2)))
@@ -152,7 +149,7 @@ def test_the_same_generators_give_the_same_states(solver, coils, prior):
 @drawing_solvers
 @one_or_several
 def test_a_chain_draws_the_same_whatever_the_number_of_chains(solver, coils, prior):
-    problem = problem_for(solver, coils)
+    problem = problem_for(coils)
     one, two = (first_states(solver, problem, prior, chains) for chains in (1, 2))
     for alone, together in zip(one, two):
         np.testing.assert_allclose(together.image[0], alone.image[0], rtol=1e-6, atol=1e-8)
@@ -162,8 +159,8 @@ def test_a_chain_draws_the_same_whatever_the_number_of_chains(solver, coils, pri
 
 @every_solver
 def test_known_sensitivities_stay(solver, prior):
-    problem = problem_for(solver, 4, known_sens=True)
+    problem = problem_for(4, known_sens=True)
     for state in first_states(solver, problem, prior):
         assert state.coefficients is None
-        start = problem.start.sens if solver in (joint_map, refine) else problem.in_chains(2).start.sens
+        start = problem.start.sens if solver is joint_map else problem.in_chains(2).start.sens
         np.testing.assert_array_equal(state.sens, start)

@@ -114,5 +114,5 @@ def test_bad_arguments_are_named(change, message):
 
 def test_one_frame_has_no_changes():
     kspace, mask, _ = measured(frames_of(0))
-    with pytest.raises(ValueError, match="temporal: expected several frames along TIME, with samples"):
+    with pytest.raises(ValueError, match="temporal: expected several frames along TIME, got one"):
         recon(kspace[..., :1], mask[..., :1], temporal=0.05)

@@ -47,4 +47,4 @@ def batches(chains: int, size: int, seed: tuple[int, ...]) -> Iterator[tuple[ran
     """Yield the numbers of the chains that go together, at most `size`, each with its generator."""
     for first in range(0, chains, size):
         batch = range(first, min(first + size, chains))
-        yield batch, [np.random.default_rng((*seed, chain)) for chain in batch]
+        yield batch, [np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, chain))) for chain in batch]

@@ -131,7 +131,7 @@ class Gibbs:
             within, pooled = (smooth(part) + ROUNDING * parts[1].max() for part in parts)
             variance = variance * divide(pooled, within)
         calibration = getattr(prior, "calibration", None)
-        factor = calibration.factor(acceleration(problem.sampling.density), problem.coils) if calibration else 1.0
+        factor = calibration.factor(acceleration(problem.sampling.sampled_part), problem.coils) if calibration else 1.0
         return factor * (variance / self.temperature(prior, problem)) ** 0.5
 
     def solve(self, problem: Problem, prior: LatentPrior, samples: int, seed: tuple[int, ...]) -> Iterator[State]:

@@ -38,7 +38,7 @@ class KeptRules:
     """How they are divided into rings."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {}, ["part", "centre", "chance"])
+        check_fields(self, {}, ["centre", "chance"], ["part"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,10 +93,11 @@ class KeptSamples:
 
         Then the noise level holds signal.  "Nearer" means by more than `chance` standard errors.
         """
-        problem = self.problem
-        variances = move(self._rings.means(power_of_coils(self._misfit)), np) / (2 * problem.coils)
-        error = (problem.coils * np.diff(self._rings.bounds)) ** -0.5
-        return bool((variances < problem.noise_std**2 * (1 - self.rules.chance * error)).any())
+        misfit, means = self._misfit, self._rings.means
+        coils = move(means((misfit != 0).sum(0)), np)  # those that sampled there, where they have masks of their own
+        variances = move(means(power_of_coils(misfit)), np) / (2 * coils)
+        error = (coils * np.diff(self._rings.bounds)) ** -0.5
+        return bool((variances < self.problem.noise_std**2 * (1 - self.rules.chance * error)).any())
 
     def weights(self, image: Array) -> Array:
         """Return the weights w (*grid), from 0 to 1, with which start + w (image - start) predicts the samples best.

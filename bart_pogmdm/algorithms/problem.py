@@ -68,7 +68,9 @@ class Problem:
 
         It is 0 for several sets of images, because the samples tell only their sum.
         """
-        return 0.0 if self.images.adds_up else known_radius(self.sampling.density, len(self.images.grid), self.coils)
+        if self.images.adds_up:
+            return 0.0
+        return known_radius(self.sampling.sampled_part, len(self.images.grid), self.coils)
 
     @property
     def changes(self) -> Changes | None:

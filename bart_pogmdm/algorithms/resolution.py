@@ -30,12 +30,11 @@ class LowResolution:
 
     @classmethod
     def of(cls, fine: Problem, shortest: int) -> LowResolution | None:
-        """Half the resolution; None where a side would be shorter, or the images of a series would differ in shape."""
-        grid = tuple(2 * next_fast_len(-(-n // 4)) for n in fine.images.grid)  # even, and fast to transform
-        low = fine.sampling.low(fine.samples, grid) if min(fine.images.grid) >= 2 * shortest else None
-        if low is None:
+        """Half the resolution; None where a side would be shorter."""
+        if min(fine.images.grid) < 2 * shortest:
             return None
-        (sampling, samples), start = low, fine.start
+        grid = tuple(2 * next_fast_len(-(-n // 4)) for n in fine.images.grid)  # even, and fast to transform
+        (sampling, samples), start = fine.sampling.low(fine.samples, grid), fine.start
         model = fine.sens_model and fine.sens_model.on_grid(grid)
         maps = model.maps if model and start.coefficients is not None else interpolate(start.sens, grid)
         problem = replace(fine, sampling=sampling, samples=samples, sens_model=model,

@@ -32,7 +32,7 @@ class OneCoilScale:
         image that shrinks, because samples are few or noise is strong, is amplified again and again.
         """
         wanted = self.brighter * scale.start
-        return max((scale.of(image) / wanted) ** self.rate, scale.start / wanted / followed)
+        return max((scale.of(image) / wanted) ** self.rate, 1 / (self.brighter * followed))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ def array_module(array: object) -> ArrayModule:
     """Return cupy, torch (during training) or numpy, whichever made the array; neither of the first two is imported."""
     for name, kind in (("cupy", "ndarray"), ("torch", "Tensor")):
         module = sys.modules.get(name)
-        if module is not None and isinstance(array, getattr(module, kind)):
+        if isinstance(array, getattr(module, kind, ())):  # a module may be half imported, by another thread
             return module
     return np
 

@@ -103,11 +103,6 @@ class CartesianSampling:
         return self.mask.shape[-self.ndim:] if self.lines is None else self.lines.shape
 
     @cached_property
-    def norm(self) -> float:
-        """The largest eigenvalue of F^H M W M F, without weights W."""
-        return 1.0 if self.binary else float((self.mask**2).max())
-
-    @cached_property
     def _square(self) -> Array:
         """M W M."""
         square = self.mask if self.binary else self.mask**2
@@ -117,6 +112,11 @@ class CartesianSampling:
     def density(self) -> Array:
         """The diagonal of F^H M W M F in Fourier space, (*grid), the mean of the coils, zero frequency first."""
         return self._on_grid(self._square[0] if len(self._square) == 1 else self._square.mean(0))
+
+    @property
+    def sampled_part(self) -> Array:
+        """The part of the coils that sample each frequency, (*grid), zero frequency first."""
+        return self._on_grid((self.mask != 0).astype(self.mask.dtype).mean(0))
 
     @cached_property
     def count(self) -> float:

@@ -71,7 +71,7 @@ def whitening(noise: Array) -> Array:
     if noise.ndim != 2 or noise.shape[1] < 2 * len(noise) or not np.isfinite(noise).all():
         raise ValueError(f"noise: expected at least {2 * len(noise)} finite samples of {len(noise)} coils,"
                          f" got an array {noise.shape}")
-    covariance = noise @ noise.conj().T / noise.shape[1]
+    covariance = _covariance(noise) / noise.shape[1]
     try:
         root = np.linalg.cholesky(covariance)
     except np.linalg.LinAlgError:
@@ -87,7 +87,7 @@ def compression(samples: Array, count: int) -> Array:
     samples = np.asarray(samples, complex)
     if not 1 <= count <= len(samples):
         raise ValueError(f"virtual coils: expected 1 to {len(samples)}, got {count}")
-    return np.linalg.eigh(samples @ samples.conj().T)[1][:, ::-1][:, :count].conj().T
+    return np.linalg.eigh(_covariance(samples))[1][:, ::-1][:, :count].conj().T
 
 
 def by_coil(array: Array) -> Array:
@@ -97,7 +97,7 @@ def by_coil(array: Array) -> Array:
 
 def mix(matrix: Array, array: Array) -> Array:
     """Combine the coils of an array in BART's order: out_i = sum_j matrix_ij array_j."""
-    mixed = np.tensordot(matrix.astype(np.complex64), array, (1, COIL))
+    mixed = np.tensordot(matrix.astype(np.result_type(array, np.complex64)), array, (1, COIL))
     return np.asfortranarray(np.moveaxis(mixed, 0, COIL))
 
 

@@ -126,7 +126,7 @@ class OnlyLines:
         """From a mask (*grid); None where it leaves out few lines or none."""
         for along in (-mask.ndim, -1):  # Lines along an axis between others would not lie side by side.
             taken = (mask != 0).any(along)
-            if float(taken.mean()) <= MOST_LINES:
+            if 0 < float(taken.mean()) <= MOST_LINES:
                 whole = bool((taken == (mask != 0).all(along)).all())
                 return cls(mask.shape, along, array_module(mask).flatnonzero(taken), whole)
         return None

@@ -158,6 +158,13 @@ class Nufft:
         return self._spectra[1]
 
     @property
+    def sampled_part(self) -> Array:
+        """The density without weights, where a sample of weight 0 is none."""
+        mask = None if self.mask is None else (self.mask != 0).astype(self.mask.dtype)
+        alike = self.weights is None and (mask is None or bool((mask == self.mask).all()))
+        return (self if alike else Nufft(self.points, self.shape, self.dtype, mask=mask)).density
+
+    @property
     def _spectra(self) -> tuple[Array, Array]:
         with self._once:
             return self._computed_spectra
@@ -185,11 +192,6 @@ class Nufft:
             kernel = xp.concatenate([kernel[..., n - 1:n], kernel[..., n:] + kernel[..., :n - 1]], -1)
             kernel = xp.moveaxis(kernel, -1, axis)
         return response, (kernel.size**0.5 * fftn(kernel, axes).real).clip(0).astype(real)
-
-    @cached_property
-    def norm(self) -> float:
-        """An upper bound of the largest eigenvalue of F^H M W M F."""
-        return float(self._spectra[0].max())
 
     def normal(self, images: Array) -> Array:
         """F^H M W M F x, as a convolution by FFTs of twice the size (Toeplitz embedding); may overwrite x."""

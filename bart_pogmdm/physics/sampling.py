@@ -29,8 +29,8 @@ class Sampling(Protocol):
         """The diagonal of F^H M W M F in the Fourier space of the grid, (*grid), zero frequency first."""
 
     @property
-    def norm(self) -> float:
-        """An upper bound of the largest eigenvalue of F^H M W M F."""
+    def sampled_part(self) -> Array:
+        """The density of samples that all have the weight 1, or 0: which part of the frequencies is sampled."""
 
     @property
     def inexact(self) -> float:
@@ -42,11 +42,8 @@ class Sampling(Protocol):
     def of_coils(self, coils: slice) -> Sampling:
         """Return the sampling of some of the coils."""
 
-    def low(self, samples: Array, grid: Shape) -> Any:
-        """Return sampling and samples of the frequencies that a smaller grid holds.
-
-        None for several images whose numbers of such samples differ.
-        """
+    def low(self, samples: Array, grid: Shape) -> tuple[Sampling, Array]:
+        """Return sampling and samples of the frequencies that a smaller grid holds."""
 
     def without(self, which: Array, samples: Array) -> tuple[Sampling, Array]:
         """Return sampling and samples (J, …) without some of them, booleans of the shape of one coil's samples."""

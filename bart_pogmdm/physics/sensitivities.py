@@ -67,8 +67,8 @@ class SensitivityModel:
     def together(cls, models: Sequence[SensitivityModel],
                  kind: type[SeriesSampling] | type[SimultaneousSampling]) -> SensitivityModel:
         """The model of a series, whose images share their sensitivities, or of simultaneous slices, from each."""
-        samples = array_module(models[0].samples).stack([model.samples for model in models], 1)
-        return replace(models[0], sampling=kind(tuple(model.sampling for model in models)), samples=samples)
+        sampling, samples = kind.of([model.sampling for model in models], [model.samples for model in models])
+        return replace(models[0], sampling=sampling, samples=samples)
 
     def image_of(self, number: int) -> SensitivityModel:
         """Return the model of one image of a series."""

@@ -59,12 +59,13 @@ class StartRules:
     """Penalty on the coefficients of sensitivities that are fitted to a given image, the one of the first iteration."""
 
     image_cg: int = 5
-    """Conjugate gradient steps of least squares for the first image; more would fit the noise."""
+    """Conjugate gradient steps of least squares for the first image, or for the sensitivities that fit a given one;
+    more would fit the noise."""
 
     def __post_init__(self) -> None:
         check_fields(self, {"newton_steps": 1, "newton_cg": 1, "neighbour_steps": 1, "series_steps": 1,
                             "neighbour_cg": 1, "image_cg": 1},
-                     ["newton_decay", "newton_tolerance", "data_norm", "neighbour_damping", "sens_penalty"])
+                     ["data_norm", "neighbour_damping", "sens_penalty"], ["newton_decay", "newton_tolerance"])
 
 
 def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array | None = None,

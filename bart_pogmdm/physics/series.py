@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..arrays.array_types import Array, Shape
-from ..arrays.modules import array_module
+from ..arrays.modules import array_module, real_dtype
 from .fourier import fft2c, ifft2c
 from .image_set import per_image
+from .nufft import Nufft
 from .sampling import Sampling
 
 
@@ -26,15 +27,21 @@ class _SideBySide:
 
     parts: tuple[Sampling, ...]
 
+    @classmethod
+    def of(cls, parts: Iterable[Sampling], samples: Sequence[Array]) -> tuple[Any, Array]:
+        """Return the sampling of images of the same grid, and their samples (J, A, *samples), from those of each.
+
+        Where images have other numbers of points along their trajectories, some get points of weight 0.
+        """
+        most = max(own.shape[-1] for own in samples)
+        parts, samples = zip(*(padded(part, own, most) if isinstance(part, Nufft) else (part, own)
+                               for part, own in zip(parts, samples)))
+        return cls(parts), _stack(samples, 1)
+
     @property
     def shape(self) -> Shape:
         """Grid of the images."""
         return self.parts[0].shape
-
-    @property
-    def norm(self) -> float:
-        """An upper bound of the largest eigenvalue of F^H M W M F."""
-        return max(part.norm for part in self.parts)
 
     @property
     def inexact(self) -> float:
@@ -45,10 +52,9 @@ class _SideBySide:
         """Return the same sampling with other weights W, (A, *samples)."""
         return replace(self, parts=tuple(part.weighted(own) for part, own in zip(self.parts, weights)))
 
-    def low(self, samples: Array, grid: Shape) -> tuple[Any, Array] | None:
-        """Return sampling and samples (J, A, *samples) of low frequencies; None if their numbers differ."""
-        parts, low = zip(*(part.low(samples[:, number], grid) for number, part in enumerate(self.parts)))
-        return (replace(self, parts=parts), _stack(low, 1)) if len({one.shape for one in low}) == 1 else None
+    def low(self, samples: Array, grid: Shape) -> tuple[Any, Array]:
+        """Return sampling and samples (J, A, *samples) of low frequencies."""
+        return self.of(*zip(*(part.low(samples[:, number], grid) for number, part in enumerate(self.parts))))
 
     def of_coils(self, coils: slice) -> Any:
         """Return the sampling of some of the coils."""
@@ -89,6 +95,10 @@ class _SideBySide:
         return _stack([part.density for part in self.parts])
 
     @cached_property
+    def _sampled_parts(self) -> Array:
+        return _stack([part.sampled_part for part in self.parts])
+
+    @cached_property
     def _sample_ndim(self) -> int:
         """Number of dimensions of the samples of one image."""
         return self.parts[0].radius(self.shape).ndim
@@ -113,6 +123,11 @@ class SeriesSampling(_SideBySide):
         """The diagonals of F^H M W M F in Fourier space, (A, *grid)."""
         return self._densities
 
+    @property
+    def sampled_part(self) -> Array:
+        """The parts of the frequencies that are sampled in each image, (A, *grid)."""
+        return self._sampled_parts
+
 
 class SimultaneousSampling(_SideBySide):
     """M F F_s (see `sampling.Sampling`): A slices that were excited together, in A shots with other phases.
@@ -131,6 +146,11 @@ class SimultaneousSampling(_SideBySide):
         """The diagonal of F_s^H F^H M W M F F_s in Fourier space, which is the same for all slices, (*grid)."""
         return self._densities.mean(0)
 
+    @property
+    def sampled_part(self) -> Array:
+        """The part of the shots in which each frequency is sampled, (*grid)."""
+        return self._sampled_parts.mean(0)
+
     def forward(self, images: Array) -> Array:
         """M F F_s x; may overwrite x."""
         return super().forward(fft2c(images, self._slices))
@@ -146,6 +166,18 @@ class SimultaneousSampling(_SideBySide):
     @property
     def _slices(self) -> tuple[int]:
         return (-1 - len(self.shape),)
+
+
+def padded(sampling: Nufft, samples: Array, count: int) -> tuple[Nufft, Array]:
+    """Return sampling and samples (J, M) with `count` points: the further ones are at zero, with the weight 0."""
+    xp, extra = array_module(samples), count - samples.shape[-1]
+    if not extra:
+        return sampling, samples
+    mask = xp.ones(samples.shape[-1], real_dtype(sampling.dtype)) if sampling.mask is None else sampling.mask
+    points, mask, samples = (xp.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, extra)])
+                             for array in (sampling.points, mask, samples))
+    weights = None if sampling.weights is None else xp.pad(sampling.weights, (0, extra), constant_values=1)
+    return Nufft(points, sampling.shape, sampling.dtype, weights, mask), samples
 
 
 def _stack(arrays: Sequence[Array], axis: int = 0) -> Array:

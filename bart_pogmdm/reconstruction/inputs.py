@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, TypeAlias, TypeVar
+from functools import cached_property, lru_cache
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -13,22 +13,16 @@ from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.bart_dims import COIL
 from ..arrays.binary_scale import exponent_of, scaled
 from ..arrays.modules import array_module, complex_dtype, move
-from ..arrays.rounding import is_acquired, largest_of_coils
-from ..physics.cartesian import CartesianScan
-from ..physics.fourier import axes_of, resize
-from ..physics.kspace_centre import find_centre
-from ..physics.noncartesian import NonCartesianScan, image_size
+from ..physics.fourier import axes_of
+from ..physics.noncartesian import image_size
 from ..physics.nufft import library
-from ..physics.readout_factors import align
-from ..physics.sampled_box import sampled_box
 from ..physics.sampling import Scan
 from . import doubts, layout
 from .frame import Frame
 from .options import Rules
+from .scans import along_trajectory, box_of_all, on_grid
 
-SPIKES = 3  # Samples of k-space that may outshine all others beyond the precision of numbers: fewer are no image.
-ScanAt: TypeAlias = Callable[[Shape], tuple[Scan, Frame]]
-ScanT = TypeVar("ScanT", CartesianScan, NonCartesianScan)
+ScanAt: TypeAlias = Callable[[Shape, tuple[Shape, ...]], tuple[Scan, Frame]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +53,8 @@ class Inputs:
             raise ValueError("neighbour: goes with unknown sens and no start")
         scan, sens_shape, about_all = self._cartesian(rules) if self.traj is None else self._noncartesian(rules)
         sens = None if self.sens is None else layout.sens_slices(self._numbers(self.sens, "sens"), sens_shape)
-        if sens is not None and not bool((sens != 0).any()):
-            raise ValueError("sens: all values are zero")
+        if sens is not None and not bool((sens != 0).any(tuple(range(-2 - len(layout.grid_of(sens_shape)), 0))).all()):
+            raise ValueError("sens: all values are zero" + (" in some slice" if sens[..., 0].size > 1 else ""))
         image_shape = layout.image_shape(sens_shape)
         start = None if self.start is None else self._numbers(self.start, "start")
         if start is not None and start.shape != image_shape:
@@ -84,22 +78,17 @@ class Inputs:
         return array.astype(complex_dtype(self.kspace.dtype))
 
     def _cartesian(self, rules: Rules) -> tuple[ScanAt, Shape, list[str]]:
-        """Return a function from the index of a slice to its scan and frame, the shape of the sensitivities, doubts."""
+        """Return a function that makes the scan of a slice, the shape of the sensitivities, and doubts."""
         if self.dims is not None:
             raise ValueError("dims: goes with traj; without a trajectory k-space says the size")
         slices, patterns = layout.slices(self.kspace), layout.patterns(self.mask, self.kspace)
 
-        def scan(index: Shape) -> tuple[Scan, Frame]:
-            _check_spikes(slices[index])
-            (kspace, where), pattern, grid = _inside(slices[index], patterns[index]), patterns[index], ()
-            # The box lies about the centre of the grid, so it comes before the centre that the data have.
-            box = sampled_box(is_acquired(kspace, kspace.ndim - 1), rules.box)
-            if box != kspace.shape[1:]:
-                kspace, pattern, grid = resize(kspace, box), resize(pattern, box), kspace.shape[1:]
-            kspace, frame = _scaled(kspace, where, overwrite=True)
-            weights, unit = _weights(pattern, kspace)
-            scan = CartesianScan(kspace, (pattern != 0).any(0), weights)
-            return _centred(scan, replace(frame, weight=unit, grid=grid, box=box if grid else ()), rules)
+        @lru_cache(1)  # the slices of a group come one after the other
+        def box(group: tuple[Shape, ...]) -> Shape | None:
+            return box_of_all(((slices[i], patterns[i]) for i in group), rules.box) if len(group) > 1 else None
+
+        def scan(index: Shape, group: tuple[Shape, ...]) -> tuple[Scan, Frame]:
+            return on_grid(slices[index], patterns[index], rules, box(group))
 
         return scan, self.kspace.shape, doubts.of_axes(slices, layout.grid_of(self.kspace.shape))
 
@@ -114,19 +103,9 @@ class Inputs:
         shape = (*kspace.shape[:-2], *size) if kspace.ndim <= 3 else (*size, *(1,) * (COIL - len(size)),
                                                                       *kspace.shape[COIL:])
 
-        def scan(index: Shape) -> tuple[Scan, Frame]:
-            _check_spikes(samples[index])
-            if patterns is None:
-                (measured, frame), weights, unit = _scaled(samples[index]), None, 1.0
-            else:
-                measured, frame = _scaled(*_inside(samples[index], patterns[index]), overwrite=True)
-                weights, unit = _weights(patterns[index], measured)
-            if weights is not None and weights.ndim > 1:
-                raise ValueError("mask: expected the same weights for all coils along a trajectory")
-            # The grid holds the samples about the centre, so the centre is found first.
-            scan = NonCartesianScan(measured, points[index], size, readouts, weights)
-            scan, frame = _centred(scan, replace(frame, weight=unit), rules)
-            return align(scan.acquired_on_grid(), rules.readouts, rules.sens, rules.start), frame
+        def scan(index: Shape, group: tuple[Shape, ...]) -> tuple[Scan, Frame]:
+            pattern = None if patterns is None else patterns[index]
+            return along_trajectory(samples[index], pattern, points[index], size, readouts, rules)
 
         return scan, shape, doubts.of_trajectory(points, readouts, size, rules.doubts)
 
@@ -162,9 +141,9 @@ class Slices:
         """Number of sets of known sensitivities."""
         return 0 if self._sens is None else self._sens.shape[-1 - len(self.grid)]
 
-    def scan(self, index: Shape) -> tuple[Scan, Frame]:
-        """Return a slice as it was measured, in its frame."""
-        scan, frame = self._scan(index)
+    def scan(self, index: Shape, group: tuple[Shape, ...]) -> tuple[Scan, Frame]:
+        """Return a slice as it was measured, in its frame; group: slices that have the same box of k-space."""
+        scan, frame = self._scan(index, group)
         return scan, replace(frame, sens_scale=2.0**self._sens_exponent)
 
     def sens(self, index: Shape) -> Array | None:
@@ -189,62 +168,3 @@ def _size(dims: Any, ndim: int) -> Shape:
         expected = "two integers >= 2, (y, x)" if ndim == 2 else "three integers >= 2 for a 3-D trajectory"
         raise ValueError(f"dims: expected {expected}, got {dims!r}")
     return tuple(map(int, sizes))
-
-
-def _inside(kspace: Array, pattern: Array) -> tuple[Array, str]:
-    """Return k-space with zeros outside the mask, and the words that say so; ValueError for a mask without samples."""
-    has_signal = bool((kspace != 0).any())
-    if has_signal and not bool(pattern.any()):
-        raise ValueError("mask: expected at least one sample, got none")
-    xp = array_module(kspace)
-    inside = xp.zeros(kspace.shape, kspace.dtype)  # C-contiguous, whatever k-space is
-    xp.copyto(inside, kspace, where=pattern != 0)
-    return inside, " inside the mask" if has_signal else ""
-
-
-def _weights(pattern: Array, samples: Array) -> tuple[Array | None, float]:
-    """Return the weights of the samples (J, …), and the unit by which they were divided.
-
-    pattern: (J or 1, …), booleans or weights.  The weights have the shape of a coil, or (J, …) if the coils differ, or
-    are None if all samples have the same.  In their unit ||W z|| = ||z||.
-    """
-    if len(pattern) > 1 and bool((pattern == pattern[:1]).all()):
-        pattern = pattern[:1]
-    if pattern.dtype.kind == "b" and len(pattern) == 1:
-        return None, 1.0
-    largest = float(pattern.max())
-    weights = pattern / largest
-    if len(pattern) == 1 and bool(((weights == 0) | (weights == 1)).all()):
-        return None, largest
-    energy = abs(samples).astype(float) ** 2
-    unit = float((weights**2 * energy).sum() / energy.sum()) ** 0.5
-    weights = (weights / unit).astype(samples.real.dtype)
-    return weights[0] if len(weights) == 1 else weights, unit * largest
-
-
-def _scaled(samples: Array, where: str = "", overwrite: bool = False) -> tuple[Array, Frame]:
-    """Return the samples of one slice, perhaps in place, the largest about 1; ValueError for nothing to reconstruct."""
-    if not bool(array_module(samples).isfinite(samples).all()):
-        raise ValueError("kspace: expected finite samples, got NaN or infinite ones")
-    if not bool((samples != 0).any()):
-        raise ValueError(f"kspace: all samples are zero{where}")
-    if not bool((samples.imag != 0).any()):
-        raise ValueError("kspace: expected complex samples, got real ones (all imaginary parts are zero)")
-    exponent = exponent_of(samples)
-    return scaled(samples, -exponent, overwrite), Frame(2.0**exponent)  # C-contiguous: rounding depends on the layout
-
-
-def _check_spikes(samples: Array) -> None:
-    """Raise ValueError where a few samples (J, …) are so large that all others are lost in their rounding."""
-    magnitude = largest_of_coils(samples)
-    largest = float(magnitude.max())
-    others = magnitude[magnitude <= np.finfo(magnitude.dtype).eps * largest]
-    if 0 < magnitude.size - others.size <= SPIKES and bool((others != 0).any()):
-        raise ValueError(f"kspace: expected samples of one scale, got {magnitude.size - others.size} of magnitude"
-                         f" {largest:.3g} and all others below {float(others.max()):.3g}: spikes?")
-
-
-def _centred(scan: ScanT, frame: Frame, rules: Rules) -> tuple[ScanT, Frame]:
-    """Return the scan with the centre of k-space at zero frequency."""
-    centre, fit = find_centre(scan, rules.centre)
-    return scan.moved(centre) if any(centre) else scan, replace(frame, centre=centre, fit=fit)

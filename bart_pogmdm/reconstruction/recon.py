@@ -18,12 +18,13 @@ from ..arrays.memory import size_text
 from ..arrays.modules import array_module, move
 from . import layout
 from .doubts import gathered, of_residual
-from .inputs import Inputs
+from .inputs import Inputs, Slices
 from .one_slice import Collector, solve
-from .options import OptionKeywords, Options, Unpack, options_of, planes_of, prior_of, with_sets
+from .options import OptionKeywords, Options, Unpack, options_of, planes_of, prior_of, scale_of, with_sets
 from .outputs import Outputs, check_room
 from .result import Result, along_batch
-from .series import Part, problems_of, with_fewer_coils
+from .series import Part, Place, prepared, problems_of
+from .start import Measured
 
 Callback = Callable[[State], Any]
 Finished = Callable[[Outputs, list[Shape]], Any]
@@ -128,13 +129,9 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
     if options.temporal is not None and not shares_sens:
         raise ValueError("temporal: goes with several coils and unknown sens")
     for group in layout.groups(slices.sens_shape, options.together if shares_sens or options.sms else 0):
-        parts = []
-        for number, index in group:
-            with _explained(outputs, index, report):
-                parts.append(Part.of(slices, index, int(inputs.first) + number, options))
-        with _explained(outputs, parts[0].index, report):
-            parts = with_fewer_coils(parts, options.rules.coils)
-        problems = problems_of(parts, inputs.neighbour, prior, options)
+        numbered = [(int(inputs.first) + number, index) for number, index in group]
+        problems = problems_of(*_measured(numbered, slices, prior, options, lambda index: _explained(
+            outputs, index, report)), inputs.neighbour, prior, options)
         for _, index in group:
             with _explained(outputs, index, report):
                 found_problem = next(problems, None)
@@ -161,6 +158,27 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
             "warnings": [*slices.doubts, *gathered(doubts, outputs.loop)]}
     return (Result(outputs.image, outputs.sens, outputs.std, info, along_batch(outputs.samples), outputs.sens_std),
             coefficients)
+
+
+def _measured(group: list[tuple[int, Shape]], slices: Slices, prior: Any, options: Options,
+              explained: Callable[[Shape], Any]) -> tuple[list[Place], list[Measured]]:
+    """Return the slices of a group, each a number and an index, without their samples, and as the solver sees them.
+
+    explained: makes a context in which errors of a slice name it.
+    """
+    parts, places, measured = [], [], []
+    for number, index in group:
+        with explained(index):
+            parts.append(Part.of(slices, index, tuple(index for _, index in group), number, options))
+    with explained(group[0][1]):
+        parts = prepared(parts, options)
+    while parts:  # one after the other, so that the samples of all are not held twice
+        part = parts.pop(0)
+        with explained(part.index):
+            place, as_measured = part.measured(scale_of(prior), options, alone=len(group) == 1)
+        places.append(place)
+        measured.append(as_measured)
+    return places, measured
 
 
 class _Report:

@@ -66,13 +66,13 @@ class Measured:
     @classmethod
     def simultaneous(cls, slices: Sequence[Measured]) -> Measured:
         """Slices that were excited together, from their shots.  The noise is that of a shot on average."""
-        xp, first = array_module(slices[0].samples), slices[0]
+        first = slices[0]
         factors = [one.units.scale / first.units.scale for one in slices]
         models = [one.sens_model.in_units(1 / factor) for one, factor in zip(slices, factors) if one.sens_model]
         noise_std = float(np.mean([(factor * one.noise_std) ** 2 for one, factor in zip(slices, factors)]) ** 0.5)
-        return cls(SimultaneousSampling(tuple(one.sampling for one in slices)),
-                   xp.stack([factor * one.samples for one, factor in zip(slices, factors)], 1), noise_std,
-                   SensitivityModel.together(models, SimultaneousSampling), None, first.units,
+        sampling = SimultaneousSampling.of([one.sampling for one in slices],
+                                           [factor * one.samples for one, factor in zip(slices, factors)])
+        return cls(*sampling, noise_std, SensitivityModel.together(models, SimultaneousSampling), None, first.units,
                    first.images.along(ImageAxis.simultaneous(len(slices))))
 
     @classmethod
@@ -84,8 +84,8 @@ class Measured:
             [one.noise_std for one in slices], [one.units.from_start for one in slices]))
         models = [one.sens_model for one in slices if one.sens_model]
         starts = [one.image for one in slices if one.image is not None]
-        return cls(SeriesSampling(tuple(one.sampling for one in slices)), xp.stack([one.samples for one in slices], 1),
-                   noise_std, SensitivityModel.together(models, SeriesSampling), xp.stack(starts) if starts else None,
+        return cls(*SeriesSampling.of([one.sampling for one in slices], [one.samples for one in slices]), noise_std,
+                   SensitivityModel.together(models, SeriesSampling), xp.stack(starts) if starts else None,
                    replace(first.units, from_start=from_start), first.images.along(ImageAxis.series(len(slices))))
 
 

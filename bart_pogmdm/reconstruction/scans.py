@@ -1,0 +1,133 @@
+"""From the samples of one slice to its scan, in the frame in which it is solved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import reduce
+from operator import or_
+from typing import TypeVar
+
+import numpy as np
+
+from ..arrays.array_types import Array, Shape
+from ..arrays.binary_scale import exponent_of, scaled
+from ..arrays.modules import array_module
+from ..arrays.rounding import is_acquired, largest_of_coils
+from ..physics.cartesian import CartesianScan
+from ..physics.fourier import resize
+from ..physics.kspace_centre import find_centre
+from ..physics.noncartesian import NonCartesianScan
+from ..physics.readout_factors import align
+from ..physics.sampled_box import BoxRules, sampled_box
+from .frame import Frame
+from .options import Rules
+
+SPIKES = 3  # Samples of k-space that may outshine all others beyond the precision of numbers: fewer are no image.
+ScanT = TypeVar("ScanT", CartesianScan, NonCartesianScan)
+
+
+def on_grid(samples: Array, pattern: Array, rules: Rules, box: Shape | None) -> tuple[CartesianScan, Frame]:
+    """Return k-space (J, *grid) as a scan.
+
+    pattern: (J or 1, *grid), booleans or weights; box: of k-space that was sampled, None to find it from the samples.
+    """
+    _check_spikes(samples)
+    kspace, where = _inside(samples, pattern)
+    # The box lies about the centre of the grid, so it comes before the centre that the data have.
+    box, grid = box or sampled_box(is_acquired(kspace, kspace.ndim - 1), rules.box), kspace.shape[1:]
+    padded = box != grid
+    if padded:
+        kspace, pattern = resize(kspace, box), resize(pattern, box)
+    kspace, frame = _scaled(kspace, where, overwrite=True)
+    weights, unit = _weights(pattern, kspace)
+    frame = replace(frame, weight=unit, grid=grid if padded else (), box=box if padded else ())
+    return _centred(CartesianScan(kspace, (pattern != 0).any(0), weights), frame, rules)
+
+
+def box_of_all(slices: Iterable[tuple[Array, Array]], rules: BoxRules) -> Shape:
+    """Return the box that holds the samples of all slices, given as k-space and pattern.
+
+    Images that share their sensitivities have one grid, although random masks end at different lines.
+    """
+    return sampled_box(reduce(or_, (is_acquired(array_module(kspace).where(pattern != 0, kspace, 0), kspace.ndim - 1)
+                                    for kspace, pattern in slices)), rules)
+
+
+def along_trajectory(samples: Array, pattern: Array | None, points: Array, size: Shape, readouts: Array,
+                     rules: Rules) -> tuple[NonCartesianScan, Frame]:
+    """Return samples (J, M) at points (D, M) as a scan, without those off the grid.
+
+    pattern: (1, M), booleans or weights, or None.  readouts: the number of the readout of each sample, (M,).
+    """
+    _check_spikes(samples)
+    if pattern is None:
+        (measured, frame), weights, unit = _scaled(samples), None, 1.0
+    else:
+        measured, frame = _scaled(*_inside(samples, pattern), overwrite=True)
+        weights, unit = _weights(pattern, measured)
+    if weights is not None and weights.ndim > 1:
+        raise ValueError("mask: expected the same weights for all coils along a trajectory")
+    # The grid holds the samples about the centre, so the centre is found first.
+    scan = NonCartesianScan(measured, points, size, readouts, weights)
+    scan, frame = _centred(scan, replace(frame, weight=unit), rules)
+    return align(scan.acquired_on_grid(), rules.readouts, rules.sens, rules.start), frame
+
+
+def _inside(kspace: Array, pattern: Array) -> tuple[Array, str]:
+    """Return k-space with zeros outside the mask, and the words that say so; ValueError for a mask without samples."""
+    has_signal = bool((kspace != 0).any())
+    if has_signal and not bool(pattern.any()):
+        raise ValueError("mask: expected at least one sample, got none")
+    xp = array_module(kspace)
+    inside = xp.zeros(kspace.shape, kspace.dtype)  # C-contiguous, whatever k-space is
+    xp.copyto(inside, kspace, where=pattern != 0)
+    return inside, " inside the mask" if has_signal else ""
+
+
+def _weights(pattern: Array, samples: Array) -> tuple[Array | None, float]:
+    """Return the weights of the samples (J, …), and the unit by which they were divided.
+
+    pattern: (J or 1, …), booleans or weights.  The weights have the shape of a coil, or (J, …) if the coils differ, or
+    are None if all samples have the same.  In their unit ||W z|| = ||z||.
+    """
+    if len(pattern) > 1 and bool((pattern == pattern[:1]).all()):
+        pattern = pattern[:1]
+    if pattern.dtype.kind == "b" and len(pattern) == 1:
+        return None, 1.0
+    largest = float(pattern.max())
+    weights = pattern / largest
+    if len(pattern) == 1 and bool(((weights == 0) | (weights == 1)).all()):
+        return None, largest
+    energy = abs(samples).astype(float) ** 2
+    unit = float((weights**2 * energy).sum() / energy.sum()) ** 0.5
+    weights = (weights / unit).astype(samples.real.dtype)
+    return weights[0] if len(weights) == 1 else weights, unit * largest
+
+
+def _scaled(samples: Array, where: str = "", overwrite: bool = False) -> tuple[Array, Frame]:
+    """Return the samples of one slice, perhaps in place, the largest about 1; ValueError for nothing to reconstruct."""
+    if not bool(array_module(samples).isfinite(samples).all()):
+        raise ValueError("kspace: expected finite samples, got NaN or infinite ones")
+    if not bool((samples != 0).any()):
+        raise ValueError(f"kspace: all samples are zero{where}")
+    if not bool((samples.imag != 0).any()):
+        raise ValueError("kspace: expected complex samples, got real ones (all imaginary parts are zero)")
+    exponent = exponent_of(samples)
+    return scaled(samples, -exponent, overwrite), Frame(2.0**exponent)  # C-contiguous: rounding depends on the layout
+
+
+def _check_spikes(samples: Array) -> None:
+    """Raise ValueError where a few samples (J, …) are so large that all others are lost in their rounding."""
+    magnitude = largest_of_coils(samples)
+    largest = float(magnitude.max())
+    others = magnitude[magnitude <= np.finfo(magnitude.dtype).eps * largest]
+    if 0 < magnitude.size - others.size <= SPIKES and bool((others != 0).any()):
+        raise ValueError(f"kspace: expected samples of one scale, got {magnitude.size - others.size} of magnitude"
+                         f" {largest:.3g} and all others below {float(others.max()):.3g}: spikes?")
+
+
+def _centred(scan: ScanT, frame: Frame, rules: Rules) -> tuple[ScanT, Frame]:
+    """Return the scan with the centre of k-space at zero frequency."""
+    centre, fit = find_centre(scan, rules.centre)
+    return scan.moved(centre) if any(centre) else scan, replace(frame, centre=centre, fit=fit)
