@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -21,7 +21,6 @@ from .likelihood import Likelihood
 from .method import Rngs
 from .posterior_statistics import PosteriorStatistics
 from .problem import Problem
-from .refinement import Refinement, refine
 from .schedules import SensitivityPenalty, exponential, sensitivity_steps
 from .state import State
 
@@ -57,9 +56,6 @@ class Diffusion:
     sens_update: str = "h1"
     """"h1": a gradient step of 1 / mu and the paper's smoothing; "sobolev": the update of the other methods."""
 
-    refine: int = 0
-    """Accelerated gradient steps at the end, at sigma_min and fixed sensitivities: samples then become maxima."""
-
     side_by_side: int | None = None
     """Samples drawn together at most; None: as many as the cache of a CPU or the memory of a GPU holds."""
 
@@ -70,15 +66,16 @@ class Diffusion:
     """Penalty on the sensitivities in the update "sobolev": its last value."""
 
     likelihood: Likelihood = Likelihood()
-    """How far the samples are trusted in the update "sobolev" and in the refinement."""
+    """How far the samples are trusted in the update "sobolev"."""
 
     name: ClassVar[str] = "diffusion"
     default_samples: ClassVar[int] = 10
     to_mean: ClassVar[float] = 1.0
+    prior_members: ClassVar[tuple[str, ...]] = ("score",)
 
     def __post_init__(self) -> None:
         together = {} if self.side_by_side is None else {"side_by_side": 1}
-        check_fields(self, {"num_levels": 2, "num_corrector": 0, "refine": 0, "sens_cg": 1} | together,
+        check_fields(self, {"num_levels": 2, "num_corrector": 0, "sens_cg": 1} | together,
                      ["sigma_min", "sigma_max", "likelihood_step", "sens_step", "snr"])
         if self.sigma_min >= self.sigma_max:
             raise ValueError(f"sigma_min: expected less than sigma_max {self.sigma_max}, got {self.sigma_min}")
@@ -88,11 +85,6 @@ class Diffusion:
                              f" and sigma_max {self.sigma_max}, got {self.come_closer!r}")
         if self.sens_update not in ("h1", "sobolev"):
             raise ValueError(f"sens_update: expected h1 or sobolev, got {self.sens_update!r}")
-
-    @property
-    def prior_members(self) -> tuple[str, ...]:
-        """Names of the members that a prior must have."""
-        return ("score", "curvature") if self.refine else ("score",)
 
     @property
     def sigmas(self) -> list[float]:
@@ -115,7 +107,7 @@ class Diffusion:
 
     def num_iterations(self, samples: int) -> int:
         """Return the number of States for one slice."""
-        return samples * (len(self.sigmas) - 1 + self.refine)
+        return samples * (len(self.sigmas) - 1)
 
     def temperature(self, prior: Any, problem: Problem) -> float:
         """Return 1, the temperature of the samples."""
@@ -130,17 +122,10 @@ class Diffusion:
         last = self.num_iterations(1) - 1
         size = self.side_by_side or chains_that_fit(samples, problem.start.sens_shape, problem.start.image)
         for batch, rngs in batches(samples, size, seed):
-            for step, states in enumerate(self._steps(problem, prior, rngs)):
+            for step, states in enumerate(diffusion(problem, prior, self, rngs)):
                 for place, sample in enumerate(batch):
                     yield states.chain(place).noted(chain=sample, is_draw=step == last,
                                                     sample=sample if step == last else None)
-
-    def _steps(self, problem: Problem, prior: Any, rngs: Rngs) -> Iterator[State]:
-        for state in diffusion(problem, prior, self, rngs):
-            yield state
-        if self.refine:
-            options = Refinement(self.refine, self.sigma_min, self.likelihood)
-            yield from refine(replace(problem.in_chains(len(rngs)), start=state), prior, options)
 
 
 def diffusion(problem: Problem, prior: ScorePrior, options: Diffusion, rngs: Rngs) -> Iterator[State]:

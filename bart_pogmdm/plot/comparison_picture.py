@@ -45,19 +45,22 @@ def draw_comparison(reference: Array, inside: Array, methods: Mapping[str, Mappi
     dim = bright | {"cmap": "magma", "vmax": bright["vmax"] / ERROR_GAIN}
     picture = Figure((CELL_INCHES * len(columns), CELL_INCHES * len(rows) * min(1.5, ny / nx)), layout="constrained")
     axes = picture.subplots(len(rows), len(columns), squeeze=False)
-    errors: Any = None
+    shown: dict[str, Any] = {}  # an image of each row
     for column, (title, panels) in zip(axes.T, columns.items()):
         column[0].set_title(title, fontsize=8)
         for axis, name in zip(column, rows):
             axis.set_axis_off()
             if name in panels:
                 style = {"image": bright, "part": bright, "relative": dim | {"vmax": 1 / BAND}}.get(name, dim)
-                shown = axis.imshow(panels[name], **style)
-                errors = shown if name == "error" else errors
+                shown[name] = axis.imshow(panels[name], **style)
     for axis, name in zip(axes[:, 0], rows):
         axis.text(-0.05, 0.5, CAPTIONS[name], transform=axis.transAxes, rotation=90, ha="right", va="center",
                   fontsize=7)
-    picture.colorbar(errors, ax=axes[1:, -1], fraction=0.05)
+    for name in ("error", "relative"):
+        of_scale = [axis for axis, row in zip(axes[:, -1], rows) if row == name or (
+            name == "error" and row in ("std", "unexplained"))]
+        if of_scale:
+            picture.colorbar(shown[name], ax=of_scale, fraction=0.05)
     return picture
 
 
