@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import resource
+import shutil
 import struct
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from test_streams import peer
 
 import bart_pogmdm.commands.main as entry
 from bart_pogmdm import recon
-from bart_pogmdm.arrays.bart_dims import BATCH, COIL, SLICE, TE, TIME, to_bart
+from bart_pogmdm.arrays.bart_dims import BATCH, COIL, SLICE, TE, TIME, from_bart, to_bart
 from bart_pogmdm.commands import COMMANDS
 from bart_pogmdm.commands.arguments import KNOWN, read_arguments
 from bart_pogmdm.commands.option_table import POGMDM
@@ -176,7 +177,7 @@ def test_endings_decide_about_the_format(folder, run):
 
 
 @keeps("The order is `kspace image sens`", "To protect these, the command does not replace",
-       "`bart-pogmdm volume` does the same")
+       "Neither is a file of ISMRMRD", "`bart-pogmdm volume` does the same")
 def test_the_order_of_pics_destroys_nothing(folder, run, bart):
     """Neither with the third file nor without it, whatever the size of the maps, also as .ra."""
     def maps(name, *shape):
@@ -202,6 +203,15 @@ def test_the_order_of_pics_destroys_nothing(folder, run, bart):
             error = fails(run, *words)
             assert f"output {name}: it exists and " in error and what in error
             assert "expected the order pogmdm kspace image sens, and known sensitivities as --sens file" in error
+    assert run("convert", "--kspace", "full", "scan.mrd")[0] == 0
+    shutil.copy("scan.mrd", "scan.h5")
+    np.save("several.npy", from_bart(read("several")[..., None]))
+    np.savez("scan.npz", kspace=from_bart(read("full")))
+    for name, words in (("scan.mrd", ("one",)), ("several.npy", ("one",)), ("scan.npz", ("one",)),
+                        ("scan.h5", ("volume", "one"))):
+        assert f"output {name}: it exists and holds k-space of " in fails(run, *words, name)
+    for name in ("image.npy", "image.npz", "image.mrd"):
+        assert run("-i1", "one", name)[0] == run("-i1", "one", name)[0] == 0
     assert run("-i1", "one", "image", "new") == run("-i1", "one", "image", "new") == (0, "")
     assert "output several: it exists and holds 2 coils; expected the order volume IN OUT" in fails(
         run, "volume", "stack", "several")

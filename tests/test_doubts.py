@@ -180,6 +180,19 @@ def test_a_transposed_mask_is_doubtful():
     assert any(sentence.startswith("mask: many") for sentence in doubts(full() * pattern, pattern.T))
 
 
+@pytest.mark.parametrize("lost", [(slice(None), 31), (slice(8), slice(None)), (slice(None), slice(7))])
+def test_lines_of_zeros_inside_the_mask_count_as_lost(lost):
+    """A line that was lost, an asymmetric echo, and padding: as zeros they would spoil the image."""
+    kspace, mask, truth = simulate((64, 56), 4)
+    mask = mask | masks.named("uniform2acs16", mask.shape, 0)
+    kspace = simulate_kspace(truth, 4, 0.005, seed=0).astype(np.complex64) * mask
+    kspace[(slice(None), *lost)] = 0
+    given, found = (recon(kspace, pattern, iterations=12, maps=1).image for pattern in (mask, None))
+    np.testing.assert_array_equal(given, found)
+    weighted = recon(kspace, 0.5 * mask + 0.5 * (mask & (np.arange(56) % 4 == 0)), iterations=12, maps=1)
+    assert psnr(weighted.image, abs(truth)) > psnr(found, abs(truth)) - 3
+
+
 def test_rounding_where_nothing_was_sampled_counts_as_zero():
     pattern = masks.named("cartesian3", SHAPE, 0)
     kspace = full() * pattern

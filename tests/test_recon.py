@@ -245,6 +245,9 @@ def bad(change):
     ({"sens": np.ones((3, 20, 20), complex)},
      r"sens: expected shape \(2, 20, 20\), or two such sets, got \(3, 20, 20\)"),
     ({"sens": np.zeros((2, 20, 20), complex)}, "sens: all values are zero"),
+    ({"kspace": np.ma.array(np.ones((2, 20, 20), complex))}, "kspace: expected a plain array, got a masked one"),
+    ({"mask": np.ma.array(np.ones((20, 20)))}, "mask: expected a plain array, got a masked one"),
+    ({"keep_samples": True}, "keep_samples: goes with samples, and none are drawn"),
     ({"start": np.full((20, 20), np.nan)}, "start: expected finite"),
     ({"start": np.zeros((20, 20), complex)}, "start: all values are zero"),
     ({"prior": "nowhere.npz"}, "prior nowhere.npz: no such file"),
@@ -254,6 +257,33 @@ def test_bad_arguments_are_named(arguments, message):
     call = {"kspace": bad(lambda k: k.__setitem__((slice(None), 0, 0), 0)), "iterations": 1, **arguments}
     with pytest.raises((ValueError, TypeError, FileNotFoundError), match=message):
         recon(call.pop("kspace"), **call)
+
+
+def test_a_start_image_may_have_any_scale():
+    kspace, mask, reference = simulate((48, 44), 4)
+    start = reference.astype(np.complex64)
+    expected = recon(kspace, mask, start=start, iterations=5).image
+    for scale in (1e-12, 0.1, 1e5):
+        found = recon(kspace, mask, start=np.float32(scale) * start, iterations=5).image
+        assert np.linalg.norm(found - expected) < 1e-3 * np.linalg.norm(expected)
+    series, images = (np.stack([array, array], -1).reshape(48, 44, 1, -1, 1, 2)
+                      for array in (kspace.transpose(1, 2, 0), start))
+    found, alike = (recon(series, mask[:, :, None, None, None, None], start=images * np.array(factors, np.float32),
+                          iterations=5).image for factors in ((1e4, 1e-3), (1, 1)))
+    assert np.linalg.norm(found - alike) < 1e-3 * np.linalg.norm(alike)
+
+
+def test_known_sensitivities_that_are_zero_in_a_slice_are_named():
+    kspace, sens = np.ones((20, 20, 1, 2, 3), complex) * (1 + 1j), np.ones((20, 20, 1, 2, 3), complex)
+    sens[..., 1] = 0
+    with pytest.raises(ValueError, match="sens: all values are zero in some slice"):
+        recon(kspace, sens=sens, iterations=1)
+
+
+def test_an_array_of_dask_is_refused():
+    dask = pytest.importorskip("dask.array", reason="Dask is not installed (extra volume)")
+    with pytest.raises(TypeError, match="kspace: expected an array in memory, got one of Dask"):
+        recon(dask.from_array(np.ones((2, 20, 20), np.complex64)))
 
 
 @pytest.mark.parametrize("arguments, message", [

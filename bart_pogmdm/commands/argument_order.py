@@ -5,6 +5,8 @@ import numpy as np
 from ..arrays.array_types import Shape
 from ..arrays.bart_dims import COIL, MAPS
 from ..files.cfl import command_of, locate
+from ..files.file_kind import kind_of
+from ..files.kspace import open_kspace
 from .bart_help import USAGE
 
 # Commands of BART that write what goes into a reconstruction: sensitivities, k-space, patterns, trajectories, noise.
@@ -22,10 +24,11 @@ def check_order(target: str, kspace: Shape, is_cartesian: bool = True,
     try:
         path, shape, offset = locate(target)
         command = command_of(target)
-    except (OSError, ValueError):  # There is no such array yet.
-        return
-    kind = _kind(shape, kspace, is_cartesian)
-    if not kind:
+    except (OSError, ValueError):  # There is no such array of BART.
+        path, kind = None, _kind_of_file(target)
+    else:
+        kind = _kind(shape, kspace, is_cartesian)
+    if path and not kind:
         first = np.fromfile(path, "<c8", int(np.prod(shape[:COIL])), offset=offset)
         first = first[first != 0]
         magnitude = np.abs(first)
@@ -38,6 +41,16 @@ def check_order(target: str, kspace: Shape, is_cartesian: bool = True,
     if kind:
         raise ValueError(f"output {target}: it exists and {kind}; expected the order {order} (if it is not"
                          " needed, remove it)")
+
+
+def _kind_of_file(target: str) -> str:
+    """Return what tells that a file in a format of scanners or NumPy holds k-space, or an empty text."""
+    try:
+        kind = kind_of(target)
+        shape = () if kind not in ("hdf5", "npz", "npy") else open_kspace(target).shape
+    except (OSError, ValueError, ImportError):  # There is no such file, or it holds other things.
+        return ""
+    return "" if not shape or (kind == "npy" and shape[COIL] == 1) else f"holds k-space of {shape[COIL]} coils"
 
 
 def _kind(shape: Shape, kspace: Shape, is_cartesian: bool) -> str:

@@ -53,8 +53,9 @@ def volume(argv: list[str]) -> int:
         file = open_kspace(source, options.get("measurement"))
     images = VolumeImages.of(source, out, file, style, options)
     work = images.work if images else out
-    if "mask" in options:  # `recon_volume` gets it as an array, and checks all other files.
-        check_outputs([target_of(work, sampled=True, restart=True)], [options["mask"]])
+    # `recon_volume` gets the mask as an array, and checks all other files.
+    check_outputs([target_of(work, sampled=True, restart=True)], [source, *(given(args, "mask").values())])
+    if "mask" in options:
         options["mask"] = read(options["mask"])
     check_order(work, file.shape, order="volume IN OUT")
     if "scheduler" in options:

@@ -71,6 +71,8 @@ def check_outputs(targets: Iterable[Target], inputs: Iterable[str | Path]) -> No
     taken = {identity: f"input {name}" for name in inputs for path in (Path(name), *paths_of(name))
              for identity in _identities(path)}
     for target in targets:
+        if target.name == "-":
+            raise ValueError("output -: expected the name of a file; only bart pogmdm writes into a pipe")
         for path in (*target.files, *target.beside):
             mine = dict.fromkeys(_identities(path), f"output {target.name}")
             for identity in mine.keys() & taken.keys():

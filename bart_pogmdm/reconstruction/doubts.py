@@ -21,6 +21,7 @@ from ..physics.folding import folding
 from ..physics.fourier import distances
 from ..physics.noncartesian import on_grid
 from ..physics.sampling import Sampling, Scan
+from .frame import Frame
 
 Slice = TypeVar("Slice", int, Shape)  # by its number or its position
 
@@ -130,19 +131,16 @@ def of_trajectory(points: Array, readouts: Array, size: Shape, rules: DoubtRules
     return doubts
 
 
-def of_scan(scan: Scan, fit: float, sampling: Sampling, known_sens: bool, rules: DoubtRules) -> list[str]:
-    """Return doubts about the samples of a slice.
-
-    fit: that of the centre of k-space (`Frame.fit`); sampling: of the slice; known_sens: or those of a single coil.
-    """
-    doubts, (power, sampled) = [], scan.power()
-    if float((power[sampled] == 0).mean()) > rules.zeros:
+def of_scan(scan: Scan, frame: Frame, sampling: Sampling, known_sens: bool, rules: DoubtRules) -> list[str]:
+    """Return doubts about the samples of a slice in its frame; known_sens: or those of a single coil."""
+    doubts, (power, sampled), lost = [], scan.power(), frame.lost
+    if lost + (1 - lost) * float((power[sampled] == 0).mean()) > rules.zeros:
         doubts.append("mask: many of its samples are zero in all coils: is it transposed or moved, or does it have"
                       " more samples than k-space?")
     elif any(_valleys(power, sampled, axis, rules.valley) > rules.valleys for axis in range(power.ndim)):
         doubts.append("kspace: many of its lines are far weaker than lines on both sides: are these gaps that hold"
                       " noise? They need a mask")
-    return [*doubts, *_of_centre(power, sampled, fit, rules), *_of_pattern(scan, sampling, known_sens, rules)]
+    return [*doubts, *_of_centre(power, sampled, frame.fit, rules), *_of_pattern(scan, sampling, known_sens, rules)]
 
 
 def of_residual(problem: Problem, residual_std: float, image_noise: float, rules: DoubtRules) -> list[str]:

@@ -26,6 +26,7 @@ class Frame:
     sens_scale: known sensitivities were divided by this power of two.
     weight: weights of samples were divided by this number.
     grid, box: k-space was cropped from this size to that of the box of its samples; empty if it was not.
+    lost: part of the samples of the mask that were left out, because they lay on lines of zeros.
     coils: the coils were combined to fewer by this matrix of orthonormal rows; None if they were not.
     """
 
@@ -36,6 +37,7 @@ class Frame:
     weight: float = 1.0
     grid: Shape = ()
     box: Shape = ()
+    lost: float = 0.0
     coils: Array | None = None
 
     @property

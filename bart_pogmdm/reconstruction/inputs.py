@@ -49,12 +49,15 @@ class Inputs:
 
     def slices(self, rules: Rules) -> Slices:
         """Return the slices.  TypeError or ValueError that names the argument that is wrong."""
+        self._check_kinds()
         if self.neighbour is not None and not (self.sens is None and self.start is None):
             raise ValueError("neighbour: goes with unknown sens and no start")
         scan, sens_shape, about_all = self._cartesian(rules) if self.traj is None else self._noncartesian(rules)
         sens = None if self.sens is None else layout.sens_slices(self._numbers(self.sens, "sens"), sens_shape)
-        if sens is not None and not bool((sens != 0).any(tuple(range(-2 - len(layout.grid_of(sens_shape)), 0))).all()):
-            raise ValueError("sens: all values are zero" + (" in some slice" if sens[..., 0].size > 1 else ""))
+        of_slice = tuple(range(-2 - len(layout.grid_of(sens_shape)), 0))
+        if sens is not None and not bool((sens != 0).any(of_slice).all()):
+            several = np.prod(layout.loop_of(sens_shape)) > 1
+            raise ValueError("sens: all values are zero" + (" in some slice" if several else ""))
         image_shape = layout.image_shape(sens_shape)
         start = None if self.start is None else self._numbers(self.start, "start")
         if start is not None and start.shape != image_shape:
@@ -67,6 +70,14 @@ class Inputs:
             raise ValueError(f"neighbour: expected coefficients of as many coils as k-space, {found.coils}, got"
                              f" {len(self.neighbour)}")
         return found
+
+    def _check_kinds(self) -> None:
+        """Raise TypeError for arrays that say more than their numbers, or have none yet."""
+        for name in ("kspace", "mask", "traj", "sens", "start"):
+            if isinstance(value := getattr(self, name), np.ma.MaskedArray):
+                raise TypeError(f"{name}: expected a plain array, got a masked one: give its numbers, and mask")
+            if hasattr(value, "__dask_graph__"):
+                raise TypeError(f"{name}: expected an array in memory, got one of Dask: give that of its compute()")
 
     def _numbers(self, array: Any, name: str) -> Array:
         """Return an argument as an array in the precision of k-space; ValueError unless its numbers are finite."""

@@ -35,7 +35,7 @@ class Outputs:
         self.std = None if samples is None else xp.empty(shape, real, order)
         draws_sens = samples is not None and not slices.known_sets and slices.coils > 1
         self.sens_std = xp.empty(slices.sens_shape, real, order) if draws_sens else None
-        self.samples = _room_for_samples(samples, shape, dtype, xp) if options.keep_samples and samples else None
+        self.samples = _room_for_samples(samples, shape, dtype, xp) if options.keep_samples else None
         self._sens = layout.slices(self.sens)
         self._options, self._facts = options, dict[str, Array]()
 
@@ -94,8 +94,10 @@ def check_room(shape: Shape, dtype: DTypeLike, xp: ArrayModule, options: Options
                           f" {size_text(needed)}, {size_text(available)} are available")
 
 
-def _room_for_samples(samples: int, shape: Shape, dtype: DTypeLike, xp: ArrayModule) -> Array:
-    """Return an array (samples, *shape); MemoryError where it would not fit."""
+def _room_for_samples(samples: int | None, shape: Shape, dtype: DTypeLike, xp: ArrayModule) -> Array:
+    """Return an array (samples, *shape).  MemoryError where it would not fit, ValueError where there are none."""
+    if samples is None:
+        raise ValueError("keep_samples: goes with samples, and none are drawn")
     if len(shape) > BATCH and shape[BATCH] > 1:
         raise ValueError(f"keep_samples: the samples lie along BATCH, where k-space has {shape[BATCH]} already")
     needed, available = samples * int(np.prod(shape)) * np.dtype(dtype).itemsize, available_memory(xp)

@@ -34,14 +34,16 @@ def on_grid(samples: Array, pattern: Array, rules: Rules, box: Shape | None) -> 
     """
     _check_spikes(samples)
     kspace, where = _inside(samples, pattern)
+    acquired, grid = is_acquired(kspace, kspace.ndim - 1), kspace.shape[1:]
+    pattern, lost = _without_empty_lines(pattern, acquired)
     # The box lies about the centre of the grid, so it comes before the centre that the data have.
-    box, grid = box or sampled_box(is_acquired(kspace, kspace.ndim - 1), rules.box), kspace.shape[1:]
+    box = box or sampled_box(acquired, rules.box)
     padded = box != grid
     if padded:
         kspace, pattern = resize(kspace, box), resize(pattern, box)
     kspace, frame = _scaled(kspace, where, overwrite=True)
     weights, unit = _weights(pattern, kspace)
-    frame = replace(frame, weight=unit, grid=grid if padded else (), box=box if padded else ())
+    frame = replace(frame, lost=lost, weight=unit, grid=grid if padded else (), box=box if padded else ())
     return _centred(CartesianScan(kspace, (pattern != 0).any(0), weights), frame, rules)
 
 
@@ -83,6 +85,18 @@ def _inside(kspace: Array, pattern: Array) -> tuple[Array, str]:
     inside = xp.zeros(kspace.shape, kspace.dtype)  # C-contiguous, whatever k-space is
     xp.copyto(inside, kspace, where=pattern != 0)
     return inside, " inside the mask" if has_signal else ""
+
+
+def _without_empty_lines(pattern: Array, acquired: Array) -> tuple[Array, float]:
+    """Return the pattern without lines along any axis on which nothing was acquired, and the part of it that these had.
+
+    Lines that were lost or padded with zeros tell nothing, whereas zeros among other samples may have been measured.
+    """
+    kept = pattern
+    for axis in range(acquired.ndim):
+        kept = kept * acquired.any(axis, keepdims=True)
+    count = int((pattern != 0).sum())
+    return kept, (count - int((kept != 0).sum())) / max(count, 1)
 
 
 def _weights(pattern: Array, samples: Array) -> tuple[Array | None, float]:

@@ -15,7 +15,7 @@ from ..arrays.array_types import Array
 from ..arrays.modules import array_module
 from ..arrays.threads import pieces
 from ..physics.coil_model import CoilModel, SetsModel, coil_model, least_squares, rss
-from ..physics.fourier import divide
+from ..physics.fourier import divide, power_of_coils
 from ..physics.image_set import ImageAxis, ImageSet, per_image
 from ..physics.sampling import Sampling, Scan
 from ..physics.sensitivities import SensitivityModel
@@ -124,7 +124,7 @@ def _unknown(measured: Measured, sens_model: SensitivityModel, neighbour: Array 
     The sensitivities that a series shares are found from its image of least noise first: the others, which say less,
     would lead them astray.
     """
-    image = measured.image
+    image = None if measured.image is None else _as_bright(measured.image, measured)
     if image is not None:
         coefficients = sens_model.update(image, None, variance, rules.sens_penalty, rules.image_cg)
     elif measured.images.is_series:
@@ -137,6 +137,15 @@ def _unknown(measured: Measured, sens_model: SensitivityModel, neighbour: Array 
     if image is None:
         image = least_squares(model, measured.samples, rules.image_cg)
     return State(image, sens_model.maps, coefficients)
+
+
+def _as_bright(image: Array, measured: Measured) -> Array:
+    """Return a start image, or those of a series, as bright as the samples: it may be in units of another program."""
+    alone, ndim = measured.images.independent, len(measured.images.grid)
+    seen = measured.sampling.forward(image[None].copy())
+    measured_power, power = (power_of_coils(samples).reshape(*alone, -1).sum(-1).reshape(*alone, *(1,) * ndim)
+                             for samples in (measured.samples, seen))
+    return image * divide(measured_power, power) ** 0.5
 
 
 def _known(measured: Measured, sens: Array | None, rules: StartRules) -> State:
