@@ -25,6 +25,7 @@ from bart_pogmdm.physics.grid_transform import SampledLines, WholeGrid
 from bart_pogmdm.physics.image_set import ImageSet
 from bart_pogmdm.physics.nufft import Nufft
 from bart_pogmdm.physics.series import SeriesSampling
+from bart_pogmdm.prior.smooth_phase import SmoothPhase
 
 FINE, COARSE = (48, 41), (24, 22)
 
@@ -109,7 +110,7 @@ def coarse_steps(problem, usual, factors, kept=None, **options):
             yield replace(problem.start, image=factors[step] * problem.start.image)
 
     def run():
-        returned.append((yield from CoarseSteps(shortest=16, **options).of(problem, usual, solve, kept)))
+        returned.append((yield from CoarseSteps(shortest=16, **options).of(problem, usual, solve, SmoothPhase(), kept)))
 
     returned = []
     return list(run()), *returned[0]
@@ -147,12 +148,21 @@ def test_coarse_steps_go_back_to_the_image_that_fits_kept_samples_best(rng):
     np.testing.assert_allclose(resample(previous, COARSE), factors[18] * start, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("coils", [1, 2])
-def test_nothing_but_kept_samples_of_several_coils_changes_the_number_of_steps(coils, rng):
-    whole = problem_of(cartesian(rng), np.ones(FINE, complex), rng, coils)
+def test_several_coils_without_kept_samples_take_the_usual_number_of_steps(rng):
+    whole = problem_of(cartesian(rng), np.ones(FINE, complex), rng)
+    assert len(coarse_steps(whole, 7, 100 * [1.0])[0]) == 7
+
+
+@pytest.mark.parametrize("at, expected", [(None, 21), ((12.5, 10.5), 10), ((0.5, 0.5), 21)])
+def test_one_coil_goes_on_unless_its_phase_winds_in_the_light(at, expected, rng):
+    """Looks come every fifth step, and count from the usual number on.  In the dark corner winding does not matter."""
+    y, x = np.meshgrid(*((np.arange(n) + 0.5) * size / n for n, size in zip(FINE, COARSE)), indexing="ij")
+    light = np.exp(-((y - 12) ** 2 + (x - 10) ** 2) / 80) + 0j
+    image = light if at is None else light * ((y - at[0] - 0.5) + 1j * (x - at[1] - 0.5))
+    whole = problem_of(cartesian(rng), image, rng, coils=1)
     which = (rng.random(FINE) < 0.1) & (whole.sampling.density > 0)
-    kept = KeptSamples(whole, which, KeptRules()) if coils == 1 else None
-    assert len(coarse_steps(whole.without(which), 7, 100 * [1.0], kept)[0]) == 7
+    kept = KeptSamples(whole, which, KeptRules())
+    assert len(coarse_steps(whole, 7, [2.0**n for n in range(1, 40)], kept)[0]) == expected
 
 
 def test_kept_samples_beyond_the_coarse_grid_and_those_of_volumes_change_no_number_of_steps(rng):

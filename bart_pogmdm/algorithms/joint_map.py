@@ -126,7 +126,7 @@ def joint_map(problem: Problem, prior: Prior, options: Map, rngs: Rngs = ()) -> 
     """Yield the State after each step to the joint maximum; the first are coarse (`Map`)."""
     solve = partial(majorise_minimise, prior=prior, options=options)
     fine = min(options.fine_steps, options.iterations)
-    problem, previous, count = yield from options.coarse.of(problem, options.iterations - fine, solve)
+    problem, previous, count = yield from options.coarse.of(problem, options.iterations - fine, solve, options.phase)
     states = solve(problem, range(count, count + fine), previous=previous)
     del previous  # the steps need its memory
     yield from states
@@ -147,7 +147,7 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
     rest = without_kept(problem, which, options.image_cg)
     solve = partial(majorise_minimise, prior=of_maximum, options=options)
     rest, previous, count = yield from options.coarse.of(
-        rest, options.iterations - fine, solve, KeptSamples(problem, which, options.kept))
+        rest, options.iterations - fine, solve, options.phase, KeptSamples(problem, which, options.kept))
     last = count + fine - options.last_steps
     before, states = rest.start, solve(rest, range(count, last), previous=previous)
     del previous  # the steps need its memory

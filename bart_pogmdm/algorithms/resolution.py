@@ -13,6 +13,8 @@ from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import inner
 from ..arrays.modules import array_module
 from ..physics.fourier import interpolate, resample
+from ..physics.phase_poles import wind_in_light
+from ..prior.smooth_phase import SmoothPhase
 from .kept_samples import KeptSamples
 from .problem import Problem
 from .state import State
@@ -77,18 +79,20 @@ def _low(kept: KeptSamples, rest: LowResolution, shortest: int) -> KeptSamples |
 class CoarseSteps:
     """The first steps, at half the resolution, or at the whole one if the image is small.
 
-    With kept samples of several coils, they are as many as the image needs.  With one coil no sample tells of others,
-    and volumes gain nothing by more steps.
+    In a plane they are as many as the image needs.  Without kept samples nothing tells when several coils fit noise,
+    and volumes gain nothing by more steps: then their number is the usual one.  With one coil no kept sample tells of
+    others, but where the phase winds about a point in the light, further steps make a hole there.
     """
 
     change: float = 0.005
     """They end with a step that changes the image by less than this part of it: further ones change it hardly."""
 
     look: int = 5
-    """Steps from one look at the kept samples to the next: where these are fitted worse than before, the steps end."""
+    """Steps from one look to the next.  Where kept samples are fitted worse than before, the steps end; with one coil
+    where, after the usual number, the smooth phase of the image winds about a point in the light."""
 
     longest: float = 3.0
-    """Number of steps at most, as a multiple of the one without kept samples."""
+    """Number of steps at most, as a multiple of the usual one."""
 
     shortest: int = 64
     """Shortest side of an image at half the resolution: a smaller one hardly tells image and sensitivities apart."""
@@ -97,32 +101,39 @@ class CoarseSteps:
         check_fields(self, {"look": 1, "shortest": 1}, ["change", "longest"])
 
     def most(self, usual: int) -> int:
-        """Return the number of steps at most where the usual one is that without kept samples."""
+        """Return the number of steps at most."""
         return max(int(self.longest * usual), usual)
 
-    def of(self, problem: Problem, usual: int, solve: Callable[[Problem, range], Iterator[State]],
+    def of(self, problem: Problem, usual: int, solve: Callable[[Problem, range], Iterator[State]], phase: SmoothPhase,
            kept: KeptSamples | None = None) -> Generator[State, None, tuple[Problem, Array, int]]:
         """Yield the State after each step; solve: yields those of some steps.
 
-        usual: their number without kept samples; kept: samples that were kept from the problem.  Where these end the
-        steps, the state that fitted them best is taken as the last.
+        usual: their number where it is fixed; phase: how that of the image is found; kept: samples that were kept from
+        the problem.  Where these end the steps, the state that fitted them best is taken as the last.
         Returns the problem itself, started from the last state, the image before that, and the number of steps.
         """
         low, count = LowResolution.of(problem, self.shortest) if usual > 0 else None, 0
         coarse = low.problem if low else problem
-        kept = None if problem.one_coil or len(problem.images.grid) > 2 else kept
+        plane = len(problem.images.grid) == 2
+        kept = None if problem.one_coil or not plane else kept
         kept = _low(kept, low, self.shortest) if kept and low else kept
+        as_needed = plane and (kept is not None or problem.one_coil)
+        phase = phase.within(coarse.known_radius)
         before = state = coarse.start
         best, least = (before, state, count), None
-        for after in solve(coarse, range(self.most(usual) if kept else usual)):
+        for after in solve(coarse, range(self.most(usual) if as_needed else usual)):
             before, state, count = state, after, count + 1
             yield state
-            if not kept:
+            if not as_needed:
                 continue
             difference = state.image - before.image
             if float(inner(difference, difference)) <= self.change**2 * float(inner(state.image, state.image)):
                 break
-            if count % self.look == 0:
+            if count % self.look:
+                continue
+            if not kept and count >= usual and wind_in_light(phase.turn(state.image), abs(state.image) ** 2):
+                break
+            if kept:
                 misfit = kept.misfit(state)
                 if least is not None and kept.are_fitted_worse(misfit, least):
                     before, state, count = best

@@ -65,6 +65,11 @@ def in_light(numbers: Array, power: Array) -> Array:
     return numbers
 
 
+def wind_in_light(turn: Array, power: Array) -> bool:
+    """Return whether a phase exp(i phi), (…, n, m), winds about a point at which the image has power (`in_light`)."""
+    return bool(in_light(move(winding_numbers(turn[None]), np), power).any())
+
+
 def without_poles(image: Array, coefficients: Array, maps: SobolevMaps, images: ImageSet, penalty: float,
                   iterations: int) -> tuple[Array, Array] | None:
     """Return image x' (…, *grid) and coefficients chat' of about the same coil images, without the winding of the maps.
