@@ -81,7 +81,8 @@ class CoarseSteps:
 
     In a plane they are as many as the image needs.  Without kept samples nothing tells when several coils fit noise,
     and volumes gain nothing by more steps: then their number is the usual one.  With one coil no kept sample tells of
-    others, but where the phase winds about a point in the light, further steps make a hole there.
+    others: it takes the usual number at least, and more unless its phase winds about a point in the light, where they
+    may make a hole.
     """
 
     change: float = 0.005
@@ -89,7 +90,7 @@ class CoarseSteps:
 
     look: int = 5
     """Steps from one look to the next.  Where kept samples are fitted worse than before, the steps end; with one coil
-    where, after the usual number, the smooth phase of the image winds about a point in the light."""
+    where the smooth phase of the image winds about a point in the light."""
 
     longest: float = 3.0
     """Number of steps at most, as a multiple of the usual one."""
@@ -124,14 +125,14 @@ class CoarseSteps:
         for after in solve(coarse, range(self.most(usual) if as_needed else usual)):
             before, state, count = state, after, count + 1
             yield state
-            if not as_needed:
+            if not as_needed or (count < usual and not kept):
                 continue
             difference = state.image - before.image
             if float(inner(difference, difference)) <= self.change**2 * float(inner(state.image, state.image)):
                 break
             if count % self.look:
                 continue
-            if not kept and count >= usual and wind_in_light(phase.turn(state.image), abs(state.image) ** 2):
+            if not kept and wind_in_light(phase.turn(state.image), abs(state.image) ** 2):
                 break
             if kept:
                 misfit = kept.misfit(state)
