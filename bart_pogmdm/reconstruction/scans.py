@@ -35,12 +35,12 @@ def on_grid(samples: Array, pattern: Array, rules: Rules, box: Shape | None) -> 
     _check_spikes(samples)
     kspace, where = _inside(samples, pattern)
     acquired, grid = is_acquired(kspace, kspace.ndim - 1), kspace.shape[1:]
-    pattern, lost = _without_empty_lines(pattern, acquired)
     # The box lies about the centre of the grid, so it comes before the centre that the data have.
     box = box or sampled_box(acquired, rules.box)
     padded = box != grid
     if padded:
-        kspace, pattern = resize(kspace, box), resize(pattern, box)
+        kspace, pattern, acquired = (resize(array, box) for array in (kspace, pattern, acquired))
+    pattern, lost = _without_empty_lines(pattern, acquired)
     kspace, frame = _scaled(kspace, where, overwrite=True)
     weights, unit = _weights(pattern, kspace)
     frame = replace(frame, lost=lost, weight=unit, grid=grid if padded else (), box=box if padded else ())
