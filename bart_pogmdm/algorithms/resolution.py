@@ -119,7 +119,7 @@ class CoarseSteps:
         kept = None if problem.one_coil or not plane else kept
         kept = _low(kept, low, self.shortest) if kept and low else kept
         as_needed = plane and (kept is not None or problem.one_coil)
-        phase = phase.within(coarse.known_radius)
+        phase = phase.within(coarse.known_radius) if plane and problem.one_coil else phase
         before = state = coarse.start
         best, least = (before, state, count), None
         for after in solve(coarse, range(self.most(usual) if as_needed else usual)):

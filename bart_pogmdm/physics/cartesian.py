@@ -113,10 +113,10 @@ class CartesianSampling:
         """The diagonal of F^H M W M F in Fourier space, (*grid), the mean of the coils, zero frequency first."""
         return self._on_grid(self._square[0] if len(self._square) == 1 else self._square.mean(0))
 
-    @property
+    @cached_property
     def sampled_part(self) -> Array:
         """The part of the coils that sample each frequency, (*grid), zero frequency first."""
-        return self._on_grid((self.mask != 0).astype(self.mask.dtype).mean(0))
+        return self._on_grid((self.mask != 0).mean(0, dtype=self.mask.dtype))
 
     @cached_property
     def count(self) -> float:

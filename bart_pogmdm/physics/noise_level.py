@@ -25,20 +25,22 @@ class NoiseRules:
         check_fields(self, {}, parts=["outer_part", "coil_part"])
 
 
-def estimate_noise(samples: Array, radius: Array, rules: NoiseRules, same_for_coils: bool = True) -> float:
+def estimate_noise(samples: Array, radius: Array, rules: NoiseRules) -> float:
     """Return the noise standard deviation per real and imaginary part: median |z| / 1.1774.
 
     samples (J, M) at a distance (M,) from zero frequency.  The virtual coils (principal components) are found on
     one half of the outermost samples and the noise is measured on the other half.  The halves alternate in order of
-    energy, so that the order of the samples does not matter.  Empty samples and empty coils do not count.  Where each
-    coil has samples of its own, no virtual coils can be found: the coils themselves take their place.
+    energy, so that the order of the samples does not matter.  Samples that are empty in a coil, and empty coils, do
+    not count.  Where the coils have hardly any samples in common, they take the place of the virtual coils.
     """
     xp, acquired = array_module(samples), (samples != 0).any(0)
     outer = acquired & (radius >= xp.quantile(radius[acquired], 1 - rules.outer_part))
     samples = samples[(samples != 0).any(1)][:, outer]
-    if not same_for_coils:
+    common = (samples != 0).all(0)
+    if int(common.sum()) < 2 * len(samples) and not bool(common.all()):
         medians = sorted(float(xp.median(abs(coil[coil != 0]))) for coil in samples if bool((coil != 0).any()))
         return float(np.median(medians[:max(1, int(rules.coil_part * len(medians)))])) / RAYLEIGH_MEDIAN
+    samples = samples[:, common]
     samples = samples[:, xp.argsort((abs(samples) ** 2).sum(0))]
     seen = samples[:, ::2]
     covariance = xp.einsum("in,jn->ij", seen, seen.conj())  # not by BLAS, whose rounding depends on its threads

@@ -75,8 +75,12 @@ class NonCartesianScan:
         return replace(self, samples=combined(matrix, self.samples))
 
     def moved(self, centre: Shape) -> NonCartesianScan:
-        """Return the scan with the frequency `centre`, in whole samples, in the place of zero frequency."""
-        return replace(self, points=self.points - array_module(self.points).asarray(centre)[:, None])
+        """Return the scan with the frequency `centre`, in whole samples, in the place of zero frequency.
+
+        What comes to lie off the grid is left out.
+        """
+        points = self.points - array_module(self.points).asarray(centre)[:, None]
+        return replace(self, points=points).part(on_grid(points, self.shape))
 
     def low(self, grid: Shape, cut: Shape) -> NonCartesianScan:
         """Return the frequencies within a window of size `cut` about zero, on a smaller grid."""

@@ -157,7 +157,7 @@ class Nufft:
         """
         return self._spectra[1]
 
-    @property
+    @cached_property
     def sampled_part(self) -> Array:
         """The density without weights, where a sample of weight 0 is none."""
         mask = None if self.mask is None else (self.mask != 0).astype(self.mask.dtype)

@@ -56,11 +56,9 @@ def draw_comparison(reference: Array, inside: Array, methods: Mapping[str, Mappi
     for axis, name in zip(axes[:, 0], rows):
         axis.text(-0.05, 0.5, CAPTIONS[name], transform=axis.transAxes, rotation=90, ha="right", va="center",
                   fontsize=7)
-    for name in ("error", "relative"):
-        of_scale = [axis for axis, row in zip(axes[:, -1], rows) if row == name or (
-            name == "error" and row in ("std", "unexplained"))]
-        if of_scale:
-            picture.colorbar(shown[name], ax=of_scale, fraction=0.05)
+    for axis, name in zip(axes[:, -1], rows):
+        if name not in ("image", "part"):  # in the scale of the reference
+            picture.colorbar(shown[name], ax=axis, fraction=0.05)
     return picture
 
 

@@ -49,15 +49,10 @@ class Inputs:
 
     def slices(self, rules: Rules) -> Slices:
         """Return the slices.  TypeError or ValueError that names the argument that is wrong."""
-        self._check_kinds()
         if self.neighbour is not None and not (self.sens is None and self.start is None):
             raise ValueError("neighbour: goes with unknown sens and no start")
         scan, sens_shape, about_all = self._cartesian(rules) if self.traj is None else self._noncartesian(rules)
         sens = None if self.sens is None else layout.sens_slices(self._numbers(self.sens, "sens"), sens_shape)
-        of_slice = tuple(range(-2 - len(layout.grid_of(sens_shape)), 0))
-        if sens is not None and not bool((sens != 0).any(of_slice).all()):
-            several = np.prod(layout.loop_of(sens_shape)) > 1
-            raise ValueError("sens: all values are zero" + (" in some slice" if several else ""))
         image_shape = layout.image_shape(sens_shape)
         start = None if self.start is None else self._numbers(self.start, "start")
         if start is not None and start.shape != image_shape:
@@ -71,7 +66,7 @@ class Inputs:
                              f" {len(self.neighbour)}")
         return found
 
-    def _check_kinds(self) -> None:
+    def check_kinds(self) -> None:
         """Raise TypeError for arrays that say more than their numbers, or have none yet."""
         for name in ("kspace", "mask", "traj", "sens", "start"):
             if isinstance(value := getattr(self, name), np.ma.MaskedArray):
@@ -160,11 +155,13 @@ class Slices:
     def sens(self, index: Shape) -> Array | None:
         """Return the known sensitivities of a slice in the scale of its frame, (J, *grid) or (J, 2, *grid), or None.
 
-        They are C-contiguous.
+        They are C-contiguous.  ValueError where all are zero.
         """
         if self._sens is None:
             return None
         sens = scaled(self._sens[index], -self._sens_exponent)
+        if not bool((sens != 0).any()):
+            raise ValueError("sens: all values are zero")
         return array_module(sens).ascontiguousarray(sens[:, 0] if self.known_sets == 1 else sens)
 
     def start(self, index: Shape) -> Array | None:

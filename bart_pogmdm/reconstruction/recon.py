@@ -43,8 +43,9 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
         (coil, y, x), or with four and more dimensions BART's (READ, PHS1, PHS2, COIL, …), where the dimensions after
         COIL are looped over.  If all of READ, PHS1 and PHS2 are longer than 1, the image is a volume.
     mask: boolean or 0/1, (y, x) or a line that broadcasts to it, also with an axis of coils, or in BART's dimensions;
-        with traj, of the shape of the samples.  None: sampled where k-space is not zero, up to the rounding of single
-        precision.  Other numbers are weights w >= 0, as in BART: the noise of a sample is noise_std / w.
+        with traj, of the shape of the samples.  Lines of zeros inside it count as lost.  None: sampled where k-space is
+        not zero, up to the rounding of single precision.  Other numbers are weights w >= 0, as in BART: the noise of a
+        sample is noise_std / w.
     traj: trajectory in cycles per field of view, as `bart traj` writes it: (3, samples, spokes, …) for kspace
         (1, samples, spokes, COIL, …), with a third component for a volume; kspace may also be (coil, spokes, samples),
         or (spokes, samples) for one coil, and traj then (spokes, samples, 2), y and x.  Samples that are zero in all
@@ -53,7 +54,7 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
         that holds the trajectory, as in BART.  The field of view is that of traj; samples beyond it are left out.
     sens: known sensitivities, of the shape of the result's, or 1 in dimensions that are looped over; None: estimated.
         Two sets, along MAPS or a first axis, mean maps 2.
-    start: an image to start from, in the shape and scale of the result.
+    start: an image to start from, in the shape of the result, of any scale.
     prior: a PoGMDM, the path of one, or None for the default; a denoiser as PlugAndPlay(denoiser); for the maximum,
         any object with its score and curvature; for "diffusion", any with its score, of images (samples, y, x).  Such
         an object may have an `image_scale`, the ImageScale of its images.
@@ -64,7 +65,7 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
         deviation; "diffusion", Algorithm 1 of the paper; or one of Map, Gibbs, Diffusion with its options, as
         Gibbs(chains=8).  None: "gibbs" where samples are asked for, else "map".
     samples: draws from the posterior; 10 where the method samples.
-    iterations: majorise-minimise steps to the maximum ("map" and "gibbs"), 45; planes of several coils what they need.
+    iterations: majorise-minimise steps to the maximum ("map" and "gibbs"), 45; planes what they need.
     noise_std: of the data (samples of weight 1) per real and imaginary part; None: estimated.
     maps: 2 for an object larger than the field of view, so that it folds over: another image with its own
         sensitivities for the folded part, and the result for both together; not for "diffusion".  "auto", the
@@ -107,6 +108,7 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
     Returns the Result and the coefficients of the sensitivities of the last slice, from which a similar one may start.
     """
     began = time.perf_counter()
+    inputs.check_kinds()
     layout.check_kspace(inputs.kspace, is_cartesian=inputs.traj is None)
     here, there = array_module(inputs.kspace), choose(device, inputs.kspace)
     if inputs.traj is None:

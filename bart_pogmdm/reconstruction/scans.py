@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import reduce
-from operator import or_
+from operator import and_, or_
 from typing import TypeVar
 
 import numpy as np
@@ -92,11 +92,9 @@ def _without_empty_lines(pattern: Array, acquired: Array) -> tuple[Array, float]
 
     Lines that were lost or padded with zeros tell nothing, whereas zeros among other samples may have been measured.
     """
-    kept = pattern
-    for axis in range(acquired.ndim):
-        kept = kept * acquired.any(axis, keepdims=True)
-    count = int((pattern != 0).sum())
-    return kept, (count - int((kept != 0).sum())) / max(count, 1)
+    kept = reduce(and_, (acquired.any(axis, keepdims=True) for axis in range(acquired.ndim)))
+    lost = int(((pattern != 0) & ~kept).sum())
+    return (pattern * kept, lost / int((pattern != 0).sum())) if lost else (pattern, 0.0)
 
 
 def _weights(pattern: Array, samples: Array) -> tuple[Array | None, float]:

@@ -50,7 +50,7 @@ class Part(Place):
         """From the slices of a call; group: those that are solved together.  ValueError for unusable samples."""
         scan, frame = slices.scan(index, group)
         unit = frame.weight * frame.scale
-        noise_std = float(unit * estimate_noise(*scan.acquired(), options.rules.noise, scan.same_for_coils)
+        noise_std = float(unit * estimate_noise(*scan.acquired(), options.rules.noise)
                           if options.noise_std is None else options.noise_std)
         if noise_std > MOST_NOISE * unit:
             raise ValueError(f"noise_std: expected it in the units of kspace, got {noise_std / unit:.3g} times the"

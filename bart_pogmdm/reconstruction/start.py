@@ -47,9 +47,9 @@ class Measured:
            known_sens: bool, alone: bool = False) -> Measured:
         """From a slice in its frame.
 
-        noise_std: of the weighted samples, in data units; start: an image (*grid) to start from, in data units and of
+        noise_std: of the weighted samples, in data units; start: an image (*grid) to start from, of any scale and of
         the size of the data; scale: of the prior's images; alone: whether no other slice has to have samples of the
-        same shape.  Raises ValueError for unusable samples.
+        same shape on a grid.  Raises ValueError for unusable samples.
         """
         # The samples of a volume are most of the memory, those of a slice are not worth their rounding.
         on_lines = alone and len(scan.shape) > 2
@@ -58,7 +58,7 @@ class Measured:
         unit = scale.of(rss(image for coils in pieces(len(samples), samples[0])
                             for image in sampling.of_coils(coils).adjoint(samples[coils].copy())))
         units = Units(frame.scale, rule=scale, one_coil=rules.one_coil).times(unit)
-        image = None if start is None else units.to_solver(frame.into(start))
+        image = None if start is None else frame.into(start / abs(start).max())
         sens_model = sens_model and sens_model.in_units(unit)
         return cls(sampling, samples / unit, units.to_solver(noise_std), sens_model, image, units,
                    ImageSet(sampling.shape))
@@ -141,11 +141,15 @@ def _unknown(measured: Measured, sens_model: SensitivityModel, neighbour: Array 
 
 def _as_bright(image: Array, measured: Measured) -> Array:
     """Return a start image, or those of a series, as bright as the samples: it may be in units of another program."""
-    alone, ndim = measured.images.independent, len(measured.images.grid)
-    seen = measured.sampling.forward(image[None].copy())
-    measured_power, power = (power_of_coils(samples).reshape(*alone, -1).sum(-1).reshape(*alone, *(1,) * ndim)
-                             for samples in (measured.samples, seen))
-    return image * divide(measured_power, power) ** 0.5
+    def power_of(samples: Array) -> Array:
+        power = power_of_coils(samples).reshape(*measured.images.independent, -1).sum(-1)
+        return power.reshape(*power.shape, *(1,) * len(measured.images.grid))
+
+    sampling, coils = measured.sampling, len(measured.samples)
+    alike = sampling.of_coils(slice(1)) is sampling  # all coils have the same samples
+    seen: Any = sum(power_of(sampling.of_coils(slice(coil, coil + 1)).forward(image[None].copy()))
+               for coil in range(1 if alike else coils)) / (1 if alike else coils)
+    return image * divide(power_of(measured.samples), seen) ** 0.5
 
 
 def _known(measured: Measured, sens: Array | None, rules: StartRules) -> State:
