@@ -66,14 +66,19 @@ def descendants(process):
 
 
 def workers(process):
-    """Return the ids of the workers below the client: ours, or Dask's, which are below their nannies."""
+    """Return the ids of the workers below the client: ours, or Dask's, which are below their nannies.
+
+    The processes in which workers read have the same words.
+    """
     def words(number):
         try:
             return Path(f"/proc/{number}/cmdline").read_text()
         except OSError:
             return ""
-    return [number for number in descendants(process)
-            if "volume.workers" in words(number) or "spawn_main" in words(number)]
+    found = [number for number in descendants(process)
+             if "volume.workers" in words(number) or "spawn_main" in words(number)]
+    readers = {reader for number in found for reader in descendants(number)}
+    return [number for number in found if number not in readers]
 
 
 def lines(manifest):
