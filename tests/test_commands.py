@@ -129,6 +129,7 @@ def spoil(folder, what):
     ("", ["ksp", "out", "out"], "output out would overwrite the output out (file out.hdr)"),
     ("", ["-p", "pat", "ksp", "out", "./pat.cfl"], "output ./pat.cfl would overwrite the input pat"),
     ("", ["--iter", "3", "ksp", "out"], "unrecognized arguments: --iter"),
+    ("", ["--complex", "--phase", "ksp", "out"], "argument --phase: does not go with an option before it"),
     ("", ["-i", "many", "ksp", "out"], "argument -i: invalid int value: 'many'"),
     ("", ["-i", "0", "ksp", "out"], "iterations: expected a positive integer, got 0"),
     ("", ["--noise", "-1", "ksp", "out"], "noise_std: expected a number >= 0"),

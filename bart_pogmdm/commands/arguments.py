@@ -44,6 +44,8 @@ def read_arguments(argv: Sequence[str]) -> Namespace:
         if option.kind is not None:
             values[option.dest] = _converted(option, flag, _value(flag, words) if value is None else value)
             continue
+        if values[option.dest] not in (None, option.const):
+            raise ValueError(f"argument {flag}: does not go with an option before it, which says {values[option.dest]}")
         values[option.dest] = option.const
         if value is None and flag == "-S" and words and _is_number_of_samples(words[0]):
             value = words[0]

@@ -27,9 +27,13 @@ class Parser(argparse.ArgumentParser):
         self.take_all(map(OPTIONS.__getitem__, flags), **changes)
 
     def take_all(self, options: Iterable[Option], **changes: Any) -> None:
-        """Take these options, as `take`."""
+        """Take these options, as `take`.  Of several switches for one argument only one may be given."""
+        groups: dict[str, Any] = {}
         for option in options:
-            self.add_argument(*option.spellings, **option.keywords | changes)
+            if option.kind is None and option.dest not in groups:
+                groups[option.dest] = self.add_mutually_exclusive_group()
+            place = self if option.kind else groups[option.dest]
+            place.add_argument(*option.spellings, **option.keywords | changes)
 
 
 def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
