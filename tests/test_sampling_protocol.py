@@ -112,7 +112,7 @@ def test_transforms_agree(pair, weighted, rng):
 
 @pytest.mark.slow
 def test_eigenvalues_are_as_promised(pair):
-    """Those of the Nufft are exact to `inexact`."""
+    """The eigenvalues of F^H M F are exact on a grid, and those of the Nufft are exact to `inexact`."""
     planes = np.eye(np.prod(SHAPE), dtype=complex).reshape(-1, *SHAPE)
     exact, found = (sampling.normal(planes.copy()).reshape(len(planes), -1) for sampling in (pair.on_grid, pair.along))
     assert pair.on_grid.inexact == 0

@@ -13,7 +13,7 @@ from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import inner
 from ..arrays.modules import array_module
 from ..physics.fourier import interpolate, resample
-from ..physics.phase_poles import wind_in_light
+from ..physics.phase_poles import winding_in_light
 from ..prior.smooth_phase import SmoothPhase
 from .kept_samples import KeptSamples
 from .problem import Problem
@@ -115,24 +115,23 @@ class CoarseSteps:
         """
         low, count = LowResolution.of(problem, self.shortest) if usual > 0 else None, 0
         coarse = low.problem if low else problem
-        plane = len(problem.images.grid) == 2
-        kept = None if problem.one_coil or not plane else kept
+        is_plane = len(problem.images.grid) == 2
+        kept = None if problem.one_coil or not is_plane else kept
         kept = _low(kept, low, self.shortest) if kept and low else kept
-        as_needed = plane and (kept is not None or problem.one_coil)
-        phase = phase.within(coarse.known_radius) if plane and problem.one_coil else phase
+        rule = phase.within(coarse.known_radius) if problem.one_coil and is_plane else None
         before = state = coarse.start
         best, least = (before, state, count), None
-        for after in solve(coarse, range(self.most(usual) if as_needed else usual)):
+        for after in solve(coarse, range(self.most(usual) if kept or rule else usual)):
             before, state, count = state, after, count + 1
             yield state
-            if not as_needed or (count < usual and not kept):
+            if not kept and not (rule and count >= usual):
                 continue
             difference = state.image - before.image
             if float(inner(difference, difference)) <= self.change**2 * float(inner(state.image, state.image)):
                 break
             if count % self.look:
                 continue
-            if not kept and wind_in_light(phase.turn(state.image), abs(state.image) ** 2):
+            if rule and winding_in_light(rule.turn(state.image)[None], abs(state.image) ** 2).any():
                 break
             if kept:
                 misfit = kept.misfit(state)

@@ -65,9 +65,9 @@ def in_light(numbers: Array, power: Array) -> Array:
     return numbers
 
 
-def wind_in_light(turn: Array, power: Array) -> bool:
-    """Return whether a phase exp(i phi), (…, n, m), winds about a point at which the image has power (`in_light`)."""
-    return bool(in_light(move(winding_numbers(turn[None]), np), power).any())
+def winding_in_light(maps: Array, power: Array) -> Array:
+    """Return the winding numbers of maps (J, …, n, m) about the points that are `in_light`, as an array of NumPy."""
+    return in_light(move(winding_numbers(maps), np), power)
 
 
 def without_poles(image: Array, coefficients: Array, maps: SobolevMaps, images: ImageSet, penalty: float,
@@ -82,7 +82,7 @@ def without_poles(image: Array, coefficients: Array, maps: SobolevMaps, images: 
         return None
     sens, xp = maps.forward(coefficients), array_module(image)
     power = gathered(power_of_coils(image * sens)[None], images)[0]
-    numbers = in_light(move(winding_numbers(sens), np), power)
+    numbers = winding_in_light(sens, power)
     if not numbers.any():
         return None
     unwound = (xp.asarray(winding_phase(numbers)) * image).astype(image.dtype)

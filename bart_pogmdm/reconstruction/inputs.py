@@ -20,7 +20,7 @@ from ..physics.sampling import Scan
 from . import doubts, layout
 from .frame import Frame
 from .options import Rules
-from .scans import along_trajectory, box_of_all, on_grid
+from .scans import box_of_all, cartesian_scan, noncartesian_scan
 
 ScanAt: TypeAlias = Callable[[Shape, tuple[Shape, ...]], tuple[Scan, Frame]]
 
@@ -72,7 +72,7 @@ class Inputs:
             if isinstance(value := getattr(self, name), np.ma.MaskedArray):
                 raise TypeError(f"{name}: expected a plain array, got a masked one: give its numbers, and mask")
             if hasattr(value, "__dask_graph__"):
-                raise TypeError(f"{name}: expected an array in memory, got one of Dask: give that of its compute()")
+                raise TypeError(f"{name}: expected an array in memory, got one of Dask: give the result of compute()")
 
     def _numbers(self, array: Any, name: str) -> Array:
         """Return an argument as an array in the precision of k-space; ValueError unless its numbers are finite."""
@@ -94,7 +94,7 @@ class Inputs:
             return box_of_all(((slices[i], patterns[i]) for i in group), rules.box) if len(group) > 1 else None
 
         def scan(index: Shape, group: tuple[Shape, ...]) -> tuple[Scan, Frame]:
-            return on_grid(slices[index], patterns[index], rules, box(group))
+            return cartesian_scan(slices[index], patterns[index], rules, box(group))
 
         return scan, self.kspace.shape, doubts.of_axes(slices, layout.grid_of(self.kspace.shape))
 
@@ -111,7 +111,7 @@ class Inputs:
 
         def scan(index: Shape, group: tuple[Shape, ...]) -> tuple[Scan, Frame]:
             pattern = None if patterns is None else patterns[index]
-            return along_trajectory(samples[index], pattern, points[index], size, readouts, rules)
+            return noncartesian_scan(samples[index], pattern, points[index], size, readouts, rules)
 
         return scan, shape, doubts.of_trajectory(points, readouts, size, rules.doubts)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -127,21 +128,22 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
     outputs, coefficients = Outputs(slices, options, inputs.kspace.dtype, here), None
     doubts: dict[Shape, list[str]] = {}
     report = _Report(callback, options.method.num_iterations(options.num_samples), int(np.prod(outputs.loop)))
+    explained = partial(_explained, outputs, report=report)
     shares_sens = inputs.neighbour is None and not slices.known_sets and slices.coils > 1
     if options.temporal is not None and not shares_sens:
         raise ValueError("temporal: goes with several coils and unknown sens")
     for group in layout.groups(slices.sens_shape, options.together if shares_sens or options.sms else 0):
         numbered = [(int(inputs.first) + number, index) for number, index in group]
-        problems = problems_of(*_measured(numbered, slices, prior, options, lambda index: _explained(
-            outputs, index, report)), inputs.neighbour, prior, options)
+        places, measured = _measured(numbered, slices, prior, options, explained)
+        problems = problems_of(places, measured, inputs.neighbour, prior, options)
         for _, index in group:
-            with _explained(outputs, index, report):
+            with explained(index):
                 found_problem = next(problems, None)
             if found_problem is None:
                 break
             solved, problem = found_problem
             each = problem.each() if problem.images.is_series else [problem] * len(solved)
-            with _explained(outputs, solved[0].index, report):
+            with explained(solved[0].index):
                 collectors = [Collector(one, part.frame, part.sens, options, outputs.sens_of(part.index),
                                         outputs.kept(part.index)) for one, part in zip(each, solved)]
                 results = solve(problem, collectors, solving, options, (options.seed, solved[0].number), report)
@@ -168,10 +170,10 @@ def _measured(group: list[tuple[int, Shape]], slices: Slices, prior: Any, option
 
     explained: makes a context in which errors of a slice name it.
     """
-    parts, places, measured = [], [], []
+    parts, places, measured, together = [], [], [], tuple(index for _, index in group)
     for number, index in group:
         with explained(index):
-            parts.append(Part.of(slices, index, tuple(index for _, index in group), number, options))
+            parts.append(Part.of(slices, index, together, number, options))
     with explained(group[0][1]):
         parts = prepared(parts, options)
     while parts:  # one after the other, so that the samples of all are not held twice

@@ -27,7 +27,7 @@ SPIKES = 3  # Samples of k-space that may outshine all others beyond the precisi
 ScanT = TypeVar("ScanT", CartesianScan, NonCartesianScan)
 
 
-def on_grid(samples: Array, pattern: Array, rules: Rules, box: Shape | None) -> tuple[CartesianScan, Frame]:
+def cartesian_scan(samples: Array, pattern: Array, rules: Rules, box: Shape | None) -> tuple[CartesianScan, Frame]:
     """Return k-space (J, *grid) as a scan.
 
     pattern: (J or 1, *grid), booleans or weights; box: of k-space that was sampled, None to find it from the samples.
@@ -56,8 +56,8 @@ def box_of_all(slices: Iterable[tuple[Array, Array]], rules: BoxRules) -> Shape:
                                     for kspace, pattern in slices)), rules)
 
 
-def along_trajectory(samples: Array, pattern: Array | None, points: Array, size: Shape, readouts: Array,
-                     rules: Rules) -> tuple[NonCartesianScan, Frame]:
+def noncartesian_scan(samples: Array, pattern: Array | None, points: Array, size: Shape, readouts: Array,
+                      rules: Rules) -> tuple[NonCartesianScan, Frame]:
     """Return samples (J, M) at points (D, M) as a scan, without those off the grid.
 
     pattern: (1, M), booleans or weights, or None.  readouts: the number of the readout of each sample, (M,).

@@ -80,7 +80,10 @@ class Part(Place):
 
 
 def prepared(parts: list[Part], options: Options) -> list[Part]:
-    """Return the slices that are solved together in the form in which they are.  ValueError for too few, or others."""
+    """Return slices that are solved together about one centre, if they need one, and without coils lost in the noise.
+
+    ValueError for slices that cannot be solved together as the options say.
+    """
     if options.temporal is not None and len(parts) < 2:
         raise ValueError("temporal: expected several frames along TIME, got one")
     if options.sms:

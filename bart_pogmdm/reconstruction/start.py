@@ -145,11 +145,12 @@ def _as_bright(image: Array, measured: Measured) -> Array:
         power = power_of_coils(samples).reshape(*measured.images.independent, -1).sum(-1)
         return power.reshape(*power.shape, *(1,) * len(measured.images.grid))
 
-    sampling, coils = measured.sampling, len(measured.samples)
-    alike = sampling.of_coils(slice(1)) is sampling  # all coils have the same samples
-    seen: Any = sum(power_of(sampling.of_coils(slice(coil, coil + 1)).forward(image[None].copy()))
-               for coil in range(1 if alike else coils)) / (1 if alike else coils)
-    return image * divide(power_of(measured.samples), seen) ** 0.5
+    sampling, samples = measured.sampling, measured.samples
+    of_coils = [sampling.of_coils(slice(coil, coil + 1)) for coil in range(len(samples))]
+    if of_coils[0] is sampling:  # all coils have the same samples
+        of_coils = [sampling]
+    seen = [power_of(one.forward(image[None].copy())) for one in of_coils]
+    return image * divide(power_of(samples), array_module(image).stack(seen).mean(0)) ** 0.5
 
 
 def _known(measured: Measured, sens: Array | None, rules: StartRules) -> State:
