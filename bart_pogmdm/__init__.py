@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from .prior.plug_and_play import PlugAndPlay as PlugAndPlay
     from .prior.pogmdm import PoGMDM as PoGMDM
     from .prior.prior_file import load_prior as load_prior
-    from .reconstruction.options import Rules as Rules
     from .reconstruction.recon import recon as recon
     from .reconstruction.result import Result as Result
+    from .reconstruction.rules import Rules as Rules
     from .toolbox.bart_call import BartError as BartError
     from .toolbox.bart_call import bart as bart
     from .volume.run import recon_volume as recon_volume
@@ -31,7 +31,7 @@ _PUBLIC = {
     "recon": "reconstruction.recon", "Result": "reconstruction.result", "recon_volume": "volume.run",
     "ReconstructionWarning": "arrays.doubts",
     "Map": "algorithms.joint_map", "Gibbs": "algorithms.gibbs", "Diffusion": "algorithms.diffusion",
-    "Rules": "reconstruction.options",
+    "Rules": "reconstruction.rules",
     "load_prior": "prior.prior_file", "PoGMDM": "prior.pogmdm",
     "PlugAndPlay": "prior.plug_and_play",
     "read": "files.cfl", "write": "files.cfl", "to_bart": "arrays.bart_dims", "from_bart": "arrays.bart_dims",

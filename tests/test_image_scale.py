@@ -11,7 +11,7 @@ from bart_pogmdm.algorithms.units import OneCoilScale
 from bart_pogmdm.prior.calibration import Calibration
 from bart_pogmdm.prior.image_scale import ImageScale
 from bart_pogmdm.prior.rules import PriorRules
-from bart_pogmdm.reconstruction.options import Rules
+from bart_pogmdm.reconstruction.rules import Rules
 
 SCALE = ImageScale()
 ONE_COIL = OneCoilScale().brighter * SCALE.start

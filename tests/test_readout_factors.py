@@ -9,7 +9,7 @@ from bart_pogmdm import ReconstructionWarning, recon
 from bart_pogmdm.physics.readout_factors import ReadoutRules, readout_factors
 from bart_pogmdm.physics.sensitivity_start import StartRules
 from bart_pogmdm.physics.sobolev_maps import SobolevRules
-from bart_pogmdm.reconstruction.options import Rules
+from bart_pogmdm.reconstruction.rules import Rules
 
 pytest.importorskip("finufft", reason="finufft is not installed (extra nufft)")
 

@@ -252,6 +252,7 @@ def bad(change):
     ({"start": np.zeros((20, 20), complex)}, "start: all values are zero"),
     ({"prior": "nowhere.npz"}, "prior nowhere.npz: no such file"),
     ({"first": -1}, "first: no such option"),
+    ({"callback": 3}, "callback: expected a function of a State, or None, got int"),
 ])
 def test_bad_arguments_are_named(arguments, message):
     call = {"kspace": bad(lambda k: k.__setitem__((slice(None), 0, 0), 0)), "iterations": 1, **arguments}

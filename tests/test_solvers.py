@@ -19,7 +19,8 @@ from bart_pogmdm.algorithms.state import State
 from bart_pogmdm.physics.cartesian import CartesianScan
 from bart_pogmdm.prior.image_scale import ImageScale
 from bart_pogmdm.reconstruction.frame import Frame
-from bart_pogmdm.reconstruction.options import Options, Rules
+from bart_pogmdm.reconstruction.options import Options
+from bart_pogmdm.reconstruction.rules import Rules
 from bart_pogmdm.reconstruction.start import Measured, problem_of
 
 STEPS = 3

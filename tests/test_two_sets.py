@@ -18,8 +18,9 @@ from bart_pogmdm.physics.fourier import fft2c, ifft2c, resize
 from bart_pogmdm.prior.image_scale import ImageScale
 from bart_pogmdm.reconstruction.frame import Frame
 from bart_pogmdm.reconstruction.inputs import Inputs
-from bart_pogmdm.reconstruction.options import Rules, options_of
+from bart_pogmdm.reconstruction.options import options_of
 from bart_pogmdm.reconstruction.recon import reconstruct
+from bart_pogmdm.reconstruction.rules import Rules
 from bart_pogmdm.reconstruction.second_set import are_nearer_to_two, misfits, with_second_set
 from bart_pogmdm.reconstruction.start import Measured, problem_of
 

@@ -6,7 +6,6 @@ M. Kuric et al., The Gaussian latent machine, arXiv 2505.12836.
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -78,9 +77,7 @@ class Gibbs:
     def __post_init__(self) -> None:
         together = {} if self.side_by_side is None else {"side_by_side": 1}
         check_fields(self, {"chains": 1, "burn_in": 0, "thin": 1, "draw_cg": 1} | together,
-                     ["smoothing"] + ([] if self.sigma is None else ["sigma"]))
-        if not (isinstance(self.to_mean, numbers.Real) and 0 <= float(self.to_mean) <= 1):
-            raise ValueError(f"to_mean: expected a number from 0 to 1, got {self.to_mean!r}")
+                     ["smoothing"] + ([] if self.sigma is None else ["sigma"]), fractions=["to_mean"])
 
     @property
     def iterations(self) -> int:

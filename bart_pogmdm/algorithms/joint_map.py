@@ -19,7 +19,7 @@ from ..prior.smooth_phase import SmoothPhase
 from .kept_samples import KeptRules, KeptSamples, without_kept
 from .likelihood import Likelihood, RingWeights
 from .message_passing import LinearEstimate, Message, MessagePassing, next_message
-from .method import Rngs, prior_for
+from .method import prior_for
 from .posterior_statistics import PosteriorStatistics
 from .problem import Problem
 from .quadratic_step import newton_step
@@ -85,7 +85,7 @@ class Map:
 
     def __post_init__(self) -> None:
         check_fields(self, {"iterations": 1, "fine_steps": 1, "image_cg": 1, "sens_cg": 1, "last_steps": 1},
-                     ["sigma", "one_coil_sigma", "image_tolerance"])
+                     ["sigma", "one_coil_sigma", "image_tolerance"], fractions=["momentum"])
         if self.fine_steps < self.last_steps + 2:  # so that the last steps go on with the direction of a fine one
             raise ValueError(f"fine_steps: expected at least {self.last_steps + 2}, 2 more than last_steps,"
                              f" got {self.fine_steps}")
@@ -122,7 +122,7 @@ class Map:
         return joint_map(problem, prior_for(problem, prior), self)
 
 
-def joint_map(problem: Problem, prior: Prior, options: Map, rngs: Rngs = ()) -> Iterator[State]:
+def joint_map(problem: Problem, prior: Prior, options: Map) -> Iterator[State]:
     """Yield the State after each step to the joint maximum; the first are coarse (`Map`)."""
     solve = partial(majorise_minimise, prior=prior, options=options)
     fine = min(options.fine_steps, options.iterations)

@@ -30,8 +30,11 @@ def to_bart(array: Array) -> Array:
     """Return (coil, z, y, x), (coil, y, x) or (y, x) as (READ, PHS1, PHS2, COIL).
 
     READ = y, PHS1 = x and PHS2 = 1 for planes, and READ = z, PHS1 = y and PHS2 = x for volumes.
+    Raises ValueError for other numbers of axes.
     """
     array = np.asarray(array)
+    if not 2 <= array.ndim <= COIL + 1:
+        raise ValueError(f"array: expected (y, x), (coil, y, x) or (coil, z, y, x), got {array.shape}")
     if array.ndim == COIL + 1:
         return np.moveaxis(array, 0, -1)
     return np.moveaxis(array[None] if array.ndim == 2 else array, 0, -1)[:, :, None, :]

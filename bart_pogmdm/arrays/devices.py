@@ -32,16 +32,16 @@ def _gpu() -> ArrayModule:
     try:
         import cupy
         if cupy.cuda.runtime.getDeviceCount() < 1:
-            raise ValueError("no CUDA device was found")
+            raise ValueError("device: no CUDA device was found")
         cupy.fft.config.get_plan_cache().set_memsize(cupy.cuda.runtime.memGetInfo()[1] // PLAN_PART)
         pool = cupy.get_default_memory_pool()
         if not pool.get_limit():  # a limit that the user has set stays
             pool.set_limit(fraction=POOL_PART)
     except ImportError as error:
-        raise ValueError("no CUDA device can be used: CuPy is not installed"
+        raise ValueError("device: no CUDA device can be used: CuPy is not installed"
                          " (pip install 'bart_pogmdm[cuda12]' or [cuda13])") from error
     except RuntimeError as error:  # of the CUDA runtime: no driver, no permission
-        raise ValueError(f"no CUDA device can be used ({error})") from error
+        raise ValueError(f"device: no CUDA device can be used ({error})") from error
     return cupy
 
 

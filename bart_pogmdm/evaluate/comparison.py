@@ -87,7 +87,7 @@ def run_comparison(cases: Iterable[Case], parameters: Mapping[str, Sequence[Para
     file, so that the next run tries it again.  Without `compute`, only the rows of earlier runs are returned.
     """
     rows, programs = [], program_versions()
-    for case in tqdm(cases, disable=not (compute and cases)):
+    for case in tqdm(cases, disable=None if compute and cases else True):
         for name, choices in parameters.items():
             for parameter in choices:
                 key = key_of(case, competitors[name], parameter, programs)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays.array_types import Array, ArrayModule, Shape
+from ..arrays.checks import check_fields
 from ..arrays.modules import array_module
 from .image_scale import ImageScale
 
@@ -26,6 +27,11 @@ class PlugAndPlay:
 
     denoiser: Callable[[Array, float], Any]
     image_scale: ImageScale = ImageScale()
+
+    def __post_init__(self) -> None:
+        if not callable(self.denoiser):
+            raise TypeError(f"denoiser: expected a function of an image and sigma, got {type(self.denoiser).__name__}")
+        check_fields(self, {})
 
     def denoise(self, image: Array, sigma: float) -> Array:
         """Return the denoised images (…, ny, nx), real or complex.

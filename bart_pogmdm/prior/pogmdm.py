@@ -174,7 +174,7 @@ class PoGMDM:
 
     def denoise(self, image: Array, sigma: float) -> Array:
         """Return the posterior mean of an image in noise of std sigma (Tweedie): x + sigma^2 score(x, sigma)."""
-        return image + float(sigma)**2 * self.score(image, sigma)
+        return self.score(image, sigma) * float(sigma)**2 + image
 
     def potential(self, image: Array, sigma: float) -> Any:
         """Return -log p_sigma(x) up to a constant: -alpha sum_k sum_ij log psi_k((gamma_k K_k x)_ij), exactly.

@@ -19,7 +19,7 @@ from ..physics.nufft import library
 from ..physics.sampling import Scan
 from . import doubts, layout
 from .frame import Frame
-from .options import Rules
+from .rules import Rules
 from .scans import box_of_all, cartesian_scan, noncartesian_scan
 
 ScanAt: TypeAlias = Callable[[Shape, tuple[Shape, ...]], tuple[Scan, Frame]]

@@ -26,7 +26,7 @@ class SliceResult:
     sens_std: (J, *grid), that of the sensitivities where these were drawn, else None.
     scale: of the solver's units; convergence: rhat and ess of a method that samples.
     coefficients: of the last sensitivities, from which a similar slice may start; None if they have none, or two sets.
-    maps: the number of sets.
+    maps: the number of sets; steps: to the maximum.
     """
 
     image: Array
@@ -37,6 +37,7 @@ class SliceResult:
     convergence: dict[str, float | None]
     coefficients: Array | None
     maps: int
+    steps: int
 
 
 def solve(problem: Problem, collectors: Sequence[Collector], prior: Any, options: Options, seed: tuple[int, ...],
@@ -70,12 +71,13 @@ class Collector:
         self._reference_sens: Array | MapsByCoil | None = None
         self._reference: State | None = None
         self._last: State | None = None
+        self._steps = 0
 
     def add(self, state: State) -> None:
         """Take the next State into account: the maximum is the reference of the draws that follow."""
         self._last = state
         if state.info.chain is None:
-            self._reference = state
+            self._reference, self._steps = state, self._steps + 1
         elif state.info.is_draw:
             if self._reference_sens is None:
                 self._reference = self._reference or state
@@ -128,8 +130,8 @@ class Collector:
         image, std = image * factor, None if std is None else std * factor
         sens_std = self._sens_std(weight if not options.normalize else None, prior)
         _check_finite(image, weight, std)
-        return SliceResult(image, std, sens_std, units.scale * frame.interpolation,
-                           float(units.to_user(residual_std)), convergence, coefficients, problem.images.sets)
+        return SliceResult(image, std, sens_std, units.scale * frame.interpolation, float(units.to_user(residual_std)),
+                           convergence, coefficients, problem.images.sets, self._steps)
 
     def _mean(self, estimate: Array, weights: Array | None) -> Array:
         """Return the estimate (*grid) that was there before the draws, moved towards their mean.

@@ -1,4 +1,4 @@
-"""The options of a reconstruction, and all rules that shape it."""
+"""The options of a reconstruction."""
 
 from __future__ import annotations
 
@@ -13,21 +13,12 @@ from ..algorithms.diffusion import Diffusion
 from ..algorithms.gibbs import Gibbs
 from ..algorithms.joint_map import Map
 from ..algorithms.method import Method
-from ..algorithms.units import OneCoilScale
 from ..arrays.bart_dims import AVG, COEFF, DIMS, MAPS, SLICE, TE, TIME
 from ..arrays.checks import is_integer
-from ..physics.coil_compression import CoilRules
-from ..physics.espirit import EspiritRules
-from ..physics.kspace_centre import CentreRules
-from ..physics.noise_level import NoiseRules
-from ..physics.readout_factors import ReadoutRules
-from ..physics.sampled_box import BoxRules
-from ..physics.sensitivity_start import StartRules
-from ..physics.sobolev_maps import SobolevRules
 from ..prior.image_scale import ImageScale
 from ..prior.planes import Planes
 from ..prior.prior_file import load_prior
-from .doubts import DoubtRules
+from .rules import Rules
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -39,22 +30,6 @@ NOT_SHARED = (1 << MAPS + 1) - 1
 LONGEST = 32  # sides of the shortest one that a side of a voxel may have
 
 METHODS: dict[str, type[Map | Gibbs | Diffusion]] = {method.name: method for method in (Map, Gibbs, Diffusion)}
-
-
-@dataclass(frozen=True)
-class Rules:
-    """The rules around the method, one record for each idea.  A method holds its own, and so does a prior."""
-
-    box: BoxRules = BoxRules()
-    centre: CentreRules = CentreRules()
-    noise: NoiseRules = NoiseRules()
-    coils: CoilRules = CoilRules()
-    readouts: ReadoutRules = ReadoutRules()
-    sens: SobolevRules = SobolevRules()
-    start: StartRules = StartRules()
-    espirit: EspiritRules = EspiritRules()
-    one_coil: OneCoilScale = OneCoilScale()
-    doubts: DoubtRules = DoubtRules()
 
 
 @dataclass(frozen=True)
@@ -140,6 +115,8 @@ def options_of(**keywords: Unpack[OptionKeywords]) -> Options:
     method, samples = _method(others.pop("method", None), others.pop("samples", None))
     iterations = others.pop("iterations", getattr(method, "iterations", Options.iterations))
     options = Options(method, samples, iterations, **others)
+    if "iterations" in keywords and not hasattr(method, "iterations"):
+        raise ValueError(f"iterations: goes with methods map and gibbs, got {method.name}")
     if not is_integer(options.iterations, 1):
         raise ValueError(f"iterations: expected a positive integer, got {options.iterations!r}")
     if (std := options.noise_std) is not None and not (isinstance(std, numbers.Real) and 0 <= std < np.inf):

@@ -59,13 +59,14 @@ class Outputs:
             layout.slices(self.std)[index][0] = result.std
         if self.sens_std is not None:
             layout.slices(self.sens_std)[index][...] = result.sens_std
-        facts = {"noise_std": noise_std, "scale": result.scale, "residual_std": residual_std, "maps": result.maps}
+        facts = {"steps": result.steps, "noise_std": noise_std, "scale": result.scale, "residual_std": residual_std,
+                 "maps": result.maps}
         for key, value in (facts | result.convergence).items():
             self._facts.setdefault(key, np.empty(self.loop, int if isinstance(value, int) else float))[index] = value
 
     def facts(self) -> dict[str, Any]:
         """Return the facts of the slices, a number or an array for each."""
-        return {key: np.squeeze(values)[()] for key, values in self._facts.items()}
+        return {key: values.item() if values.size == 1 else np.squeeze(values) for key, values in self._facts.items()}
 
     def memory(self, chains: int | None = None) -> int:
         """Return about how many bytes the solver works with on the whole grid; of the options' chains for None."""

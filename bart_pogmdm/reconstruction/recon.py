@@ -65,8 +65,9 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
     method: "map", the maximum; "gibbs", mean (half-way from the maximum to that of draws around it) and standard
         deviation; "diffusion", Algorithm 1 of the paper; or one of Map, Gibbs, Diffusion with its options, as
         Gibbs(chains=8).  None: "gibbs" where samples are asked for, else "map".
-    samples: draws from the posterior; 10 where the method samples.
-    iterations: majorise-minimise steps to the maximum ("map" and "gibbs"), 45; planes what they need.
+    samples: number of draws that keep_samples returns; 10 where the method samples.  Mean and standard deviation are
+        those of all sweeps of the chains, about seven times as many.
+    iterations: usual number of steps to the maximum, for "map" and "gibbs"; 45.  Planes may end earlier or take more.
     noise_std: of the data (samples of weight 1) per real and imaginary part; None: estimated.
     maps: 2 for an object larger than the field of view, so that it folds over: another image with its own
         sensitivities for the folded part, and the result for both together; not for "diffusion".  "auto", the
@@ -82,17 +83,20 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
         sees its planes in their true proportions; None: cubes.
     normalize: report the image times the RSS of the sensitivities, and these with RSS 1; True.
     keep_samples: return the samples, too; they need their own memory.
-    seed: each chain or sample of each slice draws from its own child of it; 0.
-    rules: rules of box, centre, noise, readouts, sensitivities, start, one coil, doubts (`options.Rules`).
+    seed: of all random numbers; every chain of every slice has its own stream; 0.
+    rules: constants of the estimation around the method (`rules.Rules`), which are rarely needed.
 
-    Returns a Result.  Its info holds method, iterations, samples; noise_std, scale, the final residual_std and maps,
-    the number of sets (one number for each slice); the median rhat and the effective sample size ess of chains,
-    seconds, name and hash of the prior, seed, the estimated memory of the solver in bytes, and warnings: sentences
-    about an image that may be wrong, each of which is also raised as a ReconstructionWarning.  Raises ValueError or
+    Returns a Result.  Its info holds method, iterations and samples as asked for; the steps taken to the maximum,
+    noise_std, scale, the final residual_std and maps, the number of sets (one number for each slice); the median rhat
+    and the effective sample size ess of chains, seconds, name and hash of the prior, seed, the estimated memory of the
+    solver in bytes, and warnings: sentences about an image that may be wrong, each of which is also raised as a
+    ReconstructionWarning.  Raises ValueError or
     TypeError that names the argument, MemoryError where a volume or the samples to keep have no room, ImportError where
     a trajectory lacks finufft.
     """
     chosen = options_of(**options)
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback: expected a function of a State, or None, got {type(callback).__name__}")
     inputs = Inputs(kspace, mask, traj, dims, sens, start)
     result, _ = reconstruct(inputs, prior_of(prior, chosen.method), chosen, device, callback)
     for sentence in result.info["warnings"]:
@@ -155,8 +159,8 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
                 coefficients = found.coefficients
         if finished:
             finished(outputs, [index for _, index in group])
-    info = {"method": options.method.name, "iterations": options.iterations, "samples": options.samples,
-            **outputs.facts(), "seconds": time.perf_counter() - began,
+    info = {"method": options.method.name, "iterations": getattr(options.method, "iterations", None),
+            "samples": options.samples, **outputs.facts(), "seconds": time.perf_counter() - began,
             "prior": getattr(prior, "name", type(prior).__name__), "prior_hash": getattr(prior, "digest", None),
             "seed": options.seed, "memory": outputs.memory(),
             "warnings": [*slices.doubts, *gathered(doubts, outputs.loop)]}

@@ -11,8 +11,10 @@ from ..arrays.bart_dims import BATCH, pad_dims
 from ..arrays.modules import array_module, move
 from ..version import __version__
 
+NAMES = ("image", "sens", "std", "sens_std", "samples")  # Of the arrays.
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """The result of `recon`, in the order, array library, device and precision of its k-space.
 
@@ -31,10 +33,15 @@ class Result:
     samples: Array | None = None
     sens_std: Array | None = None
 
+    def __repr__(self) -> str:
+        """Return types and shapes, since the arrays fill pages."""
+        arrays = {name: getattr(self, name) for name in NAMES}
+        facts = [f"{name} {array.dtype} {array.shape}" for name, array in arrays.items() if array is not None]
+        return f"<Result: {', '.join(facts)}; {len(self.info['warnings'])} warnings>"
+
     def on(self, xp: ArrayModule) -> Result:
         """Return the result with arrays of another module."""
-        names = ("image", "sens", "std", "samples", "sens_std")
-        return replace(self, **{name: move(getattr(self, name), xp) for name in names})
+        return replace(self, **{name: move(getattr(self, name), xp) for name in NAMES})
 
     def plot(self) -> Any:
         """Return a matplotlib Figure of image, sensitivities and standard deviation; notebooks show it."""

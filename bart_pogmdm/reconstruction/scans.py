@@ -21,7 +21,7 @@ from ..physics.noncartesian import NonCartesianScan
 from ..physics.readout_factors import align
 from ..physics.sampled_box import BoxRules, sampled_box
 from .frame import Frame
-from .options import Rules
+from .rules import Rules
 
 SPIKES = 3  # Samples of k-space that may outshine all others beyond the precision of numbers: fewer are no image.
 ScanT = TypeVar("ScanT", CartesianScan, NonCartesianScan)

@@ -1,6 +1,7 @@
 """Reconstruction of a volume: workers reconstruct the missing slices, and this process writes them to the output."""
 
 import contextlib
+import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -68,6 +69,8 @@ def recon_volume(source: str | Path, out: str | Path, *, measurement: str | None
     Doubts about the file and slices, also of earlier runs, are raised as ReconstructionWarning, each with its slices.
     Raises ValueError, TypeError, OSError or ImportError that names the reason.
     """
+    if not isinstance(source, (str, os.PathLike)):
+        raise TypeError(f"source: expected the name of a file, got {type(source).__name__}; arrays go to recon")
     if jobs is not None:
         check_positive("jobs", jobs)
     if send and scheduler is None:
