@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bart_pogmdm import PoGMDM, load_prior
+from bart_pogmdm.commands.show import describe
 from bart_pogmdm.prior.calibration import Calibration
-from bart_pogmdm.prior.description import describe
 from bart_pogmdm.prior.image_scale import ImageScale
 from bart_pogmdm.prior.rules import OF_CALIBRATION, PriorRules
 

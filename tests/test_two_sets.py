@@ -9,7 +9,7 @@ from conftest import simulate
 from bart_pogmdm import Diffusion, Gibbs, Map, recon, to_bart
 from bart_pogmdm.algorithms.joint_map import majorise_minimise
 from bart_pogmdm.algorithms.kept_samples import KeptRules, KeptSamples, without_kept
-from bart_pogmdm.algorithms.method import prior_for
+from bart_pogmdm.algorithms.problem import prior_for
 from bart_pogmdm.evaluate import masks, metrics
 from bart_pogmdm.evaluate import simulate as simulation
 from bart_pogmdm.physics.cartesian import CartesianScan

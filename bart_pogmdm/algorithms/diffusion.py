@@ -11,14 +11,13 @@ from typing import Any, ClassVar
 from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import at_least, inner
-from ..arrays.generators import white_noise
+from ..arrays.generators import Rngs, white_noise
 from ..physics.fourier import PLANE
 from ..physics.h1_sensitivities import h1_step
 from ..prior.protocol import ScorePrior
 from .chains import batches, chains_that_fit
 from .joint_map import Map
 from .likelihood import Likelihood
-from .method import Rngs
 from .posterior_statistics import PosteriorStatistics
 from .problem import Problem
 from .schedules import SensitivityPenalty, exponential, sensitivity_steps

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import at_least
-from ..arrays.generators import for_each, white_noise
+from ..arrays.generators import Rngs, for_each, white_noise
 from ..arrays.modules import array_module
 from ..physics.acceleration import acceleration
 from ..physics.fourier import divide, filtered
@@ -23,9 +23,8 @@ from ..prior.protocol import LatentPrior
 from .chains import batches, chains_that_fit
 from .joint_map import Map
 from .likelihood import Likelihood, RingWeights
-from .method import Rngs, prior_for
 from .posterior_statistics import PosteriorStatistics
-from .problem import Problem
+from .problem import Problem, prior_for
 from .quadratic_step import averaged, newton_step
 from .schedules import sensitivity_steps
 from .state import State

@@ -19,12 +19,10 @@ from ..prior.smooth_phase import SmoothPhase
 from .kept_samples import KeptRules, KeptSamples, without_kept
 from .likelihood import Likelihood, RingWeights
 from .message_passing import LinearEstimate, Message, MessagePassing, next_message
-from .method import prior_for
-from .posterior_statistics import PosteriorStatistics
-from .problem import Problem
+from .problem import Problem, prior_for
 from .quadratic_step import newton_step
 from .resolution import CoarseSteps
-from .schedules import MOST_MOMENTUM, SensitivityPenalty, momentum, sensitivity_steps
+from .schedules import SensitivityPenalty, momentum, sensitivity_steps
 from .state import State
 
 
@@ -56,8 +54,9 @@ class Map:
     sens_cg: int = 4
     """Conjugate gradient steps for the sensitivities after each image of a plane; for a volume twice as many."""
 
-    momentum: float = MOST_MOMENTUM
-    """Largest factor of Nesterov's extrapolation; with 0 every step lowers the energy, but more steps are needed."""
+    momentum: float = 0.95
+    """Largest factor of Nesterov's extrapolation: 1 would never forget an early direction, and with 0, where every step
+    lowers the energy, more steps are needed."""
 
     phase: SmoothPhase = SmoothPhase()
     """How the smooth phase of the image is found, and how far it is trusted."""
@@ -79,7 +78,6 @@ class Map:
 
     name: ClassVar[str] = "map"
     image_noise: ClassVar[float] = 0.0
-    to_mean: ClassVar[float] = 0.0
     prior_members: ClassVar[tuple[str, ...]] = ("score", "curvature")
     default_samples: ClassVar[None] = None
 
@@ -106,14 +104,6 @@ class Map:
     def chain_shape(self, samples: int) -> tuple[int, int]:
         """Return the number of chains, and of draws from each: none."""
         return 1, 0
-
-    def temperature(self, prior: Prior, problem: Problem) -> float:
-        """Return 1: there are no draws."""
-        return 1.0
-
-    def std(self, draws: PosteriorStatistics, prior: Any, problem: Problem) -> Any:
-        """Return that of the draws, of which there are none."""
-        return draws.std
 
     def solve(self, problem: Problem, prior: Prior, samples: int, seed: tuple[int, ...]) -> Iterator[State]:
         """Yield the State after each step to the maximum; the last image may be moved towards the mean."""

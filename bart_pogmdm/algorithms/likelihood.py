@@ -69,8 +69,8 @@ class Likelihood:
         """Return the least variance that is assumed, max((noise_floor noise_std)^2, least_variance)."""
         return at_least((self.noise_floor * noise_std) ** 2, self.least_variance)
 
-    def at_start(self, noise_std: Any) -> Any:
-        """Return the variance of the first fit of sensitivities to a given image: that of the noise."""
+    def of_noise(self, noise_std: Any) -> Any:
+        """Return the variance of the noise, but at least the least one."""
         return at_least(noise_std**2, self.least_variance)
 
     def confidence(self, residual_var: Any) -> Any:
@@ -83,7 +83,7 @@ class Likelihood:
         r_k^2 is the residual variance in a ring of k-space: what is above the noise is an error of the model, which is
         no reason to trust the data.  power: |A x - z|^2 of each sample, summed over the coils.
         """
-        sampling, variance = problem.sampling, max(problem.noise_std**2, self.least_variance)
+        sampling, variance = problem.sampling, self.of_noise(problem.noise_std)
         radius = sampling.radius(sampling.shape)
         rings = Rings.of(radius, sampling.count, self.rings)
         excess = rings.means(power) / (2 * problem.coils * variance)
@@ -98,7 +98,7 @@ class Likelihood:
         total = variance + residual_var
         if not problem.images.is_series:
             return total
-        noise = self.at_start(problem.noise_std)
+        noise = self.of_noise(problem.noise_std)
         return (total / noise).mean() * noise
 
 

@@ -127,3 +127,11 @@ class Problem:
     def model(self, sens: Array | MapsByCoil) -> CoilModel | SetsModel:
         """Return the forward model with these sensitivities."""
         return coil_model(self.sampling, sens, self.images)
+
+
+def prior_for(problem: Problem, prior: Any) -> Any:
+    """Return the form that a prior has for reconstructions from several coils, if it has one, as a PoGMDM.
+
+    With one coil the learned gains stay: there no other coil would hold detail that the prior removes.
+    """
+    return prior if problem.one_coil else getattr(prior, "reconstructing", prior)

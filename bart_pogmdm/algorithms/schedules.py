@@ -7,8 +7,6 @@ import numpy as np
 from ..arrays.array_types import Shape
 from ..arrays.checks import check_fields
 
-MOST_MOMENTUM = 0.95  # an extrapolation by the factor 1 would never forget an early direction
-
 
 @dataclass(frozen=True)
 class SensitivityPenalty:
@@ -43,7 +41,7 @@ def sensitivity_steps(steps: int, grid: Shape) -> int:
     return steps * (len(grid) - 1)
 
 
-def momentum(iterations: int, most: float = MOST_MOMENTUM) -> list[float]:
+def momentum(iterations: int, most: float) -> list[float]:
     """Return Nesterov's extrapolation factors (t - 1) / t+, at most `most` (Soviet Math. Dokl. 27, 1983)."""
     factors, t = [], 1.0
     for _ in range(iterations):

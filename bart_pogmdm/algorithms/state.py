@@ -99,21 +99,23 @@ class State:
 
     def image_of(self, number: int) -> State:
         """Return the state of one image of a series, or of one of several slices."""
-        coefficients, info, residual_std = self.coefficients, self.info, self.info.residual_std
+        info, residual_std = self.info, self.info.residual_std
         if np.ndim(residual_std):
             info = replace(info, residual_std=residual_std.ravel()[number])
-        own = min(number, self.sens_shape[1] - 1)  # a series shares them
-        maps = self.maps if isinstance(self.maps, SobolevMaps) else self.maps[:, own]
         maximum, mean_weights = (array if array is None else array[number] for array in (
             self.maximum, self.mean_weights))
-        return State(self.image[number], maps, None if coefficients is None else coefficients[:, own],
+        return State(self.image[number], *self._maps_of(min(number, self.sens_shape[1] - 1)),  # a series shares them
                      self.units.image_of(number), info, maximum, mean_weights)
 
     def chain(self, number: int) -> State:
         """Return the state of one of the chains."""
-        coefficients = None if self.coefficients is None else self.coefficients[:, number]
-        maps = self.maps if isinstance(self.maps, SobolevMaps) else self.maps[:, number]
+        maps, coefficients = self._maps_of(number)
         residual_std = self.info.residual_std[number]
         residual_std = residual_std.reshape(()) if residual_std.size == 1 else residual_std
         return replace(self, image=self.image[number], maps=maps, coefficients=coefficients,
                        info=replace(self.info, residual_std=residual_std))
+
+    def _maps_of(self, number: int) -> tuple[Array | SobolevMaps, Array | None]:
+        """Return maps and coefficients of one image or chain."""
+        return (self.maps if isinstance(self.maps, SobolevMaps) else self.maps[:, number],
+                None if self.coefficients is None else self.coefficients[:, number])

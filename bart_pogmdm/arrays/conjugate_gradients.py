@@ -19,7 +19,7 @@ def inner(left: Array, right: Array, axes: tuple[int, ...] | None = None) -> Sca
 
 
 def at_least(number: Scalar, floor: float) -> Scalar:
-    """Return max(number, floor) for a result of `inner`, without reading it from the device."""
+    """Return max(number, floor) of a float or of each number of an array, without reading it from the device."""
     return max(number, floor) if isinstance(number, float) else array_module(number).maximum(number, floor)
 
 

@@ -8,6 +8,9 @@ from .array_types import Array
 from .modules import array_module, kernels_for
 from .threads import share
 
+Rngs = Sequence[np.random.Generator]
+"""Random generators, one for each chain: a chain draws the same numbers whatever the number of chains."""
+
 
 def complex_normal(rng: np.random.Generator, like: Array, mask: Array | None = None) -> Array:
     """Return noise of standard deviation 1 in real and imaginary part, of the shape and type of a complex array.

@@ -17,7 +17,7 @@ from .option_table import POGMDM, TYPES, Option
 HELP = Option("-h", "help", None, "", "help", alias="--help")
 INTERFACE = Option("--interface", "interface", None, "", "help for programs")
 KNOWN = {spelling: option for option in (*POGMDM, HELP, INTERFACE) for spelling in option.spellings}
-HINT = f"(`{USAGE} -h` shows the usage)"
+HINT = f"(`bart-{USAGE} -h` shows the usage)"
 
 
 def read_arguments(argv: Sequence[str]) -> Namespace:
@@ -40,7 +40,7 @@ def read_arguments(argv: Sequence[str]) -> Namespace:
             flag = "--levels"  # -N alone is the switch of nlinv; -N d is the number of noise levels of sample.
         option = KNOWN.get(flag)
         if option is None:
-            raise ValueError(f"unrecognized arguments: {flag} {_because(INSTEAD.get(flag), HINT)}")
+            raise ValueError(f"unrecognized arguments: {flag} {_because(INSTEAD.get(flag))}")
         if option.kind is not None:
             values[option.dest] = _converted(option, flag, _value(flag, words) if value is None else value)
             continue
@@ -50,14 +50,14 @@ def read_arguments(argv: Sequence[str]) -> Namespace:
         if value is None and flag == "-S" and words and _is_number_of_samples(words[0]):
             value = words[0]
         if value is not None and (word.startswith("--") or not value[0].isalpha()):
-            reason = _because(MEANINGS.get(flag), HINT)
+            reason = _because(MEANINGS.get(flag))
             raise ValueError(f"argument {flag}: expected no value, got {value!r} {reason}")
         if value is not None:
             words.insert(0, f"-{value}")
     if values["help"] or values["interface"]:
         return Namespace(**values, files=files)
     if not 2 <= len(files) <= len(POSITIONAL):
-        reason = _because(MEANINGS["-I"] if values["start"] and len(files) < 2 else None, HINT)
+        reason = _because(MEANINGS["-I"] if values["start"] and len(files) < 2 else None)
         raise ValueError(f"expected {' '.join(POSITIONAL)}, got {len(files)} name{'s' * (len(files) != 1)} {reason}")
     return Namespace(**values, files=files)
 
@@ -74,7 +74,7 @@ def _value(flag: str, words: list[str]) -> str:
     """Take the value of an option from the words after it; a word that looks like an option is none."""
     if not words or re.match("-[^0-9.]", words[0]):
         got = f", got {words[0]}" if words else ""
-        raise ValueError(f"argument {flag}: expected one argument{got} {_because(MEANINGS.get(flag), HINT)}")
+        raise ValueError(f"argument {flag}: expected one argument{got} {_because(MEANINGS.get(flag))}")
     return words.pop(0)
 
 
@@ -88,12 +88,12 @@ def _converted(option: Option, flag: str, text: str) -> Any:
     try:
         value = kind(text)
     except ValueError:
-        reason = _because(MEANINGS.get(flag), HINT)
+        reason = _because(MEANINGS.get(flag))
         raise ValueError(f"argument {flag}: invalid {kind.__name__} value: {text!r} {reason}") from None
     if flag == "-s" and (refusal := seed_as_bitmask(value)):
         raise ValueError(f"argument -s: {refusal}")
     return value
 
 
-def _because(reason: str | None, otherwise: str) -> str:
-    return f"({reason})" if reason else otherwise
+def _because(reason: str | None) -> str:
+    return f"({reason})" if reason else HINT

@@ -1,6 +1,5 @@
 """`bart-pogmdm calibrate`: learns from one's own images how large the errors of a prior's reconstructions are."""
 
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from ..train.calibration import calibration_cases, learn_calibration
 from ..train.images import load_series
 from ..train.recipe import DEFAULT_SCANS, CalibrationScans
 from .parser import Parser
-from .train import write_prior
+from .train import say, sources, write_prior
 
 LEAST_SIDE = 32  # Of an image in pixels: the centre of the masks takes most of a smaller one.
 
@@ -36,15 +35,10 @@ def calibrate(argv: list[str], scans: CalibrationScans = DEFAULT_SCANS) -> int:
     prior = load_prior(args.prior)
     series, skipped = load_series(args.images, LEAST_SIDE, args.acquisition)
     for name, reason in skipped.items():
-        _say(f"left out: {name}: {reason}")
+        say(f"left out: {name}: {reason}")
     images = [image for one in series for image in one.images]
-    calibrated = learn_calibration(prior, list(calibration_cases(images, scans)), scans.samples, report=_say)
-    origin = {**calibrated.provenance["calibration"], **asdict(scans), "data": [
-        {"source": one.source, "licence": one.licence, "images": len(one.images)} for one in series]}
+    calibrated = learn_calibration(prior, list(calibration_cases(images, scans)), scans.samples, report=say)
+    origin = {**calibrated.provenance["calibration"], **asdict(scans), "data": sources(series)}
     write_prior(replace(calibrated, provenance={**prior.provenance, "calibration": origin}), Path(args.out))
-    _say(f"{args.out}: prior {prior.name} with this calibration")
+    say(f"{args.out}: prior {prior.name} with this calibration")
     return 0
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr)

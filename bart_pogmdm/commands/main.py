@@ -34,15 +34,18 @@ def main(argv: list[str] | None = None) -> int:
 def _run(name: str, words: list[str]) -> int:
     """Run a command and return its exit code; `pogmdm --version` prints the version.
 
-    Raises ValueError for a first word that is no file and is close to the name of another command.
+    Raises ValueError for a first word that is no file, where it is close to the name of another command, or alone.
     """
     if name == "pogmdm" and words:
         if words == ["--version"]:
             print(__version__)
             return 0
         close = difflib.get_close_matches(words[0], COMMANDS, n=1, cutoff=CLOSE)
-        if close and not any(os.path.lexists(words[0] + ending) for ending in ("", ".hdr")):
-            raise ValueError(f"{words[0]}: neither a file nor a command: did you mean `bart-pogmdm {close[0]}`?")
+        if not words[0].startswith("-") and not any(os.path.lexists(words[0] + ending) for ending in ("", ".hdr")):
+            if close:
+                raise ValueError(f"{words[0]}: neither a file nor a command: did you mean `bart-pogmdm {close[0]}`?")
+            if len(words) == 1:
+                raise ValueError(f"{words[0]}: neither a file nor a command, which are {', '.join(COMMANDS)}")
     return getattr(import_module(f".{name}", __package__), name)(words)
 
 

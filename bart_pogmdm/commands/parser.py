@@ -1,7 +1,8 @@
 """The parser of all commands: it takes options from the table, and its errors are exceptions, which become one line."""
 
 import argparse
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
 
 from .option_table import OPTIONS, Option
@@ -34,6 +35,19 @@ class Parser(argparse.ArgumentParser):
                 groups[option.dest] = self.add_mutually_exclusive_group()
             place = self if option.kind else groups[option.dest]
             place.add_argument(*option.spellings, **option.keywords | changes)
+
+
+@contextlib.contextmanager
+def by_option(options: Iterable[Option]) -> Iterator[None]:
+    """Errors that begin with the name of an argument begin with the option that sets it."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        name, colon, rest = str(error).partition(":")
+        flag = {option.dest: option.flag for option in options}.get(name)
+        if not colon or flag is None:
+            raise
+        raise ValueError(f"{flag}:{rest}") from error
 
 
 def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:

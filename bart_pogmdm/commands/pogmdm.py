@@ -9,6 +9,8 @@ from . import COMMANDS
 from .arguments import read_arguments
 from .bart_help import USAGE, help_text, interface_text
 from .interruption import Interruption
+from .option_table import POGMDM
+from .parser import by_option
 from .shell import debug_level, show_warnings
 
 
@@ -31,5 +33,6 @@ def pogmdm(argv: list[str]) -> int:
     else:
         show_warnings(debug_level(args.debug_level))
         from .reconstruct import reconstruct_files
-        reconstruct_files(args, shlex.join([USAGE, *argv]), interruption)
+        with by_option(POGMDM):
+            reconstruct_files(args, shlex.join([USAGE, *argv]), interruption)
     return 0

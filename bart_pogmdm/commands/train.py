@@ -5,7 +5,7 @@ import sys
 import tempfile
 import time
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -60,9 +60,9 @@ def train(argv: list[str], recipe: Recipe = DEFAULT_RECIPE, search: RuleSearch =
         series, validation = images.hold_out(series, recipe.validation.held_out)
     if rank == 0:
         for name, reason in skipped.items():
-            print(f"left out: {name}: {reason}", file=sys.stderr)
+            say(f"left out: {name}: {reason}")
         count = sum(len(one.images) for one in series)
-        print(f"{count} images in {len(series)} series, {len(skipped)} left out", file=sys.stderr)
+        say(f"{count} images in {len(series)} series, {len(skipped)} left out")
     try:
         prior, psnr = loop.train_prior(config, series, validation, checkpoint, resume=bool(args.resume), device=device,
                                        callback=_Progress(config, is_quiet=rank > 0), recipe=recipe)
@@ -72,24 +72,29 @@ def train(argv: list[str], recipe: Recipe = DEFAULT_RECIPE, search: RuleSearch =
         if args.keep_rules:
             prior = replace(prior, provenance={"rules": "those of the shipped prior, by --keep-rules"})
         else:
-            prior = learn_rules(prior, validation_images(validation, recipe.validation), search, report=_say)
+            prior = learn_rules(prior, validation_images(validation, recipe.validation), search, report=say)
     except KeyboardInterrupt:
         state = "the same command with --resume goes on" if checkpoint.exists() else "before the first checkpoint"
         raise ValueError(f"train: interrupted; {state}") from None
     provenance = {"config": asdict(config), "device": device, "torch": version("torch"), "revision": _revision(),
                   "validation_psnr": {str(level): round(value, 3) for level, value in psnr.items()},
                   **prior.provenance,
-                  "data": [{"source": one.source, "licence": one.licence, "images": len(one.images)}
-                           for one in series]}
+                  "data": sources(series)}
     if recipe != DEFAULT_RECIPE:
         provenance["recipe"] = asdict(recipe)
     write_prior(replace(prior, name=args.name or out.stem, provenance=provenance), out)
-    _say(f"{out}: {sentence(psnr)}")
+    say(f"{out}: {sentence(psnr)}")
     return 0
 
 
-def _say(sentence: str) -> None:
+def say(sentence: str) -> None:
+    """Print a sentence beside the output."""
     print(sentence, file=sys.stderr)
+
+
+def sources(series: Iterable[Any]) -> list[dict[str, Any]]:
+    """Return source, licence and number of the images of each series, for the provenance of a prior."""
+    return [{"source": one.source, "licence": one.licence, "images": len(one.images)} for one in series]
 
 
 def _check(args: Namespace) -> None:

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from ..arrays.doubts import ReconstructionWarning
 from .option_table import IMAGES, OPTIONS
-from .parser import Parser, given
+from .parser import Parser, by_option, given
 from .shell import wants_gpu
 
 
@@ -62,7 +62,8 @@ def volume(argv: list[str]) -> int:
         logging.disable()  # Dask logs at length; our errors hold its important messages in one sentence.
     with _Progress() as progress:
         try:
-            report = recon_volume(source, work, **options, callback=progress)
+            with by_option(OPTIONS.values()):
+                report = recon_volume(source, work, **options, callback=progress)
         except KeyboardInterrupt:
             raise ValueError(f"volume: interrupted after {progress.done} of {progress.count} slices;"
                              " the same command goes on") from None

@@ -14,7 +14,7 @@ from ..files.kspace import KspaceFile
 from ..files.outputs import Target, check_outputs
 from ..reconstruction.options import options_of
 from ..reconstruction.result import provenance_of
-from ..volume.file_layout import array_files
+from ..volume.file_layout import array_files, manifest_of
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class VolumeImages:
         work, method = out[:-len(ending)], options_of(**{key: options[key] for key in ("method", "samples")
                                                          if key in options})
         names = {IMAGE: out} | ({STD: f"{work}_std{ending}"} if method.samples is not None else {})
-        manifest = _manifest(work)
+        manifest = manifest_of(array_files(work, False)[IMAGE])
         targets = [image_target(name) for name in names.values()]
         check_outputs([targets[0], *(Target(one.name, (), dict.fromkeys((*one.files, *one.beside), lambda _: (
             manifest.exists())), one.makes_folders) for one in targets[1:])], [source, *_named(options)])
@@ -54,16 +54,11 @@ class VolumeImages:
     def write(self, read: Callable[[Path], Array]) -> None:
         """Write the images.  `read` reads BART's files."""
         files = array_files(self.work, STD in self.names)
-        with open(_manifest(self.work), encoding="utf-8") as manifest:
+        with open(manifest_of(files[IMAGE]), encoding="utf-8") as manifest:
             prior, _, digest = json.loads(manifest.readline())["prior"].rpartition(" ")
         facts = provenance_of({"method": self.method, "prior": prior, "prior_hash": digest})
         write_images({name: (role, read(files[role])) for role, name in self.names.items()},
                      Origin(self.origin.geometry, self.origin.tags, facts), self.style)
-
-
-def _manifest(work: str) -> Path:
-    path = array_files(work, False)[IMAGE]
-    return path.with_name(path.name + ".manifest")
 
 
 def _named(options: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..arrays.array_types import Array, ArrayModule, Shape
-from ..arrays.modules import array_module, real_dtype
+from ..arrays.modules import array_module
 
 
 @dataclass(frozen=True)
@@ -38,4 +38,4 @@ class CharbonnierTV:
         """Return the spectrum of a majorising Hessian: weight / epsilon times that of D^T D, (ny, nx) float32."""
         rows, columns = (4 * np.sin(np.pi * np.arange(n) / n) ** 2 for n in shape)
         spectrum = self.weight / self.epsilon * (rows[:, None] + columns)
-        return xp.asarray(spectrum, real_dtype(np.float32))
+        return xp.asarray(spectrum, np.float32)

@@ -16,6 +16,7 @@ from .poisson_disc import CENTRE_PART, ellipse_radius, poisson_disc
 
 ACS_FRACTION = 0.08  # Part of the lines that is fully sampled at the centre (ACS), as in fastMRI at R = 4.
 ACS_LINES = 24       # Calibration lines of uniform masks: usual on scanners.
+ARMS = 8             # Of a spiral.
 MaskMaker: TypeAlias = Callable[..., Array]  # (shape, number, seed, **options) -> mask
 
 
@@ -76,11 +77,11 @@ def radial(shape: Shape, spokes: int) -> Array:
     return _on_grid(shape, np.linspace(-0.5, 0.5, 4 * max(shape)), angles)
 
 
-def spiral(shape: Shape, acceleration: float, *, arms: int = 8) -> Array:
+def spiral(shape: Shape, acceleration: float) -> Array:
     """Sample evenly rotated Archimedean spirals with turns `acceleration` grid points apart, rounded to the grid."""
-    turns = max(shape) / (2 * arms * acceleration)
+    turns = max(shape) / (2 * ARMS * acceleration)
     place = np.linspace(0, 1, int(16 * (turns + 1) * max(shape))) ** 0.5
-    return _on_grid(shape, place / 2, 2 * np.pi * (turns * place + np.arange(arms)[:, None] / arms))
+    return _on_grid(shape, place / 2, 2 * np.pi * (turns * place + np.arange(ARMS)[:, None] / ARMS))
 
 
 def _on_grid(shape: Shape, radius: Array, angle: Array) -> Array:

@@ -10,6 +10,7 @@ from ..physics.coil_model import rss
 
 OBJECT_THRESHOLD = 0.1  # The object is where the reference exceeds this part of its maximum; the rest is air.
 NORMAL_90 = 1.6449  # Half width of the central 90 % of a normal distribution, in standard deviations.
+KNOTS = 5  # Inner ones of the spline of `fit_intensity`.
 BLOCK = 8  # Side in pixels of the blocks over which `rank_correlation` averages, because single errors are random.
 
 
@@ -62,12 +63,12 @@ def nmse(image: Array, reference: Array) -> float:
     return float((error @ error) / (reference[inside] @ reference[inside]))
 
 
-def fit_intensity(image: Array, reference: Array, knots: int = 5) -> Array:
+def fit_intensity(image: Array, reference: Array) -> Array:
     """Map the intensities of |image| by the cubic spline that fits the reference best inside the object."""
     inside = object_of(reference)
     magnitude, truth = np.abs(image)[inside].astype(float), reference[inside]
     order = np.argsort(magnitude, kind="stable")
-    inner = np.unique(np.quantile(magnitude, np.linspace(0, 1, knots + 2)[1:-1]))
+    inner = np.unique(np.quantile(magnitude, np.linspace(0, 1, KNOTS + 2)[1:-1]))
     ends = magnitude[order[[0, -1]]]
     spline = make_lsq_spline(magnitude[order], truth[order], np.r_[[ends[0]] * 4, inner, [ends[1]] * 4])
     mapped = spline(np.clip(np.abs(image), *ends))

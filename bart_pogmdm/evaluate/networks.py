@@ -1,9 +1,8 @@
 """The paper's learned baselines, with weights that the user supplies; torch and fastmri are imported on demand."""
 
-import contextlib
 import hashlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -135,7 +134,8 @@ class TorchDenoiser:
     def __init__(self, path: str | Path, brightness: float = 1.0) -> None:
         import torch
         try:
-            with _without_deprecation_warnings():
+            with warnings.catch_warnings():  # torch will replace TorchScript, in which users have their networks today.
+                warnings.simplefilter("ignore", DeprecationWarning)
                 self.network = torch.jit.load(str(path), map_location="cpu").eval()
         except (RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
@@ -153,11 +153,3 @@ class TorchDenoiser:
         clean = clean.reshape(parts.shape)
         clean = clean[0] + 1j * clean[1] if len(parts) == 2 else clean[0]
         return ((clean - image) / sigma**2).astype(image.dtype)
-
-
-@contextlib.contextmanager
-def _without_deprecation_warnings() -> Iterator[None]:
-    """Hide torch's warnings that TorchScript will be replaced: users have their networks in this format today."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yield

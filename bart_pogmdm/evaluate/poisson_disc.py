@@ -14,8 +14,9 @@ TRIALS = 12          # Slopes after which the best one is taken; three suffice u
 def poisson_disc(shape: Shape, acceleration: float, seed: int, side: int) -> Array:
     """Return a mask (ny, nx) of 1 / acceleration of all points, inside the ellipse that touches the edges.
 
-    Two points are at least as far from each other as the smaller `local_distance` of the two, with the slope at which
-    the wanted number of points just fits; only the points of the central square of `side`, all sampled, are closer.
+    The local distance grows linearly from the zero frequency on.  Two points are at least as far from each other as the
+    smaller one of the two, with the slope at which the wanted number of points just fits; only the points of the
+    central square of `side`, all sampled, are closer.
     So everything is sampled around the centre, as far as the local distance is at most 1.
     An acceleration below 4 / pi gives the whole ellipse, and one that the square exceeds gives the square.
     """
@@ -25,7 +26,7 @@ def poisson_disc(shape: Shape, acceleration: float, seed: int, side: int) -> Arr
     slope = (radius.size / wanted) ** 0.7  # This power comes near the solution at all accelerations of use.
     best = darts[:0]
     for trial in count(1):
-        thrown = _throw(darts, square, local_distance(radius, slope))
+        thrown = _throw(darts, square, slope * radius)
         if len(thrown) >= wanted and (len(thrown) < len(best) or not len(best)):
             best = thrown
         if len(best) and (trial >= TRIALS or len(best) <= (1 + MOST_SURPLUS) * wanted):
@@ -48,11 +49,6 @@ def centre_square(shape: Shape, side: int) -> Array:
     mask = np.zeros(shape, bool)
     mask[tuple(slice(n // 2 - side // 2, n // 2 - side // 2 + side) for n in shape)] = True
     return mask
-
-
-def local_distance(radius: Array, slope: float) -> Array:
-    """Return the least distance around each point, in grid points: it grows linearly from the zero frequency on."""
-    return slope * radius
 
 
 def _throw(darts: Array, square: Array, distance: Array) -> Array:

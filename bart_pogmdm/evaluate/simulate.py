@@ -48,15 +48,12 @@ def noise(shape: Shape, seed: int) -> Array:
     return parts[0] + 1j * parts[1]
 
 
-def folded(images: Array, shape: Shape, turn: complex = 1) -> Array:
-    """Return coil images (J, ny, nx) on a smaller field of view of `shape`, about the same centre: the rest folds over.
-
-    turn: the phase of what folds over, which is -1 where k-space is sampled half-way between its grid points.
-    """
+def folded(images: Array, shape: Shape) -> Array:
+    """Return coil images (J, ny, nx) on a smaller field of view about the same centre: the rest folds over."""
     for axis, size in enumerate(shape, -2):
         moved = np.moveaxis(images, axis, 0)
         place = np.arange(len(moved)) - len(moved) // 2 + size // 2
         out = np.zeros((size, *moved.shape[1:]), images.dtype)
-        np.add.at(out, place % size, moved * (complex(turn) ** (place // size)).reshape(-1, 1, 1))
+        np.add.at(out, place % size, moved)
         images = np.moveaxis(out, 0, axis)
     return images

@@ -12,10 +12,10 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import pad_dims
 from .atomic import Fill, write_all
 from .header import HEADER_LIMIT, command_in, dims_of, header_text
+from .ra import SAMPLE_BYTES as SAMPLE_BYTES
 from .ra import ra_header, read_ra_dims
 from .reading import check_file
 
-SAMPLE_BYTES = 8  # BART stores complex64.
 BLOCK_ROWS = 32   # Rows of a row-major array that are copied at once: four cache lines of samples.
 # Names with these endings mean other things to BART: text, shared memory, memory of the process, and a named pipe.
 OTHER_MEANINGS = (".coo", ".shm", ".mem", ".fifo")

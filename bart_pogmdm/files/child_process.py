@@ -11,12 +11,12 @@ import os
 import pickle
 import resource
 import signal
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TypeVar
 
-from ..arrays.forks import fork
 from ..arrays.memory import size_text
 from .reading import most_bytes, reading
 
@@ -42,6 +42,13 @@ def read_in_child(path: Path, read: Callable[[], Outcome]) -> Outcome:
             raise ValueError(outcome)
         result: Outcome = outcome
     return result
+
+
+def fork() -> int:
+    """Fork this process; 0 in the copy.  Its libraries are prepared for that, but Python warns of their threads."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 def _in_child(call: Callable[[], Any], seconds: int, memory: int) -> tuple[bool, Any]:

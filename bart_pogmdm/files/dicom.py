@@ -113,7 +113,7 @@ def _datasets(images: Images) -> Iterator[Any]:
 def _scaling(images: Images, values: Array) -> tuple[float, float]:
     """Return the value of pixel 0 and that of a step: 1 where the image has been scaled to whole numbers."""
     low, high = min(0.0, float(values.min())), float(values.max())
-    if images.largest and images.role not in (STD, SENS) and low == 0 and 1 < images.largest <= PIXEL_TOP:
+    if images.style.largest and images.role not in (STD, SENS) and low == 0 and 1 < images.style.largest <= PIXEL_TOP:
         return 0.0, 1.0
     return low, (high - low) / PIXEL_TOP or 1.0
 
@@ -122,17 +122,17 @@ def _series(images: Images, low: float, step: float, bright: float) -> Mapping[s
     """Return the attributes that all images of an output share."""
     origin, now = images.origin, datetime.now()
     tags = {key: text for key, text in origin.tags.items()
-            if (key in OF_THE_SCAN or not images.anonymous) and _is_valid(key, text)}
+            if (key in OF_THE_SCAN or not images.style.anonymous) and _is_valid(key, text)}
     hidden = {"PatientName": "Anonymous^", "PatientID": origin.identity[:8], "PatientIdentityRemoved": "YES",
               "DeidentificationMethod": f"{SOURCE}: nothing of the patient was copied"}
     description = ("PoGMDM " if origin.provenance else "") + NAMES[images.role] + (
-        f", {images.part}" if images.role != STD else "")
-    return dict.fromkeys(EMPTY, "") | tags | (hidden if images.anonymous else {}) | {
+        f", {images.style.part}" if images.role != STD else "")
+    return dict.fromkeys(EMPTY, "") | tags | (hidden if images.style.anonymous else {}) | {
         "StudyInstanceUID": _uid(origin.identity), "FrameOfReferenceUID": _uid(origin.identity, "place"),
         "SeriesInstanceUID": _uid(origin.identity, images.name), "SeriesNumber": SERIES[images.role],
         "Modality": "MR", "SeriesDescription": description,
         "SoftwareVersions": f"{SOURCE} {__version__}", "DerivationDescription": origin.sentence[:TEXT],
-        "ImageType": ["DERIVED", "PRIMARY", "OTHER", "STD" if images.role == STD else images.part[0].upper()],
+        "ImageType": ["DERIVED", "PRIMARY", "OTHER", "STD" if images.role == STD else images.style.part[0].upper()],
         "ScanningSequence": "RM", "SequenceVariant": "NONE", "ContentDate": now.strftime("%Y%m%d"),
         "ContentTime": now.strftime("%H%M%S"), "RescaleSlope": _decimal(step), "RescaleIntercept": _decimal(low),
         "RescaleType": "US", "VOILUTFunction": "LINEAR_EXACT", "WindowCenter": _decimal((low + bright) / 2),

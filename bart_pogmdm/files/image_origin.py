@@ -73,17 +73,14 @@ class Images:
     """An array of images as a format gets it.
 
     name: of the output.  role: image, sens, std or samples.  values: with BART's 16 dimensions, real or complex64.
-    part: what the values are, see `Style`; those of a standard deviation are magnitudes.
-    largest: the magnitude to which the image has been scaled, or None.
+    style: in which they are; those of a standard deviation are magnitudes in any style.
     """
 
     name: str
     role: str
     values: Array
-    part: str
     origin: Origin
-    largest: float | None = None
-    anonymous: bool = True
+    style: Style
 
     @cached_property
     def path(self) -> Path:

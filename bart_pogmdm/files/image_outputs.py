@@ -99,10 +99,8 @@ def write_images(outputs: Mapping[str, tuple[str, Array]], origin: Origin, style
     factor = style.factor(image) if image is not None else 1.0
     written: list[Path] = []
     with contextlib.ExitStack() as undo:
-        given = (Images(name, role, array, style.part, origin, style.largest, style.anonymous)
-                 for name, (role, array) in outputs.items())
-        write_all(_noted(written, (content for images in given
-                                   for content in _contents(images, style, factor, command, undo))))
+        given = [Images(name, role, array, origin, style) for name, (role, array) in outputs.items()]
+        write_all(content for images in given for content in _contents(images, factor, command, undo, written))
         undo.pop_all()
     for name in outputs:
         if format_of(name) is FORMATS["/"]:
@@ -112,9 +110,9 @@ def write_images(outputs: Mapping[str, tuple[str, Array]], origin: Origin, style
               " of the scanner")
 
 
-def _contents(images: Images, style: Style, factor: float, command: str | None,
-              undo: contextlib.ExitStack) -> Iterator[Content]:
-    """Yield the files of one output; `images` holds the array as it is."""
+def _contents(images: Images, factor: float, command: str | None, undo: contextlib.ExitStack,
+              written: list[Path]) -> Iterator[Content]:
+    """Yield the files of one output, and note those of a format; `images` holds the array as it is."""
     form, array = format_of(images.name), images.values
     if form is None:
         yield from cfl.contents(images.name, array, command)
@@ -122,13 +120,8 @@ def _contents(images: Images, style: Style, factor: float, command: str | None,
     if form is FORMATS["/"] and not images.path.exists():
         images.path.mkdir(parents=True)
         undo.callback(_remove_folder, images.path)
-    values = style.values(images.role, np.asarray(array).reshape(pad_dims(array.shape), order="F"), factor)
-    yield from form.encode(replace(images, values=values))
-
-
-def _noted(written: list[Path], contents: Iterator[Content]) -> Iterator[Content]:
-    """Yield the contents, and note their files."""
-    for content in contents:
+    values = images.style.values(images.role, np.asarray(array).reshape(pad_dims(array.shape), order="F"), factor)
+    for content in form.encode(replace(images, values=values)):
         written.append(content[1])
         yield content
 

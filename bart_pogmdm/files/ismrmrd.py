@@ -5,7 +5,6 @@ Which line belongs where is decided in `ismrmrd_flags`, `ismrmrd_header`, `ismrm
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from ..arrays.doubts import doubt
 from ..physics.coil_compression import mix, whitening
 from ..physics.fourier import fft2c, ifft2c
 from .geometry import Geometry, Vector
-from .ismrmrd_acquisitions import Acquisitions, StoredAcquisitions
+from .ismrmrd_acquisitions import Acquisitions
 from .ismrmrd_geometry import slices_of, voxel_of
 from .ismrmrd_header import Encoding, read_header
 from .ismrmrd_lines import Lines, place_lines
@@ -102,14 +101,6 @@ class IsmrmrdKspace:
         """Return a pattern at the sample positions that remain when the oversampling has been removed."""
         full, size = self.lines.width, self.lines.size
         return pattern[full // 2 + np.floor((np.arange(size) - size // 2) * full / size + 0.5).astype(int)]
-
-
-def open_ismrmrd(path: Path, group: str | None = None) -> IsmrmrdKspace:
-    """Open a file of a Cartesian scan, with several groups that of a name.
-
-    Raises ValueError for a damaged file or another kind of scan.
-    """
-    return sort(StoredAcquisitions.of(path, group))
 
 
 def sort(source: Acquisitions) -> IsmrmrdKspace:

@@ -32,11 +32,7 @@ ACQUISITION_HEADER = np.dtype([
 
 
 class Acquisitions(Protocol):
-    """Raw data before they are sorted.
-
-    path: the file, or the name of the data, for messages.  texts: copies of the XML header.
-    heads: headers of all acquisitions, a structured array with the standard's names.
-    """
+    """Raw data before they are sorted."""
 
     @property
     def path(self) -> Path:
@@ -64,7 +60,7 @@ class StoredAcquisitions:
     heads: Array
 
     @classmethod
-    def of(cls, path: Path, group: str | None = None) -> "StoredAcquisitions":
+    def of(cls, path: Path, group: str | None) -> "StoredAcquisitions":
         """Read the headers of a group, None for the only one or that of the standard's name.
 
         Raises ValueError if the file is damaged, or holds several groups of other names.

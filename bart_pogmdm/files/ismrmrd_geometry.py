@@ -8,10 +8,8 @@ from ..arrays.bart_dims import BEYOND, SLICE
 from ..arrays.doubts import doubt
 from .geometry import Geometry, Vector, geometry_of
 from .ismrmrd_header import Encoding
+from .ismrmrd_images import DIRECTIONS
 from .ismrmrd_lines import Lines
-
-# Vectors in the header of an acquisition, in mm and LPS.
-POSITION, DIRECTIONS = "position", ("read_dir", "phase_dir", "slice_dir")
 
 
 def voxel_of(encoding: Encoding, lines: Lines) -> Vector | None:
@@ -27,13 +25,13 @@ def voxel_of(encoding: Encoding, lines: Lines) -> Vector | None:
 def slices_of(path: Path, encoding: Encoding, lines: Lines) -> tuple[Geometry, ...] | None:
     """Return the geometry of each slice, one for a volume; None where the file does not say it, with a warning."""
     voxel, heads = voxel_of(encoding, lines), lines.heads
-    if voxel is None or not all(_is_vector(heads.dtype, name) for name in (POSITION, *DIRECTIONS)):
+    if voxel is None or not all(_is_vector(heads.dtype, name) for name in ("position", *DIRECTIONS)):
         return None
     found = []
     for number in range(lines.beyond[SLICE - BEYOND]):
         head = heads[np.argmax(lines.places[:, SLICE - BEYOND] == number)]
         directions = [head[name] for name in DIRECTIONS]
-        geometry = geometry_of(head[POSITION], directions, voxel)
+        geometry = geometry_of(head["position"], directions, voxel)
         if geometry is None:
             if any(vector.any() for vector in directions):
                 doubt(f"{path}: the position or the directions of slice {number} are none, so that its place in the"

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 Node: TypeAlias = "ElementTree.Element[str]"
 
+NAMESPACE = "http://www.ismrm.org/ISMRMRD"
 LARGEST = 65535       # The standard stores sizes and counters in 16 bits.
 NOT_WHOLE = 0.01      # Exporters write sizes with rounding errors, such as 35.9996; more than this is another number.
 
@@ -89,10 +90,22 @@ def _field(path: Path, node: Node, axis: str, is_3d: bool) -> float:
         return 0.0
 
 
+def path_of(place: str) -> str:
+    """Return the path of ElementTree to a place such as a/b/c, in any namespace."""
+    return "/".join(f"{{*}}{name}" for name in place.split("/"))
+
+
+def put(root: Node, place: str, text: str) -> None:
+    """Write a text at a place such as a/b/c; nodes that are missing are made."""
+    for name in place.split("/"):
+        found = root.find(name)
+        root = ElementTree.SubElement(root, name) if found is None else found
+    root.text = text
+
+
 def _text(node: Node, place: str) -> str:
-    """Return the text at a place such as a/b/c, in any namespace; empty if there is none."""
-    found = node.findtext("/".join(f"{{*}}{name}" for name in place.split("/")))
-    return (found or "").strip()
+    """Return the text at a place; empty if there is none."""
+    return (node.findtext(path_of(place)) or "").strip()
 
 
 def _number(path: Path, node: Node, place: str) -> float:

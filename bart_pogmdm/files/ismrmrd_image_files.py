@@ -14,7 +14,7 @@ from .geometry import Geometry, geometry_of
 from .hdf5 import read_hdf5
 from .image_origin import Content, Images
 from .ismrmrd_acquisitions import STANDARD_GROUP
-from .ismrmrd_images import IMAGE_HEADER, IsmrmrdImage, write_attributes
+from .ismrmrd_images import DIRECTIONS, IMAGE_HEADER, IsmrmrdImage, write_attributes
 from .ismrmrd_lines import AXES
 
 COMPLEX = np.dtype([("real", "<f4"), ("imag", "<f4")])  # In HDF5 files the standard has names of its own.
@@ -44,7 +44,7 @@ def encode_ismrmrd(images: Images) -> Iterator[Content]:
 
 def _images(images: Images) -> Iterator[IsmrmrdImage]:
     values, origin = images.values, images.origin
-    kind = images.part if images.role != "std" else "magnitude"
+    kind = images.style.part if images.role != "std" else "magnitude"
     for number, place in enumerate(itertools.product(*map(range, values.shape[BEYOND:]))):
         pixels = np.ascontiguousarray(values[index_of(place)].T)  # (coil, PHS2, PHS1, READ)
         header: dict[str, Any] = {name: place[axis - BEYOND] for name, axis in AXES.items()}
@@ -52,7 +52,7 @@ def _images(images: Images) -> Iterator[IsmrmrdImage]:
         if origin.geometry:
             where = origin.geometry[place[SLICE - BEYOND]]
             header |= {"position": where.position, "field_of_view": where.field_of_view(values.shape[:COIL])}
-            header |= dict(zip(("read_dir", "phase_dir", "slice_dir"), where.directions))
+            header |= dict(zip(DIRECTIONS, where.directions))
         yield IsmrmrdImage(pixels, kind, header, {"ImageComment": origin.sentence} if origin.provenance else {})
 
 
@@ -74,7 +74,7 @@ def read_ismrmrd_images(path: Path) -> tuple[Array, tuple[Geometry, ...] | None]
     groups, heads, data = read_hdf5(path, read)
     if len(groups) > 1:
         raise ValueError(f"{path}: expected one group of images, got {', '.join(groups)}")
-    names = (*AXES, "position", "read_dir", "phase_dir", "slice_dir", "field_of_view")
+    names = (*AXES, "position", *DIRECTIONS, "field_of_view")
     if data.ndim != 5 or len(heads) != len(data) or not set(names) <= set(heads.dtype.names or ()):
         raise ValueError(f"{path}: expected images (n, channels, z, y, x) with a header for each, got {data.shape}")
     values = np.ascontiguousarray(data).view("<c8") if data.dtype.names else data
@@ -95,4 +95,4 @@ def read_ismrmrd_images(path: Path) -> tuple[Array, tuple[Geometry, ...] | None]
 
 def _geometry(head: Array, shape: Shape) -> Geometry | None:
     x, y, z = (float(side) / n for side, n in zip(head["field_of_view"], shape))
-    return geometry_of(head["position"], [head[name] for name in ("read_dir", "phase_dir", "slice_dir")], (x, y, z))
+    return geometry_of(head["position"], [head[name] for name in DIRECTIONS], (x, y, z))

@@ -10,6 +10,7 @@ import numpy as np
 from ..arrays.array_types import Array
 
 VERSION = 1
+DIRECTIONS = ("read_dir", "phase_dir", "slice_dir")  # Of the header of an acquisition or image, in LPS.
 # The header of an image, without gaps between its fields, as it is in a stream and in HDF5.
 IMAGE_HEADER = np.dtype([
     ("version", "<u2"), ("data_type", "<u2"), ("flags", "<u8"), ("measurement_uid", "<u4"),

@@ -2,9 +2,8 @@
 
 import io
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -14,10 +13,10 @@ from ..arrays.bart_dims import BEYOND, COIL, SLICE, index_of
 from .geometry import Geometry
 from .image_origin import Content
 from .ismrmrd_acquisitions import ACQUISITION_HEADER, STANDARD_GROUP
+from .ismrmrd_header import NAMESPACE, put
 from .ismrmrd_image_files import check_ismrmrd
 from .ismrmrd_lines import AXES
 
-NAMESPACE = "http://www.ismrm.org/ISMRMRD"
 UNKNOWN_SIDE = 1.0  # mm, of a voxel where k-space has no place in the patient.
 
 
@@ -75,21 +74,15 @@ def _header(shape: Shape, geometry: tuple[Geometry, ...] | None) -> str:
     """Return the XML header of k-space without oversampling."""
     sides = geometry[0].voxel if geometry else (UNKNOWN_SIDE,) * COIL
     root = ElementTree.Element("ismrmrdHeader", xmlns=NAMESPACE)
-    _values(root, "experimentalConditions", {"H1resonanceFrequency_Hz": 0})  # not known, but the standard wants it
-    encoding = ElementTree.SubElement(root, "encoding")
-    for name in ("encodedSpace", "reconSpace"):
-        space = ElementTree.SubElement(encoding, name)
-        _values(space, "matrixSize", dict(zip("xyz", shape)))
-        _values(space, "fieldOfView_mm", {axis: n * side for axis, n, side in zip("xyz", shape, sides)})
-    limits = ElementTree.SubElement(encoding, "encodingLimits")
+    put(root, "experimentalConditions/H1resonanceFrequency_Hz", "0")  # not known, but the standard wants it
+    for space in ("encodedSpace", "reconSpace"):
+        for axis, n in zip("xyz", shape):
+            put(root, f"encoding/{space}/matrixSize/{axis}", str(n))
+        for axis, n, side in zip("xyz", shape, sides):
+            put(root, f"encoding/{space}/fieldOfView_mm/{axis}", repr(n * side))
     for number, n in ((1, shape[1]), (2, shape[2])):
-        _values(limits, f"kspace_encoding_step_{number}", {"minimum": 0, "maximum": n - 1, "center": n // 2})
-    ElementTree.SubElement(encoding, "trajectory").text = "cartesian"
+        for name, value in {"minimum": 0, "maximum": n - 1, "center": n // 2}.items():
+            put(root, f"encoding/encodingLimits/kspace_encoding_step_{number}/{name}", str(value))
+    put(root, "encoding/trajectory", "cartesian")
     return ElementTree.tostring(root, encoding="unicode")
-
-
-def _values(parent: Any, name: str, values: Mapping[str, Any]) -> None:
-    node = ElementTree.SubElement(parent, name)
-    for key, value in values.items():
-        ElementTree.SubElement(node, key).text = repr(value)
 

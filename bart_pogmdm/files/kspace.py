@@ -13,8 +13,8 @@ from .fastmri import FastmriFile
 from .file_kind import kind_of
 from .geometry import Geometry
 from .hdf5 import read_hdf5
-from .ismrmrd import open_ismrmrd, sort
-from .ismrmrd_acquisitions import groups_with_data
+from .ismrmrd import sort
+from .ismrmrd_acquisitions import StoredAcquisitions, groups_with_data
 from .mapped import ArrayLayout, MappedArray, MappedKspace
 from .npz import open_npy, open_npz
 from .reading import check_bytes, reading
@@ -101,7 +101,7 @@ def _open_hdf5(path: Path, measurement: str | None) -> KspaceFile:
                          f" got {'both' if is_fastmri else 'neither'}")
     if is_fastmri and measurement is not None:
         raise ValueError(f"{path}: measurement: goes with raw data of ISMRMRD and TWIX, got fastMRI")
-    found: KspaceFile = FastmriFile.of(path) if is_fastmri else open_ismrmrd(path, measurement)
+    found: KspaceFile = FastmriFile.of(path) if is_fastmri else sort(StoredAcquisitions.of(path, measurement))
     with reading(path):
         check_bytes(SAMPLE_BYTES * math.prod(found.shape), path, LARGEST_FACTOR)
     return found

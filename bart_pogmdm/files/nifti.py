@@ -36,7 +36,7 @@ def encode_nifti(images: Images) -> Iterator[Content]:
         made.set_sform(affine, SCANNER)
         made.set_qform(affine, SCANNER)
     made.header.set_xyzt_units("mm")
-    made.header["descrip"] = f"bart_pogmdm {__version__}: {images.role}, {images.part}"[:LONGEST_TEXT]
+    made.header["descrip"] = f"bart_pogmdm {__version__}: {images.role}, {images.style.part}"[:LONGEST_TEXT]
     words = json.dumps({**origin.provenance, DIMENSIONS: dimensions_of(images.values.shape)}).encode()
     made.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", words))
     content = made.to_bytes()

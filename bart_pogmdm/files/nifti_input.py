@@ -9,12 +9,11 @@ import numpy as np
 from ..arrays.array_types import Array
 from ..arrays.bart_dims import COIL, DIMS, SLICE, TIME
 from .geometry import LPS_TO_RAS, Geometry, geometry_from
-from .nifti import DIMENSIONS, nibabel_package
+from .nifti import DIMENSIONS, MOST_DIMS, nibabel_package
 from .reading import check_bytes, reading
 
-MOST_AXES = 7
 # Dimensions for the axes of files that do not name them: places, time, and the next ones.
-USUAL = (0, 1, 2, *range(TIME, TIME + MOST_AXES - 3))
+USUAL = (0, 1, 2, *range(TIME, TIME + MOST_DIMS - 3))
 
 
 def read_nifti(path: Path) -> tuple[Array, tuple[Geometry, ...] | None]:
@@ -26,8 +25,8 @@ def read_nifti(path: Path) -> tuple[Array, tuple[Geometry, ...] | None]:
     with reading(path):
         found = nibabel.load(path)
         kind, shape = found.get_data_dtype(), found.shape
-        if kind.kind not in "fciu" or not 2 <= len(shape) <= MOST_AXES:
-            raise ValueError(f"expected numbers in 2 to {MOST_AXES} dimensions, got {kind} {shape}")
+        if kind.kind not in "fciu" or not 2 <= len(shape) <= MOST_DIMS:
+            raise ValueError(f"expected numbers in 2 to {MOST_DIMS} dimensions, got {kind} {shape}")
         check_bytes(int(np.prod(shape, dtype=object)) * kind.itemsize, path)
         values = np.asarray(found.dataobj)
     values = values.astype(np.complex64 if values.dtype.kind == "c" else np.float32)

@@ -9,7 +9,7 @@ from ..arrays.bart_dims import DIMS, pad_dims
 
 RA_MAGIC = 0x7961727261776172  # "rawarray" in ASCII, little-endian.
 COMPLEX = 4                    # The number of the type "complex".
-ITEM_BYTES = 8                 # Bytes of a complex64 sample.
+SAMPLE_BYTES = 8               # Bytes of a complex64 sample, as BART stores them.
 FIXED_BYTES = 48               # Six integers of 8 bytes: magic, flags, type, item bytes, total bytes, dimensions.
 MAX_DIMS = 64                  # A header that states more dimensions is refused before they are read.
 
@@ -23,7 +23,7 @@ def read_ra_dims(file: BinaryIO, name: str) -> Shape:
     if len(head) != FIXED_BYTES or head[:8] != RA_MAGIC.to_bytes(8, "little"):
         raise ValueError(f"{name}: not an ra file (magic number missing)")
     _, flags, kind, width, _, ndims = (int(value) for value in np.frombuffer(head, "<u8"))
-    if flags & 1 or kind != COMPLEX or width != ITEM_BYTES:
+    if flags & 1 or kind != COMPLEX or width != SAMPLE_BYTES:
         raise ValueError(f"{name}: expected little-endian complex64 samples (ra type 4, 8 bytes),"
                          f" got type {kind}, {width} bytes, flags {flags}")
     if ndims > MAX_DIMS:
@@ -36,4 +36,4 @@ def read_ra_dims(file: BinaryIO, name: str) -> Shape:
 
 def ra_header(shape: Shape, sample_bytes: int) -> bytes:
     """Return the header of an array of this shape, whose samples take `sample_bytes` bytes."""
-    return np.array([RA_MAGIC, 0, COMPLEX, ITEM_BYTES, sample_bytes, len(shape), *shape], "<u8").tobytes()
+    return np.array([RA_MAGIC, 0, COMPLEX, SAMPLE_BYTES, sample_bytes, len(shape), *shape], "<u8").tobytes()

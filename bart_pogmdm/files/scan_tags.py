@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from xml.etree import ElementTree
 
+from .ismrmrd_header import path_of
+
 # {keyword of DICOM: place in the header}.
 PLACES = {
     "PatientName": "subjectInformation/patientName", "PatientID": "subjectInformation/patientID",
@@ -30,7 +32,7 @@ def tags_of(texts: Iterable[bytes]) -> dict[str, str]:
     text = next((text for text in texts if text.strip()), b"<none/>")
     root, tags = ElementTree.fromstring(text), {}
     for keyword, place in PLACES.items():
-        nodes = root.findall("/".join(f"{{*}}{name}" for name in place.split("/")))
+        nodes = root.findall(path_of(place))
         values = [value for node in nodes if (value := (node.text or "").strip())]
         if values:
             tags[keyword] = "\\".join(values if keyword in ALL_VALUES else values[:1])

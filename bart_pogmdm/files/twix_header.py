@@ -7,12 +7,11 @@ from typing import Any, TypeAlias
 from xml.etree import ElementTree
 
 from ..arrays.array_types import Array
+from .ismrmrd_header import NAMESPACE, put
 from .twix_lines import CENTER_LINE, CENTER_PARTITION
 
-Node: TypeAlias = "ElementTree.Element[str]"
 Parts: TypeAlias = Mapping[str, Mapping[str, Any]]
 
-NAMESPACE = "http://www.ismrm.org/ISMRMRD"
 IN_3D = 4                                     # The number of a 3-D scan.
 CARTESIAN = 1                                 # The number of a Cartesian trajectory.
 CALIBRATION = {2: "embedded", 4: "separate"}  # Modes of the reference scan by their numbers.
@@ -77,31 +76,32 @@ def header_of(parts: Parts, sizes: Sizes, heads: Array) -> bytes:
     root = ElementTree.Element("ismrmrdHeader", xmlns=NAMESPACE)
     for place, names in TEXTS.items():
         if text := next((text for name in names if (text := _text(value_at(parts, name)))), ""):
-            _put(root, place, SEXES.get(text, "O") if place.endswith("Gender") else text)
+            put(root, place, SEXES.get(text, "O") if place.endswith("Gender") else text)
     encoding = ElementTree.SubElement(root, "encoding")
     for space, factor in (("encodedSpace", 1.0), ("reconSpace", sizes.oversampling)):
         for axis, size, side, divisor in zip("xyz", sizes.matrix, sizes.fov, (factor, 1.0, 1.0)):
-            _put(encoding, f"{space}/matrixSize/{axis}", str(round(size / divisor)))
-            _put(encoding, f"{space}/fieldOfView_mm/{axis}", repr(side / divisor))
+            put(encoding, f"{space}/matrixSize/{axis}", str(round(size / divisor)))
+            put(encoding, f"{space}/fieldOfView_mm/{axis}", repr(side / divisor))
     centers = heads["idx"]["user"][:, CENTER_LINE], heads["idx"]["user"][:, CENTER_PARTITION]
     for number, (steps, center) in enumerate(zip(("kspace_encode_step_1", "kspace_encode_step_2"), centers), 1):
         limits = {"minimum": 0, "maximum": int(heads["idx"][steps].max()), "center": int(center.max())}
         for name, value in limits.items():
-            _put(encoding, f"encodingLimits/kspace_encoding_step_{number}/{name}", str(value))
+            put(encoding, f"encodingLimits/kspace_encoding_step_{number}/{name}", str(value))
     trajectory = value_at(parts, "MeasYaps.sKSpace.ucTrajectory")
-    _put(encoding, "trajectory", "cartesian" if trajectory in (CARTESIAN, None) else "other")
+    put(encoding, "trajectory", "cartesian" if trajectory in (CARTESIAN, None) else "other")
     factors = [round(number_at(parts, f"MeasYaps.sPat.{name}")) or 1 for name in ("lAccelFactPE", "lAccelFact3D")]
     if max(factors) > NO_ACCELERATION:
         for number, factor in enumerate(factors, 1):
-            _put(encoding, f"parallelImaging/accelerationFactor/kspace_encoding_step_{number}", str(factor))
+            put(encoding, f"parallelImaging/accelerationFactor/kspace_encoding_step_{number}", str(factor))
         mode = CALIBRATION.get(round(number_at(parts, "MeasYaps.sPat.ucRefScanMode")), "other")
-        _put(encoding, "parallelImaging/calibrationMode", mode)
+        put(encoding, "parallelImaging/calibrationMode", mode)
     echoes = max(1, round(number_at(parts, "MeasYaps.lContrasts")))
+    parameters = ElementTree.SubElement(root, "sequenceParameters")
     for name, (place, unit) in LISTS.items():
         values = value_at(parts, place)
         for value in (values if isinstance(values, list) and not sizes.is_general else [])[:echoes]:
             if isinstance(value, (int, float)):
-                ElementTree.SubElement(_node(root, "sequenceParameters"), name).text = repr(value * unit)
+                ElementTree.SubElement(parameters, name).text = repr(value * unit)
     return ElementTree.tostring(root)
 
 
@@ -130,15 +130,3 @@ def _text(value: Any) -> str:
     if isinstance(value, (Mapping, list, bool)) or value is None:
         return ""
     return " ".join("".join(letter for letter in str(value) if letter.isprintable()).split())
-
-
-def _put(root: Node, place: str, text: str) -> None:
-    _node(root, place).text = text
-
-
-def _node(root: Node, place: str) -> Node:
-    """Return the node at a place such as a/b, which is made if it is missing."""
-    for name in place.split("/"):
-        found = root.find(name)
-        root = ElementTree.SubElement(root, name) if found is None else found
-    return root

@@ -86,7 +86,7 @@ def compression(samples: Array, count: int) -> Array:
     """
     samples = np.asarray(samples, complex)
     if not 1 <= count <= len(samples):
-        raise ValueError(f"virtual coils: expected 1 to {len(samples)}, got {count}")
+        raise ValueError(f"virtual_coils: expected 1 to {len(samples)}, got {count}")
     return np.linalg.eigh(_covariance(samples))[1][:, ::-1][:, :count].conj().T
 
 
@@ -99,11 +99,3 @@ def mix(matrix: Array, array: Array) -> Array:
     """Combine the coils of an array in BART's order: out_i = sum_j matrix_ij array_j."""
     mixed = np.tensordot(matrix.astype(np.result_type(array, np.complex64)), array, (1, COIL))
     return np.asfortranarray(np.moveaxis(mixed, 0, COIL))
-
-
-def separate(matrix: Array, sens: Array) -> Array:
-    """Return the sensitivities of all coils from those of combined coils, by the pseudo-inverse of the matrix.
-
-    image * sens are again the images of the coils, except for what the combination has left out.
-    """
-    return mix(np.linalg.pinv(matrix), sens)

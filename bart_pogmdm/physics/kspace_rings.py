@@ -54,14 +54,10 @@ class Rings:
         xp, values = array_module(values), values.ravel()[self.order]
         return xp.stack([values[slice(*ends)].mean(dtype=float) for ends in pairwise(self.bounds)])
 
-    def interpolate(self, means: Array, radius: Array) -> Array:
-        """Values at a distance from zero frequency, linear between the rings and constant beyond them."""
-        return array_module(radius).interp(radius, self.centres, means)
-
     def weights(self, excess: Array, radius: Array) -> Array:
         """Weights 1 / max(1, excess of the ring) at a distance from zero frequency.
 
         Their logarithm is linear between the rings and constant beyond them.
         """
         xp = array_module(radius)
-        return xp.exp(-self.interpolate(xp.log(xp.maximum(excess, 1)), radius))
+        return xp.exp(-xp.interp(radius, self.centres, xp.log(xp.maximum(excess, 1))))

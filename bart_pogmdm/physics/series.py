@@ -91,11 +91,13 @@ class _SideBySide:
         return _stack([part.noise(rng, samples[:, number]) for number, part in enumerate(self.parts)], 1)
 
     @cached_property
-    def _densities(self) -> Array:
+    def density(self) -> Array:
+        """The diagonals of F^H M W M F in Fourier space, (A, *grid)."""
         return _stack([part.density for part in self.parts])
 
     @cached_property
-    def _sampled_parts(self) -> Array:
+    def sampled_part(self) -> Array:
+        """The parts of the frequencies that are sampled in each image, (A, *grid)."""
         return _stack([part.sampled_part for part in self.parts])
 
     @cached_property
@@ -118,16 +120,6 @@ class SeriesSampling(_SideBySide):
         """Number of samples of one coil in each image, (A, 1, …) with ones for the grid."""
         return per_image([part.count for part in self.parts], self.shape, self.density)
 
-    @property
-    def density(self) -> Array:
-        """The diagonals of F^H M W M F in Fourier space, (A, *grid)."""
-        return self._densities
-
-    @property
-    def sampled_part(self) -> Array:
-        """The parts of the frequencies that are sampled in each image, (A, *grid)."""
-        return self._sampled_parts
-
 
 class SimultaneousSampling(_SideBySide):
     """M F F_s (see `sampling.Sampling`): A slices that were excited together, in A shots with other phases.
@@ -144,12 +136,12 @@ class SimultaneousSampling(_SideBySide):
     @cached_property
     def density(self) -> Array:
         """The diagonal of F_s^H F^H M W M F F_s in Fourier space, which is the same for all slices, (*grid)."""
-        return self._densities.mean(0)
+        return _stack([part.density for part in self.parts]).mean(0)
 
-    @property
+    @cached_property
     def sampled_part(self) -> Array:
         """The part of the shots in which each frequency is sampled, (*grid)."""
-        return self._sampled_parts.mean(0)
+        return _stack([part.sampled_part for part in self.parts]).mean(0)
 
     def forward(self, images: Array) -> Array:
         """M F F_s x; may overwrite x."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..algorithms.joint_map import Map
 from ..algorithms.posterior_statistics import PosteriorStatistics, Welford
 from ..algorithms.problem import Problem
 from ..algorithms.state import State
@@ -113,11 +114,12 @@ class Collector:
         del reference, last, parts
         self._reference = self._last = self._reference_sens = None  # they hold images
         convergence: dict[str, float | None] = {}
-        if options.samples is None:
+        if isinstance(options.method, Map):  # there are no draws
             std, spread = None, 1.0
         else:
             rhat, ess = statistics.convergence()
-            image, std = self._mean(image, mean_weights), options.method.std(statistics, prior, problem)
+            image = self._mean(image, mean_weights, options.method.to_mean)
+            std = options.method.std(statistics, prior, problem)
             spread = float((std**2).sum() / (statistics.std**2).sum().clip(1e-30)) ** 0.5  # one for the whole image
             residual_std = self._residual_var.mean**0.5
             convergence = {"rhat": rhat, "ess": ess}
@@ -133,8 +135,8 @@ class Collector:
         return SliceResult(image, std, sens_std, units.scale * frame.interpolation, float(units.to_user(residual_std)),
                            convergence, coefficients, problem.images.sets, self._steps)
 
-    def _mean(self, estimate: Array, weights: Array | None) -> Array:
-        """Return the estimate (*grid) that was there before the draws, moved towards their mean.
+    def _mean(self, estimate: Array, weights: Array | None, part: float) -> Array:
+        """Return the estimate (*grid) that was there before the draws, moved a part of the way towards their mean.
 
         weights: how far each frequency of the estimate has been moved towards a mean already, or None.
         """
@@ -142,7 +144,7 @@ class Collector:
         if weights is not None:
             weights = weights[0] if self._problem.images.adds_up else weights
             step = step - frame.out_of(filtered(weights, frame.into(step), axes_of(weights.shape)))
-        return estimate + float(self._options.method.to_mean) * step
+        return estimate + float(part) * step
 
     def _write(self, parts: Iterator[tuple[slice, Array]]) -> Array:
         """Write the sensitivities, of which some rows at a time come, to their place, and return their RSS."""
@@ -160,7 +162,7 @@ class Collector:
 
     def _sens_std(self, weight: Array | None, prior: Any) -> Array | None:
         """Return the standard deviation of the sensitivities, of RSS 1 or of the RSS `weight`; None for known ones."""
-        if not self._sens:
+        if not self._sens or isinstance(self._options.method, Map):
             return None
         spread = self._options.method.temperature(prior, self._problem) ** -0.5
         squares = array_module(self._final_sens).concatenate([part.squares for part in self._sens])
@@ -179,14 +181,16 @@ def _check_finite(*arrays: Array | None) -> None:
 
 def _maps(state: State, frame: Frame, known_sens: Array | None, options: Options) -> Iterator[tuple[slice, Array]]:
     """Yield rows of the grid of the data, and the sensitivities (J, *rows) of a state there."""
-    if state.coefficients is None or not (frame.grid or isinstance(state.maps, SobolevMaps)):
-        whole = (state.sens if not frame.grid else interpolate(state.sens, frame.grid) if known_sens is None else
-                 divide(known_sens, rss(known_sens)))
-        return iter([(slice(None), whole)])
-    if not frame.grid and isinstance(state.maps, SobolevMaps):
-        return state.maps.in_parts(state.coefficients)
-    xp, dtype = array_module(state.image), state.coefficients.dtype
-    return SobolevMaps.on_grid(frame.grid, frame.box, dtype, options.rules.sens, xp).in_parts(state.coefficients)
+    maps, coefficients = state.maps, state.coefficients
+    if coefficients is not None and frame.grid:
+        maps = SobolevMaps.on_grid(frame.grid, frame.box, coefficients.dtype, options.rules.sens,
+                                   array_module(state.image))
+    if coefficients is not None and isinstance(maps, SobolevMaps):
+        return maps.in_parts(coefficients)
+    if not frame.grid:
+        return iter([(slice(None), state.sens)])
+    whole = interpolate(state.sens, frame.grid) if known_sens is None else divide(known_sens, rss(known_sens))
+    return iter([(slice(None), whole)])
 
 
 def _drawn(problem: Problem, state: State, reference: Array | MapsByCoil,

@@ -5,14 +5,13 @@ from __future__ import annotations
 import numbers
 import sys
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypedDict
+from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
 
 from ..algorithms.diffusion import Diffusion
 from ..algorithms.gibbs import Gibbs
 from ..algorithms.joint_map import Map
-from ..algorithms.method import Method
 from ..arrays.bart_dims import AVG, COEFF, DIMS, MAPS, SLICE, TE, TIME
 from ..arrays.checks import is_integer
 from ..prior.image_scale import ImageScale
@@ -29,7 +28,8 @@ SHARED = 1 << TE | 1 << COEFF | 1 << AVG  # echoes, coefficients and averages se
 NOT_SHARED = (1 << MAPS + 1) - 1
 LONGEST = 32  # sides of the shortest one that a side of a voxel may have
 
-METHODS: dict[str, type[Map | Gibbs | Diffusion]] = {method.name: method for method in (Map, Gibbs, Diffusion)}
+Method: TypeAlias = Map | Gibbs | Diffusion
+METHODS: dict[str, type[Method]] = {method.name: method for method in (Map, Gibbs, Diffusion)}
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ import numpy as np
 
 from ..algorithms.joint_map import Map, majorise_minimise
 from ..algorithms.kept_samples import KeptSamples, without_kept
-from ..algorithms.method import prior_for
-from ..algorithms.problem import Problem
+from ..algorithms.problem import Problem, prior_for
 from ..algorithms.state import State
 from ..arrays.array_types import Array
 from ..physics.coil_model import coil_model, least_squares

@@ -98,7 +98,7 @@ def problem_of(measured: Measured, sens: Array | None, neighbour: Array | None, 
     coefficients of the sensitivities of a similar slice.
     """
     rules, images, samples = options.rules, measured.images, measured.samples
-    variance = options.method.likelihood.at_start(measured.noise_std)
+    variance = options.method.likelihood.of_noise(measured.noise_std)
     state = (_known(measured, sens, rules.start) if measured.sens_model is None else
              _unknown(measured, measured.sens_model, neighbour, variance, rules.start))
     if state.image.ndim > len(images.shape):

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from ..arrays.forks import fork
+from ..files.child_process import fork
 from .limits import Limits
 from .messages import Channel, ClientGoneError, ProtocolError
 from .session import serve_client, warm_up

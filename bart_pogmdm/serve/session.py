@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays.array_types import Array, Shape
-from ..arrays.doubts import ReconstructionWarning
+from ..arrays.doubts import ReconstructionWarning, doubt
 from ..files.ismrmrd import IsmrmrdKspace, sort
 from ..files.ismrmrd_acquisitions import ACQUISITION_HEADER, ReceivedAcquisitions, samples_of
 from ..files.ismrmrd_header import read_header
@@ -159,4 +159,4 @@ def _reconstruct(channel: Channel, kspace: IsmrmrdKspace, request: Request, answ
     with channel.watched():
         result, _ = reconstruct(Inputs(samples, pattern), prior, request.options, device, finished=send)
     for sentence in result.info["warnings"]:
-        warnings.warn(sentence, ReconstructionWarning, stacklevel=2)
+        doubt(sentence)

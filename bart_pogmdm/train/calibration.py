@@ -78,20 +78,14 @@ def cut(image: Array, side: int) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """The evidence of a scan: errors over the std of the chains in the object, acceleration, and coils."""
+    """The evidence of a scan: errors over the std of the chains in the object, and terms: acceleration and coils."""
 
     errors: Array
-    acceleration: float
-    coils: int
+    terms: tuple[float, int]
 
     def scores(self, calibration: Calibration) -> Array:
         """Return the errors in units of half the band of 90 %."""
         return self.errors / (metrics.NORMAL_90 * calibration.factor(*self.terms))
-
-    @property
-    def terms(self) -> tuple[float, int]:
-        """What the factor depends on."""
-        return self.acceleration, self.coils
 
 
 class _Watched:
@@ -118,7 +112,12 @@ def evidence_of(case: Case, prior: PoGMDM, samples: int) -> Evidence:
     watched = _Watched(prior)
     result = reconstructed(case, watched, options_of(method=Gibbs(), samples=samples))
     assert result.std is not None, "Gibbs sampling has a standard deviation"
-    return Evidence(metrics.standardised_error(result.image, result.std, case.reference), *watched.noted[0])
+    return Evidence(metrics.standardised_error(result.image, result.std, case.reference), watched.noted[0])
+
+
+def rounded(number: float) -> float:
+    """Return a number that was found, with its significant digits."""
+    return float(f"{number:.{DIGITS}g}")
 
 
 def learn_calibration(prior: PoGMDM, cases: Sequence[Case], samples: int,
@@ -133,7 +132,7 @@ def learn_calibration(prior: PoGMDM, cases: Sequence[Case], samples: int,
         report(f"calibration: scan {number + 1} of {len(cases)}")
     powers = fitted_powers(found[::2], prior.calibration)
     factor = conformal_factor([one.scores(powers) for one in found[1::2] or found])
-    calibration = replace(powers, std_factor=float(f"{factor:.{DIGITS}g}"))
+    calibration = replace(powers, std_factor=rounded(factor))
     report("calibration: " + ", ".join(f"{name} {value:g}" for name, value in asdict(calibration).items()))
     return replace(prior, rules=replace(prior.rules, calibration=calibration),
                    provenance={**prior.provenance, "calibration": {"cases": len(found), "samples": samples}})
@@ -153,7 +152,7 @@ def fitted_powers(found: Sequence[Evidence], before: Calibration) -> Calibration
         needed.append(PULL**0.5 * getattr(before, name))
     bounds = [-np.inf, *(0 for _ in POWERS)], np.inf
     powers = lsq_linear(np.array(rows), np.array(needed), bounds).x[1:]
-    return Calibration(1.0, *(float(f"{abs(power):.{DIGITS}g}") for power in powers))
+    return Calibration(1.0, *(rounded(abs(power)) for power in powers))
 
 
 def conformal_factor(scores: Sequence[Array]) -> float:

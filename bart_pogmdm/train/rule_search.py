@@ -11,10 +11,8 @@ from ..evaluate import masks, metrics, simulate
 from ..prior.pogmdm import PoGMDM
 from ..prior.rules import PriorRules
 from ..reconstruction.options import options_of
-from .calibration import Case, cut, learn_calibration, reconstructed
+from .calibration import Case, cut, learn_calibration, reconstructed, rounded
 from .recipe import DEFAULT_SEARCH, RuleSearch
-
-DIGITS = 4  # Significant ones of a number that was found.
 
 
 def simulated_cases(images: Sequence[Array], search: RuleSearch = DEFAULT_SEARCH) -> list[Case]:
@@ -67,11 +65,7 @@ def _climbed(rules: PriorRules, name: str, quality: Callable[[PriorRules], float
 
 
 def _multiplied(rules: PriorRules, name: str, factor: float) -> PriorRules:
-    return PriorRules.of({**rules.numbers, name: _rounded(factor * rules.numbers[name])})
-
-
-def _rounded(number: float) -> float:
-    return float(f"{number:.{DIGITS}g}")
+    return PriorRules.of({**rules.numbers, name: rounded(factor * rules.numbers[name])})
 
 
 def _named(rules: PriorRules, search: RuleSearch) -> str:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..arrays import bart_dims
 from ..arrays.array_types import Array, Shape
-from ..arrays.bart_dims import COIL
+from ..arrays.bart_dims import BEYOND, COIL
 from ..files.cfl import header_text, paths_of
 from ..files.outputs import OTHER_ENDINGS
 from ..reconstruction import layout
@@ -35,6 +34,11 @@ def array_files(name: str | Path, sampled: bool) -> dict[str, Path]:
     return {key: first if key == "image" else first.with_name(f"{first.stem}_{key}.cfl") for key in keys}
 
 
+def manifest_of(path: Path) -> Path:
+    """Return the name of the manifest beside the first file of a volume."""
+    return path.with_name(path.name + ".manifest")
+
+
 class FileLayout:
     """The files with image, sensitivities and, if `sampled`, standard deviation of all slices.
 
@@ -48,7 +52,7 @@ class FileLayout:
     def __init__(self, name: str | Path, shape: Shape, sampled: bool) -> None:
         self.shape, self.is_hdf5, self.paths = shape, Path(name).suffix == ".h5", array_files(name, sampled)
         self.keys = tuple(self.paths)
-        self._loop, self._plane = shape[bart_dims.BEYOND:], tuple(shape[axis] for axis in layout.grid_axes(shape))
+        self._loop, self._plane = shape[BEYOND:], tuple(shape[axis] for axis in layout.grid_axes(shape))
         self.files = tuple(dict.fromkeys(self.paths.values()))
         self._first_slices: dict[str, Extent] = {}
         self._frames: dict[Path, list[tuple[int, bytes]]] = {}

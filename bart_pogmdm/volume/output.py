@@ -12,7 +12,7 @@ from pathlib import Path
 from ..arrays.array_types import Array, Shape
 from ..files.atomic import adopt_permissions, behind_links, naming, write_bytes
 from ..files.outputs import IsOwn, Target
-from .file_layout import FileLayout, array_files
+from .file_layout import FileLayout, array_files, manifest_of
 from .manifest import is_manifest
 
 PARTIAL, TEMPLATE = ".partial", ".layout"  # Endings of a file in which slices are missing, and of one that is made.
@@ -43,7 +43,7 @@ class Output:
     @property
     def manifest(self) -> Path:
         """The name of the manifest, beside the first file."""
-        return _manifest(self._layout.files[0])
+        return manifest_of(self._layout.files[0])
 
     def prepare(self, anew: bool) -> None:
         """Open files of the right size; existing files of either name are kept unless `anew` is set."""
@@ -134,16 +134,12 @@ def target_of(name: str | Path, sampled: bool, restart: bool) -> Target:
     that they may be overwritten anyway.  A damaged manifest is known by the image.
     """
     files = tuple(dict.fromkeys(array_files(name, sampled).values()))
-    manifest = _manifest(files[0])
+    manifest = manifest_of(files[0])
     named = (files[0],) if files[0].suffix == ".h5" else (files[0], files[0].with_suffix(".hdr"))
     others = [other for path in files[1:] for other in (path, path.with_suffix(".hdr"))]
     others += [_beside(path, suffix) for path in files for suffix in (PARTIAL, TEMPLATE)]
     beside: dict[Path, IsOwn] = {manifest: lambda path: is_manifest(path) or _present(files[0]).exists()}
     return Target(str(name), named, beside | {path: lambda _: restart or manifest.exists() for path in others})
-
-
-def _manifest(path: Path) -> Path:
-    return path.with_name(path.name + ".manifest")
 
 
 def _beside(path: Path, suffix: str) -> Path:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import bart_dims
-from ..arrays.array_types import Array, Shape
+from ..arrays.array_types import Array
+from ..arrays.bart_dims import BEYOND
 from ..arrays.doubts import ReconstructionWarning
 from ..arrays.rounding import as_pattern
 from ..files.kspace import KspaceFile, open_kspace
@@ -36,7 +36,6 @@ class VolumeInput:
     name: str | Path
     source: KspaceFile
     status: FileStatus
-    shape: Shape
     places: list[tuple[int, ...]]
     masks: Array | None
     mask_digest: str | None
@@ -59,9 +58,9 @@ class VolumeInput:
         bits = None if mask is None else as_pattern(np.asarray(mask), "mask")
         bits = None if bits is None else np.packbits(bits) if bits.dtype == bool else np.ascontiguousarray(bits)
         identity = None if bits is None else hashlib.sha256(bits.tobytes()).hexdigest()
-        places = list(np.ndindex(source.shape[bart_dims.BEYOND:]))
+        places = list(np.ndindex(source.shape[BEYOND:]))
         sentences = tuple(dict.fromkeys(str(warning.message) for warning in caught))
-        return cls(name, source, status, source.shape, places, masks, identity, sentences)
+        return cls(name, source, status, places, masks, identity, sentences)
 
     def task(self, number: int, send: bool) -> SliceTask:
         """Return the task of a slice, with its k-space if `send` is set."""
@@ -104,7 +103,7 @@ class Plan:
         options = {field.name: repr(getattr(self.job.options, field.name)) for field in fields(Options)}
         method, rules, _ = options.pop("method"), options.pop("rules"), options.pop("keep_samples")
         return {"source": Path(self.volume.name).name, "measurement": self.job.measurement,
-                "shape": self.volume.shape, "mask": self.volume.mask_digest, "prior": self.prior_name,
+                "shape": self.volume.source.shape, "mask": self.volume.mask_digest, "prior": self.prior_name,
                 "warm_start": self.warm_start, **options, "device": repr(self.job.device),
                 "method": method, "rules": rules, **self.job.versions}
 
@@ -145,11 +144,11 @@ def make_plan(source: str | Path, *, measurement: str | None = None, mask: Array
         raise ValueError(f"warm_start: goes with one set of maps, got {options.maps}")
     volume = VolumeInput.of(source, mask, measurement)
     options = replace(options, voxel=options.voxel or volume.source.voxel)
-    if len(layout.grid_of(volume.shape)) > 2:
+    if len(layout.grid_of(volume.source.shape)) > 2:
         planes_of(prior, options)
     elif options.voxel:
         raise ValueError("voxel: goes with volumes, and k-space is 2-D")
-    job = Job(str(Path(source).resolve()), measurement, volume.shape, _pickled(prior), options, device,
+    job = Job(str(Path(source).resolve()), measurement, volume.source.shape, _pickled(prior), options, device,
               library_versions())
     return Plan(volume, job, warm_start, f"{prior.name} {prior.digest}")
 

@@ -89,7 +89,7 @@ def carry_out(plan: Plan, out: str | Path, reconstruct_blocks: ReconstructBlocks
     """Reconstruct the slices of a plan that are missing in the output; the arguments are those of `recon_volume`."""
     count = len(plan.volume.places)
     report = callback or (lambda done, count: None)
-    output = Output(out, plan.volume.shape, plan.is_sampled)
+    output = Output(out, plan.volume.source.shape, plan.is_sampled)
     with Manifest(output.manifest, plan.header, output.keys, restart) as manifest, output:
         output.prepare(anew=manifest.is_new)
         manifest.begin(plan.volume.warnings)
