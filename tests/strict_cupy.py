@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import scipy.fft
 
-from bart_pogmdm.arrays.kernels.cuda import SOURCE
+from bart_pogmdm.arrays.kernels.cuda import MOST_ROWS, SOURCE, STANDARD
 
 SHIM = """
 #include <cmath>
@@ -53,10 +53,10 @@ class ndarray(np.ndarray):
     __float__, __int__, __complex__, __bool__, __index__, item, tolist = map(_counted, (
         "__float__", "__int__", "__complex__", "__bool__", "__index__", "item", "tolist"))
 
-    def get(self):
+    def get(self, order="C"):
         """Return the array as one of NumPy."""
         transfers["get"] += 1
-        return np.array(self)
+        return np.array(self, order=order)
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **keywords):
         for array in (*inputs, *(out or ())):
@@ -99,6 +99,10 @@ class _Cuda:
     """The part of `cupy.cuda` that is used, and the size in bytes of the largest array that memory has room for."""
 
     memory = types.SimpleNamespace(OutOfMemoryError=type("OutOfMemoryError", (MemoryError,), {}))
+    cufft = types.SimpleNamespace(CuFFTError=type("CuFFTError", (RuntimeError,), {}))
+    compiler = types.SimpleNamespace(CompileException=type("CompileException", (Exception,), {}))
+    Device = staticmethod(lambda: types.SimpleNamespace(id=0))
+    get_current_stream = staticmethod(lambda: types.SimpleNamespace(ptr=0))
     runtime = types.SimpleNamespace(getDeviceCount=lambda: 1, memGetInfo=lambda: (1 << 30, 1 << 30))
     largest_array = math.inf
 
@@ -157,14 +161,17 @@ class _Kernels:
         with TemporaryDirectory() as folder:
             source, library = Path(folder, "kernels.cpp"), Path(folder, "kernels.so")
             source.write_text(SHIM + SOURCE.read_text())
-            subprocess.run(["g++", "-O1", "-shared", "-fPIC", "-std=gnu++17", "-Wall", "-Werror", f"-DREAL={real}",
-                            str(source), "-o", str(library)], check=True)
+            subprocess.run(["g++", "-O1", "-shared", "-fPIC", STANDARD, "-pedantic-errors", "-Wall", "-Werror",
+                            f"-DREAL={real}", str(source), "-o", str(library)], check=True)
             self._library = ctypes.CDLL(str(library))
+
+    def compile(self):
+        """Do nothing: they are compiled."""
 
     def get_function(self, name):
         """Return the function that launches a kernel."""
         def launch(grid, block, arguments, shared_mem):
-            assert shared_mem <= 48 << 10 and grid[0] >= 1 and block[0] <= 1024
+            assert shared_mem <= 48 << 10 and grid[0] >= 1 and grid[1] <= MOST_ROWS and block[0] <= 1024
             for row in range(grid[1]):
                 self._library.set_row(ctypes.c_long(row))
                 getattr(self._library, name)(*map(_argument, arguments))
@@ -187,7 +194,7 @@ def install(monkeypatch, largest_array=math.inf):
     cupy, fft = _Module("cupy", np), _Module("cupyx.scipy.fft", scipy.fft)
     cupy.ndarray, cupy.cuda = ndarray, _Cuda
     cupy.fft = _Module("cupy.fft", np.fft)
-    cupy.fft.config = types.SimpleNamespace(get_plan_cache=lambda: types.SimpleNamespace(set_memsize=lambda size: None))
+    cupy.fft.config = types.SimpleNamespace(get_plan_cache=lambda: types.SimpleNamespace(clear=lambda: None))
     pool = _Pool()
     cupy.get_default_memory_pool = lambda: pool
     packages = {"cupyx": _Module("cupyx", None), "cupyx.scipy": _Module("cupyx.scipy", None)}

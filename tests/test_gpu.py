@@ -253,7 +253,7 @@ def test_without_a_gpu(small, tmp_path):
     for words, value, code in ((["-g"], "", 1), ([], "1", 1), ([], "0", 0)):
         run = subprocess.run([*command, *words, "ksp", "out"], cwd=tmp_path, capture_output=True, text=True,
                              check=False, env={**os.environ, "BART_GPU": value})
-        assert run.returncode == code and run.stderr.startswith("ERROR: no CUDA device" if code else "")
+        assert run.returncode == code and run.stderr.startswith("ERROR: -g: no CUDA device" if code else "")
         assert (tmp_path / "out.cfl").exists() == (code == 0)
 
 

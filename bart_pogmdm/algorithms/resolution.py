@@ -127,7 +127,7 @@ class CoarseSteps:
             if not kept and not (rule and count >= usual):
                 continue
             difference = state.image - before.image
-            if float(inner(difference, difference)) <= self.change**2 * float(inner(state.image, state.image)):
+            if float(inner(difference, difference) - self.change**2 * inner(state.image, state.image)) <= 0:
                 break
             if count % self.look:
                 continue

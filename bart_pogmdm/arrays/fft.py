@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 import scipy.fft
 from numpy.typing import DTypeLike
 
 from .array_types import Array, ArrayModule
+from .devices import kept_on_device
 from .modules import array_module, complex_dtype
 from .threads import threads_for
 
@@ -64,7 +64,7 @@ def dst1(array: Array) -> Array:
     return rows @ array @ columns
 
 
-@lru_cache(maxsize=4)
+@kept_on_device(4)
 def sine_matrix(n: int, dtype: DTypeLike = float, xp: ArrayModule = np) -> Array:
     """Return the (n, n) matrix of the orthonormal DST of type I; CuPy has no fast transform of this type."""
     k = np.arange(1, n + 1)

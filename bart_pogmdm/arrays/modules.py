@@ -37,7 +37,7 @@ def move(array: Array | None, xp: ArrayModule) -> Array | None:
     if array is None or array_module(array) is xp:
         return array
     if xp is np:
-        return array.get()  # type: ignore[attr-defined]
+        return array.get(order="A")  # type: ignore[attr-defined]  # a change of order would copy it on the device
     array = np.asarray(array)
     return xp.asarray(array.astype(array.dtype.newbyteorder("="), copy=False))
 

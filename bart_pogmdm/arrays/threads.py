@@ -33,6 +33,7 @@ NUM_THREADS = _usable_cores()
 SHARES = 10             # parts that work is cut into at most: more keep more threads busy, but cost more to sum up
 SHARE_BYTES = 2 << 20   # of arrays in a share, about: with fewer, threads wait for Python's lock and to be woken up
 CACHE_BYTES = 2 << 20   # images handled together: a core's cache holds them between an FFT and the next loop
+DEVICE_BYTES = 64 << 20  # the same for a GPU, which needs much work at once, but has no room for a copy of all
 
 _in_pool = threading.local()
 _device_pieces: dict[tuple[int, int], int] = {}  # (count, bytes of an image) -> pieces that the device's memory needs
@@ -88,9 +89,9 @@ def joined(pieces: list[slice]) -> slice:
 def pieces(count: int, image: Array) -> list[slice]:
     """Return pieces of the indices 0..count-1, each of as many arrays like `image` as the cache takes.
 
-    Work on one after the other needs the memory of a piece only.  A GPU gets one piece.
+    Work on one after the other needs the memory of a piece only.  A GPU gets larger pieces.
     """
-    step = max(1, CACHE_BYTES // image.nbytes) if array_module(image) is np else count
+    step = max(1, (CACHE_BYTES if array_module(image) is np else DEVICE_BYTES) // image.nbytes)
     return [slice(start, min(start + step, count)) for start in range(0, count, step)]
 
 
@@ -115,9 +116,12 @@ def _share_on_device(work: Work[Outcome], count: int, image: Array) -> list[Outc
         bounds = [count * i // pieces for i in range(pieces + 1)]
         try:
             return [work([slice(*bound) for bound in pairwise(bounds)])]
-        except cupy.cuda.memory.OutOfMemoryError as error:
+        except (cupy.cuda.memory.OutOfMemoryError, cupy.cuda.cufft.CuFFTError) as error:
+            if isinstance(error, cupy.cuda.cufft.CuFFTError) and "ALLOC" not in str(error):
+                raise
             if pieces == count:
                 raise MemoryError("the GPU's memory does not hold even single images of"
                                   f" {size_text(image.nbytes)}: use the CPU") from error
         _device_pieces[key] = min(2 * pieces, count)
+        cupy.fft.config.get_plan_cache().clear()  # the plans hold memory to work in
         cupy.get_default_memory_pool().free_all_blocks()

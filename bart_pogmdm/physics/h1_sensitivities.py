@@ -1,11 +1,11 @@
 """The sensitivity update of the paper: a gradient step, then smoothing by the discrete Laplacian."""
 
-from functools import lru_cache
 
 import numpy as np
 
 from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.conjugate_gradients import at_least
+from ..arrays.devices import kept_on_device
 from ..arrays.fft import dst1
 from ..arrays.modules import array_module, real_dtype
 from .fourier import PLANE
@@ -20,7 +20,7 @@ def smooth(maps: Array, weight: Array | float) -> Array:
     return dst1(dst1(maps) / (1 + weight * _laplacian(maps.shape[-2:], real_dtype(maps.dtype), array_module(maps))))
 
 
-@lru_cache(maxsize=2)
+@kept_on_device(2)
 def _laplacian(shape: Shape, dtype: np.dtype, xp: ArrayModule) -> Array:
     """Return the eigenvalues of L."""
     rows, columns = (4 * np.sin(np.pi * np.arange(1, n + 1) / (2 * (n + 1))) ** 2 for n in shape)

@@ -10,8 +10,6 @@ import math
 import threading
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
-from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -24,28 +22,19 @@ from ..arrays.fft import fftn
 from ..arrays.generators import complex_normal
 from ..arrays.modules import array_module, real_dtype
 from ..arrays.threads import NUM_THREADS, share
+from .finufft_plan import make_plan
 from .fourier import axes_of, filtered
 from .grid_transform import Convolution
 
-ACCURACY = 2e-6  # of the transform, relative: below the rounding of an FFT in single precision over a large image
 POWER_STEPS = 8  # of the power iteration that bounds an eigenvalue for `equalize`
 
-_planning = threading.Lock()  # FFTW has one planner for all threads
 
+def convolution_memory(shape: Shape, dtype: DTypeLike, xp: ArrayModule) -> int:
+    """Return at most about how many bytes spectra and `Nufft.normal` need: 32 complex images and 32 per thread.
 
-def library(xp: ArrayModule) -> ModuleType:
-    """Return the module finufft, or for CuPy cufinufft.  ImportError that says how to install it."""
-    name = "finufft" if xp is np else "cufinufft"
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise ImportError(f"traj: needs {name}, which cannot be imported ({error}):"
-                          f" pip install {repr('bart_pogmdm[nufft]') if xp is np else name}") from error
-
-
-def convolution_memory(shape: Shape, dtype: DTypeLike) -> int:
-    """Return at most about how many bytes spectra and `Nufft.normal` need: 32 complex images and 32 per thread."""
-    return 32 * (1 + NUM_THREADS) * math.prod(shape) * np.dtype(dtype).itemsize
+    On a GPU they are 256 images: in double precision, on a grid of four times the size, and as much to work in.
+    """
+    return (32 * (1 + NUM_THREADS) if xp is np else 256) * math.prod(shape) * np.dtype(dtype).itemsize
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +76,7 @@ class Nufft:
         """Return the sampling of some of the coils, which is the same for all."""
         return self
 
-    @property
+    @cached_property
     def count(self) -> int:
         """Number of samples of one coil."""
         return self.points.shape[1] if self.mask is None else int((self.mask != 0).sum())
@@ -108,8 +97,11 @@ class Nufft:
         plans: dict[Any, Any] = self._plans.__dict__
         key = kind, count, shape
         if key not in plans:
-            with _planning:
-                plans[key] = _make_plan(kind, self._angles, shape, dtype, count)
+            try:
+                plans[key] = make_plan(kind, self._angles, shape, dtype, count)
+            except MemoryError:
+                plans.clear()  # they hold memory of the device
+                raise
         return plans[key]
 
     def forward(self, images: Array) -> Array:
@@ -126,7 +118,7 @@ class Nufft:
         return self._transform(1, samples, self.shape)
 
     def _transform(self, kind: int, arrays: Array, shape: Shape) -> Array:
-        xp, norm, grid = array_module(arrays), np.prod(self.shape) ** -0.5, (self.shape, self.dtype)
+        xp, norm, grid = array_module(arrays), math.prod(self.shape) ** -0.5, (self.shape, self.dtype)
         leading = arrays.shape[:-len(self.shape) if kind == 2 else -1]
         arrays = arrays.reshape(-1, *arrays.shape[len(leading):])
         out = xp.empty((len(arrays), *shape), self.dtype)
@@ -234,13 +226,3 @@ class Nufft:
             image = self._equalized(self.normal(image / size))
             size = float(inner(image, image)) ** 0.5
         return max(size, 1.0)
-
-
-def _make_plan(kind: int, angles: Array, shape: Shape, dtype: type, count: int) -> Any:
-    """Return a plan of type 1 or 2 with its points set."""
-    xp = array_module(angles)
-    options = {"nthreads": 1, "upsampfac": 1.25} if xp is np else {}
-    dtype = np.complex128 if xp is np else dtype
-    plan = library(xp).Plan(kind, shape, count, ACCURACY, 1 if kind == 1 else -1, dtype, **options)
-    plan.setpts(*(xp.ascontiguousarray(axis, real_dtype(dtype)) for axis in angles))
-    return plan

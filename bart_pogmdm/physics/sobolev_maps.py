@@ -136,7 +136,7 @@ class SobolevMaps:
     def in_parts(self, coefficients: Array) -> Iterator[tuple[slice, Array]]:
         """Yield rows of the first axis of the grid, and the maps there: all of a plane, and a few of a volume."""
         rows, last = self.shape[0], coefficients.shape[:-len(self.shape)]
-        like = np.broadcast_to(coefficients[:0].dtype.type(), (*last, *self.shape[1:]))
+        like = array_module(coefficients).broadcast_to(coefficients.ravel()[0], (*last, *self.shape[1:]))
         for part in pieces(rows, like) if len(self.shape) > 2 else [slice(0, rows)]:
             yield part, replace(self, waves=(self.waves[0][part], *self.waves[1:])).forward(coefficients)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.bart_dims import index_of
+from ..arrays.devices import kept_on_device
 from ..arrays.matrix_product import multiplied
 from ..arrays.modules import array_module, complex_dtype, real_dtype
 from .fourier import axes_of
@@ -120,7 +121,7 @@ def _part(axis: int, first: int, end: int | None) -> Any:
     return index_of((slice(first, end), *(slice(None),) * (-1 - axis)))
 
 
-@lru_cache(maxsize=16)
+@kept_on_device(16)
 def _interpolation(n: int, points: int, border: int, dtype: DTypeLike, xp: ArrayModule) -> Array:
     """Return the matrix (points + 2 border, n) of sinc interpolation from n pixels of the field of view to `points`."""
     step = n / points

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays.array_types import Array, ArrayModule, Shape
+from ..arrays.devices import kept_on_device
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module, complex_dtype, kernels_for, real_dtype
 from ..arrays.threads import shares
@@ -221,13 +222,13 @@ def _planes(image: Array, sigma: float) -> Array:
 
 # The following depend on a prior and an image size or a noise level only, so a few of each are kept.
 
-@lru_cache(maxsize=4)
+@kept_on_device(4)
 def _spectra(prior: PoGMDM, shape: Shape, dtype: Any, xp: ArrayModule) -> Array:
     """Return gamma_k S_k, (20, ny, nx)."""
     return xp.asarray(prior.spectra(shape, dtype))
 
 
-@lru_cache(maxsize=4)
+@kept_on_device(4)
 def _total_power(prior: PoGMDM, shape: Shape, xp: ArrayModule) -> Array:
     """Return sum_k gamma_k^2 |S_k|^2, (ny, nx) float32."""
     return shearlets.total_power(_spectra(prior, shape, np.complex64, xp))
@@ -238,11 +239,11 @@ def _exponent(prior: PoGMDM, sigma: float) -> float:
     return prior.exponent(sigma)
 
 
-@lru_cache(maxsize=64)
+@kept_on_device(64)
 def _table(prior: PoGMDM, sigma: float, xp: ArrayModule, dtype: Any) -> Table:
     return prior.experts.table(sigma, xp, dtype)
 
 
-@lru_cache(maxsize=4)
+@kept_on_device(4)
 def _latents(prior: PoGMDM, sigma: float, xp: ArrayModule, dtype: Any) -> Latents:
     return prior.experts.latents(sigma, xp, dtype)

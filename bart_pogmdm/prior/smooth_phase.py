@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
 
 from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.checks import check_fields
+from ..arrays.devices import kept_on_device
 from ..arrays.modules import array_module, real_dtype
 from ..physics.fourier import PLANE, distances, field_size, filtered, plane_wave
 
@@ -122,7 +122,7 @@ def _smooth(image: Array, axes: Axes, cycles: float) -> Array:
     return filtered(_window(grid, cycles, real_dtype(image.dtype), array_module(image)), image, axes)
 
 
-@lru_cache(maxsize=4)
+@kept_on_device(4)
 def _window(shape: Shape, cycles: float, dtype: np.dtype, xp: ArrayModule) -> Array:
     """exp(-|k| / cycles), zero frequency first; pixels are about square."""
     radius = distances(*(np.fft.fftfreq(n) * field_size(shape) for n in shape))

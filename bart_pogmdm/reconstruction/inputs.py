@@ -13,9 +13,9 @@ from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.bart_dims import COIL
 from ..arrays.binary_scale import exponent_of, scaled
 from ..arrays.modules import array_module, complex_dtype, move
+from ..physics.finufft_plan import library
 from ..physics.fourier import axes_of
 from ..physics.noncartesian import image_size
-from ..physics.nufft import library
 from ..physics.sampling import Scan
 from . import doubts, layout
 from .frame import Frame

@@ -115,8 +115,6 @@ def options_of(**keywords: Unpack[OptionKeywords]) -> Options:
     method, samples = _method(others.pop("method", None), others.pop("samples", None))
     iterations = others.pop("iterations", getattr(method, "iterations", Options.iterations))
     options = Options(method, samples, iterations, **others)
-    if "iterations" in keywords and not hasattr(method, "iterations"):
-        raise ValueError(f"iterations: goes with methods map and gibbs, got {method.name}")
     if not is_integer(options.iterations, 1):
         raise ValueError(f"iterations: expected a positive integer, got {options.iterations!r}")
     if (std := options.noise_std) is not None and not (isinstance(std, numbers.Real) and 0 <= std < np.inf):

@@ -88,7 +88,7 @@ def check_room(shape: Shape, dtype: DTypeLike, xp: ArrayModule, options: Options
         return
     coils = shape[COIL]
     needed = solver_memory((coils, *grid), dtype, 1) + 10 * coils * samples * dtype.itemsize
-    needed += convolution_memory(grid, dtype) if samples else 0
+    needed += convolution_memory(grid, dtype, xp) if samples else 0
     needed += 5 * coils * math.prod(grid) * dtype.itemsize // 2 if options.num_samples and coils > 1 else 0
     if needed > (available := available_memory(xp)):
         raise MemoryError(f"kspace: a volume of {' x '.join(map(str, grid))} and {coils} coils needs about"

@@ -67,7 +67,8 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
         Gibbs(chains=8).  None: "gibbs" where samples are asked for, else "map".
     samples: number of draws that keep_samples returns; 10 where the method samples.  Mean and standard deviation are
         those of all sweeps of the chains, about seven times as many.
-    iterations: usual number of steps to the maximum, for "map" and "gibbs"; 45.  Planes may end earlier or take more.
+    iterations: usual number of steps to the maximum, 45; planes may end earlier or take more, and
+        "diffusion" takes none.
     noise_std: of the data (samples of weight 1) per real and imaginary part; None: estimated.
     maps: 2 for an object larger than the field of view, so that it folds over: another image with its own
         sensitivities for the folded part, and the result for both together; not for "diffusion".  "auto", the

@@ -18,7 +18,7 @@ import numpy as np
 from ..algorithms.chains import solver_memory
 from ..arrays.array_types import Shape
 from ..arrays.bart_dims import COIL
-from ..arrays.devices import available_memory, choose
+from ..arrays.devices import available_memory, num_gpus
 from ..arrays.threads import NUM_THREADS
 from ..reconstruction import layout
 from .slices import Block, Job, RefusalError, SliceOutcome, reconstruct_block
@@ -48,11 +48,8 @@ def processes_that_fit(shape: Shape) -> int:
 
 def _gpus(device: str | None) -> list[str]:
     """Return the value of CUDA_VISIBLE_DEVICES for each GPU; the list is empty if "auto" finds no GPU."""
-    xp = choose(device, None)
-    if not hasattr(xp, "cuda"):
-        return []
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return visible.split(",") if visible else [str(i) for i in range(xp.cuda.runtime.getDeviceCount())]
+    count, visible = num_gpus(device), os.environ.get("CUDA_VISIBLE_DEVICES")
+    return visible.split(",")[:count] if visible else [str(i) for i in range(count)]
 
 
 class Worker:

@@ -6,25 +6,38 @@ from pathlib import Path
 from typing import Any
 
 from ..array_types import Array
+from ..modules import array_module
 
 SOURCE = Path(__file__).with_name("kernels.cu")
+STANDARD = "-std=c++14"
 THREADS = 256
 MOST_BLOCKS = 4096  # the loops stride over the grid
+MOST_ROWS = 65535   # of a grid, by CUDA
 REALS = {4: "float", 8: "double"}
 
 
 @lru_cache(maxsize=2)
 def _module(real: str) -> Any:
     import cupy
-    return cupy.RawModule(code=SOURCE.read_text(), options=(f"-DREAL={real}", "-std=c++14"))
+    return cupy.RawModule(code=SOURCE.read_text(), options=(f"-DREAL={real}", STANDARD))
+
+
+@lru_cache
+def _function(real: str, name: str) -> Any:
+    return _module(real).get_function(name)
+
+
+def compile_all() -> None:
+    """Compile the kernels.  Raises an error of CuPy where it lacks a part of CUDA."""
+    for real in REALS.values():
+        _module(real).compile()
 
 
 def _launch(name: str, real_bytes: int, size: int, arguments: Iterable[Any], rows: int = 1,
             shared_bytes: int = 0) -> None:
     """Run a kernel on `size` elements in each of `rows` rows of blocks."""
-    function = _module(REALS[real_bytes]).get_function(name)
     blocks = max(1, min(MOST_BLOCKS, -(-size // THREADS)))
-    function((blocks, rows), (THREADS,), tuple(arguments), shared_mem=shared_bytes)
+    _function(REALS[real_bytes], name)((blocks, rows), (THREADS,), tuple(arguments), shared_mem=shared_bytes)
 
 
 def _whole(*arrays: Array) -> tuple[Array, ...]:
@@ -46,11 +59,11 @@ def combine(maps: Array, images: Array, out: Array) -> None:
 
 
 def scale(images: Array, factor: Array) -> None:
-    if factor.shape[-1] == 1:
+    rows = images.size // factor.size
+    if factor.shape[-1] == 1 or rows > MOST_ROWS:
         images *= factor
-        return
-    _launch("scale", factor.itemsize, factor.size, (*_whole(images, factor), factor.size),
-            rows=images.size // factor.size)
+    else:
+        _launch("scale", factor.itemsize, factor.size, (*_whole(images, factor), factor.size), rows=rows)
 
 
 def scatter(columns: Array, numbers: Array, out: Array) -> None:
@@ -84,8 +97,8 @@ def normal(out: Array, seed: Any, first: int) -> None:
 
 def normal_where(out: Array, masks: Array, seed: Any, first: int) -> None:
     normal(out, seed, first * out[0].size)
-    for number, plane in enumerate(out, first):
-        plane *= masks[number % len(masks)] != 0
+    planes = array_module(out).arange(first, first + len(out)) % len(masks)
+    out *= (masks != 0)[planes]
 
 
 def mixture_means(nodes: Array, weights: Array, means: Array, std: float, out: Array) -> None:

@@ -6,6 +6,8 @@ struct __align__(2 * sizeof(REAL)) Complex {
     REAL re, im;
 };
 
+#define TWO_TO_MINUS_32 2.3283064365386963e-10  // exact in double precision; hexadecimal ones are C++17
+
 __device__ inline long first() { return (long)blockIdx.x * blockDim.x + threadIdx.x; }
 __device__ inline long stride() { return (long)gridDim.x * blockDim.x; }
 
@@ -97,8 +99,8 @@ __global__ void draw(REAL *values, const float *accept, const unsigned char *ali
     for (long i = first(); i < size; i += stride()) {
         unsigned long long bits = random_bits(seed, i + 1);
         REAL u = values[i];
-        long node = (long)(table_position(u, radius, nodes - 1) + (double)(bits & 0xFFFFFFFFull) * 0x1p-32);
-        double place = (double)(bits >> 32) * 0x1p-32 * components;
+        long node = (long)(table_position(u, radius, nodes - 1) + (double)(bits & 0xFFFFFFFFull) * TWO_TO_MINUS_32);
+        double place = (double)(bits >> 32) * TWO_TO_MINUS_32 * components;
         long component = (long)place, entry = (node < nodes ? node : nodes - 1) * components + component;
         if (place - component >= accept[entry])
             component = alias[entry];
@@ -110,8 +112,8 @@ __global__ void normal(Complex *out, unsigned long long seed, long first_place, 
 {
     for (long i = first(); i < size; i += stride()) {
         unsigned long long bits = random_bits(seed, first_place + i + 1);
-        double radius = sqrt(-2 * log(((double)(bits >> 32) + 0.5) * 0x1p-32));
-        double angle = 6.283185307179586 * 0x1p-32 * (double)(bits & 0xFFFFFFFFull);
+        double radius = sqrt(-2 * log(((double)(bits >> 32) + 0.5) * TWO_TO_MINUS_32));
+        double angle = 6.283185307179586 * TWO_TO_MINUS_32 * (double)(bits & 0xFFFFFFFFull);
         out[i] = {(REAL)(radius * cos(angle)), (REAL)(radius * sin(angle))};
     }
 }
