@@ -12,11 +12,11 @@ bytes are compared with those of one undisturbed process.  Scheduler and workers
 of their own, and restarts the scheduler during the run.
 """
 
-import contextlib
 import csv
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -182,17 +182,23 @@ def dask_campaign(folder, wanted, kills, seed):
     return kills
 
 
-def interrupted(call, folder, kills, longest, rng, is_whole):
-    """Kill a command at random moments of its first `longest` seconds; after each kill `is_whole()` must be true."""
-    for number in range(kills):
+def interrupted(call, folder, kills, longest, rng, is_whole, remove):
+    """Kill a command at random moments of its first `longest` seconds; after each kill `is_whole()` must be true.
+
+    Where it ends before, `remove()` removes its outputs, and it starts again.
+    """
+    done = 0
+    while done < kills:
         process = subprocess.Popen(call(), cwd=folder, stderr=subprocess.PIPE, text=True)
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
             error = process.communicate(timeout=rng.uniform(1, longest))[1]
             assert process.returncode == 0, error
-            return number
-        process.kill()
-        process.communicate()
-        is_whole()
+            remove()
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            is_whole()
+            done += 1
     run = subprocess.run(call(), cwd=folder, capture_output=True, text=True, check=False, timeout=LONGEST)
     assert run.returncode == 0, run.stderr
     return kills
@@ -220,7 +226,7 @@ def compare_campaign(folder, data, kills, seed):
     longest = time.perf_counter() - began
     out = folder / "compared"
     done = interrupted(lambda: call(out.name), folder, kills, 0.8 * longest, random.Random(seed),
-                       lambda: load_all(*out.glob("images/[!.]*")))
+                       lambda: load_all(*out.glob("images/[!.]*")), lambda: shutil.rmtree(out))
     assert scores(out.name) == scores("undisturbed")
     hidden = len(list(out.glob("images/.*")))
     print(f"compare ({longest:.0f} s): the same scores; {hidden} hidden files left")
@@ -247,7 +253,8 @@ def train_campaign(folder, images, kills, seed):
     subprocess.run(call("undisturbed.npz"), cwd=folder, capture_output=True, check=True)
     longest = time.perf_counter() - began
     done = interrupted(lambda: call("trained.npz"), folder, kills, 0.6 * longest, random.Random(seed),
-                       lambda: load_all(*folder.glob("trained.npz")))
+                       lambda: load_all(*folder.glob("trained.npz")),
+                       lambda: [path.unlink() for path in folder.glob("trained.*")])
     assert load_prior(folder / "trained.npz").digest == load_prior(folder / "undisturbed.npz").digest
     assert (folder / "trained.csv").read_bytes() == (folder / "undisturbed.csv").read_bytes()
     hidden = len(list(folder.glob(".trained*")))

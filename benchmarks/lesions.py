@@ -85,14 +85,18 @@ def picture(image, inside, acceleration, seed, title):
     panels = {"truth": image, "maximum": metrics.fit_scale(best, image) * np.abs(best), "lower end": mean - half,
               "mean": mean, "upper end": mean + half, "std": half / metrics.NORMAL_90}
     rows, columns = (int(np.mean(place)) for place in np.nonzero(inside))
-    part = slice(max(0, rows - 16), rows + 16), slice(max(0, columns - 16), columns + 16)
-    drawn = Figure((1.6 * len(panels), 2.0), layout="constrained")
-    for axes, (name, values) in zip(drawn.subplots(1, len(panels)), panels.items()):
-        top = float(image[part].max()) * (0.5 if name == "std" else 1)
-        axes.imshow(values[part], cmap="viridis" if name == "std" else "gray", vmin=0, vmax=top)
-        axes.contour(inside[part], [0.5], colors="tab:orange", linewidths=0.6)
+    part = slice(max(0, rows - 12), rows + 12), slice(max(0, columns - 12), columns + 12)
+    near = disc(image.shape, (rows, columns), 9)
+    drawn = Figure((1.6 * len(panels) + 1, 2.0), layout="constrained")
+    all_axes, bars = drawn.subplots(1, len(panels)), (len(panels) - 2, len(panels) - 1)
+    for number, (axes, (name, values)) in enumerate(zip(all_axes, panels.items())):
+        top = float((values if name == "std" else image)[part].max())
+        shown = axes.imshow(values[part], cmap="viridis" if name == "std" else "gray", vmin=0, vmax=top)
+        axes.contour(near[part], [0.5], colors="tab:orange", linewidths=0.6)
         axes.set_title(name, fontsize=8)
         axes.set_axis_off()
+        if number in bars:
+            drawn.colorbar(shown, ax=axes).ax.tick_params(labelsize=6)
     drawn.suptitle(title, fontsize=8)
     around = disc(image.shape, (rows, columns), 14) & ~disc(image.shape, (rows, columns), 9)
     numbers = {name: round(contrast(values, inside, around), 3) for name, values in panels.items()}

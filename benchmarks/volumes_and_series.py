@@ -216,7 +216,7 @@ def together(count, factor, size=96) -> Row:
     images = ifft2c(np.moveaxis(bart(1, f"phantom -3 -x {size} -s {COILS} -k"), -1, 0), ALL)
     slices = np.stack([images[:, :, :, place] for place in (36, 60, 48)[:count]], 1)
     reference = np.sqrt((abs(slices) ** 2).sum(0))
-    full = fft2c(fft2c(slices), (1,))
+    full = np.fft.fft(fft2c(slices), axis=1, norm="ortho")  # the shots, as in nlinv
     full = full + 0.01 * reference.max() * simulate.noise(full.shape, 0)
     mask = np.stack([masks.named(f"cartesian{factor}acs8", (size, size), shot) for shot in range(count)])
     kspace = (full * mask).astype(np.complex64).transpose(2, 3, 0, 1)

@@ -2,17 +2,16 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from bart_pogmdm.physics.fourier import PLANE
 from bart_pogmdm.prior.smooth_phase import Phase, SmoothPhase
 
 
-@dataclass(frozen=True, eq=False)
-class FixedPhase:
+class FixedPhase(SmoothPhase):
     """The phase of every image is `turn`."""
 
-    turn: np.ndarray
+    def __init__(self, turn):
+        super().__init__()
+        object.__setattr__(self, "turn", turn)
 
     def within(self, radius):
         return self

@@ -104,7 +104,7 @@ class _Cuda:
     Device = staticmethod(lambda: types.SimpleNamespace(id=0))
     get_current_stream = staticmethod(lambda: types.SimpleNamespace(ptr=0))
     runtime = types.SimpleNamespace(getDeviceCount=lambda: 1, memGetInfo=lambda: (1 << 30, 1 << 30))
-    largest_array = math.inf
+    largest_array = largest_plan = math.inf
 
 
 class _Pool:
@@ -144,6 +144,19 @@ class _Module(types.ModuleType):
         return value if isinstance(value, type) or not callable(value) else _strict(value, name)
 
 
+class _Fft(_Module):
+    """SciPy's transforms, which need a plan of the size of the array."""
+
+    def __getattr__(self, name):
+        transform = super().__getattr__(name)
+
+        def call(array, **keywords):
+            if array.nbytes > _Cuda.largest_plan:
+                raise _Cuda.cufft.CuFFTError("CUFFT_ALLOC_FAILED")
+            return transform(array, **keywords)
+        return call
+
+
 def _argument(value):
     """Return a kernel's argument as CuPy would pass it."""
     if isinstance(value, np.ndarray):
@@ -181,20 +194,22 @@ class _Kernels:
 _kernels = lru_cache(_Kernels)
 
 
-def install(monkeypatch, largest_array=math.inf):
+def install(monkeypatch, largest_array=math.inf, largest_plan=math.inf):
     """Make `import cupy` and `import cupyx.scipy.fft` find the stand-in, and return it.
 
     largest_array: size in bytes of the largest array that a function of the stand-in can make; a larger one raises
-    OutOfMemoryError, as on a device that is nearly full.
+    OutOfMemoryError, as on a device that is nearly full.  largest_plan: the same for arrays that are transformed.
     """
     if not shutil.which("g++"):
         pytest.skip("the CUDA kernels need g++ to run as plain C++")
     monkeypatch.setattr("bart_pogmdm.arrays.kernels.cuda._module", _kernels)
     monkeypatch.setattr(_Cuda, "largest_array", largest_array)
-    cupy, fft = _Module("cupy", np), _Module("cupyx.scipy.fft", scipy.fft)
+    monkeypatch.setattr(_Cuda, "largest_plan", largest_plan)
+    cupy, fft = _Module("cupy", np), _Fft("cupyx.scipy.fft", scipy.fft)
     cupy.ndarray, cupy.cuda = ndarray, _Cuda
     cupy.fft = _Module("cupy.fft", np.fft)
-    cupy.fft.config = types.SimpleNamespace(get_plan_cache=lambda: types.SimpleNamespace(clear=lambda: None))
+    plans = types.SimpleNamespace(clear=lambda: transfers.update(["plans dropped"]))
+    cupy.fft.config = types.SimpleNamespace(get_plan_cache=lambda: plans)
     pool = _Pool()
     cupy.get_default_memory_pool = lambda: pool
     packages = {"cupyx": _Module("cupyx", None), "cupyx.scipy": _Module("cupyx.scipy", None)}

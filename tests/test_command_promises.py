@@ -386,11 +386,11 @@ def test_letters_that_mean_something_else_in_bart(folder, run):
     assert "in pics it takes no value" in fails(run, "-K", 2, "ksp", "out")
     assert "-I: expected an array of 1 coil, got 2 (here -I" in fails(run, "-I", "ksp", "one", "out")
     assert read_arguments(["-m", "auto", "ksp", "out"]).maps == "auto"
-    assert "maps: expected 1, 2 or auto, got 3" in fails(run, "-m", 3, "ksp", "out")
+    assert "-m: expected 1, 2 or auto, got 3" in fails(run, "-m", 3, "ksp", "out")
     assert read_arguments(["-N", "-S", "a", "b"]).normalize is False
     assert read_arguments(["-x", "3:4:1", "a", "b"]).dims == read_arguments(["--dims", "3:4:1", "a", "b"]).dims
     for size, message in (("32", "-x, --dims: expected x:y:z"), ("32:-2", "-x, --dims: expected x:y:z"),
-                          ("32:32:1", "dims: goes with traj; without a trajectory k-space says the size")):
+                          ("32:32:1", "-x: goes with traj; without a trajectory k-space says the size")):
         assert message in fails(run, "-x", size, "ksp", "out")
 
 

@@ -292,7 +292,7 @@ def test_slices_share_a_sentence():
     pattern = lattice(2)
     stack = np.stack([to_bart(full() * (pattern if i % 2 else True)) for i in range(4)], -1)
     folded, = (sentence for sentence in doubts(stack) if "folded" in sentence)
-    assert folded.endswith("sensitivities (slice 1; 3)")
+    assert folded.endswith("sensitivities (MAPS 1; MAPS 3)")
 
 
 def test_a_command_prints_one_line(tmp_path, pogmdm):
@@ -347,7 +347,7 @@ def test_known_sensitivities_may_have_any_scale(exponent, normalize):
 def test_spikes_that_hide_all_else_are_refused(value):
     kspace = np.stack([to_bart(full()), to_bart(full())], -1)
     kspace[11, 13, 0, 2, 1] = value
-    with pytest.raises(ValueError, match=r"kspace: expected samples of one scale, got 1 of magnitude .*in slice 1"):
+    with pytest.raises(ValueError, match=r"kspace: expected samples of one scale, got 1 of magnitude .*in MAPS 1"):
         recon(kspace, **QUICK)
 
 

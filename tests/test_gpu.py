@@ -16,6 +16,7 @@ from bart_pogmdm import Diffusion, Gibbs, recon, to_bart, write
 from bart_pogmdm.algorithms.chains import chains_that_fit, solver_memory
 from bart_pogmdm.arrays.devices import available_memory, choose
 from bart_pogmdm.arrays.fft import dst1
+from bart_pogmdm.arrays.kernels import cuda
 from bart_pogmdm.arrays.modules import move
 from bart_pogmdm.evaluate.simulate import sensitivities
 from bart_pogmdm.physics.cartesian import CartesianSampling
@@ -173,6 +174,24 @@ def test_as_many_chains_as_memory_has_room_for(small, monkeypatch):
         free = solver_memory(sens.shape, sens.dtype, room)
         monkeypatch.setattr(cupy.cuda.runtime, "memGetInfo", lambda: (free + 9, 1 << 40))  # noqa: B023
         assert [chains_that_fit(chains, sens.shape, sens) for chains in (1, 2, 8)] == [1, min(2, room), room]
+
+
+def test_a_factor_with_more_images_than_a_grid_has_rows(monkeypatch):
+    cupy = strict_cupy.install(monkeypatch)
+    images, factor = cupy.ones((cuda.MOST_ROWS + 1, 1, 2), np.complex64), cupy.asarray([[2, 3]], np.float32)
+    cuda.scale(images, factor)
+    np.testing.assert_array_equal(images.get()[-1], [[2, 3]])
+
+
+def test_plans_are_dropped_where_memory_is_short(small, monkeypatch):
+    """The FFT has no memory for the plan of all coils: the work goes on in smaller pieces."""
+    cupy = strict_cupy.install(monkeypatch)
+    sampling, sens = CartesianSampling.centred(cupy.asarray(small[1]), np.float32), cupy.asarray(small[0])
+    whole = CoilModel(sampling, sens).normal(sens[0])
+    strict_cupy.install(monkeypatch, largest_plan=2 * sens[0].nbytes)
+    before = strict_cupy.transfers["plans dropped"]
+    assert relative(CoilModel(sampling, sens).normal(sens[0]), move(whole, np)) < 1e-6
+    assert strict_cupy.transfers["plans dropped"] > before
 
 
 def test_the_pool_is_capped_unless_the_user_did(monkeypatch):

@@ -113,6 +113,9 @@ def test_bart_dimensions(rng):
     assert to_bart(kspace).shape == (8, 7, 1, 3)
     np.testing.assert_array_equal(from_bart(to_bart(kspace)), kspace)
     assert to_bart(kspace[0]).shape == (8, 7, 1, 1)
+    for array in (kspace[0, 0], kspace[None, None]):
+        with pytest.raises(ValueError, match=r"array: expected \(y, x\), .coil, y, x. or"):
+            to_bart(array)
     assert from_bart(np.ones((8, 7, 2, 3))).shape == (3, 8, 7, 2)
     with pytest.raises(ValueError, match="expected"):
         from_bart(np.ones((8, 7, 1, 3, 2)))

@@ -160,7 +160,7 @@ def test_a_damaged_stream_names_its_pipe(folder, capsys, content, message):
     assert not [name for name in names(folder) if "fifo" in name or "out" in name]
 
 
-@pytest.mark.parametrize("words, message", [(["-i0"], "iterations: expected a positive"), (["-B"], "unrecognized")])
+@pytest.mark.parametrize("words, message", [(["-i0"], "-i: expected a positive"), (["-B"], "unrecognized")])
 def test_a_reader_that_waits_is_not_left_alone(folder, capsys, words, message):
     os.mkfifo("img.fifo")
     found = []

@@ -1,5 +1,7 @@
 """`recon`: layouts, precision, masks, units, known sensitivities, start images, and the names of bad arguments."""
 
+import json
+
 import numpy as np
 import pytest
 import strict_cupy
@@ -33,6 +35,19 @@ def test_layouts_agree(small):
     for same in (mask, mask[None, :, :], mask[None, :, :, None]):
         sliced = recon(np.moveaxis(kspace, 0, -1)[None], same, **QUICK)  # READ = 1
         np.testing.assert_array_equal(sliced.image[0, ..., 0], plain.image)
+
+
+def test_a_result_is_short_to_print_and_its_facts_are_plain(small):
+    stack = np.stack([to_bart(small[0])] * 2, -1)
+    for kspace, steps in ((small[0], 4), (stack, [4, 4])):
+        found = recon(kspace, small[1], **QUICK)
+        text = repr(found)
+        assert len(text) < 200 and f"image complex64 {found.image.shape}" in text and "std" not in text
+        assert np.array_equal(found.info["steps"], steps)
+    info = recon(small[0], small[1], samples=2, iterations=10).info
+    assert json.loads(json.dumps(info)) == info
+    with pytest.warns(ReconstructionWarning, match="do not explain the samples"):
+        assert recon(small[0], small[1], method=Diffusion(num_levels=2)).info["iterations"] is None
 
 
 def test_higher_dimensions_are_looped_over(small):
@@ -284,7 +299,7 @@ def test_a_start_image_may_have_any_scale():
 def test_known_sensitivities_that_are_zero_in_a_slice_are_named():
     kspace, sens = np.ones((20, 20, 1, 2, 3), complex) * (1 + 1j), np.ones((20, 20, 1, 2, 3), complex)
     sens[..., 1] = 0
-    with pytest.raises(ValueError, match="sens: all values are zero in slice 1"):
+    with pytest.raises(ValueError, match="sens: all values are zero in MAPS 1"):
         recon(kspace, sens=sens, iterations=1)
 
 
@@ -325,7 +340,7 @@ def test_an_error_of_the_callback_comes_back_as_it_is(small, error):
 
 def test_bad_slice_is_named(small):
     stack = np.stack([to_bart(small[0]), 0 * to_bart(small[0])], -1)
-    with pytest.raises(ValueError, match="all samples are zero in slice 1"):
+    with pytest.raises(ValueError, match="all samples are zero in MAPS 1"):
         recon(stack, **QUICK)
 
 

@@ -7,7 +7,7 @@ from properties import random_complex
 from trajectories import radial
 
 from bart_pogmdm import recon
-from bart_pogmdm.reconstruction.layout import points
+from bart_pogmdm.reconstruction.trajectory_layout import points
 
 
 @pytest.mark.parametrize("rounded", [lambda m: m * 0.9999999, lambda m: (m * (1 + 1e-8j) + 1e-9j).astype(np.complex64),

@@ -42,11 +42,15 @@ def problem_for(coils, *, known_sens=False):
     return problem_of(measured, sens, None, None, Options(maps=1))
 
 
+def states_of(solver, problem, prior, rngs):
+    """The States of a solver, with a generator for each chain if it draws."""
+    return solver(problem, prior, OPTIONS[solver], *[rngs] * (solver is not joint_map))
+
+
 def first_states(solver, problem, prior, chains=2, seed=0):
     """The first States of a solver, with a generator of its own for each chain."""
     rngs = [np.random.default_rng((seed, chain)) for chain in range(chains)]
-    given = (rngs,) if "rngs" in inspect.signature(solver).parameters else ()
-    return [state for state, _ in zip(solver(problem, prior, OPTIONS[solver], *given), range(STEPS))]
+    return [state for state, _ in zip(states_of(solver, problem, prior, rngs), range(STEPS))]
 
 
 def arrays_of(value, path="problem"):
@@ -79,7 +83,7 @@ def test_the_arguments_are_problem_prior_options_and_generators_where_there_are_
 @one_or_several
 def test_a_solver_generates_states(solver, coils, prior):
     problem = problem_for(coils)
-    assert isinstance(solver(problem, prior, OPTIONS[solver], [np.random.default_rng(0)] * 2), GeneratorType)
+    assert isinstance(states_of(solver, problem, prior, [np.random.default_rng(0)] * 2), GeneratorType)
     states, several = first_states(solver, problem, prior), solver is not joint_map
     assert len(states) == STEPS
     for state in states:
@@ -129,7 +133,7 @@ def test_states_stay_as_they_were_yielded(solver, coils, prior):
     """Later iterations do not write into the arrays of earlier States."""
     problem, copies, states = problem_for(coils), [], []
     rngs = [np.random.default_rng(chain) for chain in range(2)]
-    for state, _ in zip(solver(problem, prior, OPTIONS[solver], rngs), range(STEPS)):
+    for state, _ in zip(states_of(solver, problem, prior, rngs), range(STEPS)):
         states.append(state)
         copies.append({name: array.copy() for name, array in arrays_of(state).items()})
     for state, copy in zip(states, copies):

@@ -6,7 +6,7 @@ from conftest import simulate
 from bart_pogmdm.evaluate.simulate import sensitivities
 from bart_pogmdm.physics.noncartesian import NonCartesianScan
 from bart_pogmdm.physics.nufft import Nufft
-from bart_pogmdm.reconstruction import layout
+from bart_pogmdm.reconstruction import layout, trajectory_layout
 
 QUICK = {"iterations": 4}
 
@@ -40,5 +40,5 @@ def measured(spokes=24, coils=4, noise_std=0.005, shape=(40, 40)):
 
 def scan_of(kspace, traj):
     """The slice as it was measured, of k-space (coil, spokes, samples)."""
-    return NonCartesianScan(layout.sample_slices(kspace), layout.points(traj, kspace), (40, 40),
-                            layout.readouts(kspace)).acquired_on_grid()
+    return NonCartesianScan(layout.sample_slices(kspace), trajectory_layout.points(traj, kspace), (40, 40),
+                            trajectory_layout.readouts(kspace)).acquired_on_grid()

@@ -20,10 +20,11 @@ from ..files.kspace import open_kspace, read_whole
 from ..files.outputs import check_outputs
 from ..physics.coil_compression import by_coil, compression, mix, whitening
 from ..reconstruction.coil_combination import of_all_coils
-from ..reconstruction.layout import check_kspace, components, sampled
+from ..reconstruction.layout import check_kspace, sampled
 from ..reconstruction.options import Options
 from ..reconstruction.recon import recon
 from ..reconstruction.result import Result, provenance_of
+from ..reconstruction.trajectory_layout import components
 from .argument_order import check_order
 from .bart_help import POSITIONAL, USAGE
 from .bart_meanings import MEANINGS

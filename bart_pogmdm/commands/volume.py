@@ -25,7 +25,7 @@ def _parser() -> Parser:
         "FILE.h5 with image, sens and std; else BART's files OUT, OUT_sens, OUT_std; with the ending of a format for "
         "images, as FILE.nii.gz, both BART's files and, at the end, image and std in this format"))
     parser.take("-p", "-i")
-    parser.take("--method", help=OPTIONS["--method"].meaning.replace(", --sens-std or <std>", ""))
+    parser.take("--method", help=OPTIONS["--method"].meaning.replace(", --keep, --sens-std or <std>", ""))
     parser.take("--samples", "--prior", "--noise", "-m", "-N", "-s", "--voxel")
     parser.take("-g", help="Use the GPUs, one process for each (also with BART_GPU=1)")
     parser.take("--measurement", "--warm-start", "--jobs", "--scheduler", "--send", "--restart")
@@ -70,7 +70,8 @@ def volume(argv: list[str]) -> int:
     if report.failed:
         number, error = next(iter(report.failed.items()))
         raise ValueError(f"{work}: {len(report.failed)} of {report.slices} slices failed and are NaN; slice {number}:"
-                         f" {error} (the manifest names all; the same command tries them again)")
+                         f" {error} (the manifest names all; the same command tries them again"
+                         + (f"; `bart-pogmdm convert {work} {out}` writes {out} without them)" if images else ")"))
     if images:
         images.write(read)
     return 0

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..arrays.array_types import Array, Shape
+from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module, real_dtype
-from .fourier import fft2c, ifft2c
 from .image_set import per_image
 from .nufft import Nufft
 from .sampling import Sampling
@@ -124,8 +124,8 @@ class SeriesSampling(_SideBySide):
 class SimultaneousSampling(_SideBySide):
     """M F F_s (see `sampling.Sampling`): A slices that were excited together, in A shots with other phases.
 
-    F_s is the centred unitary FFT along the slices: shot q has sum_p exp(-2 pi i p q / A) x_p / A^(1/2), with p and q
-    from -(A // 2) on.  S. Rosenzweig et al., Magn. Reson. Med. 79, 2018, doi 10.1002/mrm.26878.
+    F_s is the unitary FFT along the slices, counted from 0 as in BART: shot q has sum_p exp(-2 pi i p q / A) x_p /
+    A^(1/2).  S. Rosenzweig et al., Magn. Reson. Med. 79, 2018, doi 10.1002/mrm.26878.
     """
 
     @property
@@ -145,15 +145,16 @@ class SimultaneousSampling(_SideBySide):
 
     def forward(self, images: Array) -> Array:
         """M F F_s x; may overwrite x."""
-        return super().forward(fft2c(images, self._slices))
+        return super().forward(fftn(images, self._slices, overwrite=True))
 
     def adjoint(self, samples: Array) -> Array:
         """F_s^H F^H M W z; may overwrite z."""
-        return ifft2c(super().adjoint(samples), self._slices)
+        return ifftn(super().adjoint(samples), self._slices, overwrite=True)
 
     def normal(self, images: Array) -> Array:
         """F_s^H F^H M W M F F_s x; may overwrite x."""
-        return ifft2c(super().normal(fft2c(images, self._slices)), self._slices)
+        normal = super().normal(fftn(images, self._slices, overwrite=True))
+        return ifftn(normal, self._slices, overwrite=True)
 
     @property
     def _slices(self) -> tuple[int]:

@@ -22,6 +22,7 @@ from ..physics.fourier import distances
 from ..physics.noncartesian import on_grid
 from ..physics.sampling import Sampling, Scan
 from .frame import Frame
+from .layout import place_of
 
 Slice = TypeVar("Slice", int, Shape)  # by its number or its position
 
@@ -170,8 +171,8 @@ def _of_centre(power: Array, sampled: Array, fit: float, rules: DoubtRules) -> l
     distance = distances(*(xp.arange(n) - n // 2 for n in power.shape))[sampled]
     doubts, amplitude = [], xp.sqrt(power[sampled])
     if fit < rules.fit or bool(distance.min() > rules.distance):
-        doubts.append("kspace: its centre is not sampled, or it has none, so that large parts of the image are unknown:"
-                      " is it k-space, with all of its samples in place?")
+        doubts.append("kspace: its centre is not sampled, or hardly stands out from noise, so that large parts of the"
+                      " image are unknown: is it k-space, with all of its samples in place?")
     ranked = xp.sort(amplitude)[-min(rules.rank, len(amplitude))]
     if bool((amplitude[distance > rules.far] > rules.spike * ranked).any()):
         doubts.append("kspace: samples far from its centre are larger than those about it: spikes?")
@@ -215,7 +216,5 @@ def by_sentence(doubts: Mapping[Slice, Sequence[str]]) -> dict[str, list[Slice]]
 
 def gathered(doubts: Mapping[Shape, Sequence[str]], loop: Shape) -> list[str]:
     """Return each sentence once, followed by the positions of its slices where there are several in the loop."""
-    positions = {sentence: [", ".join(str(i) for i, n in zip(index, loop) if n > 1) for index in slices]
-                 for sentence, slices in by_sentence(doubts).items()}
-    return [f"{sentence} (slice {'; '.join(where)})" if where != [""] else sentence
-            for sentence, where in positions.items()]
+    places = {sentence: [place_of(index, loop) for index in slices] for sentence, slices in by_sentence(doubts).items()}
+    return [f"{sentence} ({'; '.join(where)})" if where != [""] else sentence for sentence, where in places.items()]

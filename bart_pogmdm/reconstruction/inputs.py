@@ -17,7 +17,7 @@ from ..physics.finufft_plan import library
 from ..physics.fourier import axes_of
 from ..physics.noncartesian import image_size
 from ..physics.sampling import Scan
-from . import doubts, layout
+from . import doubts, layout, trajectory_layout
 from .frame import Frame
 from .rules import Rules
 from .scans import box_of_all, cartesian_scan, noncartesian_scan
@@ -102,8 +102,8 @@ class Inputs:
         """Return the same for k-space along trajectories."""
         kspace = self.kspace
         library(array_module(kspace))
-        samples, points = layout.sample_slices(kspace), layout.points(self.traj, kspace)
-        readouts = layout.readouts(kspace)
+        samples, points = layout.sample_slices(kspace), trajectory_layout.points(self.traj, kspace)
+        readouts = trajectory_layout.readouts(kspace)
         patterns = None if self.mask is None else layout.patterns(self.mask, kspace, is_cartesian=False)
         size = image_size(points) if self.dims is None else _size(self.dims, points.shape[-2])
         shape = (*kspace.shape[:-2], *size) if kspace.ndim <= 3 else (*size, *(1,) * (COIL - len(size)),

@@ -65,8 +65,8 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
     method: "map", the maximum; "gibbs", mean (half-way from the maximum to that of draws around it) and standard
         deviation; "diffusion", Algorithm 1 of the paper; or one of Map, Gibbs, Diffusion with its options, as
         Gibbs(chains=8).  None: "gibbs" where samples are asked for, else "map".
-    samples: number of draws that keep_samples returns; 10 where the method samples.  Mean and standard deviation are
-        those of all sweeps of the chains, about seven times as many.
+    samples: number of draws that keep_samples returns; 10 where the method samples.  For "gibbs" mean and standard
+        deviation are those of all sweeps, six times as many, in two to four chains.
     iterations: usual number of steps to the maximum, 45; planes may end earlier or take more, and
         "diffusion" takes none.
     noise_std: of the data (samples of weight 1) per real and imaginary part; None: estimated.
@@ -79,7 +79,7 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
     temporal: size of the changes from frame to frame along TIME, as a part of the maximum, such as 0.05.  The frames
         are solved together and share their sensitivities.  Smaller changes are smoothed.  Method "map" only.
     sms: SLICE holds the shots of slices that were excited together: k-space is also a Fourier transform along SLICE,
-        with zero frequency at n // 2 and unitary, as in `bart nlinv`; False.
+        unitary and with zero frequency at 0, as in `bart nlinv` and `pics -M`; False.
     voxel: sides of a voxel of a volume along its axes, (z, y, x) or READ, PHS1, PHS2, in any unit, so that the prior
         sees its planes in their true proportions; None: cubes.
     normalize: report the image times the RSS of the sensitivities, and these with RSS 1; True.
@@ -227,8 +227,8 @@ def _explained(outputs: Outputs, index: Shape, report: _Report) -> Iterator[None
     except ValueError as error:
         if error is report.error:
             raise
-        position = ", ".join(str(i) for i, n in zip(index, outputs.loop) if n > 1)
-        raise ValueError(f"{error}{f' in slice {position}' if position else ''}") from None
+        place = layout.place_of(index, outputs.loop)
+        raise ValueError(f"{error}{f' in {place}' if place else ''}") from None
     except MemoryError as error:
         xp = array_module(outputs.image)
         # Our own MemoryErrors already say what to do.

@@ -18,12 +18,14 @@ NAMES = ("image", "sens", "std", "sens_std", "samples")  # Of the arrays.
 class Result:
     """The result of `recon`, in the order, array library, device and precision of its k-space.
 
-    image: complex, in data units; an estimate of the posterior mean where the method samples.
-    sens: coil sensitivities; image * sens are the coil images.
-    std: standard deviation of |image| at each pixel, in data units; None for a method that does not sample.
+    image: complex, in data units, (y, x), or in BART's order with size 1 along COIL.
+    sens: coil sensitivities of root sum of squares 1, of the shape of complete k-space on the grid of the image;
+        image * sens are the coil images.
+    std: standard deviation of |image|, in data units, of its shape; None for a method that does not sample.
     sens_std: of the complex sensitivities, of the shape of sens; None where they were given, or are not sampled.
     info: facts about the reconstruction (see `recon`).
-    samples: with keep_samples the draws, (samples, y, x), or in BART's order along BATCH.
+    samples: with keep_samples the draws, (samples, y, x), or in BART's order along BATCH; moved so that their mean is
+        the image, and stretched by one factor, so that their spread is that of std on the whole.
     """
 
     image: Array

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from ..array_types import Array
-from ..modules import array_module
 
 SOURCE = Path(__file__).with_name("kernels.cu")
 STANDARD = "-std=c++14"
@@ -96,9 +95,9 @@ def normal(out: Array, seed: Any, first: int) -> None:
 
 
 def normal_where(out: Array, masks: Array, seed: Any, first: int) -> None:
+    import cupy
     normal(out, seed, first * out[0].size)
-    planes = array_module(out).arange(first, first + len(out)) % len(masks)
-    out *= (masks != 0)[planes]
+    out *= (masks != 0)[cupy.arange(first, first + len(out)) % len(masks)]
 
 
 def mixture_means(nodes: Array, weights: Array, means: Array, std: float, out: Array) -> None:
