@@ -32,7 +32,8 @@ from bart_pogmdm.prior.image_scale import ImageScale
 from bart_pogmdm.prior.rules import PriorRules
 from bart_pogmdm.prior.smooth_phase import SmoothPhase
 from bart_pogmdm.reconstruction.doubts import DoubtRules
-from bart_pogmdm.reconstruction.options import OptionKeywords, Options, options_of, prior_of
+from bart_pogmdm.reconstruction.options import OptionKeywords, Options, options_of
+from bart_pogmdm.reconstruction.priors import prior_of
 from bart_pogmdm.reconstruction.rules import Rules
 from bart_pogmdm.volume.plan import make_plan
 

@@ -1,12 +1,11 @@
 """A guard against the order of `pics`, whose output comes after the sensitivities: here it comes before them."""
 
-import warnings
 
 import numpy as np
 
 from ..arrays.array_types import Shape
 from ..arrays.bart_dims import COIL, MAPS
-from ..arrays.doubts import ReconstructionWarning
+from ..arrays.doubts import without_doubts
 from ..files.cfl import command_of, locate
 from ..files.file_kind import kind_of
 from ..files.kspace import open_kspace
@@ -50,8 +49,7 @@ def _kind_of_file(target: str) -> str:
     """Return what tells that a file in a format of scanners or NumPy holds k-space, or an empty text."""
     try:
         kind = kind_of(target)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ReconstructionWarning)  # It is no input.
+        with without_doubts():  # It is no input.
             shape = () if kind not in ("hdf5", "npz", "npy") else open_kspace(target).shape
     except (OSError, ValueError, ImportError):  # There is no such file, or it holds other things.
         return ""

@@ -3,10 +3,9 @@
 import logging
 import sys
 import time
-import warnings
 from types import TracebackType
 
-from ..arrays.doubts import ReconstructionWarning
+from ..arrays.doubts import without_doubts
 from .option_table import IMAGES, OPTIONS
 from .parser import Parser, by_option, given
 from .shell import wants_gpu
@@ -48,8 +47,7 @@ def volume(argv: list[str]) -> int:
     from ..volume.run import recon_volume
     from .argument_order import check_order
     from .volume_images import VolumeImages
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ReconstructionWarning)  # `recon_volume` raises it again.
+    with without_doubts():  # `recon_volume` raises them again.
         file = open_kspace(source, options.get("measurement"))
     images = VolumeImages.of(source, out, file, style, options)
     work = images.work if images else out

@@ -4,7 +4,6 @@ import hashlib
 import inspect
 import json
 import time
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..arrays.array_types import Array
-from ..arrays.doubts import ReconstructionWarning
+from ..arrays.doubts import without_doubts
 from ..files.atomic import write_file
 from ..files.npz import read_npz
 from ..files.reading import reading
@@ -44,8 +43,7 @@ def evaluate(case: Case, competitor: Competitor, parameter: Parameter) -> tuple[
     row = Row(case.name, case.mask_name, competitor.name, parameter)
     began = time.perf_counter()
     try:
-        with warnings.catch_warnings():  # They are kept in the row.
-            warnings.simplefilter("ignore", ReconstructionWarning)
+        with without_doubts():  # They are kept in the row.
             estimate = competitor.run(case.kspace, case.mask, parameter)
     except BartError as error:
         return replace(row, note=_reason(error.stderr)), {}

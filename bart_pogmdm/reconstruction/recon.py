@@ -21,8 +21,9 @@ from . import layout
 from .doubts import gathered, of_residual
 from .inputs import Inputs, Slices
 from .one_slice import Collector, solve
-from .options import OptionKeywords, Options, Unpack, options_of, planes_of, prior_of, scale_of, with_sets
+from .options import OptionKeywords, Options, Unpack, options_of, with_sets
 from .outputs import Outputs, check_room
+from .priors import planes_of, prior_of, scale_of
 from .result import Result, along_batch
 from .series import Part, Place, prepared, problems_of
 from .start import Measured

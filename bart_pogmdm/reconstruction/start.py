@@ -23,7 +23,8 @@ from ..physics.sensitivity_start import StartRules, joint_inversion
 from ..physics.series import SeriesSampling, SimultaneousSampling
 from ..prior.image_scale import ImageScale
 from .frame import Frame
-from .options import Options, scale_of
+from .options import Options
+from .priors import scale_of
 from .rules import Rules
 from .second_set import may_fold, with_second_set
 

@@ -18,7 +18,8 @@ from ..arrays.doubts import ReconstructionWarning
 from ..arrays.rounding import as_pattern
 from ..files.kspace import KspaceFile, open_kspace
 from ..reconstruction import layout
-from ..reconstruction.options import OptionKeywords, Options, Unpack, options_of, planes_of, prior_of
+from ..reconstruction.options import OptionKeywords, Options, Unpack, options_of
+from ..reconstruction.priors import planes_of, prior_of
 from ..version import library_versions
 from .slices import Block, FileStatus, Job, SliceTask, file_status, input_digest
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import pickle
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..arrays.array_types import Array, Shape
-from ..arrays.doubts import ReconstructionWarning
+from ..arrays.doubts import without_doubts
 from ..files.cfl import paths_of
 from ..files.kspace import KspaceFile, open_kspace
 from ..reconstruction.inputs import Inputs
@@ -98,8 +97,7 @@ def reconstruct_block(job: Job, block: Block, callback: Callable[[Any], object] 
     if (mine := library_versions()) != job.versions:
         name = next(name for name in mine if mine[name] != job.versions.get(name))
         raise RefusalError(f"worker: expected {name} {job.versions.get(name)} as the client has, got {mine[name]}")
-    with warnings.catch_warnings():  # Doubts about slices travel in the outcomes; the plan has those about the file.
-        warnings.simplefilter("ignore", ReconstructionWarning)
+    with without_doubts():  # Those about slices travel in the outcomes; the plan has those about the file.
         source, neighbour, outcomes = None if block[0].kspace is not None else _source(job), None, []
         for task in block:
             outcome, neighbour = _reconstruct_slice(job, task, source, neighbour, callback)
