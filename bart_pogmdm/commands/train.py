@@ -61,8 +61,8 @@ def train(argv: list[str], recipe: Recipe = DEFAULT_RECIPE, search: RuleSearch =
     if rank == 0:
         for name, reason in skipped.items():
             say(f"left out: {name}: {reason}")
-        count = sum(len(one.images) for one in series)
-        say(f"{count} images in {len(series)} series, {len(skipped)} left out")
+        count, held_out = (sum(len(one.images) for one in some) for some in (series, validation))
+        say(f"{count} images in {len(series)} series, {held_out} for validation, {len(skipped)} left out")
     try:
         prior, psnr = loop.train_prior(config, series, validation, checkpoint, resume=bool(args.resume), device=device,
                                        callback=_Progress(config, is_quiet=rank > 0), recipe=recipe)
