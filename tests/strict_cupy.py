@@ -101,7 +101,8 @@ class _Cuda:
     memory = types.SimpleNamespace(OutOfMemoryError=type("OutOfMemoryError", (MemoryError,), {}))
     cufft = types.SimpleNamespace(CuFFTError=type("CuFFTError", (RuntimeError,), {}))
     compiler = types.SimpleNamespace(CompileException=type("CompileException", (Exception,), {}))
-    Device = staticmethod(lambda: types.SimpleNamespace(id=0))
+    device = 0
+    Device = staticmethod(lambda: types.SimpleNamespace(id=_Cuda.device))
     get_current_stream = staticmethod(lambda: types.SimpleNamespace(ptr=0))
     runtime = types.SimpleNamespace(getDeviceCount=lambda: 1, memGetInfo=lambda: (1 << 30, 1 << 30))
     largest_array = largest_plan = math.inf
@@ -202,7 +203,9 @@ def install(monkeypatch, largest_array=math.inf, largest_plan=math.inf):
     """
     if not shutil.which("g++"):
         pytest.skip("the CUDA kernels need g++ to run as plain C++")
-    monkeypatch.setattr("bart_pogmdm.arrays.kernels.cuda._module", _kernels)
+    for name, found in (("_module", _kernels), ("_function", lambda real, name: _kernels(real).get_function(name))):
+        monkeypatch.setattr(f"bart_pogmdm.arrays.kernels.cuda.{name}", found)
+    monkeypatch.setattr(_Cuda, "device", 0)
     monkeypatch.setattr(_Cuda, "largest_array", largest_array)
     monkeypatch.setattr(_Cuda, "largest_plan", largest_plan)
     cupy, fft = _Module("cupy", np), _Fft("cupyx.scipy.fft", scipy.fft)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from test_phase_poles import GRID, fitted, wound
 from bart_pogmdm import Diffusion, Gibbs, recon, to_bart, write
 from bart_pogmdm.algorithms.chains import chains_that_fit, solver_memory
 from bart_pogmdm.arrays.devices import available_memory, choose
-from bart_pogmdm.arrays.fft import dst1
+from bart_pogmdm.arrays.fft import dst1, sine_matrix
 from bart_pogmdm.arrays.kernels import cuda
 from bart_pogmdm.arrays.modules import move
 from bart_pogmdm.evaluate.simulate import sensitivities
@@ -23,9 +24,11 @@ from bart_pogmdm.physics.cartesian import CartesianSampling
 from bart_pogmdm.physics.coil_model import CoilModel
 from bart_pogmdm.physics.fourier import resample, resize
 from bart_pogmdm.physics.image_set import ImageSet
+from bart_pogmdm.physics.nufft import Nufft
 from bart_pogmdm.physics.phase_poles import without_poles
 from bart_pogmdm.physics.sobolev_maps import SobolevMaps, SobolevRules
 from bart_pogmdm.prior.pogmdm import _spectra
+from bart_pogmdm.volume import workers
 
 pytestmark = pytest.mark.slow
 
@@ -192,6 +195,60 @@ def test_plans_are_dropped_where_memory_is_short(small, monkeypatch):
     before = strict_cupy.transfers["plans dropped"]
     assert relative(CoilModel(sampling, sens).normal(sens[0]), move(whole, np)) < 1e-6
     assert strict_cupy.transfers["plans dropped"] > before
+
+
+def test_what_is_kept_lies_on_the_device_of_the_call(monkeypatch):
+    cupy = strict_cupy.install(monkeypatch)
+    kept = {}
+    for device in (0, 1, 0):
+        monkeypatch.setattr(cupy.cuda, "device", device)
+        found = sine_matrix(7, float, cupy)
+        assert kept.setdefault(device, found) is found
+    assert kept[0] is not kept[1]
+
+
+def test_plans_along_trajectories_are_smaller_where_memory_is_short(monkeypatch, rng):
+    """cufinufft has no room for a plan of more than two images: it is finufft here, and says RuntimeError."""
+    finufft = pytest.importorskip("finufft", reason="finufft is not installed (extra nufft)")
+    cupy, tried = strict_cupy.install(monkeypatch), []
+
+    class Plan:
+        def __init__(self, kind, shape, count, accuracy, sign, dtype, *, gpu_device_id, gpu_stream):
+            tried.append(count)
+            if count > 2:
+                raise RuntimeError("Error creating plan.")
+            self.plan = finufft.Plan(kind, shape, count, accuracy, sign, dtype)
+
+        def setpts(self, *points):
+            self.plan.setpts(*map(np.asarray, points))
+
+        def execute(self, array):
+            return cupy.asarray(self.plan.execute(np.asarray(array)))
+
+    monkeypatch.setitem(sys.modules, "cufinufft", SimpleNamespace(Plan=Plan))
+    points, images = rng.uniform(-9, 9, (2, 200)), random_complex(rng, (4, 22, 19)).astype(np.complex64)
+    expected = Nufft(points, (22, 19), np.complex64).forward(images)
+    found = Nufft(cupy.asarray(points), (22, 19), np.complex64).forward(cupy.asarray(images))
+    assert relative(found, expected) < 1e-4 and tried == [4, 2]
+
+
+def test_auto_takes_the_cpu_where_cuda_lacks_a_part(small, monkeypatch):
+    cupy = strict_cupy.install(monkeypatch)
+
+    def fail():
+        raise cupy.cuda.compiler.CompileException("no headers")
+
+    monkeypatch.setattr(cuda, "compile_all", fail)
+    assert choose("auto", None) is np
+    with pytest.raises(ValueError, match=r"device: no CUDA device can be used \(no headers"):
+        choose("gpu", None)
+
+
+def test_each_process_of_a_volume_gets_one_of_the_visible_devices(monkeypatch):
+    strict_cupy.install(monkeypatch)
+    for visible, expected in (("", ["0"]), ("2,5", ["2"]), ("3", ["3"])):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        assert workers._gpus("gpu") == expected and workers._gpus("cpu") == []
 
 
 def test_the_pool_is_capped_unless_the_user_did(monkeypatch):

@@ -67,7 +67,7 @@ def _ready_gpu() -> ArrayModule:
         pool = cupy.get_default_memory_pool()
         if not pool.get_limit():  # a limit that the user has set stays
             pool.set_limit(fraction=POOL_PART)
-    except (ImportError, OSError, RuntimeError, cupy.cuda.compiler.CompileException) as error:
+    except (ImportError, OSError, MemoryError, RuntimeError, cupy.cuda.compiler.CompileException) as error:
         raise ValueError(f"device: no CUDA device can be used ({error})") from error
     return cupy
 

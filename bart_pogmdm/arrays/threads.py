@@ -120,8 +120,8 @@ def _share_on_device(work: Work[Outcome], count: int, image: Array) -> list[Outc
             if isinstance(error, cupy.cuda.cufft.CuFFTError) and "ALLOC" not in str(error):
                 raise
             if pieces == count:
-                raise MemoryError("the GPU's memory does not hold even single images of"
-                                  f" {size_text(image.nbytes)}: use the CPU") from error
+                raise MemoryError(f"the GPU's memory does not hold even single images of {size_text(image.nbytes)}: use"
+                                  f" the CPU ({error.__cause__ or error})") from error
         _device_pieces[key] = min(2 * pieces, count)
         cupy.fft.config.get_plan_cache().clear()  # the plans hold memory to work in
         cupy.get_default_memory_pool().free_all_blocks()

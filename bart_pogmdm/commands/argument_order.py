@@ -1,6 +1,5 @@
 """A guard against the order of `pics`, whose output comes after the sensitivities: here it comes before them."""
 
-
 import numpy as np
 
 from ..arrays.array_types import Shape

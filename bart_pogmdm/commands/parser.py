@@ -42,12 +42,13 @@ def by_option(options: Iterable[Option]) -> Iterator[None]:
     """Errors that begin with the name of an argument begin with the option that sets it."""
     try:
         yield
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, MemoryError, ImportError) as error:
         name, colon, rest = str(error).partition(":")
         flag = {option.dest: option.flag for option in options}.get(name)
         if not colon or flag is None:
             raise
-        raise ValueError(f"{flag}:{rest}") from error
+        kind = next(kind for kind in (ImportError, MemoryError, TypeError, ValueError) if isinstance(error, kind))
+        raise kind(f"{flag}:{rest}") from error
 
 
 def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import time
 from types import TracebackType
 
 from ..arrays.doubts import without_doubts
-from .option_table import IMAGES, OPTIONS
+from .option_table import IMAGES, OPTIONS, POGMDM, VOLUME
 from .parser import Parser, by_option, given
 from .shell import wants_gpu
 
@@ -49,7 +49,8 @@ def volume(argv: list[str]) -> int:
     from .volume_images import VolumeImages
     with without_doubts():  # `recon_volume` raises them again.
         file = open_kspace(source, options.get("measurement"))
-    images = VolumeImages.of(source, out, file, style, options)
+    with by_option((*POGMDM, *VOLUME)):
+        images = VolumeImages.of(source, out, file, style, options)
     work = images.work if images else out
     # `recon_volume` gets the mask as an array, and checks all other files.
     check_outputs([target_of(work, sampled=True, restart=True)], [source, *(given(args, "mask").values())])
@@ -60,7 +61,7 @@ def volume(argv: list[str]) -> int:
         logging.disable()  # Dask logs at length; our errors hold its important messages in one sentence.
     with _Progress() as progress:
         try:
-            with by_option(OPTIONS.values()):
+            with by_option((*POGMDM, *VOLUME)):
                 report = recon_volume(source, work, **options, callback=progress)
         except KeyboardInterrupt:
             raise ValueError(f"volume: interrupted after {progress.done} of {progress.count} slices;"
@@ -69,7 +70,7 @@ def volume(argv: list[str]) -> int:
         number, error = next(iter(report.failed.items()))
         raise ValueError(f"{work}: {len(report.failed)} of {report.slices} slices failed and are NaN; slice {number}:"
                          f" {error} (the manifest names all; the same command tries them again"
-                         + (f"; `bart-pogmdm convert {work} {out}` writes {out} without them)" if images else ")"))
+                         + (f"; `{images.command(source)}` writes {out} without them)" if images else ")"))
     if images:
         images.write(read)
     return 0

@@ -1,6 +1,7 @@
 """The images of a finished volume in the format of a viewer, made of BART's files."""
 
 import json
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,11 @@ class VolumeImages:
         shape = (*file.shape[:COIL], 1, *file.shape[BEYOND:])
         check_images(dict.fromkeys(names.values(), shape), file.geometry, chosen)
         return cls(work, names, Origin(file.geometry, file.tags), chosen, method.method.name)
+
+    def command(self, source: str) -> str:
+        """Return the command that makes the image of BART's files, also where slices of these are missing."""
+        place = ["--like", source] if self.origin.geometry else []
+        return shlex.join(["bart-pogmdm", "convert", *place, self.work, self.names[IMAGE]])
 
     def write(self, read: Callable[[Path], Array]) -> None:
         """Write the images.  `read` reads BART's files."""

@@ -43,4 +43,3 @@ def slices_of(path: Path, encoding: Encoding, lines: Lines) -> tuple[Geometry, .
 
 def _is_vector(kind: np.dtype, name: str) -> bool:
     return name in (kind.names or ()) and kind[name].base.kind == "f" and kind[name].shape == (3,)
-

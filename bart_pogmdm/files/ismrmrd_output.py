@@ -85,4 +85,3 @@ def _header(shape: Shape, geometry: tuple[Geometry, ...] | None) -> str:
             put(root, f"encoding/encodingLimits/kspace_encoding_step_{number}/{name}", str(value))
     put(root, "encoding/trajectory", "cartesian")
     return ElementTree.tostring(root, encoding="unicode")
-

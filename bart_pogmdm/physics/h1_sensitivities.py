@@ -1,6 +1,5 @@
 """The sensitivity update of the paper: a gradient step, then smoothing by the discrete Laplacian."""
 
-
 import numpy as np
 
 from ..arrays.array_types import Array, ArrayModule, Shape

@@ -32,7 +32,7 @@ POWER_STEPS = 8  # of the power iteration that bounds an eigenvalue for `equaliz
 def convolution_memory(shape: Shape, dtype: DTypeLike, xp: ArrayModule) -> int:
     """Return at most about how many bytes spectra and `Nufft.normal` need: 32 complex images and 32 per thread.
 
-    On a GPU they are 256 images: in double precision, on a grid of four times the size, and as much to work in.
+    On a GPU they are 256 images: in double precision, on a grid of four times the sides, and as much to work in.
     """
     return (32 * (1 + NUM_THREADS) if xp is np else 256) * math.prod(shape) * np.dtype(dtype).itemsize
 
@@ -97,11 +97,7 @@ class Nufft:
         plans: dict[Any, Any] = self._plans.__dict__
         key = kind, count, shape
         if key not in plans:
-            try:
-                plans[key] = make_plan(kind, self._angles, shape, dtype, count)
-            except MemoryError:
-                plans.clear()  # they hold memory of the device
-                raise
+            plans[key] = make_plan(kind, self._angles, shape, dtype, count)
         return plans[key]
 
     def forward(self, images: Array) -> Array:
@@ -130,7 +126,11 @@ class Nufft:
                         out[j] = norm * self._plan(kind, 1, *grid).execute(arrays[j].astype(np.complex128))
                 else:
                     piece = xp.ascontiguousarray(arrays[part], self.dtype)
-                    out[part] = norm * self._plan(kind, len(piece), *grid).execute(piece).reshape(out[part].shape)
+                    try:
+                        out[part] = norm * self._plan(kind, len(piece), *grid).execute(piece).reshape(out[part].shape)
+                    except MemoryError:
+                        self._plans.__dict__.clear()  # they hold memory of the device
+                        raise
 
         share(work, len(arrays), self._padded)
         return out.reshape(*leading, *shape)
@@ -172,7 +172,9 @@ class Nufft:
         weights = xp.ones(self.points.shape[1]) if self.weights is None else self.weights
         weights = weights if self.mask is None else weights * self.mask**2
         sides = tuple(2 * n - 1 for n in self.shape)
-        kernel = self._plan(1, 1, sides, np.complex128).execute(weights.astype(np.complex128)).reshape(sides)
+        plan = make_plan(1, self._angles, sides, np.complex128, 1)  # not kept: it is large, and serves once
+        kernel = plan.execute(weights.astype(np.complex128)).reshape(sides)
+        del plan
         kernel = (kernel + xp.flip(kernel).conj()) / (2 * np.prod(self.shape))
         padded = xp.zeros([next_fast_len(n) for n in sides], np.complex128)
         padded[tuple(slice(n) for n in sides)] = kernel

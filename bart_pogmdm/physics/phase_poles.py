@@ -55,6 +55,8 @@ def in_light(numbers: Array, power: Array) -> Array:
 
     In the dark, the power (…, n, m) of the image in a window is less than LIGHT^2 times its mean.
     """
+    if not numbers.any():
+        return numbers
     numbers, power = numbers.copy(), move(power, np)
     rows, columns = (max(1, round(WINDOW * n / 2)) for n in power.shape[-2:])
     for index in map(tuple, np.argwhere(numbers).tolist()):

@@ -136,7 +136,9 @@ def pattern_like(mask: Any, kspace: Array, is_cartesian: bool = True) -> Array:
     try:
         broadcast: Array = xp.broadcast_to(pattern, shape)
     except ValueError:
-        axes = {2: "(y, x)", 3: "(coil, y, x)"}.get(kspace.ndim, "(READ, PHS1, PHS2, COIL, …)")
+        names = {2: "(y, x)", 3: "(coil, y, x)", 4: "(READ, PHS1, PHS2, COIL, …)"} if is_cartesian else {
+            2: "(spokes, samples)", 3: "(coil, spokes, samples)", 4: "(1, samples, spokes, COIL, …)"}
+        axes = names[min(kspace.ndim, 4)]
         raise ValueError(f"mask: expected a shape that broadcasts to {_short(kspace.shape)}, of k-space {axes},"
                          f" got {_short(given)}") from None
     return broadcast

@@ -120,7 +120,7 @@ def options_of(**keywords: Unpack[OptionKeywords]) -> Options:
         raise ValueError(f"seed: expected an integer >= 0, got {options.seed!r}")
     if not isinstance(options.rules, Rules):
         raise TypeError(f"rules: expected Rules, got {type(options.rules).__name__}")
-    if options.maps not in (1, 2, "auto"):
+    if options.maps != "auto" and not (is_integer(options.maps, 1) and int(options.maps) <= 2):
         raise ValueError(f"maps: expected 1, 2 or auto, got {options.maps!r}")
     if not is_integer(options.shared_sens, 0) or options.shared_sens >> len(DIMS) or options.shared_sens & NOT_SHARED:
         raise ValueError(f"shared_sens: expected bits of the dimensions from {DIMS[MAPS + 1]} on, as {SHARED} for TE,"

@@ -67,7 +67,7 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
         deviation; "diffusion", Algorithm 1 of the paper; or one of Map, Gibbs, Diffusion with its options, as
         Gibbs(chains=8).  None: "gibbs" where samples are asked for, else "map".
     samples: number of draws that keep_samples returns; 10 where the method samples.  For "gibbs" mean and standard
-        deviation are those of all sweeps, six times as many, in two to four chains.
+        deviation are those of all sweeps, at least six times as many, in two to four chains.
     iterations: usual number of steps to the maximum, 45; planes may end earlier or take more, and
         "diffusion" takes none.
     noise_std: of the data (samples of weight 1) per real and imaginary part; None: estimated.
@@ -80,7 +80,7 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
     temporal: size of the changes from frame to frame along TIME, as a part of the maximum, such as 0.05.  The frames
         are solved together and share their sensitivities.  Smaller changes are smoothed.  Method "map" only.
     sms: SLICE holds the shots of slices that were excited together: k-space is also a Fourier transform along SLICE,
-        unitary and with zero frequency at 0, as in `bart nlinv` and `pics -M`; False.
+        unitary and with zero frequency at 0, as in `bart nlinv`, and along trajectories `pics -M`; False.
     voxel: sides of a voxel of a volume along its axes, (z, y, x) or READ, PHS1, PHS2, in any unit, so that the prior
         sees its planes in their true proportions; None: cubes.
     normalize: report the image times the RSS of the sensitivities, and these with RSS 1; True.
@@ -92,9 +92,9 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
     noise_std, scale, the final residual_std and maps, the number of sets (one number for each slice); the median rhat
     and the effective sample size ess of chains, seconds, name and hash of the prior, seed, the estimated memory of the
     solver in bytes, and warnings: sentences about an image that may be wrong, each of which is also raised as a
-    ReconstructionWarning.  Raises ValueError or
-    TypeError that names the argument, MemoryError where a volume or the samples to keep have no room, ImportError where
-    a trajectory lacks finufft.
+    ReconstructionWarning.  Raises ValueError or TypeError that names the argument, FileNotFoundError for a prior that
+    is not there, MemoryError where a volume or the samples to keep have no room, ImportError where a trajectory lacks
+    finufft.
     """
     chosen = options_of(**options)
     if callback is not None and not callable(callback):

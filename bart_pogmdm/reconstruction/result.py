@@ -19,8 +19,8 @@ class Result:
     """The result of `recon`, in the order, array library, device and precision of its k-space.
 
     image: complex, in data units, (y, x), or in BART's order with size 1 along COIL.
-    sens: coil sensitivities of root sum of squares 1, of the shape of complete k-space on the grid of the image;
-        image * sens are the coil images.
+    sens: coil sensitivities, of the shape of complete k-space on the grid of the image, and of root sum of squares 1
+        unless normalize is False; image * sens are the coil images.
     std: standard deviation of |image|, in data units, of its shape; None for a method that does not sample.
     sens_std: of the complex sensitivities, of the shape of sens; None where they were given, or are not sampled.
     info: facts about the reconstruction (see `recon`).
@@ -39,7 +39,7 @@ class Result:
         """Return types and shapes, since the arrays fill pages."""
         arrays = {name: getattr(self, name) for name in NAMES}
         facts = [f"{name} {array.dtype} {array.shape}" for name, array in arrays.items() if array is not None]
-        return f"<Result: {', '.join(facts)}; {len(self.info['warnings'])} warnings>"
+        return f"<Result: {', '.join(facts)}; {len(self.info.get('warnings', ()))} warnings>"
 
     def on(self, xp: ArrayModule) -> Result:
         """Return the result with arrays of another module."""
