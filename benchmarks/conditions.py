@@ -171,7 +171,7 @@ def measured(places: Places, setting: Setting) -> Row:
     scan = setting.condition.apply(setting.change(found))
     made = [name for words, names in MADE_FOR.items() if any(word in setting.name for word in words) for name in names]
     case, = cases([scan._replace(name=setting.name)], [setting.mask], 1)
-    return scored(places, case, (*METHODS, *made), 2)
+    return scored(places, case, (*METHODS, *made))
 
 
 def conditions(places: Places) -> Cases:

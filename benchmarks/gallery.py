@@ -46,7 +46,7 @@ def drawn(places: Places, found: ReferenceScan | ReferenceImage, name: str) -> R
     scan: Scan = condition.apply(found)
     mask = resize(masks.named(word, scan.measured, 0), scan.reference.shape)
     case = Case(scan.name, scan.kspace, scan.reference, word + "-0", mask)
-    row = scored(places, case, METHODS, 2)
+    row = scored(places, case, METHODS)
     if "pics-tv" in row["methods"]:  # `nlinv`'s maps take the place of those of `ecalib` where this fails.
         del row["methods"]["nlinv-tv"]
     shown = {}

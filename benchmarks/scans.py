@@ -7,12 +7,14 @@ Each has one mask of every kind.  PSNR and SSIM are those of `bart-pogmdm compar
 from collections.abc import Iterable
 from functools import partial
 
+import numpy as np
 from records import Cases, Places, Row, alone
 
 from bart_pogmdm.evaluate.cases import Case, cases
 from bart_pogmdm.evaluate.comparison import run_comparison
-from bart_pogmdm.evaluate.competitors import COMPETITORS
+from bart_pogmdm.evaluate.competitors import COMPETITORS, Competitor
 from bart_pogmdm.evaluate.conditions import AS_IT_IS
+from bart_pogmdm.evaluate.rows import Row as ResultRow
 from bart_pogmdm.evaluate.rows import best_of
 from bart_pogmdm.files.references import read_references
 
@@ -24,10 +26,25 @@ MASKS = ("cartesian4", "horizontal4", "gaussian8", "poisson8", "spiral4")
 IMAGES = 2
 
 
-def scored(places: Places, case: Case, methods: Iterable[str], step: int = 1) -> Row:
-    """Return the mask and {method: [PSNR, SSIM, best parameter]} of the methods that ran; a sweep is taken in steps."""
-    known = [COMPETITORS[name] for name in methods]
-    rows = best_of(run_comparison([case], {method.name: method.sweep[::step] for method in known}, places.images))
+def climbed(places: Places, case: Case, method: Competitor) -> list[ResultRow]:
+    """Return the rows of a method, whose sweep is climbed from its default on, in steps of two and then of one."""
+    found: dict[int, ResultRow] = {}
+
+    def psnr(at: int) -> float:
+        if at not in found:
+            found[at], = run_comparison([case], {method.name: (method.sweep[at],)}, places.images)
+        return found[at].psnr or -np.inf
+
+    best = method.sweep.index(method.default)
+    for step in (2, -2, 1, -1):
+        while np.isfinite(psnr(best)) and 0 <= best + step < len(method.sweep) and psnr(best + step) > psnr(best):
+            best += step
+    return list(found.values())
+
+
+def scored(places: Places, case: Case, methods: Iterable[str]) -> Row:
+    """Return the mask and {method: [PSNR, SSIM, best parameter]} of the methods that ran."""
+    rows = best_of([row for name in methods for row in climbed(places, case, COMPETITORS[name])])
     scores = {row.method: [round(row.psnr, 2), round(row.ssim, 3), row.parameter] for row in rows if row.psnr}
     return {"mask": case.mask_name.rpartition("-")[0], "methods": scores}
 

@@ -5,20 +5,21 @@ valid as long as this module and BART are the same.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
 from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import to_bart
 from ..physics.coil_model import rss
-from ..physics.fourier import divide, ifft2c, resize
+from ..physics.fourier import divide, fft2c, ifft2c, resize
 from ..toolbox.bart_call import quiet_bart as bart
 from .estimate import DoesNotApply, Estimate
 
-CALIBRATION = 24     # Side of the low frequencies that give the phase of an image: as many as usual calibration lines.
-NEWTON_STEPS = 9     # Steps of `nlinv` for sensitivities, its usual middle value.
+CALIBRATION = 24     # Least side of the low frequencies that give the phase of an image, as of calibration lines.
+NEWTON_STEPS = 11    # Steps of `nlinv` for sensitivities: with 9 they are too coarse for coils close to the object.
 SAKE_SIDE = 32       # Side of the centre that `sake` completes; its time grows with the square of the number of points.
-SAKE_ITERATIONS = 20
+SAKE_ITERATIONS = 60
 
 
 def nlinv(kspace: Array, mask: Array, steps: int) -> Estimate:
@@ -63,23 +64,50 @@ def pics(iterations: int, options: tuple[str, ...], kspace: Array, maps: Array, 
     command = ["pics", "-S", f"-i{iterations}", *(word.format(weight) for word in options)]
     stacked = np.stack([to_bart(sens) for sens in maps], -1)
     images = np.moveaxis(bart(1, command, to_bart(kspace), stacked).reshape(*maps.shape[2:], len(maps)), -1, 0)
+    images = np.roll(images, [-_shift_of_odd_sizes() * (n % 2) for n in kspace.shape[1:]], (1, 2))
     if len(maps) == 1:
         return Estimate(images[0], sens=maps[0])
     return Estimate(rss((maps * images[:, None]).sum(0)))
 
 
+@lru_cache(maxsize=1)
+def _shift_of_odd_sizes() -> int:
+    """Return by how many pixels `pics` moves an image along an axis of odd size: one in BART 0.8."""
+    point = np.zeros((5, 5))
+    point[2, 2] = 1
+    found = bart(1, "pics -S -i10", to_bart(fft2c(point).astype(np.complex64)), np.ones((5, 5, 1, 1), np.complex64))
+    return int(np.abs(found).argmax()) // 5 - 2 if np.abs(found).any() else 0
+
+
 def low_phase(kspace: Array, sens: Array) -> Array:
-    """Return exp(i phase) of the image of the low frequencies, for undersampled k-space and its sensitivities."""
-    window = resize(np.outer(*[np.hanning(CALIBRATION + 1)[:-1]] * 2), kspace.shape[1:])
+    """Return exp(i phase) of the image of the low frequencies, for undersampled k-space and its sensitivities.
+
+    They are those of the largest window about zero frequency in which all samples are measured.
+    """
+    sides = _complete_centre((kspace != 0).any(0))
+    window = resize(np.outer(*(np.hanning(side + 1)[:-1] for side in sides)), kspace.shape[1:])
     image = (sens.conj() * ifft2c(kspace * window)).sum(0)
     return np.exp(1j * np.angle(image)).astype(np.complex64)
+
+
+def _complete_centre(measured: Array) -> Shape:
+    """Return the sides of the largest complete window about zero frequency, at least that of the calibration."""
+    sides = [min(CALIBRATION, n) for n in measured.shape]
+    for axis, n in enumerate(measured.shape):
+        while sides[axis] + 2 <= n:
+            larger = [side + 2 * (axis == other) for other, side in enumerate(sides)]
+            if not resize(measured, tuple(larger)).all():
+                break
+            sides = larger
+    return tuple(sides)
 
 
 def ecalib(kspace: Array, sets: int = 1) -> Array:
     """Return the sensitivities (sets, J, ny, nx) of `ecalib`; 1 for one coil."""
     if len(kspace) == 1:
         return np.ones((1, *kspace.shape), np.complex64)
-    return sets_first(bart(1, f"ecalib -m{sets} -c0", to_bart(kspace)), kspace.shape)
+    crop = " -c0" if sets == 1 else ""  # a second set exists only where something folds over
+    return sets_first(bart(1, f"ecalib -m{sets}{crop}", to_bart(kspace)), kspace.shape)
 
 
 def ecalib_two_sets(kspace: Array) -> Array:
