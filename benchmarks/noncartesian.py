@@ -9,7 +9,7 @@ which are unknown in practice.  Needs finufft.
 from functools import partial
 
 import numpy as np
-from records import Cases, Places, Row, alone
+from records import Cases, Places, Row, alone, climbed
 from volumes_and_series import coils_of
 
 from bart_pogmdm import recon
@@ -17,8 +17,8 @@ from bart_pogmdm.evaluate import metrics, simulate
 from bart_pogmdm.physics.nufft import Nufft
 from bart_pogmdm.toolbox.bart_call import quiet_bart as bart
 
-NEWTON_STEPS = (8, 9, 10, 11, 12)
-WEIGHTS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+NEWTON_STEPS = tuple(range(7, 17))
+WEIGHTS = (3e-5, 5e-5, 1e-4, 2e-4, 3e-4, 5e-4, 1e-3, 2e-3, 3e-3, 5e-3, 1e-2, 2e-2, 3e-2)
 IMAGES, SIDE = 2, 24
 
 
@@ -61,12 +61,15 @@ def compare(image, sens, traj):
     reference, traj = np.abs(image), traj.astype(np.complex64)
     result = recon(kspace, traj=traj, dims=image.shape)
     maps = np.moveaxis(sens, 0, -1).reshape(*image.shape, *(1,) * (3 - axes), -1)
-    inverted = [bart(1, f"nlinv -S -i{steps}", kspace, t=traj) for steps in NEWTON_STEPS]
-    regularised = [bart(1, ["pics", "-S", "-R", f"T:{2**axes - 1}:0:{weight}", "-i100"], kspace, maps, t=traj)
-                   for weight in WEIGHTS]
-    candidates = {"pogmdm": [result.image], "nlinv": inverted, "pics TV, true coils": regularised}
-    return {name: max(metrics.psnr(cropped(image, reference.shape), reference) for image in images)
-            for name, images in candidates.items()}
+
+    def psnr(image):
+        return metrics.psnr(cropped(image, reference.shape), reference)
+
+    inverted = climbed(lambda steps: psnr(bart(1, f"nlinv -S -i{steps}", kspace, t=traj)), NEWTON_STEPS, 10)
+    regularised = climbed(lambda weight: psnr(bart(
+        1, f"pics -S -u 0.01 -R T:{2**axes - 1}:0:{weight} -i100", kspace, maps, t=traj)), WEIGHTS, 1e-3)
+    return {"pogmdm": psnr(result.image), "nlinv": max(inverted.values()),
+            "pics TV, true coils": max(regularised.values())}
 
 
 def cropped(image, shape):

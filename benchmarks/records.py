@@ -7,6 +7,7 @@ a word chooses the cases whose names contain it.  `results.py` records them.
 
 import argparse
 import json
+import math
 import os
 import platform
 import subprocess
@@ -25,6 +26,25 @@ from bart_pogmdm.version import __version__
 ROOT = Path(__file__).resolve().parents[1]
 Row = dict[str, Any]
 Cases = Mapping[str, Callable[[], Row]]
+
+
+def climbed(score: Callable[[Any], float], choices: Sequence[Any], start: Any) -> dict[Any, float]:
+    """Return {choice: score} of ordered choices, climbed from `start` on in steps of two, and then of one.
+
+    The score of a choice that does not apply is -inf; then no other is tried.
+    """
+    found: dict[Any, float] = {}
+
+    def at(place: int) -> float:
+        if choices[place] not in found:
+            found[choices[place]] = score(choices[place])
+        return found[choices[place]]
+
+    best = choices.index(start)
+    for step in (2, -2, 1, -1):
+        while math.isfinite(at(best)) and 0 <= best + step < len(choices) and at(best + step) > at(best):
+            best += step
+    return found
 
 
 class Places(NamedTuple):

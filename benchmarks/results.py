@@ -43,7 +43,7 @@ GALLERY = """# Gallery
 Each picture has one condition. The upper row has the reference, zero-filling, `nlinv`, `pics` with TV and the
 sensitivities of `ecalib` (those of `nlinv` where `ecalib` fails), and the posterior mean of this package. The lower row
 has the standard deviation of the latter, and the errors. All images of a row have the same scale, and the lower row is
-eight times brighter. The methods of BART have the best of every second parameter of the sweep of `bart-pogmdm compare`.
+eight times brighter. The methods of BART have the best parameter of the sweep of `bart-pogmdm compare`.
 """
 
 

@@ -8,14 +8,14 @@ from collections.abc import Iterable
 from functools import partial
 
 import numpy as np
-from records import Cases, Places, Row, alone
+from records import Cases, Places, Row, alone, climbed
 
 from bart_pogmdm.evaluate.cases import Case, cases
 from bart_pogmdm.evaluate.comparison import run_comparison
 from bart_pogmdm.evaluate.competitors import COMPETITORS, Competitor
 from bart_pogmdm.evaluate.conditions import AS_IT_IS
+from bart_pogmdm.evaluate.rows import Parameter, best_of
 from bart_pogmdm.evaluate.rows import Row as ResultRow
-from bart_pogmdm.evaluate.rows import best_of
 from bart_pogmdm.files.references import read_references
 
 METHODS = ("zero-filled", "joint-tv", "nlinv", "pics-tv", "pics-wavelet", "nlinv-wavelet", "pogmdm", "pogmdm-mean")
@@ -26,25 +26,21 @@ MASKS = ("cartesian4", "horizontal4", "gaussian8", "poisson8", "spiral4")
 IMAGES = 2
 
 
-def climbed(places: Places, case: Case, method: Competitor) -> list[ResultRow]:
-    """Return the rows of a method, whose sweep is climbed from its default on, in steps of two and then of one."""
-    found: dict[int, ResultRow] = {}
+def of_sweep(places: Places, case: Case, method: Competitor) -> list[ResultRow]:
+    """Return the rows of a method, whose sweep is climbed from its default on."""
+    rows = []
 
-    def psnr(at: int) -> float:
-        if at not in found:
-            found[at], = run_comparison([case], {method.name: (method.sweep[at],)}, places.images)
-        return found[at].psnr or -np.inf
+    def psnr(parameter: Parameter) -> float:
+        rows.extend(run_comparison([case], {method.name: (parameter,)}, places.images))
+        return rows[-1].psnr or -np.inf
 
-    best = method.sweep.index(method.default)
-    for step in (2, -2, 1, -1):
-        while np.isfinite(psnr(best)) and 0 <= best + step < len(method.sweep) and psnr(best + step) > psnr(best):
-            best += step
-    return list(found.values())
+    climbed(psnr, method.sweep, method.default)
+    return rows
 
 
 def scored(places: Places, case: Case, methods: Iterable[str]) -> Row:
     """Return the mask and {method: [PSNR, SSIM, best parameter]} of the methods that ran."""
-    rows = best_of([row for name in methods for row in climbed(places, case, COMPETITORS[name])])
+    rows = best_of([row for name in methods for row in of_sweep(places, case, COMPETITORS[name])])
     scores = {row.method: [round(row.psnr, 2), round(row.ssim, 3), row.parameter] for row in rows if row.psnr}
     return {"mask": case.mask_name.rpartition("-")[0], "methods": scores}
 

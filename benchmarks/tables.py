@@ -231,16 +231,18 @@ def robustness(rows: Rows) -> list[str]:
 
 TABLES = (
     Table("conditions", "Conditions", "conditions", DEV, CHOSEN,
-          "One mask and one noise seed each. The best peer has the best of every second parameter of its sweep. The "
-          "data are brain8ch_espirit, or brain16ch_mchiew_96 (16ch), brain1ch_T2_loraks (1coil), cardiac1ch_fau "
-          "(fau1), complex_t2_images with 8 simulated coils (t2sim), knee_l1_espirit (knee). The masks are those of "
+          "One mask and one noise seed each. The best peer has the parameter that is best, found by climbing "
+          "its sweep from the default on. The data are brain8ch_espirit, or brain16ch_mchiew_96 (16ch), "
+          "brain1ch_T2_loraks (1coil), cardiac1ch_fau (fau1), complex_t2_images with 8 simulated coils (t2sim), "
+          "knee_l1_espirit (knee). The masks are those of "
           "`compare`, with an acceleration; PF is partial Fourier, asym25 an echo at a quarter of the readout, acs and "
           "cal the complete lines and points at the centre, 8% and 0% their part of all. cc4: 4 virtual coils; "
           "smallfov: the head folds over; OS2: a readout of twice the field of view; ZIP1.5: padded with zeros by 1.5; "
           "64x64: the central samples; noise: added, in the maximum of the image.",
           conditions, lead_said),
     Table("scans", "Scans and masks", "scans", DEV, CHOSEN,
-          "One mask of every kind. Every other method has the parameter that is best in the case; `ecalib` finds no "
+          "One mask of every kind. Every other method has the parameter that is best in the case, found by climbing "
+          "its sweep from the default on; `ecalib` finds no "
           "calibration region in Gaussian masks. A lead is that of the maximum over the best other method.",
           scans, lead_said),
     Table("trajectories", "Trajectories", "noncartesian",

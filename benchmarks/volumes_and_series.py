@@ -15,19 +15,21 @@ BART's methods have the best of several parameters.  PSNR in dB inside the objec
 from functools import partial
 
 import numpy as np
-from records import Cases, Places, Row, alone
+from records import Cases, Places, Row, alone, climbed
 from scipy.ndimage import map_coordinates
 
 from bart_pogmdm import recon
 from bart_pogmdm.arrays.bart_dims import COIL, TE, TIME
 from bart_pogmdm.evaluate import masks, simulate
 from bart_pogmdm.evaluate.metrics import psnr
-from bart_pogmdm.physics.fourier import fft2c, ifft2c, resize
+from bart_pogmdm.physics.fourier import divide, fft2c, ifft2c, resize
 from bart_pogmdm.toolbox.bart_call import BartError
 from bart_pogmdm.toolbox.bart_call import quiet_bart as bart
 
 ALL = (-3, -2, -1)
-WEIGHTS = (0.001, 0.003, 0.01, 0.03)
+WEIGHTS = (0.0003, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3)
+STEPS = (6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)  # Of nlinv.
+TV = "-u 0.01 -R T"  # With the usual penalty of ADMM it is far from converged after 100 iterations.
 COILS, SIZE, ECHOES, FRAMES = 8, 64, 4, 8
 CHANGES = (0.1, 0.05, 0.025)
 PHANTOM, HEADS = (4, 8, 12), (4, 8)  # Accelerations.
@@ -97,17 +99,19 @@ def by_slices(kspace, mask):
     return np.stack(planes)
 
 
-def best(images, reference):
-    """[best score, its parameter] of images {parameter: image}."""
-    return list(max((round(score(image, reference), 2), parameter) for parameter, image in images.items()))
+def best(scored, choices, start):
+    """[best score, its parameter] of ordered choices."""
+    found = climbed(scored, choices, start)
+    return list(max((round(value, 2), choice) for choice, value in found.items()))
 
 
 def maps_of(kspace):
-    """Sensitivities of ecalib, or of nlinv where k-space has no calibration region that is large enough."""
+    """Sensitivities of ecalib, or of nlinv where k-space has no calibration region that is large enough, of RSS 1."""
     try:
         return bart(1, "ecalib -m1 -c0", kspace)
     except BartError:
-        return bart(2, "nlinv -i10", kspace)[1]
+        sens = bart(2, "nlinv -i10", kspace)[1]
+        return divide(sens, np.sqrt((abs(sens) ** 2).sum(COIL, keepdims=True)))
 
 
 def beside_bart(data, make) -> Row:
@@ -117,11 +121,10 @@ def beside_bart(data, make) -> Row:
     row = {"data": data, "acceleration": round(float(mask.size / mask.sum()), 1),
            "volume": round(score(recon(kspace, mask).image, reference), 2),
            "slices": round(score(by_slices(kspace, mask), reference), 2)}
-    for name, term in (("tv", "T:7:0"), ("wavelet", "W:7:0")):
-        images = {weight: bart(1, f"pics -S -R {term}:{weight} -i100", kspace, sens) for weight in WEIGHTS}
-        row[name] = best(images, reference)
-    images = {steps: bart(1, f"nlinv -i{steps}", kspace) for steps in (8, 10, 12)}
-    return row | {"nlinv": best(images, reference)}
+    for name, term in (("tv", TV), ("wavelet", "-R W")):
+        row[name] = best(lambda weight, term=term: score(
+            bart(1, f"pics -S {term}:7:0:{weight} -i100", kspace, sens), reference), WEIGHTS, 0.01)
+    return row | {"nlinv": best(lambda steps: score(bart(1, f"nlinv -i{steps}", kspace), reference), STEPS, 10)}
 
 
 def volumes(places: Places) -> Cases:
@@ -185,7 +188,7 @@ def moving(places, size=128):
 def in_time(places, kind) -> Row:
     """Return the mean scores of frames alone, with shared sensitivities, and smooth in time; and of BART's methods.
 
-    pics has total variation in space and time, with the maps of all samples together.
+    pics has total variation in space and in time, each with its weight, and the maps of all samples together.
     """
     images = moving(places)
     kspace, pattern = measured(images, kind, TIME)
@@ -198,11 +201,19 @@ def in_time(places, kind) -> Row:
     row |= {"shared": mean(recon(kspace, pattern, shared_sens=1 << TIME).image)}
     row |= {f"temporal {change}": mean(recon(kspace, pattern, temporal=change).image) for change in CHANGES}
     maps = maps_of((kspace.sum(-1) / np.maximum(pattern.sum(-1), 1)).astype(np.complex64))
-    found = {weight: mean(bart(1, f"pics -S -R T:1027:0:{weight} -i100", kspace, maps)) for weight in WEIGHTS}
-    row["tv"] = list(max((value, weight) for weight, value in found.items()))
-    found = {steps: mean(np.stack([bart(1, f"nlinv -i{steps}", np.ascontiguousarray(kspace[..., number])).squeeze()
-                                   for number in range(FRAMES)], -1)) for steps in (8, 10)}
-    return row | {"nlinv": list(max((value, steps) for steps, value in found.items()))}
+
+    def smooth(time, space):
+        return mean(bart(1, f"pics -S {TV}:1024:0:{time} -R T:3:0:{space} -i100", kspace, maps))
+
+    space = best(lambda weight: smooth(0.03, weight), WEIGHTS, 0.003)[1]
+    time = best(lambda weight: smooth(weight, space), WEIGHTS, 0.03)[1]
+    row["tv"] = best(lambda weight: smooth(time, weight), WEIGHTS, space)
+
+    def inverted(steps):
+        return mean(np.stack([bart(1, f"nlinv -i{steps}", np.ascontiguousarray(kspace[..., number])).squeeze()
+                              for number in range(FRAMES)], -1))
+
+    return row | {"nlinv": best(inverted, STEPS, 9)}
 
 
 def frames(places: Places) -> Cases:
@@ -226,8 +237,8 @@ def together(count, factor, size=96) -> Row:
         image = abs(image).reshape(size, size, count)
         return min(score(image[..., number], reference[number]) for number in range(count))
 
-    nlinv = max((round(worst(bart(1, f"nlinv -i{steps} -S", kspace)), 2), steps) for steps in (6, 7, 8, 9, 10))
-    return {"pogmdm": round(worst(recon(kspace, sms=True).image), 2), "nlinv": list(nlinv)}
+    nlinv = best(lambda steps: worst(bart(1, f"nlinv -i{steps} -S", kspace)), STEPS, 8)
+    return {"pogmdm": round(worst(recon(kspace, sms=True).image), 2), "nlinv": nlinv}
 
 
 def sms(places: Places) -> Cases:

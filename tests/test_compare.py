@@ -20,7 +20,7 @@ from bart_pogmdm.arrays.bart_dims import to_bart
 from bart_pogmdm.arrays.doubts import ReconstructionWarning, doubt
 from bart_pogmdm.commands.compare import compare
 from bart_pogmdm.commands.main import main
-from bart_pogmdm.evaluate import masks, metrics, simulate
+from bart_pogmdm.evaluate import bart_methods, masks, metrics, simulate
 from bart_pogmdm.evaluate.cases import Case, cases, load_scans
 from bart_pogmdm.evaluate.charbonnier_tv import CharbonnierTV
 from bart_pogmdm.evaluate.comparison import evaluate, key_of, options_text, program_versions, run_comparison
@@ -316,6 +316,20 @@ def test_homodyne_says_which_masks_it_is_for(full, bart):
     row, images = evaluate(Case("scan", kspace, reference, "c", masks.named("cartesian2", reference.shape, 0)),
                            COMPETITORS["homodyne"], 0.5)
     assert row.psnr is None and not images and "as partial0.75 samples" in row.note
+
+
+@pytest.mark.parametrize("shape", [(41, 40), (40, 37), (33, 41)])
+def test_pics_returns_images_of_odd_sizes_in_their_place(bart, shape):
+    image, sens = simulate.phantom(shape), simulate.sensitivities(shape, 4).astype(np.complex64)
+    found = bart_methods.pics(50, ("-l2", "-r", "{}"), fft2c(sens * image).astype(np.complex64), sens[None], 1e-5).image
+    assert metrics.psnr(found, abs(image).astype(np.float32)) > 50
+
+
+def test_the_phase_is_that_of_the_largest_complete_window():
+    lines = np.arange(90)
+    for measured, sides in ((lines >= 0, (60, 90)), (lines < 75, (60, 60)), ((lines % 2 == 0) | (abs(lines - 45) < 13),
+                                                                             (60, 24))):
+        assert bart_methods._complete_centre(np.broadcast_to(measured, (60, 90))) == sides
 
 
 def test_two_sets_of_maps_are_for_objects_larger_than_the_field_of_view(bart):

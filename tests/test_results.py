@@ -1,5 +1,6 @@
 """The records of measurements: docs/results.md is what they say, and a run that was killed goes on."""
 
+import math
 import re
 import shutil
 import signal
@@ -16,6 +17,14 @@ sys.path.insert(0, str(BENCHMARKS))
 import records  # noqa: E402
 import results  # noqa: E402
 from tables import Table, name_of, table  # noqa: E402
+
+
+@pytest.mark.parametrize("best", range(10))
+def test_a_sweep_is_climbed_to_its_best(best):
+    tried = records.climbed(lambda choice: -abs(choice - best), range(10), 4)
+    assert max(tried, key=tried.get) == best and len(tried) < 10
+    assert records.climbed(lambda choice: -math.inf, range(10), 4) == {4: -math.inf}
+
 
 FAKE = """
 import os, signal
