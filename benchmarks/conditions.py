@@ -21,7 +21,7 @@ from bart_pogmdm.files.references import ReferenceScan, read_references
 from bart_pogmdm.physics.coil_compression import compression
 from bart_pogmdm.physics.fourier import fft2c, ifft2c, resize
 
-METHODS = ("pogmdm", "pics-tv", "pics-wavelet")
+METHODS = ("pogmdm", "pics-tv", "pics-tv-early", "pics-wavelet")
 # Methods that are made for a condition: the name of which contains one of the words.
 MADE_FOR = {("smallfov",): ("ecalib2-tv", "ecalib2-wavelet", "enlive-tv", "enlive-wavelet"),
             ("PF", "asym"): ("homodyne", "real-tv", "real-wavelet"), ("full",): ("pnp-bm3d",),

@@ -72,13 +72,14 @@ def competitors(effort: Effort) -> dict[str, Competitor]:
     """Return {name: method} of all compared methods, in the order of the tables."""
     samples = effort.num_samples
 
+    sweep_of_tv = (.0003, .0005, .001, .002, .003, .005, .01, .02, .03, .05, .1, .2, .3, .5)
+
     def pics(name: str, label: str, run: Callable[..., Estimate], *maps: Any) -> tuple[Competitor, Competitor]:
         """Return a method with TV and with l1-wavelets."""
         first = *maps, effort.pics_iterations
         total_variation = "-u", PENALTY, "-R", "T:3:0:{}"
         return (Competitor(f"{name}-tv", f"{label} TV, weight", partial(run, *first, total_variation),
-                           (.0003, .0005, .001, .002, .003, .005, .01, .02, .03, .05, .1, .2, .3, .5), .005,
-                           programs=BART),
+                           sweep_of_tv, .005, programs=BART),
                 Competitor(f"{name}-wavelet", f"{label} l1-wavelet, weight", partial(run, *first, ("-R", "W:3:0:{}")),
                            (.0001, .0002, .0003, .0005, .001, .002, .003, .005, .01, .02, .03, .05, .1), .003,
                            programs=BART))
@@ -89,6 +90,9 @@ def competitors(effort: Effort) -> dict[str, Competitor]:
         Competitor("nlinv", "nlinv, -i", bart_methods.nlinv, (7, 8, 9, 10, 11, 12, 13, 14), 9, programs=BART),
         Competitor("homodyne", "homodyne, -r", bart_methods.homodyne, (0, .25, .5, .75, 1), .75, programs=BART),
         *pics("pics", "ecalib + pics", bart_methods.pics_with, bart_methods.ecalib),
+        Competitor("pics-tv-early", "ecalib + pics TV, usual penalty, weight",
+                   partial(bart_methods.pics_with, bart_methods.ecalib, effort.pics_iterations, ("-R", "T:3:0:{}")),
+                   sweep_of_tv, .005, programs=BART),
         Competitor("pics-l2", "ecalib + pics l2, weight",
                    partial(bart_methods.pics_with, bart_methods.ecalib, effort.pics_iterations, ("-l2", "-r", "{}")),
                    (.001, .003, .01, .03, .1), .01, programs=BART),
