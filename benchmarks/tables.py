@@ -244,7 +244,8 @@ TABLES = (
     Table("scans", "Scans and masks", "scans", DEV, CHOSEN,
           "One mask of every kind. Every other method has the parameter that is best in the case, found by climbing "
           "its sweep from the default on. TV has the penalty 0.01 of ADMM, and once more the usual one, 0.5, with "
-          "which 100 iterations end before it has converged. `ecalib` finds no calibration region in Gaussian masks. A lead is that of the maximum over the best other method.",
+          "which 100 iterations end before it has converged. `ecalib` finds no calibration region in Gaussian masks. A "
+          "lead is that of the maximum over the best other method.",
           scans, lead_said),
     Table("trajectories", "Trajectories", "noncartesian",
           "complex_t2_images and BART's 3-D phantom with 8 simulated coils, noise 0.005",
