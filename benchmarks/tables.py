@@ -259,8 +259,8 @@ TABLES = (
           "BART's phantom and heads of train/validation.h5, 8 simulated coils",
           CHOSEN,
           "PSNR in dB; BART's methods have the best of their parameters (in brackets). *slices* is this package on "
-          "each plane across the readout. Where k-space has no calibration region the maps are those of `nlinv`. For the "
-          "phantom the sweeps were those of earlier versions, with the usual penalty of ADMM.",
+          "each plane across the readout. Where k-space has no calibration region the maps are those of `nlinv`. For "
+          "the phantom the sweeps were those of earlier versions, with the usual penalty of ADMM.",
           volumes, volumes_said),
     Table("series", "Series", "volumes_and_series",
           "cardiac_multiecho_images with 8 simulated coils, noise 0.005",
@@ -272,8 +272,8 @@ TABLES = (
           "complex_t2_images with 8 simulated coils, noise 0.005, simulated motion",
           CHOSEN,
           "Mean PSNR in dB of 8 frames, another mask for each: alone, with shared sensitivities, and smooth in time "
-          "(`temporal`). BART's methods have the best of their parameters (in brackets); TV had one weight for space and "
-          "time and the usual penalty of ADMM, and gains about 2 dB with weights of their own for points R=12.",
+          "(`temporal`). BART's methods have the best of their parameters (in brackets); TV had one weight for space "
+          "and time and the usual penalty of ADMM, and gains about 2 dB with two weights for points R=12.",
           frames),
     Table("sms", "Simultaneous slices", "volumes_and_series", "BART's phantom, 96 x 96, 8 coils, noise 0.01", CHOSEN,
           "PSNR in dB of the worst slice; `nlinv` has the best number of steps (in brackets).",
