@@ -235,10 +235,10 @@ def test_plans_along_trajectories_are_smaller_where_memory_is_short(monkeypatch,
 def test_auto_takes_the_cpu_where_cuda_lacks_a_part(small, monkeypatch):
     cupy = strict_cupy.install(monkeypatch)
 
-    def fail():
+    def fail(self):
         raise cupy.cuda.compiler.CompileException("no headers")
 
-    monkeypatch.setattr(cuda, "compile_all", fail)
+    monkeypatch.setattr(strict_cupy._Kernels, "compile", fail)
     assert choose("auto", None) is np
     with pytest.raises(ValueError, match=r"device: no CUDA device can be used \(no headers"):
         choose("gpu", None)
