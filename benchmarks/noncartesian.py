@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 from records import Cases, Places, Row, alone, climbed
-from volumes_and_series import coils_of
+from volumes_and_series import TV, coils_of
 
 from bart_pogmdm import recon
 from bart_pogmdm.evaluate import metrics, simulate
@@ -67,7 +67,7 @@ def compare(image, sens, traj):
 
     inverted = climbed(lambda steps: psnr(bart(1, f"nlinv -S -i{steps}", kspace, t=traj)), NEWTON_STEPS, 10)
     regularised = climbed(lambda weight: psnr(bart(
-        1, f"pics -S -u 0.01 -R T:{2**axes - 1}:0:{weight} -i100", kspace, maps, t=traj)), WEIGHTS, 1e-3)
+        1, f"pics -S {TV}:{2**axes - 1}:0:{weight} -i100", kspace, maps, t=traj)), WEIGHTS, 1e-3)
     return {"pogmdm": psnr(result.image), "nlinv": max(inverted.values()),
             "pics TV, true coils": max(regularised.values())}
 

@@ -21,15 +21,15 @@ from scipy.ndimage import map_coordinates
 from bart_pogmdm import recon
 from bart_pogmdm.arrays.bart_dims import COIL, TE, TIME
 from bart_pogmdm.evaluate import masks, simulate
+from bart_pogmdm.evaluate.competitors import PENALTY, TV_WEIGHTS
 from bart_pogmdm.evaluate.metrics import psnr
 from bart_pogmdm.physics.fourier import divide, fft2c, ifft2c, resize
 from bart_pogmdm.toolbox.bart_call import BartError
 from bart_pogmdm.toolbox.bart_call import quiet_bart as bart
 
 ALL = (-3, -2, -1)
-WEIGHTS = (0.0003, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3)
 STEPS = (6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)  # Of nlinv.
-TV = "-u 0.01 -R T"  # With the usual penalty of ADMM it is far from converged after 100 iterations.
+TV = f"-u {PENALTY} -R T"
 COILS, SIZE, ECHOES, FRAMES = 8, 64, 4, 8
 CHANGES = (0.1, 0.05, 0.025)
 PHANTOM, HEADS = (4, 8, 12), (4, 8)  # Accelerations.
@@ -123,7 +123,7 @@ def beside_bart(data, make) -> Row:
            "slices": round(score(by_slices(kspace, mask), reference), 2)}
     for name, term in (("tv", TV), ("wavelet", "-R W")):
         row[name] = best(lambda weight, term=term: score(
-            bart(1, f"pics -S {term}:7:0:{weight} -i100", kspace, sens), reference), WEIGHTS, 0.01)
+            bart(1, f"pics -S {term}:7:0:{weight} -i100", kspace, sens), reference), TV_WEIGHTS, 0.01)
     return row | {"nlinv": best(lambda steps: score(bart(1, f"nlinv -i{steps}", kspace), reference), STEPS, 10)}
 
 
@@ -205,9 +205,9 @@ def in_time(places, kind) -> Row:
     def smooth(time, space):
         return mean(bart(1, f"pics -S {TV}:1024:0:{time} -R T:3:0:{space} -i100", kspace, maps))
 
-    space = best(lambda weight: smooth(0.03, weight), WEIGHTS, 0.003)[1]
-    time = best(lambda weight: smooth(weight, space), WEIGHTS, 0.03)[1]
-    row["tv"] = best(lambda weight: smooth(time, weight), WEIGHTS, space)
+    space = best(lambda weight: smooth(0.03, weight), TV_WEIGHTS, 0.003)[1]
+    time = best(lambda weight: smooth(weight, space), TV_WEIGHTS, 0.03)[1]
+    row["tv"] = best(lambda weight: smooth(time, weight), TV_WEIGHTS, space)
 
     def inverted(steps):
         return mean(np.stack([bart(1, f"nlinv -i{steps}", np.ascontiguousarray(kspace[..., number])).squeeze()

