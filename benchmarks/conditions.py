@@ -4,7 +4,7 @@ The conditions are noise, few coils, folding, interpolated k-space, partial Four
 and at high accelerations.  Their data are brain8ch_espirit, brain16ch_mchiew_96, knee_l1_espirit, brain1ch_T2_loraks,
 cardiac1ch_fau, and complex_t2_images with simulated coils.  (The image of cardiac1ch_fau is real, so that it would tell
 nothing about partial Fourier.)  PSNR and SSIM are those of `compare`.  The peers of a condition are TV and l1-wavelets
-with the maps of `ecalib`, and those that are made for it, with the parameter that is best.
+with the maps of `ecalib` and of `ecalib -a`, and those that are made for it, with the parameter that is best.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from bart_pogmdm.files.references import ReferenceScan, read_references
 from bart_pogmdm.physics.coil_compression import compression
 from bart_pogmdm.physics.fourier import fft2c, ifft2c, resize
 
-METHODS = ("pogmdm", "pics-tv", "pics-tv-early", "pics-wavelet")
+METHODS = ("pogmdm", "pics-tv", "pics-tv-early", "pics-wavelet", "auto-tv", "auto-wavelet")
 # Methods that are made for a condition: the name of which contains one of the words.
 MADE_FOR = {("smallfov",): ("ecalib2-tv", "ecalib2-wavelet", "enlive-tv", "enlive-wavelet"),
             ("PF", "asym"): ("homodyne", "real-tv", "real-wavelet"), ("full",): ("pnp-bm3d",),

@@ -1,11 +1,15 @@
 """Doubts: false alarms on good data, and faults that go unnoticed.
 
-usage: doubts.py PART DATA_FOLDER    (PART: good or faults; a folder with dev/, raw/ and train/; needs finufft and BART)
+usage: doubts.py PART DATA_FOLDER
+    (PART: good, faults or sparse; a folder with dev/, raw/ and train/; needs finufft and BART)
 
 Good data are all scans with the masks of dev/masks.npz or of several kinds, coils simulated on images of dev/ and
 train/, the radial scan of a phantom, a raw file, and the package's own phantom at several noise levels.  Each fault is
 made of good data: the mask, the trajectory or the order of the axes is wrong.  A fault counts as noticed if there is a
 warning or an error.
+
+Sparse data are scans and images with simulated coils, of few samples.  There a fault is an image of less than LOW dB
+without a warning, or one of more than HIGH dB with a warning.
 """
 
 import sys
@@ -17,12 +21,16 @@ import h5py
 import numpy as np
 
 from bart_pogmdm import bart, recon
-from bart_pogmdm.evaluate import masks, simulate
+from bart_pogmdm.evaluate import masks, metrics, simulate
 from bart_pogmdm.files.kspace import load
+from bart_pogmdm.files.references import read_references
 from bart_pogmdm.physics.fourier import fft2c, ifft2c
 from bart_pogmdm.physics.nufft import Nufft
 
-KINDS = ("cartesian4", "horizontal4", "cartesian8", "gaussian8", "radial24", "spiral4")
+KINDS = ("cartesian4", "horizontal4", "gaussian8", "radial24", "spiral4")
+SPARSE = ("cartesian6acs4", "cartesian8", "cartesian12acs4", "gaussian8", "gaussian16", "radial24", "radial12",
+          "poisson16acs16")
+LOW, HIGH = 20, 31  # dB in the object
 DELAYS = "-0.614225:-0.651670:-0.000881"
 COILS = 12  # at most, to save time
 NOISES = (0, 1e-4, 0.005, 0.02, 0.1)
@@ -119,8 +127,38 @@ def faults(folder):
         yield f"{name}, right trajectory", (samples,), {"traj": traj, "dims": (96, 96)}
 
 
+def sparse_scans(folder) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Yield (name, full k-space (coil, y, x), reference) of measured coils, and of heads with simulated ones."""
+    for name in ("brain8ch_espirit", "brain16ch_mchiew_96", "knee_l1_espirit", "brain1ch_T2_loraks", "cardiac1ch_fau"):
+        for scan in read_references(folder / "dev" / f"{name}.npz"):
+            yield scan.name, scan.kspace, scan.reference
+    with h5py.File(folder / "train" / "validation.h5") as file:
+        series = [(key, images[len(images) // 2]) for group in file.values() for key, images in group.items()]
+    for key, image in series:
+        for coils in (1, 2, 8):
+            yield f"{key}, {coils} coils", simulate.kspace(image, coils, 0.005, 0), image
+
+
+def count_sparse(folder) -> tuple[int, int]:
+    """Return how many sparse scans were tried, and how many faults there were."""
+    tried = wrong = 0
+    for number, (name, kspace, reference) in enumerate(sparse_scans(folder)):
+        for kind in SPARSE:
+            mask = masks.named(kind, reference.shape, number)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                result = recon(kspace * mask, mask)
+            psnr, doubted = metrics.psnr(result.image, reference), bool(result.info["warnings"])
+            tried, wrong = tried + 1, wrong + (psnr > HIGH if doubted else psnr < LOW)
+            print(f"{'doubted' if doubted else 'not doubted'}: {name} {kind}: {psnr:.1f} dB", flush=True)
+    return tried, wrong
+
+
 def main(part, folder):
-    """Count good cases with a doubt, or faults without one."""
+    """Count good cases with a doubt, or faults without one, or sparse scans."""
+    if part == "sparse":
+        print("{} tried, {} faults".format(*count_sparse(folder)))
+        return
     tried = wrong = 0
     for name, arguments, options in {"good": good_cases, "faults": faults}[part](folder):
         found = notices(*arguments, **options)

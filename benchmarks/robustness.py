@@ -40,7 +40,8 @@ def robustness(places: Places) -> Cases:
         ("disk full during the run", "filled"), ("input changed between two runs", "input"))}
     runs |= {"sessions of the server": ("server_sessions.py",), "promises about BART": ("bart_matrix.py",),
              "good data without doubts": ("doubts.py", "good", data),
-             "faults that raise doubts": ("doubts.py", "faults", data)}
+             "faults that raise doubts": ("doubts.py", "faults", data),
+             "few samples": ("doubts.py", "sparse", data)}
     return {name: partial(counted, *words) for name, words in runs.items()}
 
 

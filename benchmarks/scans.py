@@ -18,8 +18,8 @@ from bart_pogmdm.evaluate.rows import Parameter, best_of
 from bart_pogmdm.evaluate.rows import Row as ResultRow
 from bart_pogmdm.files.references import read_references
 
-METHODS = ("zero-filled", "joint-tv", "nlinv", "pics-tv", "pics-tv-early", "pics-wavelet", "nlinv-wavelet", "pogmdm",
-           "pogmdm-mean")
+METHODS = ("zero-filled", "joint-tv", "nlinv", "pics-tv", "pics-tv-early", "pics-wavelet", "auto-tv", "auto-wavelet",
+           "nlinv-wavelet", "pogmdm", "pogmdm-mean")
 SEVERAL = ("brain8ch_espirit", "brain16ch_mchiew_96")
 SINGLE = ("knee_l1_espirit", "brain1ch_T2_loraks", "cardiac1ch_fau")
 SIMULATED = "complex_t2_images"

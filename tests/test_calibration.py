@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import simulate
+from scipy.ndimage import gaussian_filter
 
 from bart_pogmdm import Diffusion, Gibbs, load_prior, recon
 from bart_pogmdm.commands.calibrate import calibrate
@@ -12,7 +13,7 @@ from bart_pogmdm.commands.main import main
 from bart_pogmdm.evaluate.masks import named
 from bart_pogmdm.evaluate.simulate import phantom
 from bart_pogmdm.files.cfl import read, write
-from bart_pogmdm.physics.acceleration import acceleration
+from bart_pogmdm.physics.acceleration import acceleration, unseen_part
 from bart_pogmdm.prior.calibration import POWERS, Calibration
 from bart_pogmdm.train.calibration import Evidence, conformal_factor, fitted_powers
 from bart_pogmdm.train.recipe import CalibrationScans
@@ -60,6 +61,25 @@ def test_acceleration_is_that_of_each_direction(word, expected):
     density = named(word, (96, 80), 0).astype("f4")
     assert abs(acceleration(density) / expected - 1) < 0.2
     assert np.isclose(acceleration(np.repeat(density[None], 5, 0)), acceleration(density), rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(40, 36), (20, 18, 16)])
+def test_what_no_sample_sees_is_the_sum_of_its_amplitudes(shape, rng):
+    mask, coordinates = rng.random(shape) < 0.1, np.indices(shape)
+    near = gaussian_filter(mask.astype(float), 1, mode="wrap")
+    side = np.prod(shape) ** (1 / len(shape))
+    squared = sum(((at - n // 2) * side / n) ** 2 for at, n in zip(coordinates, shape))
+    amplitude = (1 + squared / 16) ** (-(len(shape) + 1) / 4)
+    missing = np.where(mask, 0, (1 - 2 * near).clip(0))
+    expected = (amplitude * missing).sum() / amplitude.sum()
+    assert abs(unseen_part(np.fft.ifftshift(mask).astype("f4"), 4) - expected) < 1e-3
+
+
+def test_all_samples_see_all_and_more_coils_see_more():
+    assert unseen_part(np.ones((32, 32), "f4"), 1) == 0 and unseen_part(np.zeros((32, 32), "f4"), 8) == 1
+    density = np.fft.ifftshift(named("cartesian8", (96, 96), 0)).astype("f4")
+    unseen = [unseen_part(density, coils) for coils in (1, 2, 4, 8)]
+    assert unseen == sorted(unseen, reverse=True)
 
 
 def test_a_prior_is_calibrated_by_the_command(tmp_path, monkeypatch, capsys):

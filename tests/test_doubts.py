@@ -86,6 +86,27 @@ def test_a_lattice_without_calibration_lines_is_doubtful(step, lines):
     assert any(sentence.startswith("mask: the image may be folded") for sentence in doubts(full() * pattern, pattern))
 
 
+@pytest.mark.parametrize("word, coils, few", [
+    ("cartesian4", 1, False), ("cartesian8", 1, True), ("cartesian8", 8, False), ("cartesian12acs4", 8, True),
+    ("gaussian8", 1, False), ("gaussian16", 1, True), ("gaussian16", 8, False)])
+def test_few_samples_are_doubtful(word, coils, few):
+    shape = (96, 96)
+    mask = masks.named(word, shape, 0)
+    kspace = simulate_kspace(phantom(shape), coils, 0.005, 0) * mask
+    assert any("so few samples" in sentence for sentence in doubts(kspace, mask, iterations=2)) == few
+
+
+@pytest.mark.parametrize("temporal", [None, 0.05])
+def test_frames_that_tell_of_each_other_need_fewer(temporal):
+    shape = (96, 80)
+    frames = np.stack([masks.named("cartesian8", shape, seed) for seed in range(3)], -1)
+    full = to_bart(simulate_kspace(phantom(shape), 2, 0.005, 0))
+    frames = frames.reshape(*shape, *(1,) * 8, 3)
+    kspace = full.reshape(*full.shape, *(1,) * (10 - full.ndim), 1) * frames
+    found = doubts(kspace, frames, temporal=temporal, iterations=2)
+    assert any("so few samples" in sentence for sentence in found) == (temporal is None)
+
+
 @pytest.mark.parametrize("pattern", [np.add.outer(np.arange(48), 2 * np.arange(48)) % 4 == 0,
                                      np.multiply.outer(np.arange(48) % 2, np.arange(48) % 2)], ids=["caipi", "2x2"])
 def test_lattices_of_points_are_doubtful(pattern):

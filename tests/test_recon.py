@@ -104,6 +104,7 @@ def test_masks(small):
 
 
 @pytest.mark.filterwarnings("ignore:.*its centre is not sampled:bart_pogmdm.ReconstructionWarning")
+@pytest.mark.filterwarnings("ignore::bart_pogmdm.ReconstructionWarning")
 def test_missing_centre(small):
     """The zero frequency and its neighbours need not be sampled."""
     hole = np.ones((40, 36), bool)
@@ -176,6 +177,7 @@ def test_start_image_saves_iterations(small):
     assert psnr(warm.image, full.image) > psnr(recon(kspace, mask, iterations=2).image, full.image)
 
 
+@pytest.mark.filterwarnings("ignore::bart_pogmdm.ReconstructionWarning")  # the smallest image has five lines
 @pytest.mark.parametrize("shape", [(33, 47), (16, 90), (20, 20)])
 @pytest.mark.parametrize("coils", [1, 2, 9])
 def test_any_size_and_number_of_coils(shape, coils):

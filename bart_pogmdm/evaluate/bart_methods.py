@@ -102,17 +102,32 @@ def _complete_centre(measured: Array) -> Shape:
     return tuple(sides)
 
 
-def ecalib(kspace: Array, sets: int = 1) -> Array:
-    """Return the sensitivities (sets, J, ny, nx) of `ecalib`; 1 for one coil."""
+def ecalib(kspace: Array, options: str = "-m1 -c0") -> Array:
+    """Return the sensitivities (sets, J, ny, nx) of `ecalib`; 1 for one coil.
+
+    Raises DoesNotApply if they are not finite.
+    """
     if len(kspace) == 1:
         return np.ones((1, *kspace.shape), np.complex64)
-    crop = " -c0" if sets == 1 else ""  # a second set exists only where something folds over
-    return sets_first(bart(1, f"ecalib -m{sets}{crop}", to_bart(kspace)), kspace.shape)
+    sens = sets_first(bart(1, f"ecalib {options}", to_bart(kspace)), kspace.shape)
+    if not np.isfinite(sens).all():
+        raise DoesNotApply(f"ecalib {options} finds no finite sensitivities")
+    return sens
+
+
+def ecalib_auto(kspace: Array) -> Array:
+    """Return the sensitivities of `ecalib` with thresholds that it finds itself.  Raises DoesNotApply for one coil."""
+    if len(kspace) == 1:
+        raise DoesNotApply("ecalib -a finds the sensitivities of several coils")
+    return ecalib(kspace, "-m1 -c0 -a")
 
 
 def ecalib_two_sets(kspace: Array) -> Array:
-    """Return two sets of `ecalib`, for objects that are larger than the field of view."""
-    return ecalib(kspace, 2)
+    """Return two sets of `ecalib`, for objects that are larger than the field of view.
+
+    They keep the usual crop, because a second set exists only where something folds over.
+    """
+    return ecalib(kspace, "-m2")
 
 
 def nlinv_maps(kspace: Array, sets: int = 1) -> Array:

@@ -95,6 +95,7 @@ def competitors(effort: Effort) -> dict[str, Competitor]:
         Competitor("pics-l2", "ecalib + pics l2, weight",
                    partial(bart_methods.pics_with, bart_methods.ecalib, effort.pics_iterations, ("-l2", "-r", "{}")),
                    (.001, .003, .01, .03, .1), .01, programs=BART),
+        *pics("auto", "ecalib -a + pics", bart_methods.pics_with, bart_methods.ecalib_auto),
         *pics("ecalib2", "ecalib -m2 + pics", bart_methods.pics_with, bart_methods.ecalib_two_sets),
         *pics("nlinv", "nlinv + pics", bart_methods.pics_with, bart_methods.nlinv_maps),
         *pics("enlive", "nlinv -m2 + pics", bart_methods.pics_with, bart_methods.enlive_maps),

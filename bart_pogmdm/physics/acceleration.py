@@ -1,13 +1,15 @@
-"""How strongly a sampling undersamples each direction, and how far from zero frequency it samples all."""
+"""How strongly a sampling undersamples each direction, where it samples all frequencies, and how much it leaves out."""
 
 import numpy as np
 
 from ..arrays.array_types import Array
-from ..arrays.modules import array_module
-from .fourier import distances, field_size
+from ..arrays.modules import array_module, complex_dtype
+from .fourier import axes_of, distances, field_size, filtered
 
 KNOWN = 0.9  # Part of the frequencies that one coil must sample to know them: single ones may be missing.
 SAME = 1e-6  # Variance of the density below which all frequencies are sampled alike.
+WIDTH = 4.0   # Where the amplitude of k-space begins to fall, in cycles per field of view, as in `CentreRules`.
+REACH = 1.0   # How far coils mix frequencies, in cycles per field of view: a standard deviation.
 
 
 def acceleration(density: Array) -> float:
@@ -38,6 +40,22 @@ def known_radius(density: Array, ndim: int, coils: int) -> float:
         missing = xp.bincount(rings, one).cumsum() < part * frequencies
         radii.append(int(missing.argmax()) if bool(missing.any()) else len(missing))
     return float(min(radii))
+
+
+def unseen_part(density: Array, coils: int) -> float:
+    """Return the part of the amplitude of k-space that neither samples nor the coils beside them see.
+
+    sum_k t(k) (1 - s(k)) / sum_k t(k), with the usual amplitude t(k) = (1 + |k|^2 / WIDTH^2)^(-(D + 1) / 4) and
+    s = min(max(density, J^(1/2) G * density), 1): J coils see frequencies within the Gaussian G about each sample.
+    density: (*grid) with D dimensions, zero frequency first.
+    """
+    xp, grid, axes = array_module(density), density.shape, axes_of(density.shape)
+    radius = xp.asarray(distances(*(np.fft.fftfreq(n) * field_size(grid) for n in grid)), density.dtype)
+    amplitude = (1 + (radius / WIDTH) ** 2) ** (-(len(grid) + 1) / 4)
+    blur = xp.asarray(np.exp(-2 * (np.pi * REACH * distances(*map(np.fft.fftfreq, grid))) ** 2), density.dtype)
+    near = filtered(blur, density.astype(complex_dtype(density.dtype)), axes).real
+    seen = xp.maximum(density, coils**0.5 * near).clip(0, 1)
+    return float((amplitude * (1 - seen)).sum() / amplitude.sum())
 
 
 def _best_axis(density: Array) -> int:

@@ -17,6 +17,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import inner
 from ..arrays.modules import array_module, move
+from ..physics.acceleration import unseen_part
 from ..physics.folding import folding
 from ..physics.fourier import distances
 from ..physics.noncartesian import on_grid
@@ -59,6 +60,9 @@ class DoubtRules:
     calibration: int = 24
     """Size of the centre of k-space, in samples, whose pattern must not be a lattice: the maps are found there."""
 
+    unseen: float = 0.65
+    """Part of the usual amplitude of k-space that the samples do not see, above which the prior makes up too much."""
+
     zeros: float = 0.25
     """Part of the samples of a mask that may be zero in all coils, as those beyond an elliptic acquisition (0.22)."""
 
@@ -79,8 +83,8 @@ class DoubtRules:
 
     def __post_init__(self) -> None:
         check_fields(self, {"calibration": 2, "pixels": 1, "rank": 1},
-                     ["residual", "unexplained", "fit", "distance", "spike", "far", "folding", "zeros", "valley",
-                      "valleys", "lost", "spacing"])
+                     ["residual", "unexplained", "fit", "distance", "spike", "far", "folding", "unseen", "zeros",
+                      "valley", "valleys", "lost", "spacing"])
 
 
 def of_axes(kspace: Array, grid: Shape) -> list[str]:
@@ -163,6 +167,14 @@ def of_residual(problem: Problem, residual_std: float, image_noise: float, rules
                     "" if problem.images.adds_up or len(problem.images.grid) > 2 else
                     "; an object larger than the field of view needs maps 2")]
     return []
+
+
+def of_unseen(problem: Problem, rules: DoubtRules) -> list[str]:
+    """Return the doubt whether a slice has samples enough."""
+    if unseen_part(problem.sampling.sampled_part, problem.coils) <= rules.unseen:
+        return []
+    return ["kspace: it has so few samples that large parts of the image are what the prior finds likely, and may be"
+            " wrong: the standard deviation of several samples of the posterior shows where"]
 
 
 def _of_centre(power: Array, sampled: Array, fit: float, rules: DoubtRules) -> list[str]:
