@@ -101,6 +101,16 @@ def test_kspace_moved_with_its_mask_gives_the_same_image_with_the_phase_ramp():
     assert np.allclose(there.sens, here.sens, atol=1e-6)
 
 
+@pytest.mark.parametrize("by", [(1, 0), (-2, 4)])
+def test_sensitivities_take_the_phase_ramp_of_a_small_shift(by):
+    """So the phase of the image does not depend on which of two samples is taken for the centre."""
+    kspace, pattern, _ = scan()
+    here = recon(kspace * pattern, pattern, iterations=5)
+    there = recon(*rolled(kspace * pattern, pattern, by), iterations=5)
+    assert np.allclose(there.image, here.image, atol=1e-6)
+    assert np.allclose(there.sens, here.sens * phase_ramp(by, here.image), atol=1e-6)
+
+
 @pytest.mark.parametrize("method", ["map", "gibbs", Diffusion(num_levels=6, num_corrector=1)], ids=str)
 @pytest.mark.parametrize("coils", [1, 4])
 @pytest.mark.filterwarnings("ignore:.*do not explain:bart_pogmdm.ReconstructionWarning")  # of so few levels

@@ -6,7 +6,7 @@ from conftest import psnr
 from trajectories import QUICK, measured, scan_of
 
 from bart_pogmdm import ReconstructionWarning, recon
-from bart_pogmdm.physics.readout_factors import ReadoutRules, readout_factors
+from bart_pogmdm.physics.readout_factors import ReadoutRules, _divided, align, readout_factors
 from bart_pogmdm.physics.sensitivity_start import StartRules
 from bart_pogmdm.physics.sobolev_maps import SobolevRules
 from bart_pogmdm.reconstruction.rules import Rules
@@ -41,6 +41,7 @@ def test_readouts_of_another_amplitude_and_phase_are_aligned(scan):
     assert aligned > 7 + psnr(untouched.image, reference)
 
 
+@pytest.mark.filterwarnings("ignore:.*so few samples:bart_pogmdm.ReconstructionWarning")
 @pytest.mark.slow
 def test_dead_readouts_are_left_out(scan):
     """Two of 24 spokes hold noise only: the image is about as good as without these two.
@@ -65,3 +66,16 @@ def test_readouts_that_miss_the_centre_are_left_alone(scan):
     half[:, :, 7] += np.array([3, -5, 0])[:, None]
     assert factors(kspace.transpose(0, 2, 1), half) is None
     assert factors(kspace.transpose(0, 2, 1), traj) is not None
+
+
+def test_divided_readouts_have_the_noise_that_they_had(scan, rng):
+    """Their noise is divided by the factor, and the weight takes that back."""
+    kspace, traj, _ = scan
+    factors = rng.uniform(0.3, 1.6, 24)
+    noise = (rng.standard_normal((*kspace.shape, 2)) @ [1, 1j]) * 0.05
+    given = scan_of(((kspace * factors + noise).astype(np.complex64)).transpose(0, 2, 1), traj)
+    aligned = align(given, ReadoutRules(), SobolevRules(), StartRules())
+    assert np.allclose(aligned.weights * np.abs(aligned.samples), np.abs(given.samples), rtol=1e-4)
+    exact = _divided(given, factors.astype(np.complex64), 0.25)
+    clean = scan_of(kspace.astype(np.complex64).transpose(0, 2, 1), traj)
+    assert abs((exact.weights * (exact.samples - clean.samples)).std() / noise.std() - 1) < 0.01

@@ -31,13 +31,14 @@ class ReadoutRules:
     """Find the factors and divide by them; False takes the readouts as they are."""
 
     near: float = 1.0
-    """Distance from zero frequency, in cycles per field of view, within which a readout sees the whole object."""
+    """Distance from zero frequency, in cycles per field of view, within which every readout must pass."""
 
     resolution: float = 48.0
     """Resolution of the image that readouts are compared with, in pixels per field of view: enough for factors."""
 
     rounds: int = 3
-    """Rounds of image, sensitivities and factors in turn; the factors no longer change after them."""
+    """Rounds of image, sensitivities and factors in turn.  Factors that drift with the angle of the readouts look like
+    a change of the object, and would need many more."""
 
     weakest: float = 0.25
     """Least magnitude of a factor: a readout divided by less would be mostly noise, so it is left out."""
@@ -47,7 +48,7 @@ class ReadoutRules:
 
 
 def align(scan: NonCartesianScan, rules: ReadoutRules, sens: SobolevRules, start: StartRules) -> NonCartesianScan:
-    """Return the scan with every readout divided by its factor, without the weakest readouts.
+    """Return the scan with every readout divided by its factor and weighted by it, without the weakest readouts.
 
     A scan in which some readout misses the centre of k-space is returned as it is.
     """
@@ -56,9 +57,15 @@ def align(scan: NonCartesianScan, rules: ReadoutRules, sens: SobolevRules, start
 
 
 def _divided(scan: NonCartesianScan, factors: Array, weakest: float) -> NonCartesianScan:
-    """Return the readouts that are strong enough, each divided by its factor."""
+    """Return the readouts that are strong enough, each divided by its factor, with its magnitude as a weight.
+
+    So the samples times their weights have the noise that they had before.
+    """
     scan = scan.part((abs(factors) > weakest)[scan.readouts])
-    return replace(scan, samples=scan.samples / factors[scan.readouts])
+    of_samples = factors[scan.readouts]
+    magnitude = abs(of_samples)
+    return replace(scan, samples=scan.samples / of_samples,
+                   weights=magnitude if scan.weights is None else magnitude * scan.weights)
 
 
 def readout_factors(scan: NonCartesianScan, rules: ReadoutRules, sens: SobolevRules,

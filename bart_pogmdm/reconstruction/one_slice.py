@@ -149,7 +149,7 @@ class Collector:
     def _write(self, parts: Iterator[tuple[slice, Array]]) -> Array:
         """Write the sensitivities, of which some rows at a time come, to their place, and return their RSS."""
         xp, normalize, known_sens = array_module(self._final_sens), self._options.normalize, self._known_sens
-        weights = []
+        weights, ramp = [], self._frame.sens_ramp(self._final_sens)
         for rows, sens in parts:
             weight = rss(sens)
             weights.append(weight)
@@ -157,7 +157,8 @@ class Collector:
                 sens = divide(sens, weight)
             elif known_sens is not None:
                 sens = known_sens * self._frame.sens_scale
-            self._final_sens[:, rows] = self._frame.coils_out_of(sens)
+            sens = self._frame.coils_out_of(sens)
+            self._final_sens[:, rows] = sens if ramp is None else sens * ramp[rows]
         return xp.concatenate(weights)
 
     def _sens_std(self, weight: Array | None, prior: Any) -> Array | None:

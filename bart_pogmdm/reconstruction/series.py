@@ -49,6 +49,7 @@ class Part(Place):
     def of(cls, slices: Slices, index: Shape, group: tuple[Shape, ...], number: int, options: Options) -> Part:
         """From the slices of a call; group: those that are solved together.  ValueError for unusable samples."""
         scan, frame = slices.scan(index, group)
+        frame = replace(frame, alone=len(group) == 1 and scan.coils > 1 and slices.sens(index) is None)
         unit = frame.weight * frame.scale
         noise_std = float(unit * estimate_noise(*scan.acquired(), options.rules.noise)
                           if options.noise_std is None else options.noise_std)
