@@ -25,6 +25,9 @@ from bart_pogmdm.reconstruction.second_set import are_nearer_to_two, misfits, wi
 from bart_pogmdm.reconstruction.start import Measured, problem_of
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:kspace. it takes two sets:bart_pogmdm.ReconstructionWarning")
+
+
 def folded(part, noise_std=0.005):
     """k-space of a head on a field of view of `part` of its height, where the rest folds over, and its RSS image."""
     _, _, reference = simulate((128, 96), coils=4)
@@ -52,6 +55,26 @@ def test_two_sets_unfold_a_small_field_of_view():
     assert 10 * np.log10(errors[0] / errors[1]) > 6
     coil_images = result.image * result.sens
     assert np.linalg.norm(coil_images - ifft2c(kspace)) < 0.15 * np.linalg.norm(kspace)
+
+
+def test_the_phase_of_the_image_is_the_same_with_one_set_and_with_two():
+    """Otherwise it would jump where only some slices or frames ask for two."""
+    kspace = folded(0.95)[0]
+    lines = masks.named("horizontal2", kspace.shape[1:], 0)
+    one, two = (recon(kspace * lines, lines, maps=maps).image for maps in (1, 2))
+    product = one.conj() * two
+    assert abs(np.angle(product.sum())) < 0.05 and abs(product.sum()) > 0.98 * np.abs(product).sum()
+
+
+@pytest.mark.parametrize("phase", [0.6, 1.2])
+def test_odd_lines_of_another_phase_are_doubtful(phase):
+    """As in EPI: the ghost needs a second set, as the part of an object that folds over does."""
+    _, _, reference = simulate((128, 96), coils=4)
+    kspace = simulation.kspace(reference / reference.max(), 8, 0.005, 0)
+    ghosts = kspace * np.exp(1j * phase * (np.arange(128) % 2)[:, None])
+    lines = masks.named("horizontal2", reference.shape, 0)
+    found = recon((ghosts * lines).astype(np.complex64), lines)
+    assert found.info["warnings"] and not recon((kspace * lines).astype(np.complex64), lines).info["warnings"]
 
 
 @pytest.mark.filterwarnings("ignore:kspace. image and sens:bart_pogmdm.ReconstructionWarning")
@@ -101,7 +124,7 @@ def test_an_object_that_ends_at_the_border_has_one_set(noise_std, prior):
     """ESPIRiT sees both sides of the field in a pixel at its border, so that kept samples have to decide."""
     problem = cut_off(noise_std, prior)
     predicted = problem.sens_model.predicted(problem.start.image, problem.start.coefficients)
-    sets = TwoSets.of(problem.sens_model, predicted, problem.noise_std, EspiritRules())
+    sets = TwoSets.of(problem.sens_model, predicted, problem.start.sens, problem.noise_std, EspiritRules())
     assert sets.second > EspiritRules().trace
     assert with_second_set(problem, prior, options_of()).images.sets == 1
 

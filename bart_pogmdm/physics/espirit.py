@@ -14,7 +14,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import conjugate_gradients
 from ..arrays.modules import array_module
-from .fourier import fft2c, field_size, ifft2c, resize
+from .fourier import fft2c, field_size, ifft2c, interpolate, resize
 from .sensitivities import SensitivityModel
 from .sobolev_maps import SobolevMaps, SobolevRules
 
@@ -80,8 +80,12 @@ class TwoSets:
     shape: Shape
 
     @classmethod
-    def of(cls, model: SensitivityModel, predicted: Array, noise_std: float, rules: EspiritRules) -> TwoSets:
-        """Find two sets in the samples and, where there are none, in predicted coil images (J, gy, gx)."""
+    def of(cls, model: SensitivityModel, predicted: Array, sens: Array, noise_std: float,
+           rules: EspiritRules) -> TwoSets:
+        """Find two sets in the samples and, where there are none, in predicted coil images (J, gy, gx).
+
+        sens: the sensitivities (J, ny, nx) of one set, whose phase the first set takes.
+        """
         xp, shape = array_module(predicted), model.maps.shape
         kspace = fft2c(model.coil_images(predicted, rules.fill_cg))
         block = resize(kspace, tuple(min(rules.block, n) for n in kspace.shape[-2:]))
@@ -93,7 +97,10 @@ class TwoSets:
         certain = ((eigenvalues - rules.certain) / (1 - rules.certain)).clip(0, 1)
         coil_images = ifft2c(resize(block, grid))
         energy = certain * xp.abs((maps.conj() * coil_images).sum(1)) ** 2
-        turn = xp.exp(-1j * xp.angle(maps[:, :1]))  # eigenvectors have no phase of their own: that of the first coil
+        # Eigenvectors have no phase of their own.  The second set, which is orthogonal to the first, takes that of the
+        # first coil.
+        likeness = (xp.einsum("jv,jyx->vyx", virtual, interpolate(sens, grid).conj()) * maps[0]).sum(0)
+        turn = xp.exp(-1j * xp.angle(xp.stack([likeness, maps[1, 0]])))[:, None]
         maps = xp.einsum("jv,mvyx->jmyx", virtual, certain[:, None] ** 0.5 * turn * maps).astype(predicted.dtype)
         return cls(maps, float(energy[1].sum() / (xp.abs(coil_images) ** 2).sum()), shape)
 

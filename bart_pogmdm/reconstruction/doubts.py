@@ -169,12 +169,20 @@ def of_residual(problem: Problem, residual_std: float, image_noise: float, rules
     return []
 
 
-def of_unseen(problem: Problem, rules: DoubtRules) -> list[str]:
-    """Return the doubt whether a slice has samples enough."""
-    if unseen_part(problem.sampling.sampled_part, problem.coils) <= rules.unseen:
-        return []
-    return ["kspace: it has so few samples that large parts of the image are what the prior finds likely, and may be"
-            " wrong: the standard deviation of several samples of the posterior shows where"]
+def of_problem(problem: Problem, maps: str | int, temporal: float | None, rules: DoubtRules) -> list[str]:
+    """Return the doubts whether a slice has samples enough, and whether two sets that were not asked for are right.
+
+    maps, temporal: the options; frames with a temporal prior tell of each other.
+    """
+    doubts = []
+    if maps == "auto" and problem.images.sets > 1:
+        doubts.append("kspace: it takes two sets of sensitivities to explain the samples: either the object folds over,"
+                      " or slices were excited together (sms), or lines or samples are wrong, as with the phase errors"
+                      " of EPI")
+    if temporal is not None or unseen_part(problem.sampling.sampled_part, problem.coils) <= rules.unseen:
+        return doubts
+    return [*doubts, "kspace: it has so few samples that large parts of the image are what the prior finds likely, and"
+                     " may be wrong: the standard deviation of several samples of the posterior shows where"]
 
 
 def _of_centre(power: Array, sampled: Array, fit: float, rules: DoubtRules) -> list[str]:

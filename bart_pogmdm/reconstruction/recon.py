@@ -18,7 +18,7 @@ from ..arrays.doubts import doubt
 from ..arrays.memory import size_text
 from ..arrays.modules import array_module, move
 from . import layout
-from .doubts import gathered, of_residual, of_unseen
+from .doubts import gathered, of_problem, of_residual
 from .inputs import Inputs, Slices
 from .one_slice import Collector, solve
 from .options import OptionKeywords, Options, Unpack, options_of, with_sets
@@ -157,8 +157,8 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
             for part, one, found in zip(solved, each, results):
                 outputs.put(part.index, part.noise_std, part.frame.weight * found.residual_std, found)
                 of_image = of_residual(one, found.residual_std, options.method.image_noise, options.rules.doubts)
-                too_few = [] if problem.temporal else of_unseen(one, options.rules.doubts)  # frames tell of each other
-                doubts[part.index] = [*part.doubts, *too_few, *of_image]
+                before = of_problem(one, options.maps, options.temporal, options.rules.doubts)
+                doubts[part.index] = [*part.doubts, *before, *of_image]
                 coefficients = found.coefficients
         if finished:
             finished(outputs, [index for _, index in group])

@@ -50,7 +50,7 @@ def with_second_set(problem: Problem, prior: Any, options: Options) -> Problem:
     if not sens_model or start.coefficients is None:
         raise ValueError("maps: 2 needs several coils, got one")
     predicted = sens_model.predicted(start.image, start.coefficients)
-    sets = TwoSets.of(sens_model, predicted, problem.noise_std, rules.espirit)
+    sets = TwoSets.of(sens_model, predicted, start.sens, problem.noise_std, rules.espirit)
     if options.maps == "auto" and sets.second < rules.espirit.trace:
         return problem
     coefficients = sets.fitted(rules.espirit, rules.sens)
