@@ -249,6 +249,13 @@ def test_planes_of_long_voxels_look_as_if_they_were_interpolated(rng, prior):
     assert_gradient(energy, lambda x: longer.score(x, 0.1, exact=True), plane, rng, rtol=1e-5)
 
 
+@pytest.mark.parametrize("shape, pixel", [((20, 40), (2.0, 1.0)), ((24, 64), (3.0, 1.0)), ((21, 40), (1.0, 2.0))])
+def test_the_filters_of_long_voxels_are_real(shape, pixel, prior):
+    """Also on the highest frequency of even sizes, so that real and imaginary part of an image do not mix."""
+    filters = np.fft.ifft2(replace(prior, pixel=pixel).spectra(shape))
+    assert abs(filters.imag).max() < 1e-12 * abs(filters).max()
+
+
 def test_the_sides_of_voxels_belong_to_their_axes(scan, quick_image):
     """A turned volume with turned voxels has the turned image, and other voxels have another one."""
     kspace, mask, _ = scan

@@ -81,13 +81,18 @@ def spectra(filters: Array, shape: Shape, dtype: DTypeLike = complex) -> Array:
 
 
 def low(spectra: Array, shape: Shape) -> Array:
-    """Return the low frequencies of responses (K, …) of real filters on a smaller grid, (K, ny, nx)."""
-    if spectra.shape[1:] == tuple(shape):
-        return spectra
-    rows, columns = (np.fft.fftfreq(n, 1 / n).astype(int) for n in shape)
-    # The highest frequency of an even size stands for itself and its mirror image, so that filters stay real.
-    both = spectra[:, rows[:, None], columns] + spectra[:, -rows[:, None], -columns].conj()
-    return np.ascontiguousarray(both / 2)
+    """Return the low frequencies of responses (K, …) of real filters on a smaller grid, (K, ny, nx).
+
+    The highest frequency of an even size stands for two of the larger grid, n / 2 and -n / 2, so that filters stay
+    real.
+    """
+    for axis, n in enumerate(shape, 1):
+        if spectra.shape[axis] != n:
+            whole, spectra = spectra, spectra.take(np.fft.fftfreq(n, 1 / n).astype(int), axis)
+            if n % 2 == 0:
+                np.moveaxis(spectra, axis, 0)[n // 2] += whole.take(n // 2, axis)
+                np.moveaxis(spectra, axis, 0)[n // 2] /= 2
+    return spectra
 
 
 def power(spectra: Array) -> Array:
