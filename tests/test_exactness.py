@@ -6,6 +6,7 @@ from itertools import islice
 import numpy as np
 from scipy.stats import chi2
 from test_algorithms import FixedPhase, small_problem
+from test_solvers import problem_for
 
 from bart_pogmdm import Gibbs, Map
 from bart_pogmdm.algorithms.gibbs import gibbs
@@ -108,3 +109,33 @@ def test_ranks_of_truths_from_the_prior_are_uniform():
     """Simulation-based calibration (S. Talts et al., arXiv 1804.06788), by a chi-squared test of level 0.001."""
     limit = chi2(BINS - 1).isf(1e-3)
     assert statistic(ranks(0)) < limit < statistic(ranks(0, shrink=0.8))
+
+
+def sens_draws(iterations, rng, count=60, chains=8, variance=1e-3, weight=0.05, temperature=0.4):
+    """A model, its image, and draws of its coefficients (draw, chain, J, *modes) for that image."""
+    problem = problem_for(4)
+    model, chained = problem.sens_model, problem.in_chains(chains)
+    image, found, rngs = chained.start.image, [chained.start.coefficients], rng.spawn(chains)
+    for _ in range(count):
+        found.append(model.draw(image, found[-1], variance, weight, iterations, temperature, rngs, chained.images))
+    return model, problem.start.image, np.moveaxis(np.array(found[count // 4:]), 2, 1)
+
+
+def test_sensitivities_vary_as_their_posterior(rng):
+    """E |<z, A (c - c^)>|^2 / v^2 = 2 T <z, A w> / v with w the minimum for samples z: along what the samples tell."""
+    model, image, found = sens_draws(12, rng)
+    shape = model.samples.shape
+    other = replace(model, samples=rng.standard_normal(shape) + 1j * rng.standard_normal(shape))
+    solved = other.update(image, None, 1e-3, 0.05, 500)
+
+    def seen(coefficients):
+        return np.vdot(other.samples, model.sampling.forward(model.predicted(image, coefficients)))
+
+    values = np.array([[seen(one) for one in chains] for chains in found])
+    assert abs((abs(values - values.mean()) ** 2).mean() / (2 * 0.4 * 1e-3 * seen(solved).real) - 1) < 0.3
+
+
+def test_sensitivities_vary_where_the_samples_say_little(rng):
+    """The spread of all modes, by a few preconditioned steps and by many."""
+    few, many = (np.var(sens_draws(iterations, rng)[2], (0, 1)).sum() for iterations in (Gibbs().sens_cg, 300))
+    assert 0.6 < few / many < 1.1

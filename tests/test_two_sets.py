@@ -24,7 +24,6 @@ from bart_pogmdm.reconstruction.rules import Rules
 from bart_pogmdm.reconstruction.second_set import are_nearer_to_two, misfits, with_second_set
 from bart_pogmdm.reconstruction.start import Measured, problem_of
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:kspace. it takes two sets:bart_pogmdm.ReconstructionWarning")
 
 

@@ -26,7 +26,6 @@ from .likelihood import Likelihood, RingWeights
 from .posterior_statistics import PosteriorStatistics
 from .problem import Problem, prior_for
 from .quadratic_step import averaged, newton_step
-from .schedules import sensitivity_steps
 from .state import State
 
 ROUNDING = 1e-5  # Part of the largest variance that averages by FFT may be wrong by.
@@ -54,6 +53,9 @@ class Gibbs:
     draw_cg: int = 6
     """Conjugate gradient steps for each drawn image: components that have not converged have too little variance."""
 
+    sens_cg: int = 12
+    """The same for the sensitivities of each coil, which are preconditioned."""
+
     side_by_side: int | None = None
     """Chains that go together at most; None: as many as the cache of a CPU or the memory of a GPU holds."""
 
@@ -75,7 +77,7 @@ class Gibbs:
 
     def __post_init__(self) -> None:
         together = {} if self.side_by_side is None else {"side_by_side": 1}
-        check_fields(self, {"chains": 1, "burn_in": 0, "thin": 1, "draw_cg": 1} | together,
+        check_fields(self, {"chains": 1, "burn_in": 0, "thin": 1, "draw_cg": 1, "sens_cg": 1} | together,
                      ["smoothing"] + ([] if self.sigma is None else ["sigma"]), fractions=["to_mean"])
 
     @property
@@ -189,7 +191,7 @@ def gibbs(problem: Problem, prior: LatentPrior, options: Gibbs, rngs: Rngs) -> I
 
     image, coefficients, maps = problem.start.image, problem.start.coefficients, problem.start.maps
     grid, model = problem.images.grid, problem.model(problem.start.sens_by_coil)
-    penalty, sens_cg = options.maximum.sens_penalty.least(grid), sensitivity_steps(options.maximum.sens_cg, grid)
+    penalty = options.maximum.sens_penalty.least(grid)
     while True:
         gradient, power = model.gradient(image, problem.samples)
         noise = for_each(rngs, lambda rng: problem.sampling.noise(rng, samples), 1)
@@ -198,8 +200,8 @@ def gibbs(problem: Problem, prior: LatentPrior, options: Gibbs, rngs: Rngs) -> I
         descent = drawn - gradient / variance + temperature**0.5 * perturbation
         image = image + newton_step(model, hessian, phase.turn, descent, variance, options.draw_cg)
         if problem.sens_model and coefficients is not None:
-            coefficients = problem.sens_model.draw(image, coefficients, sens_variance, penalty, sens_cg, temperature,
-                                                   rngs, problem.images)
+            coefficients = problem.sens_model.draw(image, coefficients, sens_variance, penalty, options.sens_cg,
+                                                   temperature, rngs, problem.images)
             model = problem.model(problem.sens_model.maps.by_coil(coefficients))
             maps = problem.sens_model.maps if isinstance(model.sens, MapsByCoil) else model.sens
         residual_std = likelihood.variances(problem, power)[1] ** 0.5

@@ -60,10 +60,15 @@ def real_pics(iterations: int, options: tuple[str, ...], kspace: Array, mask: Ar
 
 
 def pics(iterations: int, options: tuple[str, ...], kspace: Array, maps: Array, weight: float) -> Estimate:
-    """Run `pics` on undersampled k-space with sensitivities (sets, J, ny, nx); the image is the RSS of its coils."""
+    """Run `pics` on undersampled k-space with sensitivities (sets, J, ny, nx); the image is the RSS of its coils.
+
+    Raises DoesNotApply if it is not finite.
+    """
     command = ["pics", "-S", f"-i{iterations}", *(word.format(weight) for word in options)]
     stacked = np.stack([to_bart(sens) for sens in maps], -1)
     images = np.moveaxis(bart(1, command, to_bart(kspace), stacked).reshape(*maps.shape[2:], len(maps)), -1, 0)
+    if not np.isfinite(images).all():
+        raise DoesNotApply("the image of pics is not finite")
     images = np.roll(images, [-_shift_of_odd_sizes() * (n % 2) for n in kspace.shape[1:]], (1, 2))
     if len(maps) == 1:
         return Estimate(images[0], sens=maps[0])
@@ -103,16 +108,10 @@ def _complete_centre(measured: Array) -> Shape:
 
 
 def ecalib(kspace: Array, options: str = "-m1 -c0") -> Array:
-    """Return the sensitivities (sets, J, ny, nx) of `ecalib`; 1 for one coil.
-
-    Raises DoesNotApply if they are not finite.
-    """
+    """Return the sensitivities (sets, J, ny, nx) of `ecalib`; 1 for one coil."""
     if len(kspace) == 1:
         return np.ones((1, *kspace.shape), np.complex64)
-    sens = sets_first(bart(1, f"ecalib {options}", to_bart(kspace)), kspace.shape)
-    if not np.isfinite(sens).all():
-        raise DoesNotApply(f"ecalib {options} finds no finite sensitivities")
-    return sens
+    return sets_first(bart(1, f"ecalib {options}", to_bart(kspace)), kspace.shape)
 
 
 def ecalib_auto(kspace: Array) -> Array:

@@ -144,7 +144,8 @@ class SensitivityModel:
              temperature: float, rngs: Sequence[np.random.Generator], images: ImageSet) -> Array:
         """Draw from exp(-energy / temperature) for the energy of `update`, as its minimum for perturbed samples.
 
-        For chains: image (S, …, *grid), coefficients (J, S, …, *modes), and a generator for each.
+        For chains: image (S, …, *grid), coefficients (J, S, …, *modes), and a generator for each.  Modes that have not
+        converged would vary too little, so the CG steps are preconditioned.
         """
         image = self.wide.image(image)
         noise = self.sampling.adjoint(for_each(rngs, lambda rng: self.sampling.noise(rng, self.samples), 1))
@@ -153,11 +154,20 @@ class SensitivityModel:
         of_noise = [self._adjoint(image, noise[coils], images, variance**0.5)
                     for coils in pieces(len(noise), noise[0])]
         perturbation = array_module(image).concatenate(of_noise) + weight**0.5 * white
-        return self._solve(image, coefficients, variance, weight, iterations, temperature**0.5 * perturbation, images)
+        return self._solve(image, coefficients, variance, weight, iterations, temperature**0.5 * perturbation, images,
+                           1 / (self._diagonal(image, variance, images) + weight))
+
+    def _diagonal(self, image: Array, variance: Array | float, images: ImageSet) -> Array:
+        """Return about the diagonal of the normal operator of images of the wide grid, as if their energy were even."""
+        axes = images.grid_axes
+        density = self.sampling.density.mean(axes, keepdims=True)
+        energy = (image.real**2 + image.imag**2).sum(axes, keepdims=True) * density / variance
+        return self.low.weight**2 * gathered(energy, images)
 
     def _solve(self, image: Array, coefficients: Array | None, variance: Array | float, weight: float, iterations: int,
-               perturbation: Array | None, images: ImageSet | None) -> Array:
+               perturbation: Array | None, images: ImageSet | None, inverse: Array | None = None) -> Array:
         images, zero_filled = images or self.images, self.zero_filled
+        precondition = None if inverse is None else lambda coefficients: inverse * coefficients
 
         def solved(coils: slice) -> Array:
             sampling = self.sampling.of_coils(coils)
@@ -172,7 +182,8 @@ class SensitivityModel:
             rhs = self._adjoint(image, own, images, variance)
             rhs = rhs if perturbation is None else rhs + perturbation[coils]
             start = None if coefficients is None else coefficients[coils]
-            return conjugate_gradients(normal, rhs, start, iterations=iterations, axes=images.sens_systems)
+            return conjugate_gradients(normal, rhs, start, iterations=iterations, axes=images.sens_systems,
+                                       precondition=precondition)
 
         if array_module(image) is not np:
             return share_arrays(solved, len(self.samples), image)

@@ -46,9 +46,10 @@ def reconstructed(case: Case, prior: Any, options: Options) -> Result:
 def calibration_cases(images: Sequence[Array], rules: CalibrationScans = DEFAULT_SCANS) -> Iterator[Case]:
     """Yield the simulated scans of magnitude images: one image after the other, each with a smooth phase of its own.
 
-    In every second round the images are of low resolution, and in the others parts of full resolution.
+    In the first two of four rounds the images are of low resolution, and in the others parts of full resolution.  Every
+    second scan then has both kinds of each configuration, as the others have.
     """
-    kinds = [(reduced, *scan, noise_std) for number in range(rules.rounds) for reduced in [(low, cut)[number % 2]]
+    kinds = [(reduced, *scan, noise_std) for number in range(rules.rounds) for reduced in [(low, cut)[number // 2 % 2]]
              for noise_std in rules.noise_stds for scan in rules.scans]
     for number, (reduced, word, coils, noise_std) in enumerate(kinds):
         image = reduced(images[number * len(images) // len(kinds)], rules.side)
