@@ -1,12 +1,14 @@
 """What tests of the command line share: a folder with k-space, and a call of the command as a process of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 
 from conftest import simulate
 
 from bart_pogmdm.arrays.bart_dims import to_bart
+from bart_pogmdm.commands.interruption import SIGNALS
 from bart_pogmdm.files.cfl import write
 
 SCAN_FILES = ["ksp.cfl", "ksp.hdr", "pat.cfl", "pat.hdr"]
@@ -26,3 +28,15 @@ def write_scan(folder):
 
 def names(folder):
     return sorted(os.listdir(folder))
+
+
+def hear(ignored=()):
+    """Before a process starts: it hears all signals but some.  `nohup` and scripts hand on those that they ignore."""
+    for signum in SIGNALS:
+        signal.signal(signum, signal.SIG_IGN if signum in ignored else signal.SIG_DFL)
+
+
+def in_foreground(*words, ignored=(), **keywords):
+    """A running process of `pogmdm WORDS` that hears all signals but those to be ignored."""
+    return subprocess.Popen([sys.executable, "-m", "bart_pogmdm", *map(str, words)], stderr=subprocess.PIPE, text=True,
+                            preexec_fn=lambda: hear(ignored), **keywords)

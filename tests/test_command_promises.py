@@ -8,16 +8,19 @@ import pty
 import re
 import resource
 import shutil
+import signal
 import struct
 import subprocess
 import sys
 import termios
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import names
+from command_line import in_foreground, names
 from conftest import simulate
+from test_commands import handles_signals
 from test_named_pipes import drain, feed
 from test_streams import peer
 
@@ -118,6 +121,20 @@ def test_the_command_of_bart_is_that_of_the_package(folder, run, capsys):
 @pytest.mark.parametrize("name", ["", *COMMANDS])
 def test_an_error_is_one_line(folder, run, name):
     fails(run, *name.split(), "--no-such-option", "nowhere", "out")
+
+
+@keeps("After Ctrl-C, SIGTERM or SIGHUP it cleans up")
+@pytest.mark.parametrize("signum, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_the_command(folder, signum, code):
+    """It waits for standard input.  A loop is in test_commands.py, named pipes and a volume are in their files."""
+    before = names(folder)
+    process = in_foreground("-", "out", stdin=subprocess.PIPE)
+    while not handles_signals(process.pid):
+        time.sleep(0.01)
+    process.send_signal(signum)
+    error = process.communicate(timeout=60)[1]
+    assert error.endswith("ERROR: interrupted; nothing was written\n") and names(folder) == before
+    assert process.returncode == -signum == 128 - code
 
 
 @keeps("Output files are written completely or not at all")

@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import SCAN_FILES, names, process, write_scan
+from command_line import SCAN_FILES, hear, in_foreground, names, process, write_scan
 
 from bart_pogmdm import Diffusion, recon
 from bart_pogmdm.arrays.bart_dims import to_bart
@@ -187,14 +188,36 @@ def handles_signals(pid):
 @pytest.mark.parametrize("signum, delay", [(signal.SIGINT, 0.1), (signal.SIGTERM, 0.2), (signal.SIGINT, 0.3),
                                            (signal.SIGTERM, 0.4), (signal.SIGINT, 2.5), (signal.SIGTERM, 2.5)])
 def test_interruption_leaves_nothing(folder, signum, delay):
-    process = subprocess.Popen([sys.executable, "-m", "bart_pogmdm", "--samples", "100000", "ksp", "out", "sens"],
-                               cwd=folder, stderr=subprocess.PIPE, text=True)
+    process = in_foreground("--samples", "100000", "ksp", "out", "sens", cwd=folder)
     while not handles_signals(process.pid):
         time.sleep(0.005)
     time.sleep(delay)
     process.send_signal(signum)
     assert process.communicate(timeout=60)[1] == "ERROR: interrupted; nothing was written\n"
-    assert process.returncode == 1 and names(folder) == SCAN_FILES
+    assert process.returncode == -signum and names(folder) == SCAN_FILES
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs Linux to see when the command is ready")
+def test_a_signal_ends_a_loop_of_the_shell(folder):
+    """As Ctrl-C does: shell and command get the signal, and the shell looks how the command ended."""
+    loop = f"for n in 1 2 3; do {sys.executable} -m bart_pogmdm --samples 100000 ksp out; echo $n $?; done"
+    process = subprocess.Popen(["bash", "-c", loop], cwd=folder, text=True, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, start_new_session=True, preexec_fn=hear)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while not (found := children.read_text().split()) or not handles_signals(found[0]):
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    printed, error = process.communicate(timeout=60)
+    assert not printed and error.endswith("ERROR: interrupted; nothing was written\n") and error.count("ERROR") == 1
+    assert process.returncode == -signal.SIGINT and names(folder) == SCAN_FILES
+
+
+def test_a_signal_that_a_script_ignores_for_its_background_changes_nothing(folder):
+    process = in_foreground("-i1", "ksp", "out", cwd=folder, ignored=[signal.SIGINT])
+    while not handles_signals(process.pid):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60)[1] == "" and process.returncode == 0 and "out.cfl" in names(folder)
 
 
 def test_nowhere_to_cache_compiled_code(folder, tmp_path):

@@ -18,7 +18,7 @@ import h5py
 import numba
 import numpy as np
 import pytest
-from command_line import SCAN_FILES, names, write_scan
+from command_line import SCAN_FILES, in_foreground, names, write_scan
 from numba.core.caching import IndexDataCacheFile
 from properties import random_complex
 
@@ -66,15 +66,14 @@ def test_a_file_without_an_end_is_an_error(endless):
 @pytest.mark.parametrize("words", [["endless.h5", "out"], ["volume", "endless.h5", "out.h5"]])
 def test_the_first_signal_ends_a_read_without_an_end(folder, endless, words, signum):
     before = names(folder)
-    process = subprocess.Popen([sys.executable, "-m", "bart_pogmdm", *words], cwd=folder, stderr=subprocess.PIPE,
-                               text=True)
+    process = in_foreground(*words, cwd=folder)
     while not reader_of(process.pid) and process.poll() is None:
         time.sleep(0.02)
     reader = reader_of(process.pid)[0]
     process.send_signal(signum)
     began = time.monotonic()
     error = process.communicate(timeout=60)[1]
-    assert process.returncode == 1 and error.count("\n") == 1 and "interrupted" in error
+    assert process.returncode == -signum and error.count("\n") == 1 and "interrupted" in error
     while os.path.exists(f"/proc/{reader}") and time.monotonic() - began < 4:
         time.sleep(0.02)
     assert time.monotonic() - began < 4 and names(folder) == before

@@ -1,4 +1,4 @@
-"""Signals that stop a reconstruction."""
+"""Signals that stop a command."""
 
 import signal
 from collections.abc import Iterator
@@ -13,22 +13,33 @@ class Interruption:
 
     The first signal takes effect at the next call of `check`, because an exception that is raised within the callback
     of a compiled library is lost.  Inside `at_once` it takes effect at once, and a second signal does so everywhere.
+
+    is_at_once: True if a signal takes effect at once everywhere.
     """
 
-    def __init__(self) -> None:
-        self._signals = 0
-        self._is_at_once = False
+    def __init__(self, is_at_once: bool = False) -> None:
+        self._first: int | None = None  # The first signal.
+        self._is_at_once = is_at_once
 
     def listen(self) -> None:
-        """Handle the signals of this process from now on."""
+        """Handle the signals of this process from now on, except those that it inherited as ignored.
+
+        `nohup` ignores SIGHUP, and a script SIGINT for its commands in the background.
+        """
         for signum in SIGNALS:
-            if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # `nohup` ignores it.
+            if signal.getsignal(signum) != signal.SIG_IGN:
                 signal.signal(signum, self._handle)
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if there was a signal."""
-        if self._signals:
+        if self._first is not None:
             raise KeyboardInterrupt
+
+    def pass_on(self) -> None:
+        """End this process by the first signal, if there was one: after an exit code, a loop of the shell goes on."""
+        if self._first is not None:
+            signal.signal(self._first, signal.SIG_DFL)
+            signal.raise_signal(self._first)
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
@@ -41,6 +52,6 @@ class Interruption:
             self._is_at_once = False
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
-        self._signals += 1
-        if self._is_at_once or self._signals > 1:
+        is_second, self._first = self._first is not None, self._first or signum
+        if self._is_at_once or is_second:
             raise KeyboardInterrupt

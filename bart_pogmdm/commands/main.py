@@ -3,7 +3,6 @@
 import contextlib
 import difflib
 import os
-import signal
 import sys
 import threading
 import warnings
@@ -13,25 +12,33 @@ from typing import Any
 
 from ..version import __version__
 from . import COMMANDS
+from .interruption import Interruption
 from .shell import DEBUG, debug_level, forget_stdout, open_standard_streams, show_warnings
 
 CLOSE = 0.75  # The similarity by difflib from which a word counts as misspelt: "doktor" has 0.83, "image" 0.5.
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command that the first word names, or else `pogmdm`, and return its exit code."""
+    """Run the command that the first word names, or else `pogmdm`, and return its exit code.
+
+    argv: the words of a call from Python; None: those of this process, which a signal then ends after the clean-up.
+    """
     words = sys.argv[1:] if argv is None else argv
     name, words = (words[0], words[1:]) if words and words[0] in COMMANDS else ("pogmdm", words)
     open_standard_streams()
-    if name != "pogmdm" and threading.current_thread() is threading.main_thread():  # `pogmdm` has its own handler.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interruption = Interruption(is_at_once=name != "pogmdm")
+    if threading.current_thread() is threading.main_thread():  # Python handles signals nowhere else.
+        interruption.listen()
     with warnings.catch_warnings():
         show_warnings(debug_level())
         warnings.showwarning = _show
-        return exit_code(lambda: _run(name, words))
+        code = exit_code(lambda: _run(name, words, interruption))
+    if argv is None:
+        interruption.pass_on()
+    return code
 
 
-def _run(name: str, words: list[str]) -> int:
+def _run(name: str, words: list[str], interruption: Interruption) -> int:
     """Run a command and return its exit code; `pogmdm --version` prints the version.
 
     Raises ValueError for a first word that is no file, where it is close to the name of another command, or alone.
@@ -46,7 +53,8 @@ def _run(name: str, words: list[str]) -> int:
                 raise ValueError(f"{words[0]}: neither a file nor a command: did you mean `bart-pogmdm {close[0]}`?")
             if len(words) == 1:
                 raise ValueError(f"{words[0]}: neither a file nor a command, which are {', '.join(COMMANDS)}")
-    return getattr(import_module(f".{name}", __package__), name)(words)
+    command = getattr(import_module(f".{name}", __package__), name)
+    return command(words, interruption) if name == "pogmdm" else command(words)
 
 
 def _show(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -14,10 +14,8 @@ from .parser import by_option
 from .shell import debug_level, show_warnings
 
 
-def pogmdm(argv: list[str]) -> int:
+def pogmdm(argv: list[str], interruption: Interruption) -> int:
     """Run `pogmdm [options] <kspace> <output> [<sensitivities>] [<std>]`."""
-    interruption = Interruption()
-    interruption.listen()
     try:
         args = read_arguments(argv)
     except ValueError:
