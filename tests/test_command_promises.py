@@ -137,6 +137,17 @@ def test_a_signal_ends_the_command(folder, signum, code):
     assert process.returncode == -signum == 128 - code
 
 
+@keeps("Within a step of the reconstruction the line `stopping")
+def test_a_signal_is_answered(folder):
+    process = in_foreground("--samples", 100000, "ksp", "out")
+    while not handles_signals(process.pid):
+        time.sleep(0.01)
+    time.sleep(2.5)
+    process.send_signal(signal.SIGINT)
+    expected = "stopping after this step\nERROR: interrupted; nothing was written\n"
+    assert process.communicate(timeout=60)[1] == expected
+
+
 @keeps("Output files are written completely or not at all")
 def test_outputs_are_complete_or_absent(folder, run):
     """The sensitivities are twice as large as the image: no file may have their size."""

@@ -188,13 +188,24 @@ def handles_signals(pid):
 @pytest.mark.parametrize("signum, delay", [(signal.SIGINT, 0.1), (signal.SIGTERM, 0.2), (signal.SIGINT, 0.3),
                                            (signal.SIGTERM, 0.4), (signal.SIGINT, 2.5), (signal.SIGTERM, 2.5)])
 def test_interruption_leaves_nothing(folder, signum, delay):
-    process = in_foreground("--samples", "100000", "ksp", "out", "sens", cwd=folder)
+    process = in_foreground("-d1", "--samples", "100000", "ksp", "out", "sens", cwd=folder)
     while not handles_signals(process.pid):
         time.sleep(0.005)
     time.sleep(delay)
     process.send_signal(signum)
     assert process.communicate(timeout=60)[1] == "ERROR: interrupted; nothing was written\n"
     assert process.returncode == -signum and names(folder) == SCAN_FILES
+
+
+@pytest.mark.parametrize("level, said", [("1", ""), ("2", "stopping after this step\n")])
+def test_the_first_signal_is_answered(level, said):
+    code = ("import signal; from bart_pogmdm.commands.interruption import Interruption; one = Interruption();"
+            "signal.signal(signal.SIGINT, signal.SIG_DFL); one.listen(); signal.raise_signal(signal.SIGINT);"
+            "print('goes on', flush=True); signal.raise_signal(signal.SIGINT)")
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False,
+                         env=os.environ | {"BART_DEBUG_LEVEL": level})
+    assert run.stdout == "goes on\n" and run.stderr.startswith(f"{said}Traceback")
+    assert run.stderr.endswith("KeyboardInterrupt\n")
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs Linux to see when the command is ready")

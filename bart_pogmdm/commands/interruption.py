@@ -1,9 +1,12 @@
 """Signals that stop a command."""
 
+import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+
+from .shell import INFO, debug_level
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -12,14 +15,16 @@ class Interruption:
     """Turns SIGNALS into KeyboardInterrupt at a safe moment.
 
     The first signal takes effect at the next call of `check`, because an exception that is raised within the callback
-    of a compiled library is lost.  Inside `at_once` it takes effect at once, and a second signal does so everywhere.
+    of a compiled library is lost.  A line says that it was heard.  Inside `at_once` it takes effect at once, and a
+    second signal does so everywhere.
 
-    is_at_once: True if a signal takes effect at once everywhere.
+    is_at_once: True if a signal takes effect at once everywhere.  level: the debug level, below INFO without the line.
     """
 
     def __init__(self, is_at_once: bool = False) -> None:
         self._first: int | None = None  # The first signal.
         self._is_at_once = is_at_once
+        self.level = debug_level()
 
     def listen(self) -> None:
         """Handle the signals of this process from now on, except those that it inherited as ignored.
@@ -55,3 +60,6 @@ class Interruption:
         is_second, self._first = self._first is not None, self._first or signum
         if self._is_at_once or is_second:
             raise KeyboardInterrupt
+        if self.level >= INFO:
+            with suppress(OSError):  # `print` may be at work on the same line.
+                os.write(2, b"\n" * os.isatty(2) + b"stopping after this step\n")

@@ -29,7 +29,8 @@ def pogmdm(argv: list[str], interruption: Interruption) -> int:
     elif args.interface:
         print(interface_text(), flush=True)
     else:
-        show_warnings(debug_level(args.debug_level))
+        interruption.level = debug_level(args.debug_level)
+        show_warnings(interruption.level)
         from .reconstruct import reconstruct_files
         with by_option(POGMDM):
             reconstruct_files(args, shlex.join([USAGE, *argv]), interruption)
