@@ -245,6 +245,18 @@ def test_the_order_of_pics_destroys_nothing(folder, run, bart):
         run, "volume", "stack", "several")
 
 
+def test_the_image_of_a_wrong_call_is_replaced(folder, run, bart):
+    """-t was forgotten: what the command itself wrote is no input, unless it holds sensitivities."""
+    pytest.importorskip("finufft")
+    write({"traj": bart(1, "traj -x 32 -y 21 -r -G")})
+    write({"radial": bart(1, "phantom -k -s 2 -t", read("traj"))})
+    assert run("-d0", "-i1", "radial", "out", "sens")[0] == 0 and read("out").shape[:3] == (1, 32, 21)
+    assert "output sens: it exists and holds 2 coils" in fails(run, "-t", "traj", "radial", "sens")
+    assert run("-d0", "-i1", "-t", "traj", "radial", "out")[0] == 0 and read("out").shape[:3] == (32, 32, 1)
+    assert run("-d0", "-i1", "one", "alone", "even", "std")[0] == run("-d0", "-i1", "one", "std")[0] == 0
+    assert "output even: it exists and has the same magnitude" in fails(run, "one", "even")
+
+
 @keeps("The debug level is 0 for errors only")
 def test_debug_levels(folder, run):
     kspace = read("ksp")

@@ -20,6 +20,7 @@ def check_order(target: str, kspace: Shape, is_cartesian: bool = True,
                 order: str = f"{USAGE} kspace image sens, and known sensitivities as --sens file") -> None:
     """Raise ValueError if the image would replace an array that looks like an input; an earlier image may be replaced.
 
+    An image of this command may have any sizes, because its call may have been wrong, such as one without -t.
     kspace: the shape of k-space.  order: of the arguments, for the message.
     """
     try:
@@ -28,7 +29,8 @@ def check_order(target: str, kspace: Shape, is_cartesian: bool = True,
     except (OSError, ValueError):  # There is no such array of BART.
         path, kind = None, _kind_of_file(target)
     else:
-        kind = _kind(shape, kspace, is_cartesian)
+        is_ours = command == USAGE and shape[COIL] == 1
+        kind = "" if is_ours else _kind(shape, kspace, is_cartesian)
     if path and not kind:
         first = np.fromfile(path, "<c8", int(np.prod(shape[:COIL])), offset=offset)
         first = first[first != 0]
@@ -37,7 +39,7 @@ def check_order(target: str, kspace: Shape, is_cartesian: bool = True,
             kind = f"was written by {command}"
         elif magnitude.size and np.ptp(magnitude) < EVEN * magnitude.max():
             kind = "has the same magnitude everywhere, like a pattern or the sensitivity of one coil"
-        elif magnitude.size and bool((first == magnitude).all()):
+        elif magnitude.size and not is_ours and bool((first == magnitude).all()):
             kind = "is real and nowhere negative, like weights"
     if kind:
         raise ValueError(f"output {target}: it exists and {kind}; expected the order {order} (if it is not"
