@@ -102,6 +102,8 @@ def spoil(folder, what):
         kspace = 0 * kspace
     if what == "line":
         kspace = kspace[:, :1]
+    if what == "maps":
+        kspace = kspace.reshape(40, 36, 1, 1, 4)
     write({folder / "bad": kspace})
     if what == "truncated":
         (folder / "bad.cfl").write_bytes((folder / "bad.cfl").read_bytes()[:-8])
@@ -117,6 +119,8 @@ def spoil(folder, what):
     ("truncated", ["bad", "out"], "bad.cfl: expected 46080 bytes for 40 x 36 x 1 x 4 complex samples, got 46072"),
     ("header", ["bad", "out"], "bad.hdr: not a BART header"),
     ("line", ["bad", "out"], "expected at least two of READ, PHS1, PHS2 longer than 1"),
+    ("maps", ["bad", "out"], "kspace: expected the coils along COIL, dimension 3, got 1 there and 4 along MAPS,"
+                             " dimension 4: bart transpose 3 4 moves them"),
     ("", ["-p", "wide", "ksp", "out"], "-p: expected a shape that broadcasts"),
     ("", ["-p", "coils", "ksp", "out"], "-p: expected a shape that broadcasts"),
     ("", ["-p", "negative", "ksp", "out"], "-p: expected weights >= 0, got -0.5"),

@@ -242,6 +242,7 @@ def bad(change):
     ({"kspace": np.ones(20, complex)}, "kspace: expected 2 to 16 dimensions, got 1"),
     ({"kspace": np.ones((2, 20, 0), complex)}, "kspace: expected samples, got an empty array"),
     ({"kspace": np.ones((2, 20, 1), complex)}, "kspace: expected an image plane of at least 2 x 2"),
+    ({"kspace": np.ones((20, 20, 1, 1, 2), complex)}, "expected the coils along COIL, dimension 3, got 1 there and 2"),
     ({"kspace": np.ones((20, 1, 1, 2), complex)}, "expected at least two of READ, PHS1, PHS2 longer than 1"),
     ({"kspace": np.ones((2, 20, 20), complex)}, "all imaginary parts are zero"),
     ({"kspace": np.zeros((2, 20, 20), complex)}, "kspace: all samples are zero"),

@@ -78,13 +78,16 @@ def groups(shape: Shape, shared: int) -> list[list[tuple[int, Shape]]]:
 
 
 def check_kspace(kspace: Any, is_cartesian: bool = True) -> None:
-    """Raise ValueError or TypeError unless kspace is a complex array with 2 to 16 dimensions."""
+    """Raise ValueError or TypeError unless kspace is a complex array with 2 to 16 dimensions, its coils along COIL."""
     if getattr(getattr(kspace, "dtype", None), "kind", None) != "c":
         raise TypeError(f"kspace: expected complex samples, got {getattr(kspace, 'dtype', type(kspace).__name__)}")
     if not 2 <= kspace.ndim <= len(DIMS):
         raise ValueError(f"kspace: expected 2 to {len(DIMS)} dimensions, got {kspace.ndim}")
     if 0 in kspace.shape:
         raise ValueError(f"kspace: expected samples, got an empty array of shape {kspace.shape}")
+    if kspace.ndim > MAPS and kspace.shape[COIL] == 1 < kspace.shape[MAPS]:
+        raise ValueError(f"kspace: expected the coils along COIL, dimension {COIL}, got 1 there and"
+                         f" {kspace.shape[MAPS]} along MAPS, dimension {MAPS}: bart transpose {COIL} {MAPS} moves them")
     if not is_cartesian:
         if kspace.ndim > 3 and kspace.shape[0] != 1:
             raise ValueError("kspace: with a trajectory, expected BART's (1, samples, spokes, coils),"
