@@ -434,6 +434,14 @@ def test_letters_that_mean_something_else_in_bart(folder, run):
         assert message in fails(run, "-x", size, "ksp", "out")
 
 
+@pytest.mark.parametrize("flag, reason", [
+    ("-U", "in pics it is --lowmem"), ("-U", "which are always combined"), ("--lowmem", "leave it out"),
+    ("-n", "random shifts of the wavelets"), ("--psf_export=psf", "point-spread function"),
+    ("--psf_import=psf", "point-spread function")])
+def test_what_there_is_instead(flag, reason):
+    assert reason in refused(flag, "ksp", "out")
+
+
 @keeps("An option that only BART's commands have", "`-d`, `-g` and `-t` mean the same")
 @pytest.mark.parametrize("command", ["nlinv", "pics", "sample"])
 def test_options_of_barts_commands(bart, command):

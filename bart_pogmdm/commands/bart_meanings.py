@@ -3,6 +3,8 @@
 _NO_WEIGHT = "the prior is learned, and its weight follows from the noise"
 _NO_INNER = "the solver is another one and has no such setting"
 _REAL = "there is no real-value constraint"
+_NO_LOWMEM = "there is no mode of less memory: leave it out"
+_NO_PSF = "the point-spread function is computed in each call and not stored"
 # What there is instead of an option.
 INSTEAD = {
     "-R": _NO_WEIGHT, "-l": _NO_WEIGHT, "-r": _NO_WEIGHT, "--reduction-factor": _NO_WEIGHT, "--alpha": _NO_WEIGHT,
@@ -12,7 +14,9 @@ INSTEAD = {
     "-w": "the scale is found from the data, and the output is in their units",
     "-L": "dimensions beyond COIL are looped over without it",
     "-c": _REAL, "--real-valued": _REAL,
-    "-U": "the sets of -m are always combined",
+    "-U": "the sets of -m are always combined, which it prevents in nlinv; in pics it is --lowmem, which is not needed",
+    "--lowmem": _NO_LOWMEM, "--psf_export": _NO_PSF, "--psf_import": _NO_PSF,
+    "-n": "in pics it stops the random shifts of the wavelets; there are none here",
     "-f": "the field of view is that of k-space or of the trajectory",
     "-P": "the noise level is given by --noise std",
     "-G": "a GPU is chosen by CUDA_VISIBLE_DEVICES",
