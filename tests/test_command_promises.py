@@ -421,7 +421,9 @@ def test_letters_that_mean_something_else_in_bart(folder, run):
     assert "the number of samples is --samples num" in refused("-S", "10", "ksp", "out")
     assert "the number of samples is --samples num" in refused("-S10", "ksp", "out")
     write({"10": read("ksp")})
-    assert read_arguments(["-S", "10", "out"]).files == ["10", "out"]
+    for switch in ("-S", "-N"):
+        assert read_arguments([switch, "10", "out"]).files == ["10", "out"]
+    assert read_arguments(["-N10", "10", "out"]).num_levels == 10
     assert "-N num the number of noise levels" in fails(run, "-N", 20, "ksp", "out")
     assert "in pics it takes no value" in fails(run, "-K", 2, "ksp", "out")
     assert "-I: expected an array of 1 coil, got 2 (here -I" in fails(run, "-I", "ksp", "one", "out")
@@ -435,7 +437,7 @@ def test_letters_that_mean_something_else_in_bart(folder, run):
 
 
 @pytest.mark.parametrize("flag, reason", [
-    ("-U", "in pics it is --lowmem"), ("-U", "which are always combined"), ("--lowmem", "leave it out"),
+    ("-U", "in pics it is --lowmem"), ("-U", "the sets of -m are always combined"), ("--lowmem", "leave it out"),
     ("-n", "random shifts of the wavelets"), ("--psf_export=psf", "point-spread function"),
     ("--psf_import=psf", "point-spread function")])
 def test_what_there_is_instead(flag, reason):

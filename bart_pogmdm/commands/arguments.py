@@ -36,7 +36,7 @@ def read_arguments(argv: Sequence[str]) -> Namespace:
             files.append(word)
             continue
         flag, value = _split(word)
-        if flag == "-N" and re.match("[0-9]+$", value or next(iter(words), "")):
+        if flag == "-N" and (value.isdecimal() if value else words and _is_number(words[0])):
             flag = "--levels"  # -N alone is the switch of nlinv; -N d is the number of noise levels of sample.
         option = KNOWN.get(flag)
         if option is None:
@@ -47,7 +47,7 @@ def read_arguments(argv: Sequence[str]) -> Namespace:
         if values[option.dest] not in (None, option.const):
             raise ValueError(f"argument {flag}: does not go with an option before it, which says {values[option.dest]}")
         values[option.dest] = option.const
-        if value is None and flag == "-S" and words and _is_number_of_samples(words[0]):
+        if value is None and flag == "-S" and words and _is_number(words[0]):
             value = words[0]
         if value is not None and (word.startswith("--") or not value[0].isalpha()):
             reason = _because(MEANINGS.get(flag))
@@ -78,8 +78,8 @@ def _value(flag: str, words: list[str]) -> str:
     return words.pop(0)
 
 
-def _is_number_of_samples(word: str) -> bool:
-    """Return True for a number that is no file: in BART's sample it follows -S."""
+def _is_number(word: str) -> bool:
+    """Return True for a number that is no file: in BART's sample it follows -N and -S."""
     return word.isdecimal() and not any(os.path.exists(f"{word}{ending}") for ending in ("", ".hdr"))
 
 
