@@ -432,8 +432,9 @@ def test_letters_that_mean_something_else_in_bart(folder, run):
     assert read_arguments(["-N", "-S", "a", "b"]).normalize is False
     assert read_arguments(["-x", "3:4:1", "a", "b"]).dims == read_arguments(["--dims", "3:4:1", "a", "b"]).dims
     for size, message in (("32", "-x, --dims: expected x:y:z"), ("32:-2", "-x, --dims: expected x:y:z"),
-                          ("32:32:1", "-x: goes with traj; without a trajectory k-space says the size")):
+                          ("32:32:1", "-x: without a trajectory, expected the size of k-space, (32, 28), got")):
         assert message in fails(run, "-x", size, "ksp", "out")
+    assert run("-i1", "-x", "32:28:1", "ksp", "out") == run("-i1", "--dims", "32:28", "ksp", "out") == (0, "")
 
 
 @pytest.mark.parametrize("flag, reason", [

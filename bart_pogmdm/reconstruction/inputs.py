@@ -85,8 +85,9 @@ class Inputs:
 
     def _cartesian(self, rules: Rules) -> tuple[ScanAt, Shape, list[str]]:
         """Return a function that makes the scan of a slice, the shape of the sensitivities, and doubts."""
-        if self.dims is not None:
-            raise ValueError("dims: goes with traj; without a trajectory k-space says the size")
+        grid = layout.grid_of(self.kspace.shape)
+        if self.dims is not None and tuple(n for n in _sizes(self.dims) if n != 1) != grid:
+            raise ValueError(f"dims: without a trajectory, expected the size of k-space, {grid}, got {self.dims!r}")
         slices, patterns = layout.slices(self.kspace), layout.patterns(self.mask, self.kspace)
 
         @lru_cache(1)  # the slices of a group come one after the other
@@ -96,7 +97,7 @@ class Inputs:
         def scan(index: Shape, group: tuple[Shape, ...]) -> tuple[Scan, Frame]:
             return cartesian_scan(slices[index], patterns[index], rules, box(group))
 
-        return scan, self.kspace.shape, doubts.of_axes(slices, layout.grid_of(self.kspace.shape))
+        return scan, self.kspace.shape, doubts.of_axes(slices, grid)
 
     def _noncartesian(self, rules: Rules) -> tuple[ScanAt, Shape, list[str]]:
         """Return the same for k-space along trajectories."""
@@ -171,8 +172,12 @@ class Slices:
 
 def _size(dims: Any, ndim: int) -> Shape:
     """Return the sizes of an image of two or three dimensions."""
-    sizes = tuple(dims) if isinstance(dims, (tuple, list, np.ndarray)) else ()
+    sizes = _sizes(dims)
     if len(sizes) != ndim or not all(isinstance(n, (int, np.integer)) and n >= 2 for n in sizes):
         expected = "two integers >= 2, (y, x)" if ndim == 2 else "three integers >= 2 for a 3-D trajectory"
         raise ValueError(f"dims: expected {expected}, got {dims!r}")
     return tuple(map(int, sizes))
+
+
+def _sizes(dims: Any) -> tuple[Any, ...]:
+    return tuple(dims) if isinstance(dims, (tuple, list, np.ndarray)) else ()

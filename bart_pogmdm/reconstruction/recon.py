@@ -54,6 +54,7 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
         coils are left out.
     dims: with traj, size of the image, (y, x), or READ, PHS1 (and PHS2) in BART's order; None: the smallest even size
         that holds the trajectory, as in BART.  The field of view is that of traj; samples beyond it are left out.
+        Without traj it can only be the size of k-space.
     sens: known sensitivities, of the shape of the result's, or 1 in dimensions that are looped over; None: estimated.
         Two sets, along MAPS or a first axis, mean maps 2.
     start: an image to start from, in the shape of the result, of any scale.
