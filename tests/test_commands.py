@@ -135,7 +135,7 @@ def spoil(folder, what):
     ("", ["-p", "pat", "ksp", "out", "./pat.cfl"], "output ./pat.cfl would overwrite the input pat"),
     ("", ["--iter", "3", "ksp", "out"], "unrecognized arguments: --iter"),
     ("", ["--complex", "--phase", "ksp", "out"], "argument --phase: does not go with an option before it"),
-    ("", ["-i", "many", "ksp", "out"], "argument -i: invalid int value: 'many'"),
+    ("", ["-i", "many", "ksp", "out"], "argument -i: expected an integer, got 'many'"),
     ("", ["-i", "0", "ksp", "out"], "-i: expected a positive integer, got 0"),
     ("", ["--noise", "-1", "ksp", "out"], "--noise: expected a number >= 0"),
     ("", ["ksp"], "expected <kspace> <output> [<sensitivities>] [<std>], got 1 name "),

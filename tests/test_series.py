@@ -213,11 +213,11 @@ def test_the_posterior_of_several_images(echoes, shots):
     ({"shared_sens": -1}, "shared_sens: expected bits"),
     ({"shared_sens": 1 << 16}, "shared_sens: expected bits"),
     ({"shared_sens": 1 << TE, "maps": 2}, "shared_sens: goes with one set of maps"),
-    ({"shared_sens": 1 << TE, "sms": True}, "shared_sens: goes with one set of maps, and not with sms"),
+    ({"shared_sens": 1 << TE, "sms": True}, "shared_sens: goes with one set of maps, and not with simultaneous"),
     ({"sms": True, "start": np.ones((*SHAPE, 1, 1, *9 * (1,), 2), complex)}, "sms: goes with a mask of zeros and ones"),
     ({"sms": True, "mask": np.full(SHAPE, 0.5)}, "sms: goes with a mask of zeros and ones"),
-    ({"sms": True, "maps": 2}, "sms: goes with maps 1, and not with method diffusion"),
-    ({"sms": True, "method": "diffusion"}, "sms: goes with maps 1, and not with method diffusion"),
+    ({"sms": True, "maps": 2}, "sms: goes with one set of maps, and not with method diffusion"),
+    ({"sms": True, "method": "diffusion"}, "sms: goes with one set of maps, and not with method diffusion"),
     ({"sms": True, "sens": np.ones((*SHAPE, 1, COILS), np.complex64)}, "sms: expected shots of several coils"),
 ])
 def test_wrong_options_are_named(shots, options, sentence):

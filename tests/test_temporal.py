@@ -100,10 +100,10 @@ def test_command(tmp_path, monkeypatch):
 @pytest.mark.parametrize("change, message", [
     ({"temporal": 0}, "temporal: expected a number above 0, got 0"),
     ({"temporal": "much"}, "temporal: expected a number above 0, got 'much'"),
-    ({"samples": 4}, "temporal: goes with method map and shared_sens 1024, which is TIME, and without sms"),
+    ({"samples": 4}, "temporal: goes with method map and sensitivities that are shared along TIME alone, 1024, and"),
     ({"sms": True}, "temporal: goes with method map"),
-    ({"shared_sens": 0}, "temporal: goes with method map and shared_sens 1024"),
-    ({"maps": 2}, "maps: 2, or two sets of sens, goes with normalize, and not with method diffusion or temporal"),
+    ({"shared_sens": 0}, "temporal: goes with method map and sensitivities that are shared along TIME alone, 1024"),
+    ({"maps": 2}, "maps: 2, or two sets of known sensitivities, goes with a normalized image, and not with"),
     ({"sens": np.ones((*SHAPE, 1, COILS), complex)}, "temporal: goes with several coils and unknown sens"),
 ])
 def test_bad_arguments_are_named(change, message):

@@ -224,7 +224,7 @@ def test_known_sets_have_their_limits():
                              ({"start": kspace[0]}, "sens: two sets go with several coils and no start")):
         with pytest.raises(ValueError, match=message):
             recon(kspace, mask, sens=sens, **options)
-    with pytest.raises(ValueError, match="maps: 2 goes with unknown sens, or with as many sets, got 1"):
+    with pytest.raises(ValueError, match="maps: 2 goes with unknown sensitivities, or with as many sets of them"):
         recon(kspace, mask, sens=sens[0], maps=2)
 
 

@@ -6,7 +6,7 @@ and all words after `--` are file names.
 
 import os
 import re
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from typing import Any
 
@@ -84,12 +84,10 @@ def _is_number(word: str) -> bool:
 
 
 def _converted(option: Option, flag: str, text: str) -> Any:
-    kind = TYPES[option.kind or ""]
     try:
-        value = kind(text)
-    except ValueError:
-        reason = _because(MEANINGS.get(flag))
-        raise ValueError(f"argument {flag}: invalid {kind.__name__} value: {text!r} {reason}") from None
+        value = TYPES[option.kind or ""](text)
+    except ArgumentTypeError as error:
+        raise ValueError(f"argument {flag}: {error} {_because(MEANINGS.get(flag))}") from None
     if flag == "-s" and (refusal := seed_as_bitmask(value)):
         raise ValueError(f"argument -s: {refusal}")
     return value

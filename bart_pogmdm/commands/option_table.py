@@ -5,6 +5,7 @@ that uses it.  A test compares the defaults in the help texts with these.  Only 
 images that a command writes, and for those of `train`.
 """
 
+from argparse import ArgumentTypeError
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -29,10 +30,29 @@ def top(text: str) -> float:
     return float(number)
 
 
+@dataclass(frozen=True)
+class ValueType:
+    """The type of a value: how a text is converted, and the expected texts in words.
+
+    Called with another text it raises ArgumentTypeError, whose message argparse prints as it is.
+    """
+
+    convert: Callable[[str], Any]
+    expected: str = "a text"
+
+    def __call__(self, text: str) -> Any:
+        """Return the value in a text."""
+        try:
+            return self.convert(text)
+        except ValueError:
+            raise ArgumentTypeError(f"expected {self.expected}, got {text!r}") from None
+
+
 # The types of values, by their names in BART's help.
-TYPES: dict[str, Callable[[str], Any]] = {"d": int, "f": float, "<file>": str, "<string>": str, "d:d": str,
-                                          "d:d:d": str, "f:f:f": x_y_z, "d|auto": int_or_auto,
-                                          "max:f": top}
+TYPES = {"d": ValueType(int, "an integer"), "f": ValueType(float, "a number"), "<file>": ValueType(str),
+         "<string>": ValueType(str), "d:d": ValueType(str), "d:d:d": ValueType(str),
+         "f:f:f": ValueType(x_y_z, "three numbers, as 1:1:4"), "d|auto": ValueType(int_or_auto, "an integer or auto"),
+         "max:f": ValueType(top, "max: and a number above 0, as max:4095")}
 
 
 @dataclass(frozen=True)

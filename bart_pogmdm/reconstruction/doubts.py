@@ -115,15 +115,15 @@ def of_trajectory(points: Array, readouts: Array, size: Shape, rules: DoubtRules
     grid, highest = " x ".join(map(str, size)), float(abs(points).max())
     if math.prod(size) > rules.pixels * points.shape[-1]:
         raise ValueError(f"dims: expected at most {rules.pixels} pixels for each sample, got a grid of {grid} for"
-                         f" {points.shape[-1]} samples, with traj up to {highest:.3g} cycles per field of view: is it"
+                         f" {points.shape[-1]} samples, with points up to {highest:.3g} cycles per field of view: is it"
                          " in 1/m or radians?")
     xp, doubts = array_module(points), []
     # A trajectory that all frames share is looked at once.
     points = points[tuple(slice(None if stride else 1) for stride in points.strides)]
     lost = 1 - float(on_grid(points, size).mean(-1).min())
     if lost > 0.5:
-        raise ValueError(f"dims: expected a grid that holds the trajectory, got {grid}, and {100 * lost:.0f} % of traj"
-                         f" lies outside, up to {highest:.3g} cycles per field of view: is it in 1/m or radians?")
+        raise ValueError(f"dims: expected a grid that holds the trajectory, got {grid}, and {100 * lost:.0f} % of the"
+                         f" points lie outside, up to {highest:.3g} cycles per field of view: is it in 1/m or radians?")
     if lost > rules.lost:
         doubts.append("dims: a part of traj lies outside the grid and is left out")
     in_order = xp.argsort(readouts, kind="stable")
@@ -165,7 +165,7 @@ def of_residual(problem: Problem, residual_std: float, image_noise: float, rules
         return ["kspace: image and sensitivities do not explain the samples, the residual is far above the noise: check"
                 " mask, traj, sens and iterations" + (
                     "" if problem.images.adds_up or len(problem.images.grid) > 2 else
-                    "; an object larger than the field of view needs maps 2")]
+                    "; an object larger than the field of view needs two sets of maps (-m 2, maps=2)")]
     return []
 
 

@@ -126,9 +126,9 @@ def options_of(**keywords: Unpack[OptionKeywords]) -> Options:
         raise ValueError(f"shared_sens: expected bits of the dimensions from {DIMS[MAPS + 1]} on, as {SHARED} for TE,"
                          f" COEFF and AVG, got {options.shared_sens!r}")
     if keywords.get("shared_sens") and (options.sms or options.method.name == Diffusion.name or options.maps == 2):
-        raise ValueError("shared_sens: goes with one set of maps, and not with sms or method diffusion")
+        raise ValueError("shared_sens: goes with one set of maps, and not with simultaneous slices or method diffusion")
     if options.sms and (options.method.name == Diffusion.name or options.maps == 2):
-        raise ValueError("sms: goes with maps 1, and not with method diffusion")
+        raise ValueError("sms: goes with one set of maps, and not with method diffusion")
     _check_sets(options)
     if options.temporal is not None:
         _check_temporal(options, keywords.get("shared_sens", 1 << TIME))
@@ -157,7 +157,7 @@ def _method(method: str | Method | None, samples: int | None) -> tuple[Method, i
 def with_sets(options: Options, known: int) -> Options:
     """Return the options for some number of sets of known sensitivities.  ValueError where they do not go together."""
     if options.maps == 2 and known == 1:
-        raise ValueError(f"maps: {options.maps} goes with unknown sens, or with as many sets, got {known}")
+        raise ValueError(f"maps: 2 goes with unknown sensitivities, or with as many sets of them, got {known}")
     options = replace(options, maps=known)
     _check_sets(options)
     return options
@@ -166,7 +166,8 @@ def with_sets(options: Options, known: int) -> Options:
 def _check_sets(options: Options) -> None:
     """Raise ValueError for two sets with a method or form of the result that has one only."""
     if options.maps == 2 and not _takes_sets(options):
-        raise ValueError("maps: 2, or two sets of sens, goes with normalize, and not with method diffusion or temporal")
+        raise ValueError("maps: 2, or two sets of known sensitivities, goes with a normalized image, and not with"
+                         " method diffusion or frames that are smooth in time")
 
 
 def _check_temporal(options: Options, shared_sens: int) -> None:
@@ -174,7 +175,8 @@ def _check_temporal(options: Options, shared_sens: int) -> None:
     if not (isinstance(options.temporal, numbers.Real) and 0 < options.temporal < np.inf):
         raise ValueError(f"temporal: expected a number above 0, got {options.temporal!r}")
     if options.method.name != Map.name or options.sms or shared_sens != 1 << TIME:
-        raise ValueError(f"temporal: goes with method map and shared_sens {1 << TIME}, which is TIME, and without sms")
+        raise ValueError("temporal: goes with method map and sensitivities that are shared along TIME alone,"
+                         f" {1 << TIME}, and without simultaneous slices")
 
 
 def _takes_sets(options: Options) -> bool:

@@ -100,7 +100,7 @@ def _room_for_samples(samples: int | None, shape: Shape, dtype: DTypeLike, xp: A
     if samples is None:
         raise ValueError("keep_samples: goes with samples, and none are drawn")
     if len(shape) > BATCH and shape[BATCH] > 1:
-        raise ValueError(f"keep_samples: the samples lie along BATCH, where k-space has {shape[BATCH]} already")
+        raise ValueError(f"samples: they are kept along BATCH, where k-space has {shape[BATCH]} already")
     needed, available = samples * int(np.prod(shape)) * np.dtype(dtype).itemsize, available_memory(xp)
     if needed > available:
         raise MemoryError(f"samples: keeping {samples} needs {size_text(needed)},"

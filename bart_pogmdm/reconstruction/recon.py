@@ -138,7 +138,7 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
     explained = partial(_explained, outputs, report=report)
     shares_sens = inputs.neighbour is None and not slices.known_sets and slices.coils > 1
     if options.temporal is not None and not shares_sens:
-        raise ValueError("temporal: goes with several coils and unknown sens")
+        raise ValueError("temporal: goes with several coils and unknown sensitivities")
     for group in layout.groups(slices.sens_shape, options.together if shares_sens or options.sms else 0):
         numbered = [(int(inputs.first) + number, index) for number, index in group]
         places, measured = _measured(numbered, slices, prior, options, explained)

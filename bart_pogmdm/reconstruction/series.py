@@ -135,9 +135,9 @@ def _check_shots(parts: Sequence[Part]) -> None:
     if len(parts) < 2:
         raise ValueError("sms: expected SLICE longer than 1")
     if any(part.start is not None or part.frame.weight != 1 for part in parts):
-        raise ValueError("sms: goes with a mask of zeros and ones, and without start")
+        raise ValueError("sms: goes with a mask of zeros and ones, and without a start image")
     if any(part.sens is not None or part.scan.coils == 1 for part in parts):
-        raise ValueError("sms: expected shots of several coils, and unknown sens")
+        raise ValueError("sms: expected shots of several coils, and unknown sensitivities")
 
 
 def _about_one_centre(parts: Sequence[Part]) -> list[Part]:

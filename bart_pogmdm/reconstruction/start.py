@@ -163,7 +163,7 @@ def _known(measured: Measured, sens: Array | None, rules: StartRules) -> State:
     unit_sens = (xp.ones((len(samples), *sampling.shape), samples.dtype) if sens is None else divide(sens, rss(sens)))
     if unit_sens.ndim > 1 + len(sampling.shape):
         if image is not None or len(samples) == 1:
-            raise ValueError(f"sens: two sets go with several coils and no start, got {len(samples)} coils")
+            raise ValueError(f"sens: two sets go with several coils and no start image, got {len(samples)} coils")
         return State(least_squares(SetsModel(sampling, unit_sens), samples, rules.image_cg), unit_sens)
     model = CoilModel(sampling, unit_sens)
     if image is None:
