@@ -439,6 +439,12 @@ def test_letters_that_mean_something_else_in_bart(folder, run):
     assert run("-i1", "-x", "32:28:1", "ksp", "out") == run("-i1", "--dims", "32:28", "ksp", "out") == (0, "")
 
 
+@pytest.mark.parametrize("name, hint", [("/bin/bart-pogmdm", "bart-pogmdm -h"), ("-c", "bart pogmdm -h")])
+def test_the_hint_names_the_command_that_was_called(monkeypatch, name, hint):
+    monkeypatch.setattr(sys, "argv", [name])
+    assert refused("--many", "ksp", "out") == f"unrecognized arguments: --many (`{hint}` shows the usage)"
+
+
 @pytest.mark.parametrize("flag, reason", [
     ("-U", "in pics it is --lowmem"), ("-U", "the sets of -m are always combined"), ("--lowmem", "leave it out"),
     ("-n", "random shifts of the wavelets"), ("--psf_export=psf", "point-spread function"),

@@ -10,14 +10,14 @@ from argparse import ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from typing import Any
 
-from .bart_help import POSITIONAL, USAGE
+from .bart_help import POSITIONAL
 from .bart_meanings import INSTEAD, MEANINGS, seed_as_bitmask
 from .option_table import POGMDM, TYPES, Option
+from .shell import program
 
 HELP = Option("-h", "help", None, "", "help", alias="--help")
 INTERFACE = Option("--interface", "interface", None, "", "help for programs")
 KNOWN = {spelling: option for option in (*POGMDM, HELP, INTERFACE) for spelling in option.spellings}
-HINT = f"(`bart-{USAGE} -h` shows the usage)"
 
 
 def read_arguments(argv: Sequence[str]) -> Namespace:
@@ -94,4 +94,4 @@ def _converted(option: Option, flag: str, text: str) -> Any:
 
 
 def _because(reason: str | None) -> str:
-    return f"({reason})" if reason else HINT
+    return f"({reason or f'`{program()} -h` shows the usage'})"

@@ -1,8 +1,6 @@
 """`bart pogmdm`: the command line of the reconstruction."""
 
-import os
 import shlex
-import sys
 
 from ..files.named_pipes import is_named_pipe, release_reader
 from . import COMMANDS
@@ -11,7 +9,7 @@ from .bart_help import USAGE, help_text, interface_text
 from .interruption import Interruption
 from .option_table import POGMDM
 from .parser import by_option
-from .shell import debug_level, show_warnings
+from .shell import SCRIPT, debug_level, program, show_warnings
 
 
 def pogmdm(argv: list[str], interruption: Interruption) -> int:
@@ -24,8 +22,8 @@ def pogmdm(argv: list[str], interruption: Interruption) -> int:
         raise
     if args.help:
         print(help_text(), flush=True)
-        if os.path.basename(sys.argv[0]) == "bart-pogmdm":
-            print(f"\nOther commands: {', '.join(f'bart-pogmdm {name}' for name in COMMANDS)}", flush=True)
+        if program() == SCRIPT:
+            print(f"\nOther commands: {', '.join(f'{SCRIPT} {name}' for name in COMMANDS)}", flush=True)
     elif args.interface:
         print(interface_text(), flush=True)
     else:

@@ -10,6 +10,12 @@ from ..arrays.doubts import ReconstructionWarning
 
 # BART's debug levels, from which on there are warnings, a progress bar, and facts about the result.
 WARN, INFO, DEBUG = 1, 2, 3
+SCRIPT = "bart-pogmdm"  # The command that pip installs; for `bart pogmdm`, BART runs `python -c`.
+
+
+def program() -> str:
+    """Return the name by which the user has called this program."""
+    return SCRIPT if os.path.basename(sys.argv[0]) == SCRIPT else "bart pogmdm"
 
 
 def debug_level(given: int | None = None) -> int:
