@@ -205,6 +205,16 @@ def shell(command, timeout=120):
                           check=False)
 
 
+def test_a_blank_in_the_name_of_the_folder_of_samples(bart, folder, monkeypatch):
+    """BART before 1.0 reads the name of the file of samples up to the first blank."""
+    os.mkdir("a b")
+    monkeypatch.setenv("TMPDIR", str(folder / "a b"))
+    dash = "" if not version().startswith("v0.") else "-- "
+    done = shell(f"{POGMDM} -i1 kspace - | bart copy {dash}- out")
+    assert done.returncode == 0 and read("out").shape == read("kspace")[:, :, :, :1].shape, done.stderr
+    assert not [name for name in (*names(folder), *os.listdir("a b")) if name.startswith("bart-")]
+
+
 def test_pipeline_with_the_real_bart(bart, folder):
     modern = not version().startswith("v0.")
     dash = "" if modern else "-- "  # before 1.0 a dash is a file name only there

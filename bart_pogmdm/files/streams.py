@@ -103,7 +103,10 @@ def _read_file_form(head: bytes) -> Stream:
 
 
 def _write_file_form(file: BinaryIO, shape: Shape, samples: memoryview, command: str) -> None:
-    path = os.path.join(tempfile.gettempdir(), f"bart-{os.urandom(3).hex()}")
+    folder = tempfile.gettempdir()
+    if len(folder.split()) != 1:  # BART reads a name up to the first blank.
+        folder = ""  # The working directory, where BART puts its own file and looks for this one.
+    path = os.path.join(folder, f"bart-{os.urandom(3).hex()}")
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with open(descriptor, "wb") as data:
