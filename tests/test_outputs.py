@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import stat
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -202,6 +204,26 @@ def test_places_that_cannot_be_written_are_named(folder):
                           ("/proc/x", "cannot write there")):
         with pytest.raises(OSError, match=f"output {name}: {message}"):
             check_outputs([bart_target(name)], [])
+
+
+def test_a_link_into_a_missing_folder_names_that_folder(folder):
+    os.symlink("gone/far", "img.hdr")
+    with pytest.raises(FileNotFoundError, match=f"output img: the folder {re.escape(str(folder))}/gone does not exist"):
+        check_outputs([bart_target("img")], [])
+
+
+def test_a_folder_without_permission_to_write_is_named(folder):
+    """Root may write everywhere: this process is another user for a moment, for whom the folder of tests is closed."""
+    with tempfile.TemporaryDirectory() as closed:
+        os.chmod(closed, 0o555)
+        user = os.geteuid()
+        try:
+            if user == 0:
+                os.seteuid(65534)
+            with pytest.raises(PermissionError, match=f"cannot write there .*: the folder {closed} must be writable"):
+                check_outputs([bart_target(f"{closed}/x")], [])
+        finally:
+            os.seteuid(user)
 
 
 def test_what_is_write_protected_stays(folder):

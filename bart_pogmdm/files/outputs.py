@@ -113,8 +113,10 @@ def _check_place(target: Target, path: Path) -> None:
         folder = folder.parent
     if not folder.is_dir():
         fault = "is a file" if folder.exists() else "does not exist"
-        raise FileNotFoundError(f"output {target.name}: the folder {path.parent} {fault}")
+        shown = folder if path.is_symlink() else path.parent
+        raise FileNotFoundError(f"output {target.name}: the folder {shown} {fault}")
     try:
         os.unlink(write_temporary(folder / real.name, lambda file: None))
     except OSError as error:
-        raise OSError(error.errno, f"output {target.name}: cannot write there ({error.strerror})") from None
+        hint = f": the folder {folder} must be writable" if isinstance(error, PermissionError) else ""
+        raise OSError(error.errno, f"output {target.name}: cannot write there ({error.strerror}){hint}") from None
