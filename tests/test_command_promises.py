@@ -474,6 +474,37 @@ def test_options_of_barts_commands(bart, command):
             assert same or flag in listed, flag
 
 
+CALLS = re.findall(r"^\| `((?:nlinv|pics) [^`]*)` \| `pogmdm ([^`]*)` \|$", PAGE, re.MULTILINE)
+
+
+@keeps(*(f"`{theirs}`" for theirs, _ in CALLS))
+@pytest.mark.filterwarnings("ignore::bart_pogmdm.arrays.doubts.ReconstructionWarning")
+def test_calls_of_nlinv_and_pics_become_ours(folder, run, bart):
+    pytest.importorskip("finufft")
+    full, pattern = bart(1, "phantom -x 32 -k -s 4"), np.ones((32, 32))
+    pattern[::2, 1::3] = 0
+    pattern[12:20, 12:20] = 1
+    write({"pat": pattern, "k": full * pattern[..., None, None], "traj": bart(1, "traj -x 32 -y 21 -r -G"),
+           "full": full, "ecal": bart(1, "ecalib -m1", full)})
+    write({"kt": bart(1, "phantom -k -s 4 -t", read("traj"))})
+    assert len(CALLS) == 5
+    for theirs, ours in CALLS:
+        write({"sens": read("ecal")})  # `nlinv` replaces it.
+        subprocess.run(["bart", *theirs.split()], check=True, capture_output=True)
+        expected = np.abs(read("img"))
+        assert run("-d0", *ours.split())[0] == 0
+        found = np.abs(read("img"))
+        assert found.shape == expected.shape
+        assert (found * expected).sum() > 0.9 * np.linalg.norm(found) * np.linalg.norm(expected), theirs
+
+
+@keeps("`-S` may stay, penalties")
+def test_what_is_left_out_of_a_call_of_nlinv_or_pics():
+    for flag in ("-l", "-r", "-R", "--lowmem", "-U"):
+        assert refused(flag, "ksp", "out").startswith(f"unrecognized arguments: {flag} (")
+    assert read_arguments(["-S", "-i", "7", "ksp", "out"]).iterations == 7
+
+
 @keeps("BART's own options before the name of a command", "BART 0.9 and 1.0 drop them", "They are not needed:")
 def test_barts_own_options_do_not_reach_the_command(bart, folder, monkeypatch, tmp_path):
     os.makedirs("home/commands")
