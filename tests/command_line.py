@@ -5,12 +5,15 @@ import signal
 import subprocess
 import sys
 
+import pytest
 from conftest import simulate
 
 from bart_pogmdm.arrays.bart_dims import to_bart
 from bart_pogmdm.commands.interruption import SIGNALS
 from bart_pogmdm.files.cfl import write
 
+needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/status"),
+                                reason="needs Linux to see when the command is ready")
 SCAN_FILES = ["ksp.cfl", "ksp.hdr", "pat.cfl", "pat.hdr"]
 
 
@@ -40,3 +43,10 @@ def in_foreground(*words, ignored=(), **keywords):
     """A running process of `pogmdm WORDS` that hears all signals but those to be ignored."""
     return subprocess.Popen([sys.executable, "-m", "bart_pogmdm", *map(str, words)], stderr=subprocess.PIPE, text=True,
                             preexec_fn=lambda: hear(ignored), **keywords)
+
+
+def handles_signals(pid):
+    """Whether our handler for SIGTERM, and with it that for SIGINT, is in place."""
+    with open(f"/proc/{pid}/status") as file:
+        caught = next(int(line.split()[1], 16) for line in file if line.startswith("SigCgt"))
+    return bool(caught >> (signal.SIGTERM - 1) & 1)

@@ -18,9 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import in_foreground, names
+from command_line import handles_signals, in_foreground, names, needs_proc
 from conftest import simulate
-from test_commands import handles_signals
 from test_named_pipes import drain, feed
 from test_streams import peer
 
@@ -124,6 +123,7 @@ def test_an_error_is_one_line(folder, run, name):
 
 
 @keeps("After Ctrl-C, SIGTERM or SIGHUP it cleans up")
+@needs_proc
 @pytest.mark.parametrize("signum, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_the_command(folder, signum, code):
     """It waits for standard input.  A loop is in test_commands.py, named pipes and a volume are in their files."""
@@ -138,6 +138,7 @@ def test_a_signal_ends_the_command(folder, signum, code):
 
 
 @keeps("Within a step of the reconstruction the line `stopping")
+@needs_proc
 def test_a_signal_is_answered(folder):
     process = in_foreground("--samples", 100000, "ksp", "out")
     while not handles_signals(process.pid):

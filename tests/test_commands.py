@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import SCAN_FILES, hear, in_foreground, names, process, write_scan
+from command_line import SCAN_FILES, handles_signals, hear, in_foreground, names, needs_proc, process, write_scan
 
 from bart_pogmdm import Diffusion, recon
 from bart_pogmdm.arrays.bart_dims import to_bart
@@ -181,14 +181,7 @@ def test_read_only_folder(folder, pogmdm):
     assert run.returncode == 1 and "ERROR: output /proc/out: cannot write there" in run.stderr
 
 
-def handles_signals(pid):
-    """Whether our handler for SIGTERM, and with it that for SIGINT, is in place."""
-    with open(f"/proc/{pid}/status") as file:
-        caught = next(int(line.split()[1], 16) for line in file if line.startswith("SigCgt"))
-    return bool(caught >> (signal.SIGTERM - 1) & 1)
-
-
-@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs Linux to see when the command is ready")
+@needs_proc
 @pytest.mark.parametrize("signum, delay", [(signal.SIGINT, 0.1), (signal.SIGTERM, 0.2), (signal.SIGINT, 0.3),
                                            (signal.SIGTERM, 0.4), (signal.SIGINT, 2.5), (signal.SIGTERM, 2.5)])
 def test_interruption_leaves_nothing(folder, signum, delay):
@@ -212,7 +205,7 @@ def test_the_first_signal_is_answered(level, said):
     assert run.stderr.endswith("KeyboardInterrupt\n")
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs Linux to see when the command is ready")
+@needs_proc
 def test_a_signal_ends_a_loop_of_the_shell(folder):
     """As Ctrl-C does: shell and command get the signal, and the shell looks how the command ended."""
     loop = f"for n in 1 2 3; do {sys.executable} -m bart_pogmdm --samples 100000 ksp out; echo $n $?; done"
@@ -227,6 +220,7 @@ def test_a_signal_ends_a_loop_of_the_shell(folder):
     assert process.returncode == -signal.SIGINT and names(folder) == SCAN_FILES
 
 
+@needs_proc
 def test_a_signal_that_a_script_ignores_for_its_background_changes_nothing(folder):
     process = in_foreground("-i1", "ksp", "out", cwd=folder, ignored=[signal.SIGINT])
     while not handles_signals(process.pid):
