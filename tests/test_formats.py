@@ -15,7 +15,7 @@ from bart_pogmdm.arrays.bart_dims import COIL, pad_dims, to_bart
 from bart_pogmdm.commands.main import main
 from bart_pogmdm.files.cfl import read, write
 from bart_pogmdm.files.kspace import load, open_kspace
-from bart_pogmdm.physics.coil_compression import by_coil, compression, mix, whitening
+from bart_pogmdm.physics.coil_compression import by_coil, compression, lost_part, mix, whitening
 from bart_pogmdm.physics.fourier import fft2c, ifft2c
 
 ismrmrd = pytest.importorskip("ismrmrd", reason="ismrmrd is not installed")
@@ -272,6 +272,20 @@ def test_compression(rng):
     for count in (0, 6):
         with pytest.raises(ValueError, match=f"virtual_coils: expected 1 to 5, got {count}"):
             compression(by_coil(kspace), count)
+
+
+def test_the_part_that_compression_loses_is_that_beyond_the_noise(rng):
+    mixing, noise = np.linalg.qr(random_complex(rng, (5, 5)))[0], random_complex(rng, (5, 4000))
+    sources = np.array([10, 5, 0, 0, 0])[:, None] * random_complex(rng, (5, 4000))
+    samples = mixing @ (sources + noise)
+    assert lost_part(samples, 1) == pytest.approx(0.2, abs=0.01)  # 25 / 125
+    assert lost_part(samples, 2) < 0.01 and lost_part(samples, 5) == lost_part(0 * samples, 1) == 0
+
+
+def test_a_loss_of_signal_by_virtual_coils_is_said(folder, capsys):
+    assert run("--cc", "1", "kspace", "image") == 0
+    assert "WARNING: --cc: 1 virtual coils leave out a part of the signal" in capsys.readouterr().err
+    assert run("--cc", "5", "kspace", "image") == 0 and "--cc" not in capsys.readouterr().err
 
 
 @pytest.fixture

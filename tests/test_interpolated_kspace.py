@@ -95,7 +95,7 @@ def test_all_ways_to_reconstruct_crop(case):
     elif case == "unnormalised":
         options["normalize"] = False
     elif case == "moved":
-        kspace, mask = np.roll(kspace, (3, -3), (-2, -1)), np.roll(mask, (3, -3), (-2, -1))
+        kspace, mask = np.roll(kspace, (6, -6), (-2, -1)), np.roll(mask, (6, -6), (-2, -1))
     elif case == "diffusion":
         options = {"method": Diffusion(num_levels=8), "samples": 2}
     alone = recon(kspace, mask, sens=None if sens is None else interpolate(sens, size),

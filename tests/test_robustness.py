@@ -20,6 +20,7 @@ CASES = [{}, *({"noise_std": noise} for noise in (0.0005, 0.02, 0.05)),
          {"mask": "cartesian12acs4", "shape": (96, 80)}, {"noise_std": 0.05, "mask": "gaussian12", "coils": 4}]
 
 
+@pytest.mark.filterwarnings("ignore:.*so few samples:bart_pogmdm.ReconstructionWarning")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: " ".join(f"{k}={v}" for k, v in case.items()) or "usual")
 def test_finite_and_no_worse_than_zero_filling(case):
     mask, coils, noise_std, shape = (USUAL | case).values()

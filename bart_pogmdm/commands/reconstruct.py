@@ -13,12 +13,13 @@ from ..algorithms.diffusion import Diffusion
 from ..algorithms.state import State
 from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import BATCH, BEYOND, COIL, pad_dims
+from ..arrays.doubts import doubt
 from ..files.cfl import read
 from ..files.image_origin import IMAGE, SAMPLES, SENS, STD, Origin, Style
 from ..files.image_outputs import check_images, image_target, write_images
 from ..files.kspace import open_kspace, read_whole
 from ..files.outputs import check_outputs
-from ..physics.coil_compression import by_coil, compression, mix, whitening
+from ..physics.coil_compression import by_coil, compression, lost_part, mix, whitening
 from ..reconstruction.coil_combination import of_all_coils
 from ..reconstruction.layout import check_kspace, sampled
 from ..reconstruction.options import Options
@@ -33,6 +34,8 @@ from .option_table import POGMDM
 from .parser import given
 from .pipes import connected, is_pipe_name
 from .shell import DEBUG, INFO, debug_level, wants_gpu
+
+LOST = 0.05  # Part of the signal: where 0.07 of it was left out, the error of an image rose from 5 to 12 %.
 
 
 def reconstruct_files(args: Namespace, command: str, interruption: Interruption) -> None:
@@ -197,5 +200,9 @@ def _combination(samples: Array, noise_scan: Array | None, virtual_coils: int | 
                              f" got {noise_scan.shape[COIL]}")
         matrix = whitening(by_coil(noise_scan))
     if virtual_coils is not None:
-        matrix = compression(matrix @ samples, virtual_coils) @ matrix
+        whitened = matrix @ samples
+        matrix = compression(whitened, virtual_coils) @ matrix
+        if lost_part(whitened, virtual_coils) > LOST:
+            doubt(f"--cc: {virtual_coils} virtual coils leave out a part of the signal: the image is darker and less"
+                  " accurate than with more")
     return matrix

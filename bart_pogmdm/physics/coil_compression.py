@@ -90,6 +90,16 @@ def compression(samples: Array, count: int) -> Array:
     return np.linalg.eigh(_covariance(samples))[1][:, ::-1][:, :count].conj().T
 
 
+def lost_part(samples: Array, count: int) -> float:
+    """Return the part of the energy of samples (J, n) that `compression` loses, both beyond that of the weakest coil.
+
+    The weakest virtual coil holds noise, of which each coil has as much.
+    """
+    energies = np.linalg.eigvalsh(_covariance(np.asarray(samples, complex)))
+    energies = energies - energies[0]
+    return float(energies[:len(energies) - count].sum() / max(energies.sum(), 1e-300))
+
+
 def by_coil(array: Array) -> Array:
     """Return the samples of each coil, (J, n), of an array in BART's order."""
     return np.moveaxis(array, COIL, 0).reshape(array.shape[COIL], -1)

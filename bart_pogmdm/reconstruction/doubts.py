@@ -63,6 +63,10 @@ class DoubtRules:
     unseen: float = 0.65
     """Part of the usual amplitude of k-space that the samples do not see, above which the prior makes up too much."""
 
+    second: float = 0.002
+    """Part of the energy of the coil images in a second set that nobody asked for, above which it may explain faults
+    of the samples: the edges of a phantom have 0.0004, an object that folds over 0.0035."""
+
     zeros: float = 0.25
     """Part of the samples of a mask that may be zero in all coils, as those beyond an elliptic acquisition (0.22)."""
 
@@ -83,8 +87,8 @@ class DoubtRules:
 
     def __post_init__(self) -> None:
         check_fields(self, {"calibration": 2, "pixels": 1, "rank": 1},
-                     ["residual", "unexplained", "fit", "distance", "spike", "far", "folding", "unseen", "zeros",
-                      "valley", "valleys", "lost", "spacing"])
+                     ["residual", "unexplained", "fit", "distance", "spike", "far", "folding", "unseen", "second",
+                      "zeros", "valley", "valleys", "lost", "spacing"])
 
 
 def of_axes(kspace: Array, grid: Shape) -> list[str]:
@@ -169,13 +173,15 @@ def of_residual(problem: Problem, residual_std: float, image_noise: float, rules
     return []
 
 
-def of_problem(problem: Problem, maps: str | int, temporal: float | None, rules: DoubtRules) -> list[str]:
+def of_problem(problem: Problem, second: float, maps: str | int, temporal: float | None,
+               rules: DoubtRules) -> list[str]:
     """Return the doubts whether a slice has samples enough, and whether two sets that were not asked for are right.
 
-    maps, temporal: the options; frames with a temporal prior tell of each other.
+    second: the part of the energy in the second set; maps, temporal: the options.  Frames with a temporal prior tell
+    of each other.
     """
     doubts = []
-    if maps == "auto" and problem.images.sets > 1:
+    if maps == "auto" and second > rules.second:
         doubts.append("kspace: it takes two sets of sensitivities to explain the samples: either the object folds over,"
                       " or slices were excited together (sms), or lines or samples are wrong, as with the phase errors"
                       " of EPI")

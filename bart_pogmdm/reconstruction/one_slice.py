@@ -11,6 +11,7 @@ from ..algorithms.posterior_statistics import PosteriorStatistics, Welford
 from ..algorithms.problem import Problem
 from ..algorithms.state import State
 from ..arrays.array_types import Array
+from ..arrays.conjugate_gradients import inner
 from ..arrays.modules import array_module
 from ..arrays.threads import pieces
 from ..physics.coil_model import rss
@@ -27,7 +28,8 @@ class SliceResult:
     sens_std: (J, *grid), that of the sensitivities where these were drawn, else None.
     scale: of the solver's units; convergence: rhat and ess of a method that samples.
     coefficients: of the last sensitivities, from which a similar slice may start; None if they have none, or two sets.
-    maps: the number of sets; steps: to the maximum.
+    maps: the number of sets; second: the part of the energy of the coil images in the second one.
+    steps: to the maximum.
     """
 
     image: Array
@@ -38,6 +40,7 @@ class SliceResult:
     convergence: dict[str, float | None]
     coefficients: Array | None
     maps: int
+    second: float
     steps: int
 
 
@@ -101,7 +104,9 @@ class Collector:
         known_sens, options, kept, statistics = self._known_sens, self._options, self._kept, self._statistics
         assert reference is not None and last is not None, "a method yields at least one State"
         units = reference.units
+        second = 0.0
         if problem.images.adds_up:
+            second = _second_part(reference)
             image, sens = _sets_together(reference, frame)
             parts = iter([(slice(None), sens)])
         else:
@@ -133,7 +138,7 @@ class Collector:
         sens_std = self._sens_std(weight if not options.normalize else None, prior)
         _check_finite(image, weight, std)
         return SliceResult(image, std, sens_std, units.scale * frame.interpolation, float(units.to_user(residual_std)),
-                           convergence, coefficients, problem.images.sets, self._steps)
+                           convergence, coefficients, problem.images.sets, second, self._steps)
 
     def _mean(self, estimate: Array, weights: Array | None, part: float) -> Array:
         """Return the estimate (*grid) that was there before the draws, moved a part of the way towards their mean.
@@ -203,6 +208,13 @@ def _drawn(problem: Problem, state: State, reference: Array | MapsByCoil,
     image, sens = _sets_together(state, frame) if problem.images.adds_up else (state.image, state.sens_by_coil)
     image, factor = _combined(image, sens, reference)
     return image if problem.images.adds_up else frame.out_of(image), sens, factor
+
+
+def _second_part(state: State) -> float:
+    """Return the part of the energy of the coil images of two sets that the second has."""
+    first, second = (float(inner(coil_images, coil_images))
+                     for coil_images in (state.sens[:, number] * state.image[number] for number in (0, 1)))
+    return second / max(first + second, 1e-30)
 
 
 def _sets_together(state: State, frame: Frame) -> tuple[Array, Array]:
