@@ -297,6 +297,32 @@ def test_the_centre_of_a_volume_is_told_from_noise(rng, shape, coils):
         assert any("its centre is not sampled" in sentence for sentence in doubts(bad, mask, iterations=1))
 
 
+def slab(slices, shift, noise_std=0.02, shape=(40, 36), coils=2):
+    """K-space (y, x, z, coil) of a phantom that goes on through a slab, and moves by `shift` pixels in each slice."""
+    plane = phantom(shape) * sensitivities(shape, coils)
+    images = np.stack([np.roll(plane, shift * z, -1) for z in range(slices)], -1)
+    kspace = fft2c(images, axes=(1, 2, 3))
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((2, *kspace.shape))
+    return np.moveaxis(kspace + noise_std * (noise[0] + 1j * noise[1]), 0, -1).astype(np.complex64)
+
+
+@pytest.mark.parametrize("slices", [8, 16, 24])
+@pytest.mark.parametrize("shift", [0, 1])
+def test_a_slab_has_a_centre(slices, shift):
+    """Although its energy lies near a plane of k-space."""
+    assert doubts(slab(slices, shift), iterations=1) == []
+
+
+def test_a_slab_without_its_centre_is_doubtful():
+    kspace = slab(12, 0)
+    z = np.arange(12) - 6
+    for hole in (abs(z) > 2, np.hypot(*np.ogrid[-20:20, -18:18])[..., None] > 5 + 0 * z):
+        mask = np.broadcast_to(hole, kspace.shape[:3])
+        found = doubts(kspace * mask[..., None], mask, iterations=1)
+        assert any("its centre is not sampled" in sentence for sentence in found)
+
+
 def test_wrong_sensitivities_are_doubtful():
     sens = sensitivities(SHAPE, 4).astype(np.complex64)
     assert any("do not explain" in sentence for sentence in doubts(full(), sens=sens[[2, 3, 1, 0]]))

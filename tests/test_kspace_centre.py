@@ -83,6 +83,14 @@ def test_a_spike_is_not_the_centre(value):
     assert find_centre(CartesianScan(kspace, pattern | True), CentreRules()).place == (0, 0)
 
 
+@pytest.mark.parametrize("shape", [(8, 8, 8), (16, 16, 16), (8, 32, 32), (16, 64, 56)])
+def test_noise_fills_no_volume_with_a_centre(rng, shape):
+    """Planes of a small volume are too small to tell noise from a centre."""
+    for coils in (1, 8):
+        noise = rng.standard_normal((2, coils, *shape))
+        assert find_centre(CartesianScan(noise[0] + 1j * noise[1], np.ones(shape, bool)), CentreRules()).fit < 0.39
+
+
 def test_few_samples_and_those_of_a_point_have_a_centre():
     kspace, pattern, _ = scan()
     few = np.zeros(SHAPE, bool)
