@@ -268,6 +268,16 @@ def test_noise_in_gaps_is_doubtful_without_a_mask(rng, kind, gaps):
     assert not any("far weaker than lines on both sides" in sentence for sentence in doubts(kspace * pattern))
 
 
+@pytest.mark.parametrize("period", [4, 6, 8])
+@pytest.mark.parametrize("profile", [lambda x: (1 + np.cos(2 * np.pi * x)) / 2, lambda x: x % 1 < 0.5],
+                         ids=["tags", "bars"])
+@pytest.mark.parametrize("coils, noise_std", [(1, 0.003), (8, 0.003), (8, 0.02)])
+def test_objects_with_a_period_have_no_gaps(period, profile, coils, noise_std):
+    """Between the peaks of their k-space lines are weak, too."""
+    kspace = simulate_kspace(phantom(SHAPE) * profile(np.arange(48) / period), coils, noise_std, 0)
+    assert not any("far weaker than lines on both sides" in sentence for sentence in doubts(kspace, iterations=2))
+
+
 def test_noise_alone_is_doubtful(rng):
     noise = rng.standard_normal((2, 4, *SHAPE)).astype(np.float32)
     assert any("its centre is not sampled" in sentence for sentence in doubts(noise[0] + 1j * noise[1]))

@@ -61,8 +61,15 @@ class DoubtRules:
     valley: float = 10.0
     """Mean power on both sides of a line of k-space, as a multiple of its own, above which the line may be a gap."""
 
+    edge: float = 5.0
+    """Step of the mean power at both ends of a run of weak lines, as a factor, above which they may be gaps."""
+
+    flat: float = 2.0
+    """Mean power of a weak line, as a multiple of its median, below which it may be a gap: noise of one coil has
+    1.4."""
+
     valleys: float = 0.04
-    """Part of the lines along an axis that may be so weak."""
+    """Part of the lines along an axis that may look like gaps."""
 
     pixels: int = 100
     """Pixels for each sample of a coil, above which a point or the unit of a trajectory must be wrong."""
@@ -76,7 +83,7 @@ class DoubtRules:
     def __post_init__(self) -> None:
         check_fields(self, {"calibration": 2, "pixels": 1, "rank": 1},
                      ["residual", "unexplained", "fit", "distance", "spike", "far", "folding", "unseen", "zeros",
-                      "valley", "valleys", "lost", "spacing"])
+                      "valley", "edge", "flat", "valleys", "lost", "spacing"])
 
 
 def of_residual(problem: Problem, residual_std: float, image_noise: float, rules: DoubtRules) -> list[str]:

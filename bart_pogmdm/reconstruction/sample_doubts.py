@@ -71,7 +71,7 @@ def of_scan(scan: Scan, frame: Frame, sampling: Sampling, known_sens: bool, rule
     if lost + (1 - lost) * float((power[sampled] == 0).mean()) > rules.zeros:
         doubts.append("mask: many of its samples are zero in all coils: is it transposed or moved, or does it have"
                       " more samples than k-space?")
-    elif any(_valleys(power, sampled, axis, rules.valley) > rules.valleys for axis in range(power.ndim)):
+    elif any(_gaps(power, sampled, axis, rules) > rules.valleys for axis in range(power.ndim)):
         doubts.append("kspace: many of its lines are far weaker than lines on both sides: are these gaps that hold"
                       " noise? They need a mask")
     return [*doubts, *_of_centre(power, sampled, frame.fit, rules), *_of_pattern(scan, sampling, known_sens, rules)]
@@ -91,17 +91,26 @@ def _of_centre(power: Array, sampled: Array, fit: float, rules: DoubtRules) -> l
     return doubts
 
 
-def _valleys(power: Array, sampled: Array, axis: int, factor: float) -> float:
-    """Return the part of the lines across an axis whose mean power is `factor` times smaller than on both sides.
+def _gaps(power: Array, sampled: Array, axis: int, rules: DoubtRules) -> float:
+    """Return the part of the lines across an axis that look like gaps with noise.
 
-    Only lines with at least half as many samples as the fullest are looked at: the mean of a few varies.
+    Their mean power is `valley` times smaller than on both sides, rises by `edge` at once at both ends of a run of such
+    lines, and is less than `flat` times their median.  The lines between the peaks of an object with a period, such as
+    tags, are as weak, but k-space falls gradually to them, and they hold signal where they cross other peaks.  Only
+    lines with at least half as many samples as the fullest are looked at: the mean of a few varies.
     """
-    others = tuple(other for other in range(power.ndim) if other != axis)
-    sums, counts = move(power.sum(others), np), move(sampled.sum(others), np)
-    full = 2 * counts >= counts.max()
-    line = sums[full] / counts[full]
+    xp = array_module(power)
+    lines, seen = (xp.moveaxis(array, axis, 0).reshape(power.shape[axis], -1) for array in (power, sampled))
+    full = 2 * seen.sum(1) >= seen.sum(1).max()
+    lines = xp.where(seen[full], lines[full], xp.nan)
+    line, median = move(xp.nanmean(lines, 1), np), move(xp.nanmedian(lines, 1), np)
     before, after = np.maximum.accumulate(line), np.maximum.accumulate(line[::-1])[::-1]
-    return float((np.minimum(before, after) > factor * line).mean())
+    weak, flat = np.minimum(before, after) > rules.valley * line, line < rules.flat * median
+    # The outermost lines are never weak, so that each run has a line on both sides.
+    runs = np.flatnonzero(weak[1:] != weak[:-1]).reshape(-1, 2) + 1
+    gaps = sum(flat[start:end].sum() for start, end in runs if line[start - 1] > rules.edge * line[start]
+               and line[end] > rules.edge * line[end - 1])
+    return float(gaps / len(line))
 
 
 def _of_pattern(scan: Scan, sampling: Sampling, known_sens: bool, rules: DoubtRules) -> list[str]:
