@@ -11,7 +11,7 @@ from bart_pogmdm import Diffusion, recon
 from bart_pogmdm.evaluate import masks
 from bart_pogmdm.evaluate.simulate import kspace as simulate_kspace
 from bart_pogmdm.evaluate.simulate import phantom, sensitivities
-from bart_pogmdm.physics.cartesian import CartesianScan
+from bart_pogmdm.physics.cartesian_scan import CartesianScan
 from bart_pogmdm.physics.fourier import fft2c, ifft2c
 from bart_pogmdm.physics.kspace_centre import CentreRules, find_centre, phase_ramp
 from bart_pogmdm.physics.noncartesian import NonCartesianScan

@@ -8,7 +8,8 @@ from properties import assert_adjoint, assert_linear, random_complex
 from trajectories import error, grid_points
 
 from bart_pogmdm.arrays.fft import fftn
-from bart_pogmdm.physics.cartesian import CartesianSampling, CartesianScan
+from bart_pogmdm.physics.cartesian import CartesianSampling
+from bart_pogmdm.physics.cartesian_scan import CartesianScan
 from bart_pogmdm.physics.coil_model import CoilModel
 from bart_pogmdm.physics.fourier import PLANE, ifft2c
 from bart_pogmdm.physics.noise_level import NoiseRules, estimate_noise

@@ -14,7 +14,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.binary_scale import exponent_of, scaled
 from ..arrays.modules import array_module
 from ..arrays.rounding import is_acquired, largest_of_coils
-from ..physics.cartesian import CartesianScan
+from ..physics.cartesian_scan import CartesianScan
 from ..physics.fourier import resize
 from ..physics.kspace_centre import find_centre
 from ..physics.noncartesian import NonCartesianScan
