@@ -278,6 +278,23 @@ def test_objects_with_a_period_have_no_gaps(period, profile, coils, noise_std):
     assert not any("far weaker than lines on both sides" in sentence for sentence in doubts(kspace, iterations=2))
 
 
+@pytest.mark.parametrize("moved", ["one coil", "all coils"])
+def test_masks_of_coils_have_no_gaps(moved):
+    """Where few coils have a sample, the power is that of these; and if the masks are not given, the zeros tell."""
+    line = masks.named("cartesian3", SHAPE, 0)
+    of_coils = np.stack([np.roll(line, 2, 1) if i == 3 else line if moved == "one coil" else
+                         masks.named("cartesian3", SHAPE, i) for i in range(16)])
+    kspace = full(16) * of_coils
+    assert doubts(kspace, of_coils, iterations=20) == []
+    assert any(sentence.startswith("mask: many of its samples are zero in some of") for sentence in doubts(kspace))
+
+
+def test_a_coil_without_signal_raises_no_doubt():
+    kspace, mask = full(3), masks.named("cartesian3", SHAPE, 0)
+    kspace[0] = 0
+    assert doubts(kspace * mask, mask, iterations=20) == []
+
+
 def test_noise_alone_is_doubtful(rng):
     noise = rng.standard_normal((2, 4, *SHAPE)).astype(np.float32)
     assert any("its centre is not sampled" in sentence for sentence in doubts(noise[0] + 1j * noise[1]))

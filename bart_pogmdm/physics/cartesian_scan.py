@@ -47,10 +47,15 @@ class CartesianScan:
         return kspace[:, self.mask], distances(*frequencies)[self.mask]
 
     def power(self) -> tuple[Array, Array]:
-        """Return the power of the samples, summed over the coils, and the mask, both (*grid)."""
+        """Return the power of the samples, summed over the coils, and the mask, both (*grid).
+
+        Where some of the coils have no sample, it is that of the others, times as many coils as there are.
+        """
         power = power_of_coils(self.kspace[:1])
         for of_coil in self.kspace[1:]:  # one after the other: all at once need as much memory as k-space
             power += power_of_coils(of_coil[None])
+        if self.weights is not None and not self.same_for_coils:
+            power *= (self.coils / (self.weights != 0).sum(0).clip(1)).astype(power.dtype)
         return power, self.mask
 
     def combined(self, matrix: Array) -> CartesianScan:

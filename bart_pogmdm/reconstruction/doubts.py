@@ -56,7 +56,7 @@ class DoubtRules:
     """Part of the usual amplitude of k-space that the samples do not see, above which the prior makes up too much."""
 
     zeros: float = 0.25
-    """Part of the samples of a mask that may be zero in all coils, as those beyond an elliptic acquisition (0.22)."""
+    """Part of the samples of a mask that may be zero, as those beyond an elliptic acquisition (0.22)."""
 
     valley: float = 10.0
     """Mean power on both sides of a line of k-space, as a multiple of its own, above which the line may be a gap."""

@@ -71,6 +71,8 @@ def of_scan(scan: Scan, frame: Frame, sampling: Sampling, known_sens: bool, rule
     if lost + (1 - lost) * float((power[sampled] == 0).mean()) > rules.zeros:
         doubts.append("mask: many of its samples are zero in all coils: is it transposed or moved, or does it have"
                       " more samples than k-space?")
+    elif lost + (1 - lost) * frame.zeros > rules.zeros:
+        doubts.append("mask: many of its samples are zero in some of the coils: do the coils have masks of their own?")
     elif any(_gaps(power, sampled, axis, rules) > rules.valleys for axis in range(power.ndim)):
         doubts.append("kspace: many of its lines are far weaker than lines on both sides: are these gaps that hold"
                       " noise? They need a mask")

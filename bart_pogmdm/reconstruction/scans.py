@@ -43,7 +43,8 @@ def cartesian_scan(samples: Array, pattern: Array, rules: Rules, box: Shape | No
     pattern, lost = _without_empty_lines(pattern, acquired)
     kspace, frame = _scaled(kspace, where, overwrite=True)
     weights, unit = _weights(pattern, kspace)
-    frame = replace(frame, lost=lost, weight=unit, grid=grid if padded else (), box=box if padded else ())
+    zeros = 0.0 if weights is not None and weights.ndim == kspace.ndim else _zeros(kspace, pattern[0] != 0)
+    frame = replace(frame, lost=lost, zeros=zeros, weight=unit, grid=grid if padded else (), box=box if padded else ())
     return _centred(CartesianScan(kspace, (pattern != 0).any(0), weights), frame, rules)
 
 
@@ -95,6 +96,12 @@ def _without_empty_lines(pattern: Array, acquired: Array) -> tuple[Array, float]
     kept = reduce(and_, (acquired.any(axis, keepdims=True) for axis in range(acquired.ndim)))
     lost = int(((pattern != 0) & ~kept).sum())
     return (pattern * kept, lost / int((pattern != 0).sum())) if lost else (pattern, 0.0)
+
+
+def _zeros(kspace: Array, mask: Array) -> float:
+    """Return which part of the samples of coils with signal is zero."""
+    of_coils = [float((coil[mask] == 0).mean()) for coil in kspace]  # one by one, since k-space may be large
+    return float(np.mean([zeros for zeros in of_coils if zeros < 1]))
 
 
 def _weights(pattern: Array, samples: Array) -> tuple[Array | None, float]:
