@@ -295,6 +295,51 @@ def test_a_coil_without_signal_raises_no_doubt():
     assert doubts(kspace * mask, mask, iterations=20) == []
 
 
+def clipped(kspace, part):
+    """K-space of a receiver that cuts off what is larger than a part of the largest value."""
+    limit = part * max(abs(kspace.real).max(), abs(kspace.imag).max())
+    return (kspace.real.clip(-limit, limit) + 1j * kspace.imag.clip(-limit, limit)).astype(np.complex64)
+
+
+def saturated(*inputs, **options):
+    return any("receiver saturated" in sentence for sentence in doubts(*inputs, iterations=2, **options))
+
+
+@pytest.mark.parametrize("part, is_doubtful", [(1, False), (0.6, True), (0.3, True), (0.05, True)])
+def test_a_saturated_receiver_is_doubtful(part, is_doubtful):
+    assert saturated(clipped(full(8), part)) == is_doubtful
+    kspace, traj = radial()
+    assert saturated(clipped(kspace, part), traj=traj) == is_doubtful
+
+
+def test_a_saturated_receiver_is_doubtful_in_integers_and_other_units():
+    kspace = clipped(full(8), 0.5)
+    integers = np.rint(kspace / abs(kspace.real).max() * 127)
+    assert saturated(integers.astype(np.complex64))
+    assert saturated((np.pi * 1e-7 * kspace).astype(np.complex64))
+
+
+@pytest.mark.parametrize("steps", [127, 31])
+def test_integers_of_few_bits_are_not_saturated(steps):
+    kspace = full(8)
+    assert not saturated(np.rint(kspace / abs(kspace).max() * steps).astype(np.complex64))
+
+
+def test_a_point_and_coils_that_are_alike_are_not_saturated():
+    point = np.zeros((1, *SHAPE), complex)
+    point[0, 20, 31] = 1
+    assert not saturated(fft2c(point).astype(np.complex64))
+    assert not saturated(np.repeat(full(1), 8, axis=0))
+
+
+def test_the_centre_that_all_spokes_measure_is_not_saturated():
+    angle = np.arange(16) * np.pi / 16
+    points = np.stack([np.outer(part(angle), np.arange(-20, 20)) for part in (np.sin, np.cos)])
+    images = (phantom((40, 40)) * sensitivities((40, 40), 4)).astype(np.complex64)
+    kspace = Nufft(points.reshape(2, -1), (40, 40), np.complex64).forward(images).reshape(4, 16, 40)
+    assert not saturated(kspace, traj=np.moveaxis(points, 0, -1), noise_std=1e-3)
+
+
 def test_noise_alone_is_doubtful(rng):
     noise = rng.standard_normal((2, 4, *SHAPE)).astype(np.float32)
     assert any("its centre is not sampled" in sentence for sentence in doubts(noise[0] + 1j * noise[1]))

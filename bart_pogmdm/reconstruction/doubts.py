@@ -71,6 +71,9 @@ class DoubtRules:
     valleys: float = 0.04
     """Part of the lines along an axis that may look like gaps."""
 
+    ties: int = 4
+    """Different samples that may have the largest real or imaginary part: more come from a saturated receiver."""
+
     pixels: int = 100
     """Pixels for each sample of a coil, above which a point or the unit of a trajectory must be wrong."""
 
@@ -81,7 +84,7 @@ class DoubtRules:
     """Distance of samples along readouts of even steps, in cycles per field of view, that resolves the field."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {"calibration": 2, "pixels": 1, "rank": 1},
+        check_fields(self, {"calibration": 2, "pixels": 1, "rank": 1, "ties": 1},
                      ["residual", "unexplained", "fit", "distance", "spike", "far", "folding", "unseen", "zeros",
                       "valley", "edge", "flat", "valleys", "lost", "spacing"])
 

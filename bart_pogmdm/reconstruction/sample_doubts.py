@@ -76,6 +76,8 @@ def of_scan(scan: Scan, frame: Frame, sampling: Sampling, known_sens: bool, rule
     elif any(_gaps(power, sampled, axis, rules) > rules.valleys for axis in range(power.ndim)):
         doubts.append("kspace: many of its lines are far weaker than lines on both sides: are these gaps that hold"
                       " noise? They need a mask")
+    if frame.ties > rules.ties:
+        doubts.append("kspace: several of its samples have the same largest value: was the receiver saturated?")
     return [*doubts, *_of_centre(power, sampled, frame.fit, rules), *_of_pattern(scan, sampling, known_sens, rules)]
 
 

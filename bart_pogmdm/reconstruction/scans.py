@@ -23,6 +23,7 @@ from ..physics.sampled_box import BoxRules, sampled_box
 from .frame import Frame
 from .rules import Rules
 
+ROUNDING = 1e-6  # Relative difference of numbers that are the same: k-space in single precision may have been scaled.
 SPIKES = 3  # Samples of k-space that may outshine all others beyond the precision of numbers: fewer are no image.
 ScanT = TypeVar("ScanT", CartesianScan, NonCartesianScan)
 
@@ -132,8 +133,21 @@ def _scaled(samples: Array, where: str = "", overwrite: bool = False) -> tuple[A
         raise ValueError(f"kspace: all samples are zero{where}")
     if not bool((samples.imag != 0).any()):
         raise ValueError("kspace: expected complex samples, got real ones (all imaginary parts are zero)")
-    exponent = exponent_of(samples)
-    return scaled(samples, -exponent, overwrite), Frame(2.0**exponent)  # C-contiguous: rounding depends on the layout
+    exponent, ties = exponent_of(samples), _ties(samples)
+    # C-contiguous: rounding depends on the layout.
+    return scaled(samples, -exponent, overwrite), Frame(2.0**exponent, ties=ties)
+
+
+def _ties(samples: Array) -> int:
+    """Return how many samples have the largest magnitude of a real or imaginary part.
+
+    Those whose other parts are equal, too, count once: without noise they are the same place, measured again.
+    """
+    xp = array_module(samples)
+    largest = float(xp.stack([xp.maximum(abs(coil.real), abs(coil.imag)).max() for coil in samples]).max())
+    others = [abs(other)[abs(part) >= (1 - ROUNDING) * largest] for coil in samples  # one by one: k-space may be large
+              for part, other in ((coil.real, coil.imag), (coil.imag, coil.real))]
+    return len(xp.unique(xp.rint(xp.concatenate(others) / largest / ROUNDING)))
 
 
 def _check_spikes(samples: Array) -> None:
