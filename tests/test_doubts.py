@@ -354,6 +354,23 @@ def test_a_noise_level_in_other_units_is_doubtful_or_refused():
         recon(kspace, mask, noise_std=1e200)
 
 
+@pytest.mark.parametrize("coils, mask, noise_std", [(2, "radial24", 0.1), (2, "cartesian3", 0.2), (8, "gaussian4", 0.1),
+                                                    (8, "full", 0.3)])
+def test_a_noise_level_that_is_too_large_is_doubtful(coils, mask, noise_std):
+    """A right one is not, however low the signal is; the residual tells with several coils."""
+    pattern = masks.named(mask, SHAPE, 0)
+    for factor in (1, 10, 30):
+        kspace = simulate_kspace(phantom(SHAPE), coils, noise_std / factor, 0) * pattern
+        found = [text for text in doubts(kspace, pattern, noise_std=noise_std, iterations=30) if "noise_std" in text]
+        assert bool(found) == (factor > 1), factor
+
+
+def test_estimated_noise_and_that_of_one_coil_are_not_too_large():
+    mask = masks.named("gaussian3", SHAPE, 0)
+    for coils, noise_std in ((4, None), (1, 0.1)):
+        assert doubts(full(coils, 0.1) * mask, mask, noise_std=noise_std, iterations=30) == []
+
+
 @pytest.mark.parametrize("shape, coils", [((20, 18, 16), 2), ((40, 36, 8), 1)])
 def test_the_centre_of_a_volume_is_told_from_noise(rng, shape, coils):
     """A ball of a third or most of the field of view has a centre, noise has none, and a hole is where it should be."""

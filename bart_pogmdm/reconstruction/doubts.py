@@ -25,8 +25,17 @@ class DoubtRules:
     """When the image of a slice is doubtful."""
 
     residual: float = 2.0
-    """Residual in noise levels above which the samples are not explained: imperfect maps of real coils stay below.  A
-    noise level as far above the samples themselves would explain anything."""
+    """Residual in noise levels above which the samples are not explained: imperfect maps of real coils stay below."""
+
+    noise: float = 1.2
+    """Noise level, as a part of the root mean square of the samples, above which it is larger than these can be: their
+    own noise is a part of them."""
+
+    smooth: float = 0.25
+    """Residual of several coils in noise levels below which a level that was given smooths too much."""
+
+    audible: float = 0.2
+    """Noise level, as a part of the root mean square of the samples, below which it hardly smooths."""
 
     unexplained: float = 0.03
     """Residual beyond the noise, as a part of the root mean square of the samples, below which it does not matter."""
@@ -85,23 +94,29 @@ class DoubtRules:
 
     def __post_init__(self) -> None:
         check_fields(self, {"calibration": 2, "pixels": 1, "rank": 1, "ties": 1},
-                     ["residual", "unexplained", "fit", "distance", "spike", "far", "folding", "unseen", "zeros",
-                      "valley", "edge", "flat", "valleys", "lost", "spacing"])
+                     ["residual", "noise", "smooth", "audible", "unexplained", "fit", "distance", "spike", "far",
+                      "folding", "unseen", "zeros", "valley", "edge", "flat", "valleys", "lost", "spacing"])
 
 
-def of_residual(problem: Problem, residual_std: float, image_noise: float, rules: DoubtRules) -> list[str]:
+def of_residual(problem: Problem, residual_std: float, image_noise: float, known_noise: bool,
+                rules: DoubtRules) -> list[str]:
     """Return the doubts whether the samples of a slice are explained, and by what.
 
-    residual_std: in data units; image_noise: that the method leaves in the image, in solver units.
+    residual_std: in data units; image_noise: that the method leaves in the image, in solver units; known_noise: or an
+    estimated noise level, which is no error of the caller.
     """
     noise = math.hypot(problem.noise_std, image_noise / problem.coils**0.5)
     residual = problem.units.to_solver(residual_std)
     unexplained = max(residual**2 - noise**2, 0.0) ** 0.5
     energy = float(sum(inner(coil, coil) for coil in problem.samples))  # of one at a time, since k-space may be large
     signal = energy / (2 * problem.coils * problem.sampling.count)
-    if problem.noise_std > rules.residual * signal**0.5:
+    if problem.noise_std > rules.noise * signal**0.5:
         return ["noise_std: it is larger than the samples, so that the image hardly depends on them: is it in the units"
                 " of kspace?"]
+    if known_noise and not problem.one_coil and problem.noise_std > max(residual / rules.smooth,
+                                                                        rules.audible * signal**0.5):
+        return ["noise_std: it is far above the residual, so that the image is smoother than the samples say: is it in"
+                " the units of kspace?"]
     if residual > rules.residual * noise and unexplained > rules.unexplained * signal**0.5:
         return ["kspace: image and sensitivities do not explain the samples, the residual is far above the noise: check"
                 " mask, traj, sens and iterations" + (

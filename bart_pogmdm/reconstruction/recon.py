@@ -156,7 +156,8 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
                 report.finish(len(solved))
             for part, one, found in zip(solved, each, results):
                 outputs.put(part.index, part.noise_std, part.frame.weight * found.residual_std, found)
-                of_image = of_residual(one, found.residual_std, options.method.image_noise, options.rules.doubts)
+                of_image = of_residual(one, found.residual_std, options.method.image_noise,
+                                       options.noise_std is not None, options.rules.doubts)
                 too_few = [] if problem.temporal else of_unseen(one, options.rules.doubts)  # frames tell of each other
                 doubts[part.index] = [*part.doubts, *too_few, *of_image]
                 coefficients = found.coefficients
