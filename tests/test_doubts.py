@@ -145,6 +145,18 @@ def test_folding_is_the_height_of_the_highest_copy():
     assert of(np.zeros((24, 24))) == 1
 
 
+@pytest.mark.parametrize("weight, folds", [(0.3, False), (0.1, False), (0.03, True), (0.001, True)])
+@pytest.mark.parametrize("known_sens", [False, True])
+def test_lines_of_little_weight_prevent_no_fold(weight, folds, known_sens):
+    """On a grid and along a trajectory; those of a third of the weight do."""
+    rows, columns = np.meshgrid(np.arange(-24, 24), np.arange(-24, 24), indexing="ij")
+    weights, kspace = np.where(rows % 2 == 0, 1, weight), full(1 if known_sens else 4)
+    sens = {"sens": np.ones((1, *SHAPE), np.complex64), "iterations": 2} if known_sens else {"iterations": 2}
+    on_grid = doubts(kspace, weights, **sens)
+    along = doubts(kspace, weights, traj=np.stack([rows, columns], -1), dims=SHAPE, **sens)
+    assert [any("folded" in sentence for sentence in found) for found in (on_grid, along)] == [folds, folds]
+
+
 @pytest.mark.parametrize("factor", [0.5, 0.7])
 def test_a_trajectory_of_another_scale_is_doubtful(factor):
     kspace, traj = radial(spokes=32, coils=6)

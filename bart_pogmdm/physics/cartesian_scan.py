@@ -58,6 +58,12 @@ class CartesianScan:
             power *= (self.coils / (self.weights != 0).sum(0).clip(1)).astype(power.dtype)
         return power, self.mask
 
+    def of_weight(self, least: float) -> CartesianScan:
+        """Return the samples whose weight is at least a part of the largest, all with the same weight."""
+        if self.weights is None:
+            return self
+        return replace(self, weights=(self.weights >= least * self.weights.max()).astype(self.weights.dtype))
+
     def combined(self, matrix: Array) -> CartesianScan:
         """Return the scan of combinations (I, J) of the coils."""
         return replace(self, kspace=combined(matrix, self.kspace))

@@ -58,6 +58,9 @@ class DoubtRules:
     folding: float = 0.8
     """Height of a copy of the image, by the pattern alone, above which the copy is not told from the image."""
 
+    weight: float = 0.07
+    """Weight of a sample, as a part of the largest, below which it does not prevent a fold."""
+
     calibration: int = 24
     """Size of the centre of k-space, in samples, whose pattern must not be a lattice: the maps are found there."""
 
@@ -95,7 +98,7 @@ class DoubtRules:
     def __post_init__(self) -> None:
         check_fields(self, {"calibration": 2, "pixels": 1, "rank": 1, "ties": 1},
                      ["residual", "noise", "smooth", "audible", "unexplained", "fit", "distance", "spike", "far",
-                      "folding", "unseen", "zeros", "valley", "edge", "flat", "valleys", "lost", "spacing"])
+                      "folding", "weight", "unseen", "zeros", "valley", "edge", "flat", "valleys", "lost", "spacing"])
 
 
 def of_residual(problem: Problem, residual_std: float, image_noise: float, known_noise: bool,

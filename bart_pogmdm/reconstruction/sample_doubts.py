@@ -121,10 +121,14 @@ def _of_pattern(scan: Scan, sampling: Sampling, known_sens: bool, rules: DoubtRu
     """Return the doubt whether the image is folded."""
     if not known_sens:
         window = tuple(min(rules.calibration, n) for n in scan.shape)
-        if folding(scan.low(window, window).sampled()[0].density) > rules.folding:
+        low = scan.low(window, window).of_weight(rules.weight)
+        if folding(low.sampled()[0].density) > rules.folding:
             return ["mask: the image may be folded, because a regular pattern does not tell sensitivities from copies"
                     " of the image: some neighbouring lines at the centre of k-space do, or known sensitivities"]
-    elif math.prod(scan.shape) > scan.coils * sampling.count and folding(sampling.density) > rules.folding:
+        return []
+    alike = scan.of_weight(rules.weight)
+    sampling = sampling if alike is scan else alike.sampled()[0]
+    if math.prod(scan.shape) > scan.coils * sampling.count and folding(sampling.density) > rules.folding:
         return ["mask: the image may be folded, because a regular pattern with fewer samples of all coils than pixels"
                 " does not tell the image from its copies"]
     return []
