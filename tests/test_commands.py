@@ -45,7 +45,7 @@ def test_options_reach_the_reconstruction(folder, pogmdm, monkeypatch):
     start = recon(kspace, iterations=2).image
     write({folder / "start": start})
     for words, keywords in ((["-N"], {"normalize": False}), (["-m2"], {"maps": 2}),
-                            (["--noise", "0.5"], {"noise_std": 0.5}),
+                            (["--noise", "0.02"], {"noise_std": 0.02}),
                             (["-I", "start"], {"start": start})):
         assert pogmdm("-i2", *words, "ksp", "out", cwd=folder).returncode == 0
         np.testing.assert_allclose(read(folder / "out"), recon(kspace, iterations=2, **keywords).image, atol=1e-7)

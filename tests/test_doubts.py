@@ -145,6 +145,18 @@ def test_folding_is_the_height_of_the_highest_copy():
     assert of(np.zeros((24, 24))) == 1
 
 
+@pytest.mark.parametrize("weight, folds", [(0.3, False), (0.1, False), (0.03, True), (0.001, True)])
+@pytest.mark.parametrize("known_sens", [False, True])
+def test_lines_of_little_weight_prevent_no_fold(weight, folds, known_sens):
+    """On a grid and along a trajectory; those of a third of the weight do."""
+    rows, columns = np.meshgrid(np.arange(-24, 24), np.arange(-24, 24), indexing="ij")
+    weights, kspace = np.where(rows % 2 == 0, 1, weight), full(1 if known_sens else 4)
+    sens = {"sens": np.ones((1, *SHAPE), np.complex64), "iterations": 2} if known_sens else {"iterations": 2}
+    on_grid = doubts(kspace, weights, **sens)
+    along = doubts(kspace, weights, traj=np.stack([rows, columns], -1), dims=SHAPE, **sens)
+    assert [any("folded" in sentence for sentence in found) for found in (on_grid, along)] == [folds, folds]
+
+
 @pytest.mark.parametrize("factor", [0.5, 0.7])
 def test_a_trajectory_of_another_scale_is_doubtful(factor):
     kspace, traj = radial(spokes=32, coils=6)
@@ -268,6 +280,78 @@ def test_noise_in_gaps_is_doubtful_without_a_mask(rng, kind, gaps):
     assert not any("far weaker than lines on both sides" in sentence for sentence in doubts(kspace * pattern))
 
 
+@pytest.mark.parametrize("period", [4, 6, 8])
+@pytest.mark.parametrize("profile", [lambda x: (1 + np.cos(2 * np.pi * x)) / 2, lambda x: x % 1 < 0.5],
+                         ids=["tags", "bars"])
+@pytest.mark.parametrize("coils, noise_std", [(1, 0.003), (8, 0.003), (8, 0.02)])
+def test_objects_with_a_period_have_no_gaps(period, profile, coils, noise_std):
+    """Between the peaks of their k-space lines are weak, too."""
+    kspace = simulate_kspace(phantom(SHAPE) * profile(np.arange(48) / period), coils, noise_std, 0)
+    assert not any("far weaker than lines on both sides" in sentence for sentence in doubts(kspace, iterations=2))
+
+
+@pytest.mark.parametrize("moved", ["one coil", "all coils"])
+def test_masks_of_coils_have_no_gaps(moved):
+    """Where few coils have a sample, the power is that of these; and if the masks are not given, the zeros tell."""
+    line = masks.named("cartesian3", SHAPE, 0)
+    of_coils = np.stack([np.roll(line, 2, 1) if i == 3 else line if moved == "one coil" else
+                         masks.named("cartesian3", SHAPE, i) for i in range(16)])
+    kspace = full(16) * of_coils
+    assert doubts(kspace, of_coils, iterations=20) == []
+    assert any(sentence.startswith("mask: many of its samples are zero in some of") for sentence in doubts(kspace))
+
+
+def test_a_coil_without_signal_raises_no_doubt():
+    kspace, mask = full(3), masks.named("cartesian3", SHAPE, 0)
+    kspace[0] = 0
+    assert doubts(kspace * mask, mask, iterations=20) == []
+
+
+def clipped(kspace, part):
+    """K-space of a receiver that cuts off what is larger than a part of the largest value."""
+    limit = part * max(abs(kspace.real).max(), abs(kspace.imag).max())
+    return (kspace.real.clip(-limit, limit) + 1j * kspace.imag.clip(-limit, limit)).astype(np.complex64)
+
+
+def saturated(*inputs, **options):
+    return any("receiver saturated" in sentence for sentence in doubts(*inputs, iterations=2, **options))
+
+
+@pytest.mark.parametrize("part, is_doubtful", [(1, False), (0.6, True), (0.3, True), (0.05, True)])
+def test_a_saturated_receiver_is_doubtful(part, is_doubtful):
+    assert saturated(clipped(full(8), part)) == is_doubtful
+    kspace, traj = radial()
+    assert saturated(clipped(kspace, part), traj=traj) == is_doubtful
+
+
+def test_a_saturated_receiver_is_doubtful_in_integers_and_other_units():
+    kspace = clipped(full(8), 0.5)
+    integers = np.rint(kspace / abs(kspace.real).max() * 127)
+    assert saturated(integers.astype(np.complex64))
+    assert saturated((np.pi * 1e-7 * kspace).astype(np.complex64))
+
+
+@pytest.mark.parametrize("steps", [127, 31])
+def test_integers_of_few_bits_are_not_saturated(steps):
+    kspace = full(8)
+    assert not saturated(np.rint(kspace / abs(kspace).max() * steps).astype(np.complex64))
+
+
+def test_a_point_and_coils_that_are_alike_are_not_saturated():
+    point = np.zeros((1, *SHAPE), complex)
+    point[0, 20, 31] = 1
+    assert not saturated(fft2c(point).astype(np.complex64))
+    assert not saturated(np.repeat(full(1), 8, axis=0))
+
+
+def test_the_centre_that_all_spokes_measure_is_not_saturated():
+    angle = np.arange(16) * np.pi / 16
+    points = np.stack([np.outer(part(angle), np.arange(-20, 20)) for part in (np.sin, np.cos)])
+    images = (phantom((40, 40)) * sensitivities((40, 40), 4)).astype(np.complex64)
+    kspace = Nufft(points.reshape(2, -1), (40, 40), np.complex64).forward(images).reshape(4, 16, 40)
+    assert not saturated(kspace, traj=np.moveaxis(points, 0, -1), noise_std=1e-3)
+
+
 def test_noise_alone_is_doubtful(rng):
     noise = rng.standard_normal((2, 4, *SHAPE)).astype(np.float32)
     assert any("its centre is not sampled" in sentence for sentence in doubts(noise[0] + 1j * noise[1]))
@@ -280,6 +364,23 @@ def test_a_noise_level_in_other_units_is_doubtful_or_refused():
         " kspace?"]
     with pytest.raises(ValueError, match=r"^noise_std: expected it in the units of kspace, got .* times the largest"):
         recon(kspace, mask, noise_std=1e200)
+
+
+@pytest.mark.parametrize("coils, mask, noise_std", [(2, "radial24", 0.1), (2, "cartesian3", 0.2), (8, "gaussian4", 0.1),
+                                                    (8, "full", 0.3)])
+def test_a_noise_level_that_is_too_large_is_doubtful(coils, mask, noise_std):
+    """A right one is not, however low the signal is; the residual tells with several coils."""
+    pattern = masks.named(mask, SHAPE, 0)
+    for factor in (1, 10, 30):
+        kspace = simulate_kspace(phantom(SHAPE), coils, noise_std / factor, 0) * pattern
+        found = [text for text in doubts(kspace, pattern, noise_std=noise_std, iterations=30) if "noise_std" in text]
+        assert bool(found) == (factor > 1), factor
+
+
+def test_estimated_noise_and_that_of_one_coil_are_not_too_large():
+    mask = masks.named("gaussian3", SHAPE, 0)
+    for coils, noise_std in ((4, None), (1, 0.1)):
+        assert doubts(full(coils, 0.1) * mask, mask, noise_std=noise_std, iterations=30) == []
 
 
 @pytest.mark.parametrize("shape, coils", [((20, 18, 16), 2), ((40, 36, 8), 1)])
@@ -295,6 +396,32 @@ def test_the_centre_of_a_volume_is_told_from_noise(rng, shape, coils):
     hole = np.hypot(np.hypot(z * shape[0], y * shape[1]), x * shape[2]) > 10
     for bad, mask in ((noise, None), (kspace.astype(np.complex64) * hole[..., None], hole)):
         assert any("its centre is not sampled" in sentence for sentence in doubts(bad, mask, iterations=1))
+
+
+def slab(slices, shift, noise_std=0.02, shape=(40, 36), coils=2):
+    """K-space (y, x, z, coil) of a phantom that goes on through a slab, and moves by `shift` pixels in each slice."""
+    plane = phantom(shape) * sensitivities(shape, coils)
+    images = np.stack([np.roll(plane, shift * z, -1) for z in range(slices)], -1)
+    kspace = fft2c(images, axes=(1, 2, 3))
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((2, *kspace.shape))
+    return np.moveaxis(kspace + noise_std * (noise[0] + 1j * noise[1]), 0, -1).astype(np.complex64)
+
+
+@pytest.mark.parametrize("slices", [8, 16, 24])
+@pytest.mark.parametrize("shift", [0, 1])
+def test_a_slab_has_a_centre(slices, shift):
+    """Although its energy lies near a plane of k-space."""
+    assert doubts(slab(slices, shift), iterations=1) == []
+
+
+def test_a_slab_without_its_centre_is_doubtful():
+    kspace = slab(12, 0)
+    z = np.arange(12) - 6
+    for hole in (abs(z) > 2, np.hypot(*np.ogrid[-20:20, -18:18])[..., None] > 5 + 0 * z):
+        mask = np.broadcast_to(hole, kspace.shape[:3])
+        found = doubts(kspace * mask[..., None], mask, iterations=1)
+        assert any("its centre is not sampled" in sentence for sentence in found)
 
 
 def test_wrong_sensitivities_are_doubtful():

@@ -11,7 +11,7 @@ from bart_pogmdm import Diffusion, recon
 from bart_pogmdm.evaluate import masks
 from bart_pogmdm.evaluate.simulate import kspace as simulate_kspace
 from bart_pogmdm.evaluate.simulate import phantom, sensitivities
-from bart_pogmdm.physics.cartesian import CartesianScan
+from bart_pogmdm.physics.cartesian_scan import CartesianScan
 from bart_pogmdm.physics.fourier import fft2c, ifft2c
 from bart_pogmdm.physics.kspace_centre import CentreRules, find_centre, phase_ramp
 from bart_pogmdm.physics.noncartesian import NonCartesianScan
@@ -81,6 +81,14 @@ def test_a_spike_is_not_the_centre(value):
     kspace, pattern, _ = scan()
     kspace[2, 50, 44] = value
     assert find_centre(CartesianScan(kspace, pattern | True), CentreRules()).place == (0, 0)
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 8), (16, 16, 16), (8, 32, 32), (16, 64, 56)])
+def test_noise_fills_no_volume_with_a_centre(rng, shape):
+    """Planes of a small volume are too small to tell noise from a centre."""
+    for coils in (1, 8):
+        noise = rng.standard_normal((2, coils, *shape))
+        assert find_centre(CartesianScan(noise[0] + 1j * noise[1], np.ones(shape, bool)), CentreRules()).fit < 0.39
 
 
 def test_few_samples_and_those_of_a_point_have_a_centre():

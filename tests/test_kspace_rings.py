@@ -9,7 +9,8 @@ from properties import random_complex
 from bart_pogmdm.algorithms.likelihood import Likelihood, RingWeights
 from bart_pogmdm.algorithms.problem import Problem
 from bart_pogmdm.algorithms.state import State
-from bart_pogmdm.physics.cartesian import CartesianSampling, CartesianScan
+from bart_pogmdm.physics.cartesian import CartesianSampling
+from bart_pogmdm.physics.cartesian_scan import CartesianScan
 from bart_pogmdm.physics.image_set import ImageAxis, ImageSet
 from bart_pogmdm.physics.kspace_rings import RingRules, Rings
 from bart_pogmdm.physics.sensitivities import SensitivityModel

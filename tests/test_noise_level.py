@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import simulate
 
-from bart_pogmdm.physics.cartesian import CartesianScan
+from bart_pogmdm.physics.cartesian_scan import CartesianScan
 from bart_pogmdm.physics.noise_level import NoiseRules, estimate_noise
 
 

@@ -11,7 +11,7 @@ from trajectories import QUICK, error, grid_points, measured, radial
 
 from bart_pogmdm import Diffusion, Gibbs, Rules, read, recon, to_bart, write
 from bart_pogmdm.commands.main import main
-from bart_pogmdm.physics.cartesian import CartesianScan
+from bart_pogmdm.physics.cartesian_scan import CartesianScan
 from bart_pogmdm.physics.fourier import ifft2c, resample
 from bart_pogmdm.physics.noise_level import NoiseRules, estimate_noise
 from bart_pogmdm.physics.noncartesian import NonCartesianScan, image_size

@@ -7,7 +7,7 @@ from properties import random_complex
 
 from bart_pogmdm import recon
 from bart_pogmdm.evaluate import masks, simulate
-from bart_pogmdm.physics.cartesian import CartesianScan
+from bart_pogmdm.physics.cartesian_scan import CartesianScan
 from bart_pogmdm.physics.fourier import fft2c
 from bart_pogmdm.physics.image_set import ImageAxis, ImageSet
 from bart_pogmdm.physics.phase_poles import in_light, winding_numbers, winding_phase, without_poles

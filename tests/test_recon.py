@@ -188,7 +188,8 @@ def test_any_size_and_number_of_coils(shape, coils):
 
 
 def test_given_noise_is_used(small):
-    result = recon(small[0], small[1], noise_std=0.3, **QUICK)
+    with pytest.warns(ReconstructionWarning, match="noise_std: it is far above the residual"):
+        result = recon(small[0], small[1], noise_std=0.3, **QUICK)
     assert result.info["noise_std"] == 0.3
     assert np.linalg.norm(result.image - recon(small[0], small[1], **QUICK).image) > 0
     assert np.isfinite(recon(small[0], small[1], noise_std=0).image).all()

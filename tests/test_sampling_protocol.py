@@ -8,7 +8,8 @@ from properties import assert_adjoint, assert_linear, random_complex
 from trajectories import error, grid_points
 
 from bart_pogmdm.arrays.fft import fftn
-from bart_pogmdm.physics.cartesian import CartesianSampling, CartesianScan
+from bart_pogmdm.physics.cartesian import CartesianSampling
+from bart_pogmdm.physics.cartesian_scan import CartesianScan
 from bart_pogmdm.physics.coil_model import CoilModel
 from bart_pogmdm.physics.fourier import PLANE, ifft2c
 from bart_pogmdm.physics.noise_level import NoiseRules, estimate_noise
@@ -73,7 +74,7 @@ def example(kind):
                                             (CartesianScan, Scan), (NonCartesianScan, Scan)])
 def test_every_member_of_the_protocol_is_there(kind, protocol):
     wanted, found = members(protocol), example(kind)
-    assert len(wanted) == {Sampling: 15, Scan: 9}[protocol]
+    assert len(wanted) == {Sampling: 15, Scan: 10}[protocol]
     for name, parameters in wanted.items():
         value = getattr(found, name)
         assert callable(value) == (parameters is not None)

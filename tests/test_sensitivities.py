@@ -8,7 +8,8 @@ from properties import assert_adjoint, random_complex
 from bart_pogmdm import recon
 from bart_pogmdm.arrays.fft import dst1, sine_matrix
 from bart_pogmdm.evaluate import masks, simulate
-from bart_pogmdm.physics.cartesian import CartesianSampling, CartesianScan
+from bart_pogmdm.physics.cartesian import CartesianSampling
+from bart_pogmdm.physics.cartesian_scan import CartesianScan
 from bart_pogmdm.physics.coil_model import CoilModel
 from bart_pogmdm.physics.fourier import fft2c, ifft2c, resample
 from bart_pogmdm.physics.h1_sensitivities import h1_step, smooth

@@ -8,7 +8,8 @@ from properties import assert_adjoint, random_complex
 from bart_pogmdm import Gibbs, Map, ReconstructionWarning, recon
 from bart_pogmdm.evaluate import masks
 from bart_pogmdm.evaluate.simulate import noise, phantom, sensitivities
-from bart_pogmdm.physics.cartesian import CartesianSampling, CartesianScan
+from bart_pogmdm.physics.cartesian import CartesianSampling
+from bart_pogmdm.physics.cartesian_scan import CartesianScan
 from bart_pogmdm.physics.coil_model import coil_model
 from bart_pogmdm.physics.fourier import fft2c
 from bart_pogmdm.physics.image_set import ImageAxis, ImageSet

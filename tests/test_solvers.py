@@ -16,7 +16,7 @@ from bart_pogmdm.algorithms.gibbs import gibbs
 from bart_pogmdm.algorithms.joint_map import joint_map
 from bart_pogmdm.algorithms.problem import Problem
 from bart_pogmdm.algorithms.state import State
-from bart_pogmdm.physics.cartesian import CartesianScan
+from bart_pogmdm.physics.cartesian_scan import CartesianScan
 from bart_pogmdm.prior.image_scale import ImageScale
 from bart_pogmdm.reconstruction.frame import Frame
 from bart_pogmdm.reconstruction.options import Options

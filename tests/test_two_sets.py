@@ -12,7 +12,7 @@ from bart_pogmdm.algorithms.kept_samples import KeptRules, KeptSamples, without_
 from bart_pogmdm.algorithms.problem import prior_for
 from bart_pogmdm.evaluate import masks, metrics
 from bart_pogmdm.evaluate import simulate as simulation
-from bart_pogmdm.physics.cartesian import CartesianScan
+from bart_pogmdm.physics.cartesian_scan import CartesianScan
 from bart_pogmdm.physics.espirit import EspiritRules, TwoSets
 from bart_pogmdm.physics.fourier import fft2c, ifft2c, resize
 from bart_pogmdm.prior.image_scale import ImageScale

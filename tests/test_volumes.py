@@ -10,7 +10,8 @@ from properties import assert_adjoint, assert_gradient, random_complex
 from bart_pogmdm import Gibbs, Map, ReconstructionWarning, from_bart, recon, to_bart
 from bart_pogmdm.algorithms.schedules import SensitivityPenalty
 from bart_pogmdm.evaluate.simulate import noise
-from bart_pogmdm.physics.cartesian import CartesianSampling, CartesianScan
+from bart_pogmdm.physics.cartesian import CartesianSampling
+from bart_pogmdm.physics.cartesian_scan import CartesianScan
 from bart_pogmdm.physics.coil_model import CoilModel
 from bart_pogmdm.physics.fourier import axes_of, fft2c
 from bart_pogmdm.physics.kspace_centre import CentreRules, find_centre

@@ -35,8 +35,12 @@ class CentreRules:
     """Side of the square, or cube, of as many samples as count with the amplitude of the weakest of them: the largest
     ones, so that no single sample, as a spike, is the centre."""
 
+    plane: int = 256
+    """Points of a plane of a volume from which on its fit counts: noise alone fits up to 0.48 on 64 points, and up to
+    0.37 on 256."""
+
     def __post_init__(self) -> None:
-        check_fields(self, {"strongest": 1}, ["width", "unseen"])
+        check_fields(self, {"strongest": 1, "plane": 1}, ["width", "unseen"])
 
 
 class Centre(NamedTuple):
@@ -54,8 +58,28 @@ def find_centre(scan: Scan, rules: CentreRules) -> Centre:
     (sum_k a(k) t(k - d))^2 / (sum_k t(k - d)^2 + unseen sum t^2) is largest, with sums over the sampled frequencies but
     the last.  Divided by sum a^2 it is the part of the energy that is explained, at most 1.  Frequencies wrap around at
     the border of the grid.  Samples that are all alike have no centre: then the place is zero frequency, and the fit 0.
+
+    An object that goes on through a slab has its energy near a plane of k-space, which no t of three dimensions fits.
+    The fit of a volume is therefore the best of its own and of those at the same place of its mean power along each
+    axis, if `plane` points are left.
     """
     power, sampled = scan.power()
+    xp = array_module(power)
+    fits = _fits(power, sampled, rules)
+    if not bool((fits > 0).any()):
+        return Centre((0,) * power.ndim, 0.0)
+    best = np.unravel_index(int(fits.argmax()), fits.shape)
+    fit = float(fits[best])
+    for axis in range(power.ndim):
+        if power.ndim == 3 and power.size >= rules.plane * power.shape[axis]:
+            count = sampled.sum(axis)
+            of_plane = _fits(power.sum(axis) / xp.maximum(count, 1), count > 0, rules)
+            fit = max(fit, float(of_plane[best[:axis] + best[axis + 1:]]))
+    return Centre(tuple(int(i) - n // 2 for i, n in zip(best, fits.shape)), fit)
+
+
+def _fits(power: Array, sampled: Array, rules: CentreRules) -> Array:
+    """Return the fit about each point (*grid); zeros where the samples are all alike."""
     xp = array_module(power)
     amplitude = xp.sqrt(power)
     ascending = xp.sort(amplitude[sampled])
@@ -63,13 +87,12 @@ def find_centre(scan: Scan, rules: CentreRules) -> Centre:
     # Noise and fine detail are everywhere: they say where samples are, and not where the centre is.
     amplitude = xp.where(sampled, xp.maximum(amplitude - xp.median(ascending), 0), 0)
     if not bool((amplitude > np.finfo(np.float32).eps * ascending[-1]).any()):
-        return Centre((0,) * power.ndim, 0.0)
+        return xp.zeros(power.shape)
     away = distances(*((xp.arange(n) - n // 2) / rules.width for n in power.shape))
     template = xp.fft.ifftshift((1 + away**2) ** (-(power.ndim + 1) / 4))
     seen = _correlation(sampled, template**2) + rules.unseen * (template**2).sum()
-    fit = _correlation(amplitude, template) ** 2 / seen
-    best = np.unravel_index(int(fit.argmax()), fit.shape)
-    return Centre(tuple(int(i) - n // 2 for i, n in zip(best, fit.shape)), float(fit.max() / (amplitude**2).sum()))
+    fits: Array = _correlation(amplitude, template) ** 2 / seen / (amplitude**2).sum()
+    return fits
 
 
 def _correlation(array: Array, template: Array) -> Array:

@@ -70,6 +70,12 @@ class NonCartesianScan:
                         for weights in (power_of_coils(scan.samples), None))
         return total / xp.maximum(count, 1), count > 0
 
+    def of_weight(self, least: float) -> NonCartesianScan:
+        """Return the samples whose weight is at least a part of the largest, all with the same weight."""
+        if self.weights is None:
+            return self
+        return replace(self.part(self.weights >= least * self.weights.max()), weights=None)
+
     def combined(self, matrix: Array) -> NonCartesianScan:
         """Return the scan of combinations (I, J) of the coils."""
         return replace(self, samples=combined(matrix, self.samples))

@@ -94,6 +94,9 @@ class Scan(Protocol):
     def same_for_coils(self) -> bool:
         """Whether all coils have the same samples, with the same weights."""
 
+    def of_weight(self, least: float) -> Scan:
+        """Return the scan of the samples whose weight is at least a part of the largest, all with the same weight."""
+
     def combined(self, matrix: Array) -> Scan:
         """Return the scan of combinations (I, J) of the coils."""
 

@@ -30,6 +30,8 @@ class Frame:
     weight: weights of samples were divided by this number.
     grid, box: k-space was cropped from this size to that of the box of its samples; empty if it was not.
     lost: part of the samples of the mask that were left out, because they lay on lines of zeros.
+    zeros: part of the others that are zero in a coil, on average over the coils with signal; 0 for masks of each coil.
+    ties: how many different samples have the largest real or imaginary part.
     coils: the coils were combined to fewer by this matrix of orthonormal rows; None if they were not.
     """
 
@@ -42,6 +44,8 @@ class Frame:
     grid: Shape = ()
     box: Shape = ()
     lost: float = 0.0
+    zeros: float = 0.0
+    ties: int = 1
     coils: Array | None = None
 
     @property

@@ -17,7 +17,7 @@ from ..physics.finufft_plan import library
 from ..physics.fourier import axes_of
 from ..physics.noncartesian import image_size
 from ..physics.sampling import Scan
-from . import doubts, layout, trajectory_layout
+from . import layout, sample_doubts, trajectory_layout
 from .frame import Frame
 from .rules import Rules
 from .scans import box_of_all, cartesian_scan, noncartesian_scan
@@ -97,7 +97,7 @@ class Inputs:
         def scan(index: Shape, group: tuple[Shape, ...]) -> tuple[Scan, Frame]:
             return cartesian_scan(slices[index], patterns[index], rules, box(group))
 
-        return scan, self.kspace.shape, doubts.of_axes(slices, grid)
+        return scan, self.kspace.shape, sample_doubts.of_axes(slices, grid)
 
     def _noncartesian(self, rules: Rules) -> tuple[ScanAt, Shape, list[str]]:
         """Return the same for k-space along trajectories."""
@@ -114,7 +114,7 @@ class Inputs:
             pattern = None if patterns is None else patterns[index]
             return noncartesian_scan(samples[index], pattern, points[index], size, readouts, rules)
 
-        return scan, shape, doubts.of_trajectory(points, readouts, size, rules.doubts)
+        return scan, shape, sample_doubts.of_trajectory(points, readouts, size, rules.doubts)
 
 
 @dataclass(frozen=True, eq=False)

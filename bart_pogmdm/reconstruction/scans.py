@@ -14,7 +14,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.binary_scale import exponent_of, scaled
 from ..arrays.modules import array_module
 from ..arrays.rounding import is_acquired, largest_of_coils
-from ..physics.cartesian import CartesianScan
+from ..physics.cartesian_scan import CartesianScan
 from ..physics.fourier import resize
 from ..physics.kspace_centre import find_centre
 from ..physics.noncartesian import NonCartesianScan
@@ -23,6 +23,7 @@ from ..physics.sampled_box import BoxRules, sampled_box
 from .frame import Frame
 from .rules import Rules
 
+ROUNDING = 1e-6  # Relative difference of numbers that are the same: k-space in single precision may have been scaled.
 SPIKES = 3  # Samples of k-space that may outshine all others beyond the precision of numbers: fewer are no image.
 ScanT = TypeVar("ScanT", CartesianScan, NonCartesianScan)
 
@@ -43,7 +44,8 @@ def cartesian_scan(samples: Array, pattern: Array, rules: Rules, box: Shape | No
     pattern, lost = _without_empty_lines(pattern, acquired)
     kspace, frame = _scaled(kspace, where, overwrite=True)
     weights, unit = _weights(pattern, kspace)
-    frame = replace(frame, lost=lost, weight=unit, grid=grid if padded else (), box=box if padded else ())
+    zeros = 0.0 if weights is not None and weights.ndim == kspace.ndim else _zeros(kspace, pattern[0] != 0)
+    frame = replace(frame, lost=lost, zeros=zeros, weight=unit, grid=grid if padded else (), box=box if padded else ())
     return _centred(CartesianScan(kspace, (pattern != 0).any(0), weights), frame, rules)
 
 
@@ -97,6 +99,12 @@ def _without_empty_lines(pattern: Array, acquired: Array) -> tuple[Array, float]
     return (pattern * kept, lost / int((pattern != 0).sum())) if lost else (pattern, 0.0)
 
 
+def _zeros(kspace: Array, mask: Array) -> float:
+    """Return which part of the samples of coils with signal is zero."""
+    of_coils = [float((coil[mask] == 0).mean()) for coil in kspace]  # one by one, since k-space may be large
+    return float(np.mean([zeros for zeros in of_coils if zeros < 1]))
+
+
 def _weights(pattern: Array, samples: Array) -> tuple[Array | None, float]:
     """Return the weights of the samples (J, …), and the unit by which they were divided.
 
@@ -125,8 +133,21 @@ def _scaled(samples: Array, where: str = "", overwrite: bool = False) -> tuple[A
         raise ValueError(f"kspace: all samples are zero{where}")
     if not bool((samples.imag != 0).any()):
         raise ValueError("kspace: expected complex samples, got real ones (all imaginary parts are zero)")
-    exponent = exponent_of(samples)
-    return scaled(samples, -exponent, overwrite), Frame(2.0**exponent)  # C-contiguous: rounding depends on the layout
+    exponent, ties = exponent_of(samples), _ties(samples)
+    # C-contiguous: rounding depends on the layout.
+    return scaled(samples, -exponent, overwrite), Frame(2.0**exponent, ties=ties)
+
+
+def _ties(samples: Array) -> int:
+    """Return how many samples have the largest magnitude of a real or imaginary part.
+
+    Those whose other parts are equal, too, count once: without noise they are the same place, measured again.
+    """
+    xp = array_module(samples)
+    largest = float(xp.stack([xp.maximum(abs(coil.real), abs(coil.imag)).max() for coil in samples]).max())
+    others = [abs(other)[abs(part) >= (1 - ROUNDING) * largest] for coil in samples  # one by one: k-space may be large
+              for part, other in ((coil.real, coil.imag), (coil.imag, coil.real))]
+    return len(xp.unique(xp.rint(xp.concatenate(others) / largest / ROUNDING)))
 
 
 def _check_spikes(samples: Array) -> None:

@@ -12,10 +12,10 @@ from ..physics.coil_compression import CoilRules, above_noise
 from ..physics.noise_level import estimate_noise
 from ..physics.sampling import Scan
 from ..prior.image_scale import ImageScale
-from .doubts import of_scan
 from .frame import Frame
 from .inputs import Slices
 from .options import Options
+from .sample_doubts import of_scan
 from .second_set import folds_over
 from .start import Measured, problem_of
 
