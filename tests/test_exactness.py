@@ -111,7 +111,7 @@ def test_ranks_of_truths_from_the_prior_are_uniform():
     assert statistic(ranks(0)) < limit < statistic(ranks(0, shrink=0.8))
 
 
-def sens_draws(iterations, rng, count=60, chains=8, variance=1e-3, weight=0.05, temperature=0.4):
+def sens_draws(iterations, rng, count=40, chains=8, variance=1e-3, weight=0.05, temperature=0.4):
     """A model, its image, and draws of its coefficients (draw, chain, J, *modes) for that image."""
     problem = problem_for(4)
     model, chained = problem.sens_model, problem.in_chains(chains)
@@ -123,7 +123,7 @@ def sens_draws(iterations, rng, count=60, chains=8, variance=1e-3, weight=0.05, 
 
 def test_sensitivities_vary_as_their_posterior(rng):
     """E |<z, A (c - c^)>|^2 / v^2 = 2 T <z, A w> / v with w the minimum for samples z: along what the samples tell."""
-    model, image, found = sens_draws(12, rng)
+    model, image, found = sens_draws(Gibbs().sens_cg, rng)
     shape = model.samples.shape
     other = replace(model, samples=rng.standard_normal(shape) + 1j * rng.standard_normal(shape))
     solved = other.update(image, None, 1e-3, 0.05, 500)
@@ -137,5 +137,5 @@ def test_sensitivities_vary_as_their_posterior(rng):
 
 def test_sensitivities_vary_where_the_samples_say_little(rng):
     """The spread of all modes, by a few preconditioned steps and by many."""
-    few, many = (np.var(sens_draws(iterations, rng)[2], (0, 1)).sum() for iterations in (Gibbs().sens_cg, 300))
+    few, many = (np.var(sens_draws(iterations, rng)[2], (0, 1)).sum() for iterations in (Gibbs().sens_cg, 200))
     assert 0.6 < few / many < 1.1

@@ -53,7 +53,7 @@ class Gibbs:
     draw_cg: int = 6
     """Conjugate gradient steps for each drawn image: components that have not converged have too little variance."""
 
-    sens_cg: int = 12
+    sens_cg: int = 5
     """The same for the sensitivities of each coil, which are preconditioned."""
 
     side_by_side: int | None = None
