@@ -17,7 +17,7 @@ from ..arrays.conjugate_gradients import at_least
 from ..arrays.generators import Rngs, for_each, white_noise
 from ..arrays.modules import array_module
 from ..physics.acceleration import acceleration
-from ..physics.fourier import divide, filtered
+from ..physics.fourier import averaged, divide, filtered
 from ..physics.sobolev_maps import MapsByCoil
 from ..prior.protocol import LatentPrior
 from .chains import batches, chains_that_fit
@@ -25,7 +25,7 @@ from .joint_map import Map
 from .likelihood import Likelihood, RingWeights
 from .posterior_statistics import PosteriorStatistics
 from .problem import Problem, prior_for
-from .quadratic_step import averaged, newton_step
+from .quadratic_step import newton_step
 from .state import State
 
 ROUNDING = 1e-5  # Part of the largest variance that averages by FFT may be wrong by.

@@ -2,13 +2,10 @@
 
 from typing import Any
 
-import numpy as np
-
 from ..arrays.array_types import Array
 from ..arrays.conjugate_gradients import conjugate_gradients
-from ..arrays.modules import array_module, complex_dtype
 from ..physics.coil_model import CoilModel, SetsModel
-from ..physics.fourier import axes_of, distances, divide, filtered
+from ..physics.fourier import axes_of, divide, filtered
 
 
 def newton_step(model: CoilModel | SetsModel, hessian: Array, phase: Array, descent: Array, variance: Any,
@@ -24,11 +21,3 @@ def newton_step(model: CoilModel | SetsModel, hessian: Array, phase: Array, desc
     axes, inverse = axes_of(model.sampling.shape), divide(1.0, hessian + model.density / variance)
     return conjugate_gradients(normal, descent, iterations=iterations, tolerance=tolerance, axes=model.axes,
                                precondition=lambda image: filtered(inverse, image, axes))
-
-
-def averaged(values: Array, width: float, axes: tuple[int, ...]) -> Array:
-    """Return real values averaged over a Gaussian window with a standard deviation of `width` pixels."""
-    xp = array_module(values)
-    squares = distances(*(xp.asarray(np.fft.fftfreq(values.shape[axis])) for axis in axes)) ** 2
-    window = xp.exp(-2 * (np.pi * width) ** 2 * squares).astype(values.dtype)
-    return filtered(window, values.astype(complex_dtype(values.dtype)), axes).real

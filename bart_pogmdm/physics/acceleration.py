@@ -3,13 +3,13 @@
 import numpy as np
 
 from ..arrays.array_types import Array
-from ..arrays.modules import array_module, complex_dtype
-from .fourier import axes_of, distances, field_size, filtered
+from ..arrays.modules import array_module
+from .fourier import averaged, axes_of, distances, field_size
+from .kspace_centre import CentreRules, usual_amplitude
 
 KNOWN = 0.9  # Part of the frequencies that one coil must sample to know them: single ones may be missing.
 SAME = 1e-6  # Variance of the density below which all frequencies are sampled alike.
-WIDTH = 4.0   # Where the amplitude of k-space begins to fall, in cycles per field of view, as in `CentreRules`.
-REACH = 1.0   # How far coils mix frequencies, in cycles per field of view: a standard deviation.
+REACH = 1.0  # How far coils mix frequencies, in cycles per field of view: a standard deviation.
 
 
 def acceleration(density: Array) -> float:
@@ -45,16 +45,14 @@ def known_radius(density: Array, ndim: int, coils: int) -> float:
 def unseen_part(density: Array, coils: int) -> float:
     """Return the part of the amplitude of k-space that neither samples nor the coils beside them see.
 
-    sum_k t(k) (1 - s(k)) / sum_k t(k), with the usual amplitude t(k) = (1 + |k|^2 / WIDTH^2)^(-(D + 1) / 4) and
-    s = min(max(density, J^(1/2) G * density), 1): J coils see frequencies within the Gaussian G about each sample.
+    sum_k t(k) (1 - s(k)) / sum_k t(k), with the `usual_amplitude` t and s = min(max(density, J^(1/2) G * density), 1):
+    J coils see frequencies within the Gaussian G about each sample.
     density: (*grid) with D dimensions, zero frequency first.
     """
-    xp, grid, axes = array_module(density), density.shape, axes_of(density.shape)
-    radius = xp.asarray(distances(*(np.fft.fftfreq(n) * field_size(grid) for n in grid)), density.dtype)
-    amplitude = (1 + (radius / WIDTH) ** 2) ** (-(len(grid) + 1) / 4)
-    blur = xp.asarray(np.exp(-2 * (np.pi * REACH * distances(*map(np.fft.fftfreq, grid))) ** 2), density.dtype)
-    near = filtered(blur, density.astype(complex_dtype(density.dtype)), axes).real
-    seen = xp.maximum(density, coils**0.5 * near).clip(0, 1)
+    xp, grid = array_module(density), density.shape
+    unit = field_size(grid) / CentreRules.width
+    amplitude = usual_amplitude(*(xp.asarray(unit * np.fft.fftfreq(n), density.dtype) for n in grid))
+    seen = xp.maximum(density, coils**0.5 * averaged(density, REACH, axes_of(grid))).clip(0, 1)
     return float((amplitude * (1 - seen)).sum() / amplitude.sum())
 
 

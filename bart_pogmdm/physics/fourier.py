@@ -7,7 +7,7 @@ import numpy as np
 from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import index_of
 from ..arrays.fft import fftn, ifftn
-from ..arrays.modules import array_module
+from ..arrays.modules import array_module, complex_dtype
 
 PLANE = (-2, -1)
 
@@ -32,6 +32,14 @@ def ifft2c(kspace: Array, axes: tuple[int, ...] = PLANE) -> Array:
 def filtered(response: Array, images: Array, axes: tuple[int, ...] = PLANE) -> Array:
     """Return images filtered by a frequency response, zero frequency first, along their axes."""
     return ifftn(response * fftn(images, axes), axes)
+
+
+def averaged(values: Array, width: float, axes: tuple[int, ...]) -> Array:
+    """Return real values averaged over a Gaussian window with a standard deviation of `width` pixels."""
+    xp = array_module(values)
+    squares = distances(*(xp.asarray(np.fft.fftfreq(values.shape[axis])) for axis in axes)) ** 2
+    window = xp.exp(-2 * (np.pi * width) ** 2 * squares).astype(values.dtype)
+    return filtered(window, values.astype(complex_dtype(values.dtype)), axes).real
 
 
 def resize(array: Array, shape: Shape) -> Array:

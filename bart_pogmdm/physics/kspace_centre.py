@@ -88,8 +88,7 @@ def _fits(power: Array, sampled: Array, rules: CentreRules) -> Array:
     amplitude = xp.where(sampled, xp.maximum(amplitude - xp.median(ascending), 0), 0)
     if not bool((amplitude > np.finfo(np.float32).eps * ascending[-1]).any()):
         return xp.zeros(power.shape)
-    away = distances(*((xp.arange(n) - n // 2) / rules.width for n in power.shape))
-    template = xp.fft.ifftshift((1 + away**2) ** (-(power.ndim + 1) / 4))
+    template = usual_amplitude(*(xp.fft.ifftshift(xp.arange(n) - n // 2) / rules.width for n in power.shape))
     seen = _correlation(sampled, template**2) + rules.unseen * (template**2).sum()
     fits: Array = _correlation(amplitude, template) ** 2 / seen / (amplitude**2).sum()
     return fits
@@ -100,6 +99,15 @@ def _correlation(array: Array, template: Array) -> Array:
     axes = axes_of(array.shape)
     spectrum, of_template = (fftn(values.astype(complex), axes) for values in (array, template))
     return ifftn(spectrum * of_template.conj(), axes).real * array.size**0.5
+
+
+def usual_amplitude(*frequencies: Array) -> Array:
+    """Return t(k) = (1 + |k|^2)^(-(D + 1) / 4), the usual amplitude of k-space in D dimensions about its centre.
+
+    frequencies: along each axis, in units of `CentreRules.width`.
+    """
+    amplitude: Array = (1 + distances(*frequencies) ** 2) ** (-(len(frequencies) + 1) / 4)
+    return amplitude
 
 
 def phase_ramp(centre: Shape, image: Array) -> Array:

@@ -13,9 +13,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.modules import array_module
 from ..physics.coil_compression import combined
 from ..physics.fourier import interpolate, resample
-from ..physics.kspace_centre import phase_ramp
-
-FEW = 4  # Cycles per field of view that sensitivities may turn by, as `CentreRules.width`.
+from ..physics.kspace_centre import CentreRules, phase_ramp
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Frame:
         A ramp of a few cycles is one that the maps of coils have anyway.  So the phase of the image does not jump from
         slice to slice where the centre is between two samples.
         """
-        return self.alone and max(map(abs, self.centre)) <= FEW
+        return self.alone and max(map(abs, self.centre)) <= CentreRules.width
 
     def into(self, image: Array) -> Array:
         """Return an image (*grid) of the data with the phase and the size that it has in this frame."""

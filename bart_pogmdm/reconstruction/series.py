@@ -48,15 +48,15 @@ class Part(Place):
     @classmethod
     def of(cls, slices: Slices, index: Shape, group: tuple[Shape, ...], number: int, options: Options) -> Part:
         """From the slices of a call; group: those that are solved together.  ValueError for unusable samples."""
-        scan, frame = slices.scan(index, group)
-        frame = replace(frame, alone=len(group) == 1 and scan.coils > 1 and slices.sens(index) is None)
+        (scan, frame), sens = slices.scan(index, group), slices.sens(index)
+        frame = replace(frame, alone=len(group) == 1 and scan.coils > 1 and sens is None)
         unit = frame.weight * frame.scale
         noise_std = float(unit * estimate_noise(*scan.acquired(), options.rules.noise)
                           if options.noise_std is None else options.noise_std)
         if noise_std > MOST_NOISE * unit:
             raise ValueError(f"noise_std: expected it in the units of kspace, got {noise_std / unit:.3g} times the"
                              " largest sample")
-        return cls(index, number, frame, noise_std, slices.sens(index), (), scan, slices.start(index))
+        return cls(index, number, frame, noise_std, sens, (), scan, slices.start(index))
 
     def with_coils(self, matrix: Array) -> Part:
         """Return the slice with combinations (I, J) of its coils."""
