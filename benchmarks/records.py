@@ -24,6 +24,7 @@ from bart_pogmdm.toolbox.find_bart import version as bart_version
 from bart_pogmdm.version import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
+OURS = "pogmdm"  # The names of this package's methods begin with it.
 Row = dict[str, Any]
 Cases = Mapping[str, Callable[[], Row]]
 
@@ -53,11 +54,13 @@ class Places(NamedTuple):
     data: Path = ROOT.parent / "shared" / "data"
     out: Path = ROOT
     scans: Sequence[Path] = ()
+    methods: Sequence[str] = ()
+    """The only methods to be measured; none: all."""
 
     @property
     def images(self) -> Path:
-        """The folder of reconstructions, which are computed once (see `bart-pogmdm compare`)."""
-        return self.out / "build" / "results"
+        """The folder of reconstructions, which are computed once for a commit (see `bart-pogmdm compare`)."""
+        return self.out / "build" / "results" / stamp()["commit"]
 
 
 @cache
@@ -81,14 +84,14 @@ def read(path: Path) -> list[Row]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def measure(path: Path, cases: Cases, words: Sequence[str] = ()) -> list[str]:
-    """Measure the cases whose rows are missing or of another version; return what went wrong.
+def measure(path: Path, cases: Cases, words: Sequence[str] = (), again: bool = False) -> list[str]:
+    """Measure the cases whose rows are missing or of another version, or all of them again; return what went wrong.
 
     Each row is recorded as soon as it is there, so that a run that was killed goes on with the next case.
     """
     rows, faults = {row["case"]: row for row in read(path)}, []
     for case in chosen(cases, words):
-        if case in rows and rows[case]["version"] == __version__:
+        if not again and case in rows and rows[case]["version"] == __version__:
             continue
         began = time.perf_counter()
         try:
@@ -96,13 +99,31 @@ def measure(path: Path, cases: Cases, words: Sequence[str] = ()) -> list[str]:
         except Exception as error:  # No case stops a run of many hours.
             faults.append(f"{path.stem}: {case}: {sentence(error)}")
             continue
+        if not found.get("methods", True):  # None of those asked for is tried in this case.
+            continue
         taken = {"seconds": round(time.perf_counter() - began, 1), "date": f"{datetime.now(timezone.utc):%Y-%m-%d}"}
-        rows[case] = {"case": case} | found | taken | stamp()
+        rows[case] = together(rows.get(case), {"case": case} | found | taken | stamp())
         lines = [json.dumps(rows[name], ensure_ascii=False) + "\n" for name in cases if name in rows]
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, "".join(lines).encode())
         print(f"{path.stem}: {case}: {taken['seconds']} s", flush=True)
     return faults
+
+
+def together(old: Row | None, new: Row) -> Row:
+    """Return a new row, with those methods of the old one that it lacks, and the commits of ours and of the others."""
+    if old is None or not (kept := set(old.get("methods", ())) - set(new.get("methods", ()))):
+        return new
+    ours, _, others = old["commit"].partition(", others ")
+    groups = {True: [ours], False: (others or ours).split(" and ")}
+    for is_ours, commits in groups.items():
+        if not any(name.startswith(OURS) == is_ours for name in kept):
+            commits.clear()
+        if any(name.startswith(OURS) == is_ours for name in new["methods"]) and new["commit"] not in commits:
+            commits.append(new["commit"])
+    methods = {name: (new["methods"] if name in new["methods"] else old["methods"])[name]
+               for name in old["methods"] | new["methods"]}
+    return new | {"methods": methods, "commit": ", others ".join(" and ".join(groups[key]) for key in (True, False))}
 
 
 def sentence(error: Exception) -> str:

@@ -18,6 +18,7 @@ import records
 from records import Cases, Places
 from tables import MARK, TABLES, Rows, Table, lead, mark, peer_of
 
+from bart_pogmdm.evaluate.competitors import COMPETITORS
 from bart_pogmdm.files.atomic import write_bytes
 from bart_pogmdm.version import __version__
 
@@ -166,6 +167,9 @@ def main(argv: Sequence[str], tables: Sequence[Table] = TABLES) -> int:
     parser.add_argument("--only", nargs="+", choices=list(every), default=list(every), metavar="TABLE",
                         help=f"measure only these of {', '.join(every)}")
     parser.add_argument("--cases", nargs="+", default=(), metavar="WORD", help="only cases whose names contain a word")
+    parser.add_argument("--again", action="store_true", help="measure also what is recorded")
+    parser.add_argument("--methods", nargs="+", default=(), choices=list(COMPETITORS), metavar="NAME",
+                        help="of conditions or scans: measure only these methods (again), and keep the others of a row")
     parser.add_argument("--data", type=Path, default=Places().data, metavar="FOLDER", help="with dev/, raw/, train/")
     parser.add_argument("--scans", type=Path, nargs="+", default=(), metavar="FILE", help="scans for the gallery")
     parser.add_argument("--out", type=Path, default=records.ROOT, metavar="FOLDER",
@@ -173,13 +177,16 @@ def main(argv: Sequence[str], tables: Sequence[Table] = TABLES) -> int:
     parser.add_argument("--list", action="store_true", help="say what is recorded, and measure nothing")
     parser.add_argument("--pages", action="store_true", help="write the pages, and measure nothing")
     args = parser.parse_args(argv)
-    places, faults = Places(args.data, args.out, tuple(args.scans)), []
+    if args.methods and not {*args.only} <= {"conditions", "scans"}:
+        parser.error("--methods: expected --only conditions or scans")
+    places, faults = Places(args.data, args.out, tuple(args.scans), args.methods), []
     if args.list:
         print("\n".join(listed(every[name], places) for name in args.only))
         return 0
     for name in () if args.pages else args.only:
         try:
-            faults += records.measure(path_of(name, places), cases_of(every[name], places), args.cases)
+            faults += records.measure(path_of(name, places), cases_of(every[name], places), args.cases,
+                                      args.again or bool(args.methods))
         except Exception as error:  # Its data or programs are missing, and the others go on.
             faults.append(f"{name}: {records.sentence(error)}")
         write_pages(places, tables)

@@ -41,7 +41,8 @@ def of_sweep(places: Places, case: Case, method: Competitor) -> list[ResultRow]:
 
 def scored(places: Places, case: Case, methods: Iterable[str]) -> Row:
     """Return the mask and {method: [PSNR, SSIM, best parameter]} of the methods that ran."""
-    rows = best_of([row for name in methods for row in of_sweep(places, case, COMPETITORS[name])])
+    wanted = [name for name in methods if not places.methods or name in places.methods]
+    rows = best_of([row for name in wanted for row in of_sweep(places, case, COMPETITORS[name])])
     scores = {row.method: [round(row.psnr, 2), round(row.ssim, 3), row.parameter] for row in rows if row.psnr}
     return {"mask": case.mask_name.rpartition("-")[0], "methods": scores}
 

@@ -118,6 +118,22 @@ def test_a_row_of_an_earlier_version_is_marked_and_measured_again(fake):
     assert [row["version"] for row in records.read(path)] == [old["version"]]
 
 
+def test_methods_are_measured_again_beside_the_others(tmp_path):
+    path, methods = tmp_path / "rows.jsonl", {"pogmdm": [30, 0.9, None], "pics-tv": [29, 0.8, 0.1]}
+    records.measure(path, {"x": lambda: {"methods": methods}})
+    path.write_text(path.read_text().replace(records.stamp()["commit"], "0000001"))
+    records.measure(path, {"x": lambda: {"methods": {}}}, again=True)
+    assert records.read(path)[0]["commit"] == "0000001"
+    records.measure(path, {"x": lambda: {"methods": {"pogmdm": [31, 0.9, None]}}}, again=True)
+    row, = records.read(path)
+    assert row["methods"] == methods | {"pogmdm": [31, 0.9, None]}
+    assert row["commit"] == f"{records.stamp()['commit']}, others 0000001"
+    records.measure(path, {"x": lambda: {"methods": {"nlinv": [20, 0.5, 8]}}}, again=True)
+    row, = records.read(path)
+    assert list(row["methods"]) == ["pogmdm", "pics-tv", "nlinv"]
+    assert row["commit"] == "{0}, others 0000001 and {0}".format(records.stamp()["commit"])
+
+
 def test_every_row_says_what_measured_it():
     for path in (BENCHMARKS / "results").glob("*.jsonl"):
         rows = records.read(path)
