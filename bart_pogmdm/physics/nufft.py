@@ -92,13 +92,12 @@ class Nufft:
         """Phase between neighbouring pixels, (D, M), in radians, which all plans share."""
         return self.points * (2 * np.pi / array_module(self.points).asarray(self.shape)[:, None])
 
-    def _plan(self, kind: int, count: int, shape: Shape, dtype: type) -> Any:
+    def _plan(self, kind: int, count: int) -> Any:
         """Return the plan of type 1 (adjoint) or 2 (forward) for `count` images at once, made once for each thread."""
         plans: dict[Any, Any] = self._plans.__dict__
-        key = kind, count, shape
-        if key not in plans:
-            plans[key] = make_plan(kind, self._angles, shape, dtype, count)
-        return plans[key]
+        if (kind, count) not in plans:
+            plans[kind, count] = make_plan(kind, self._angles, self.shape, self.dtype, count)
+        return plans[kind, count]
 
     def forward(self, images: Array) -> Array:
         """M F x, (J, …, M)."""
@@ -114,7 +113,7 @@ class Nufft:
         return self._transform(1, samples, self.shape)
 
     def _transform(self, kind: int, arrays: Array, shape: Shape) -> Array:
-        xp, norm, grid = array_module(arrays), math.prod(self.shape) ** -0.5, (self.shape, self.dtype)
+        xp, norm = array_module(arrays), math.prod(self.shape) ** -0.5
         leading = arrays.shape[:-len(self.shape) if kind == 2 else -1]
         arrays = arrays.reshape(-1, *arrays.shape[len(leading):])
         out = xp.empty((len(arrays), *shape), self.dtype)
@@ -123,11 +122,11 @@ class Nufft:
             for part in pieces:
                 if xp is np:  # Double precision is faster than single precision on a grid of twice the size.
                     for j in range(part.start, part.stop):
-                        out[j] = norm * self._plan(kind, 1, *grid).execute(arrays[j].astype(np.complex128))
+                        out[j] = norm * self._plan(kind, 1).execute(arrays[j].astype(np.complex128))
                 else:
                     piece = xp.ascontiguousarray(arrays[part], self.dtype)
                     try:
-                        out[part] = norm * self._plan(kind, len(piece), *grid).execute(piece).reshape(out[part].shape)
+                        out[part] = norm * self._plan(kind, len(piece)).execute(piece).reshape(out[part].shape)
                     except MemoryError:
                         self._plans.__dict__.clear()  # they hold memory of the device
                         raise
