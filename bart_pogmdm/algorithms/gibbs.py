@@ -76,9 +76,7 @@ class Gibbs:
     default_samples: ClassVar[int] = 10
 
     def __post_init__(self) -> None:
-        together = {} if self.side_by_side is None else {"side_by_side": 1}
-        check_fields(self, {"chains": 1, "burn_in": 0, "thin": 1, "draw_cg": 1, "sens_cg": 1} | together,
-                     ["smoothing"] + ([] if self.sigma is None else ["sigma"]), fractions=["to_mean"])
+        check_fields(self, ["to_mean"], burn_in=0, to_mean=0)
 
     @property
     def iterations(self) -> int:

@@ -82,8 +82,7 @@ class Map:
     default_samples: ClassVar[None] = None
 
     def __post_init__(self) -> None:
-        check_fields(self, {"iterations": 1, "fine_steps": 1, "image_cg": 1, "sens_cg": 1, "last_steps": 1},
-                     ["sigma", "one_coil_sigma", "image_tolerance"], fractions=["momentum"])
+        check_fields(self, ["momentum"], momentum=0)
         if self.fine_steps < self.last_steps + 2:  # so that the last steps go on with the direction of a fine one
             raise ValueError(f"fine_steps: expected at least {self.last_steps + 2}, 2 more than last_steps,"
                              f" got {self.fine_steps}")

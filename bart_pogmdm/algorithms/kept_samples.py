@@ -38,7 +38,7 @@ class KeptRules:
     """How they are divided into rings."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {}, ["centre", "chance"], ["part"])
+        check_fields(self, ["part"])
 
 
 @dataclass(frozen=True, eq=False)

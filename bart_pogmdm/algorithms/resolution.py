@@ -99,7 +99,7 @@ class CoarseSteps:
     """Shortest side of an image at half the resolution: a smaller one hardly tells image and sensitivities apart."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {"look": 1, "shortest": 1}, ["change", "longest"])
+        check_fields(self)
 
     def most(self, usual: int) -> int:
         """Return the number of steps at most."""

@@ -62,9 +62,7 @@ class EspiritRules:
     """Conjugate gradient steps to the coil images that fit the samples; on a grid the first one is exact."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {"block": 4, "coils": 1, "kernel": 2, "pixels": 4, "steps": 1, "looks": 1,
-                            "fit_cg": 1, "fill_cg": 1},
-                     ["subspace", "certain", "trace", "penalty"])
+        check_fields(self, block=4, kernel=2, pixels=4)
 
 
 @dataclass(frozen=True, eq=False)

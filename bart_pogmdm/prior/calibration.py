@@ -28,10 +28,7 @@ class Calibration:
     """Power c of 2 for a single coil, which leaves more to the prior than several that see the image differently."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {}, ["std_factor"])
-        for name in POWERS:
-            if not 0 <= getattr(self, name) < np.inf:
-                raise ValueError(f"{name}: expected a number >= 0, got {getattr(self, name)!r}")
+        check_fields(self, acceleration_power=0, coil_power=0)
 
     def factor(self, acceleration: float, coils: int) -> float:
         """Return the factor on the standard deviation of the chains."""

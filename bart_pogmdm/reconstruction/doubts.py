@@ -100,10 +100,7 @@ class DoubtRules:
     """Distance of samples along readouts of even steps, in cycles per field of view, that resolves the field."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {"calibration": 2, "pixels": 1, "rank": 1, "ties": 1},
-                     ["residual", "noise", "smooth", "audible", "unexplained", "fit", "distance", "spike", "far",
-                      "folding", "weight", "unseen", "second", "zeros", "valley", "edge", "flat", "valleys", "lost",
-                      "spacing"])
+        check_fields(self, calibration=2)
 
 
 def of_residual(problem: Problem, residual_std: float, image_noise: float, known_noise: bool,

@@ -33,4 +33,4 @@ class Rules:
     doubts: DoubtRules = DoubtRules()
 
     def __post_init__(self) -> None:
-        check_fields(self, {})
+        check_fields(self)
