@@ -130,19 +130,19 @@ def of_residual(problem: Problem, residual_std: float, image_noise: float, known
     return []
 
 
-def of_problem(problem: Problem, second: float, maps: str | int, temporal: float | None,
+def of_problem(problem: Problem, second: float, maps: str | int, temporal: float | None, width: float,
                rules: DoubtRules) -> list[str]:
     """Return the doubts whether a slice has samples enough, and whether two sets that were not asked for are right.
 
-    second: the part of the energy in the second set; maps, temporal: the options.  Frames with a temporal prior tell
-    of each other.
+    second: the part of the energy in the second set; maps, temporal: the options; width: that of `CentreRules`.  Frames
+    with a temporal prior tell of each other.
     """
     doubts = []
     if maps == "auto" and second > rules.second:
         doubts.append("kspace: it takes two sets of sensitivities to explain the samples: either the object folds over,"
                       " or slices were excited together (sms), or lines or samples are wrong, as with the phase errors"
                       " of EPI")
-    if temporal is not None or unseen_part(problem.sampling.sampled_part, problem.coils) <= rules.unseen:
+    if temporal is not None or unseen_part(problem.sampling.sampled_part, problem.coils, width) <= rules.unseen:
         return doubts
     return [*doubts, "kspace: it has so few samples that large parts of the image are what the prior finds likely, and"
                      " may be wrong: the standard deviation of several samples of the posterior shows where"]

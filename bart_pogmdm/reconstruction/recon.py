@@ -157,7 +157,8 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
                 report.finish(len(solved))
             for part, one, found in zip(solved, each, results):
                 outputs.put(part.index, part.noise_std, part.frame.weight * found.residual_std, found)
-                before = of_problem(one, found.second, options.maps, options.temporal, options.rules.doubts)
+                before = of_problem(one, found.second, options.maps, options.temporal, options.rules.centre.width,
+                                    options.rules.doubts)
                 of_image = of_residual(one, found.residual_std, options.method.image_noise,
                                        options.noise_std is not None, options.rules.doubts)
                 doubts[part.index] = [*part.doubts, *before, *of_image]

@@ -49,7 +49,10 @@ class Part(Place):
     def of(cls, slices: Slices, index: Shape, group: tuple[Shape, ...], number: int, options: Options) -> Part:
         """From the slices of a call; group: those that are solved together.  ValueError for unusable samples."""
         (scan, frame), sens = slices.scan(index, group), slices.sens(index)
-        frame = replace(frame, alone=len(group) == 1 and scan.coils > 1 and sens is None)
+        # The maps of coils that are sought for a slice alone have a ramp of a few cycles anyway.  So the phase of the
+        # image does not jump from slice to slice where the centre is between two samples.
+        has_own_sens, width = len(group) == 1 and scan.coils > 1 and sens is None, options.rules.centre.width
+        frame = replace(frame, in_sens=has_own_sens and max(map(abs, frame.centre)) <= width)
         unit = frame.weight * frame.scale
         noise_std = float(unit * estimate_noise(*scan.acquired(), options.rules.noise)
                           if options.noise_std is None else options.noise_std)
