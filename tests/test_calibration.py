@@ -41,7 +41,7 @@ def test_the_factor_of_few_scans_covers_95_percent_of_them(rng):
 def scan_of(rng, calibration):
     """The evidence of a scan whose errors have the standard deviation of a calibration, and the chains 1."""
     terms = rng.uniform(1, 6), int(rng.integers(1, 4))
-    return Evidence(calibration.factor(*terms) * abs(rng.standard_normal(800)), terms)
+    return Evidence(calibration.factor(*terms) * abs(rng.standard_normal(800)), *terms)
 
 
 def powers_of(calibration):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..arrays.checks import check_fields
 
 
@@ -32,13 +30,7 @@ class Calibration:
 
     def factor(self, acceleration: float, coils: int) -> float:
         """Return the factor on the standard deviation of the chains."""
-        logarithms = zip(POWERS, features(acceleration, coils))
-        return float(self.std_factor * np.exp(sum(getattr(self, name) * value for name, value in logarithms)))
+        return float(self.std_factor * acceleration**self.acceleration_power * (2 / min(coils, 2)) ** self.coil_power)
 
 
 POWERS = ("acceleration_power", "coil_power")
-
-
-def features(acceleration: float, coils: int) -> tuple[float, float]:
-    """Return the logarithms whose coefficients are the powers, in their order."""
-    return float(np.log(acceleration)), float(np.log(2 / min(coils, 2)))

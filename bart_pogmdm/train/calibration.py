@@ -16,7 +16,7 @@ from ..algorithms.gibbs import Gibbs
 from ..arrays.array_types import Array
 from ..evaluate import masks, metrics, simulate
 from ..physics.fourier import fft2c, ifft2c, resize
-from ..prior.calibration import POWERS, Calibration, features
+from ..prior.calibration import POWERS, Calibration
 from ..prior.pogmdm import PoGMDM
 from ..reconstruction.inputs import Inputs
 from ..reconstruction.options import Options, options_of
@@ -79,14 +79,15 @@ def cut(image: Array, side: int) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """The evidence of a scan: errors over the std of the chains in the object, and terms: acceleration and coils."""
+    """The evidence of a scan: errors over the std of the chains in the object, acceleration and number of coils."""
 
     errors: Array
-    terms: tuple[float, int]
+    acceleration: float
+    coils: int
 
     def scores(self, calibration: Calibration) -> Array:
         """Return the errors in units of half the band of 90 %."""
-        return self.errors / (metrics.NORMAL_90 * calibration.factor(*self.terms))
+        return self.errors / (metrics.NORMAL_90 * calibration.factor(self.acceleration, self.coils))
 
 
 class _Watched:
@@ -113,7 +114,7 @@ def evidence_of(case: Case, prior: PoGMDM, samples: int) -> Evidence:
     watched = _Watched(prior)
     result = reconstructed(case, watched, options_of(method=Gibbs(), samples=samples))
     assert result.std is not None, "Gibbs sampling has a standard deviation"
-    return Evidence(metrics.standardised_error(result.image, result.std, case.reference), watched.noted[0])
+    return Evidence(metrics.standardised_error(result.image, result.std, case.reference), *watched.noted[0])
 
 
 def rounded(number: float) -> float:
@@ -147,7 +148,7 @@ def fitted_powers(found: Sequence[Evidence], before: Calibration) -> Calibration
     """
     plain = Calibration(1.0, *(0.0 for _ in POWERS))
     needed = [np.log(np.quantile(one.scores(plain), 1 - OUTSIDE)) for one in found]
-    rows = [[1.0, *features(*one.terms)] for one in found]
+    rows = [[1.0, np.log(one.acceleration), np.log(2 / min(one.coils, 2))] for one in found]
     for place, name in enumerate(POWERS, 1):
         rows.append([PULL**0.5 * (place == column) for column in range(len(POWERS) + 1)])
         needed.append(PULL**0.5 * getattr(before, name))
