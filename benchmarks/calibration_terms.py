@@ -21,8 +21,8 @@ from scipy.ndimage import gaussian_filter
 from bart_pogmdm import Gibbs, recon
 from bart_pogmdm.algorithms.posterior_statistics import PosteriorStatistics
 from bart_pogmdm.evaluate import metrics
-from bart_pogmdm.physics.acceleration import acceleration
 from bart_pogmdm.physics.coil_model import rss
+from bart_pogmdm.physics.undersampling import acceleration
 from bart_pogmdm.train.calibration import calibration_cases
 from bart_pogmdm.train.images import load_series
 from bart_pogmdm.train.recipe import CalibrationScans

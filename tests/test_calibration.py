@@ -13,7 +13,7 @@ from bart_pogmdm.commands.main import main
 from bart_pogmdm.evaluate.masks import named
 from bart_pogmdm.evaluate.simulate import phantom
 from bart_pogmdm.files.cfl import read, write
-from bart_pogmdm.physics.acceleration import acceleration, unseen_part
+from bart_pogmdm.physics.undersampling import acceleration, unseen_part
 from bart_pogmdm.prior.calibration import POWERS, Calibration
 from bart_pogmdm.train.calibration import Evidence, conformal_factor, fitted_powers
 from bart_pogmdm.train.recipe import CalibrationScans

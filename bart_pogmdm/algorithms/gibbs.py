@@ -16,9 +16,9 @@ from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import at_least
 from ..arrays.generators import Rngs, for_each, white_noise
 from ..arrays.modules import array_module
-from ..physics.acceleration import acceleration
 from ..physics.fourier import averaged, divide, filtered
 from ..physics.sobolev_maps import MapsByCoil
+from ..physics.undersampling import acceleration
 from ..prior.protocol import LatentPrior
 from .chains import batches, chains_that_fit
 from .joint_map import Map

@@ -113,8 +113,8 @@ def _check_files(out: Path, args: Namespace) -> Path:
     """
     if out.suffix != ".npz":
         raise ValueError(f"--out: expected a name that ends in .npz, got {out}")
-    from ..files.images import find_image_files
     from ..files.outputs import Target, check_outputs
+    from ..files.training_images import find_image_files
     checkpoint = out.with_suffix(".ckpt")
     check_outputs([Target(str(out), (out, checkpoint), beside={out.with_suffix(".csv"): _is_log})],
                   find_image_files([*args.images, *(args.validation or ())]))

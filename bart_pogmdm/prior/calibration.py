@@ -20,7 +20,7 @@ class Calibration:
     """Factor: the least with which 90 % of the pixels of scans that were not used for the powers are covered."""
 
     acceleration_power: float = 0.6025
-    """Power a of the acceleration R (`physics.acceleration`): the prior is too sure of frequencies that are missing."""
+    """Power a of the acceleration R (`undersampling.acceleration`): the prior is too sure of missing frequencies."""
 
     coil_power: float = 0.5189
     """Power c of 2 for a single coil, which leaves more to the prior than several that see the image differently."""

@@ -14,7 +14,7 @@ from ..algorithms.problem import Problem
 from ..arrays.array_types import Shape
 from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import inner
-from ..physics.acceleration import unseen_part
+from ..physics.undersampling import unseen_part
 from .layout import place_of
 
 Slice = TypeVar("Slice", int, Shape)  # by its number or its position

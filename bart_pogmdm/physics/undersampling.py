@@ -1,4 +1,4 @@
-"""How strongly a sampling undersamples each direction, where it samples all frequencies, and how much it leaves out."""
+"""Undersampling: how strong it is, up to which frequency there is none, and how much of k-space nothing sees."""
 
 import numpy as np
 
