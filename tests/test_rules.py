@@ -12,7 +12,7 @@ import pytest
 from conftest import simulate
 
 from bart_pogmdm import Diffusion, Gibbs, Map, recon
-from bart_pogmdm.algorithms.kept_samples import KeptRules
+from bart_pogmdm.algorithms.held_out import HeldOutRules
 from bart_pogmdm.algorithms.likelihood import Likelihood
 from bart_pogmdm.algorithms.message_passing import MessagePassing
 from bart_pogmdm.algorithms.resolution import CoarseSteps
@@ -37,7 +37,7 @@ from bart_pogmdm.reconstruction.priors import prior_of
 from bart_pogmdm.reconstruction.rules import Rules
 from bart_pogmdm.volume.plan import make_plan
 
-RECORDS = (PriorRules, ImageScale, Calibration, OneCoilScale, SmoothPhase, Likelihood, RingRules, KeptRules,
+RECORDS = (PriorRules, ImageScale, Calibration, OneCoilScale, SmoothPhase, Likelihood, RingRules, HeldOutRules,
            MessagePassing, CoarseSteps, Map, Gibbs, Diffusion, SensitivityPenalty, CentreRules, CoilRules, DoubtRules,
            EspiritRules, NoiseRules, ReadoutRules, SobolevRules, StartRules, BoxRules, Options)
 # The one name that tests may patch: the stand-in for CuPy compiles the CUDA kernels as plain C++.
