@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from typing import Any
@@ -27,6 +28,12 @@ from .fourier import axes_of, filtered
 from .grid_transform import Convolution
 
 POWER_STEPS = 8  # of the power iteration that bounds an eigenvalue for `equalize`
+
+
+def within(points: Array, size: Sequence[float]) -> Array:
+    """Return which points (…, D, M) lie in a window of a size about zero, (…, M)."""
+    inside: Array = (abs(points) <= array_module(points).asarray(size)[:, None] / 2).all(-2)
+    return inside
 
 
 def convolution_memory(shape: Shape, dtype: DTypeLike, xp: ArrayModule) -> int:
@@ -68,7 +75,7 @@ class Nufft:
 
     def low(self, samples: Array, grid: Shape) -> tuple[Nufft, Array]:
         """Return sampling and samples (J, M) of the frequencies that a smaller grid holds."""
-        inside = (abs(self.points) <= array_module(self.points).asarray(grid)[:, None] / 2).all(0)
+        inside = within(self.points, grid)
         mask, weights = (None if factor is None else factor[inside] for factor in (self.mask, self.weights))
         return Nufft(self.points[:, inside], grid, self.dtype, weights, mask), samples[:, inside]
 
