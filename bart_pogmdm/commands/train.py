@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..arrays.extras import optional
+from ..files.outputs import Target, check_outputs
+from ..files.training_images import find_image_files
 from ..prior.pogmdm import PoGMDM
 from ..prior.prior_file import load_prior
 from ..train.recipe import DEFAULT_RECIPE, DEFAULT_SEARCH, Config, Recipe, RuleSearch
@@ -113,8 +115,6 @@ def _check_files(out: Path, args: Namespace) -> Path:
     """
     if out.suffix != ".npz":
         raise ValueError(f"--out: expected a name that ends in .npz, got {out}")
-    from ..files.outputs import Target, check_outputs
-    from ..files.training_images import find_image_files
     checkpoint = out.with_suffix(".ckpt")
     check_outputs([Target(str(out), (out, checkpoint), beside={out.with_suffix(".csv"): _is_log})],
                   find_image_files([*args.images, *(args.validation or ())]))

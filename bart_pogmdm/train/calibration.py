@@ -22,7 +22,7 @@ from ..reconstruction.inputs import Inputs
 from ..reconstruction.options import Options, options_of
 from ..reconstruction.recon import reconstruct
 from ..reconstruction.result import Result
-from .recipe import DEFAULT_SCANS, CalibrationScans
+from .recipe import CalibrationScans
 
 OUTSIDE = 0.1      # Part of the object that the band of 1.645 standard deviations may miss.
 LEAST_PART = 0.05  # Part that it misses on the scans of the factor at least, where they are too few for a guarantee.
@@ -43,7 +43,7 @@ def reconstructed(case: Case, prior: Any, options: Options) -> Result:
     return reconstruct(Inputs(case.kspace, case.mask), prior, options)[0]
 
 
-def calibration_cases(images: Sequence[Array], rules: CalibrationScans = DEFAULT_SCANS) -> Iterator[Case]:
+def calibration_cases(images: Sequence[Array], rules: CalibrationScans) -> Iterator[Case]:
     """Yield the simulated scans of magnitude images: one image after the other, each with a smooth phase of its own.
 
     In the first two of four rounds the images are of low resolution, and in the others parts of full resolution.  Every
@@ -123,7 +123,7 @@ def rounded(number: float) -> float:
 
 
 def learn_calibration(prior: PoGMDM, cases: Sequence[Case], samples: int,
-                      report: Callable[[str], object] = print) -> PoGMDM:
+                      report: Callable[[str], object]) -> PoGMDM:
     """Return the prior with a calibration that was learned on the cases, and its origin in its provenance.
 
     Every second case tells the powers, the others the factor (`conformal_factor`); a single one tells both.
