@@ -31,7 +31,7 @@ from bart_pogmdm.prior.calibration import Calibration
 from bart_pogmdm.prior.image_scale import ImageScale
 from bart_pogmdm.prior.rules import PriorRules
 from bart_pogmdm.prior.smooth_phase import SmoothPhase
-from bart_pogmdm.reconstruction.doubts import DoubtRules
+from bart_pogmdm.reconstruction.doubt_rules import DoubtRules
 from bart_pogmdm.reconstruction.options import OptionKeywords, Options, options_of
 from bart_pogmdm.reconstruction.priors import prior_of
 from bart_pogmdm.reconstruction.rules import Rules

@@ -18,7 +18,7 @@ from ..arrays.doubts import doubt
 from ..arrays.memory import size_text
 from ..arrays.modules import array_module, move
 from . import layout
-from .doubts import gathered, of_problem, of_residual
+from .doubts import gathered, of_solution
 from .inputs import Inputs, Slices
 from .one_slice import Collector, solve
 from .options import OptionKeywords, Options, Unpack, options_of, with_sets
@@ -151,11 +151,7 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
                 report.finish(len(solved))
             for part, one, found in zip(solved, each, results):
                 outputs.put(part.index, part.noise_std, part.frame.weight * found.residual_std, found)
-                before = of_problem(one, found.second, options.maps, options.temporal, options.rules.centre.width,
-                                    options.rules.doubts)
-                of_image = of_residual(one, found.residual_std, options.method.image_noise,
-                                       options.noise_std is not None, options.rules.doubts)
-                doubts[part.index] = [*part.doubts, *before, *of_image]
+                doubts[part.index] = [*part.doubts, *of_solution(one, found, options)]
                 coefficients = found.coefficients
         if finished:
             finished(outputs, [index for _, index in group])
