@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import lsq_linear
@@ -16,6 +16,7 @@ from ..algorithms.gibbs import Gibbs
 from ..arrays.array_types import Array
 from ..evaluate import masks, metrics, simulate
 from ..physics.fourier import fft2c, ifft2c, resize
+from ..physics.undersampling import acceleration
 from ..prior.calibration import POWERS, Calibration
 from ..prior.pogmdm import PoGMDM
 from ..reconstruction.inputs import Inputs
@@ -28,6 +29,7 @@ OUTSIDE = 0.1      # Part of the object that the band of 1.645 standard deviatio
 LEAST_PART = 0.05  # Part that it misses on the scans of the factor at least, where they are too few for a guarantee.
 PULL = 0.03        # Weight of the powers that the prior has, in scans: few scans hardly change them.
 DIGITS = 4         # Significant ones of a number that was found.
+PLAIN = Calibration(1.0, *(0.0 for _ in POWERS))  # It leaves the standard deviation of the chains as it is.
 
 
 class Case(NamedTuple):
@@ -38,7 +40,7 @@ class Case(NamedTuple):
     reference: Array
 
 
-def reconstructed(case: Case, prior: Any, options: Options) -> Result:
+def reconstructed(case: Case, prior: PoGMDM, options: Options) -> Result:
     """Reconstruct a case; doubts about it, which `recon` would raise as warnings, are nothing to a user here."""
     return reconstruct(Inputs(case.kspace, case.mask), prior, options)[0]
 
@@ -90,31 +92,14 @@ class Evidence:
         return self.errors / (metrics.NORMAL_90 * calibration.factor(self.acceleration, self.coils))
 
 
-class _Watched:
-    """A prior that leaves the standard deviation of the chains as it is, and notes what its factor would depend on."""
-
-    def __init__(self, prior: PoGMDM) -> None:
-        self._prior = prior
-        self.noted: list[tuple[float, int]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._prior, name)
-
-    @property
-    def calibration(self) -> _Watched:
-        return self
-
-    def factor(self, acceleration: float, coils: int) -> float:
-        self.noted.append((acceleration, coils))
-        return 1.0
-
-
 def evidence_of(case: Case, prior: PoGMDM, samples: int) -> Evidence:
-    """Reconstruct a case, and return what it says."""
-    watched = _Watched(prior)
-    result = reconstructed(case, watched, options_of(method=Gibbs(), samples=samples))
+    """Reconstruct a case with a prior whose calibration is PLAIN, and return what it says."""
+    options = options_of(method=Gibbs(), samples=samples)
+    result = reconstructed(case, prior, options)
     assert result.std is not None, "Gibbs sampling has a standard deviation"
-    return Evidence(metrics.standardised_error(result.image, result.std, case.reference), *watched.noted[0])
+    scan, _ = Inputs(case.kspace, case.mask).slices(options.rules).scan((), ((),))
+    return Evidence(metrics.standardised_error(result.image, result.std, case.reference),
+                    acceleration(scan.sampled()[0].sampled_part), len(case.kspace))
 
 
 def rounded(number: float) -> float:
@@ -128,9 +113,9 @@ def learn_calibration(prior: PoGMDM, cases: Sequence[Case], samples: int,
 
     Every second case tells the powers, the others the factor (`conformal_factor`); a single one tells both.
     """
-    found = []
+    found, plain = [], replace(prior, rules=replace(prior.rules, calibration=PLAIN))
     for number, case in enumerate(cases):
-        found.append(evidence_of(case, prior, samples))
+        found.append(evidence_of(case, plain, samples))
         report(f"calibration: scan {number + 1} of {len(cases)}")
     powers = fitted_powers(found[::2], prior.calibration)
     factor = conformal_factor([one.scores(powers) for one in found[1::2] or found])
@@ -146,8 +131,7 @@ def fitted_powers(found: Sequence[Evidence], before: Calibration) -> Calibration
     The factor of a scan is the 90 % quantile of its errors in units of the chains' band.  Powers are not negative, and
     are pulled towards those `before`.
     """
-    plain = Calibration(1.0, *(0.0 for _ in POWERS))
-    needed = [np.log(np.quantile(one.scores(plain), 1 - OUTSIDE)) for one in found]
+    needed = [np.log(np.quantile(one.scores(PLAIN), 1 - OUTSIDE)) for one in found]
     rows = [[1.0, np.log(one.acceleration), np.log(2 / min(one.coils, 2))] for one in found]
     for place, name in enumerate(POWERS, 1):
         rows.append([PULL**0.5 * (place == column) for column in range(len(POWERS) + 1)])
