@@ -21,9 +21,8 @@ from scipy.ndimage import gaussian_filter
 from bart_pogmdm import Gibbs, recon
 from bart_pogmdm.algorithms.posterior_statistics import PosteriorStatistics
 from bart_pogmdm.evaluate import metrics
-from bart_pogmdm.physics.acceleration import acceleration
 from bart_pogmdm.physics.coil_model import rss
-from bart_pogmdm.prior.calibration import features
+from bart_pogmdm.physics.undersampling import acceleration
 from bart_pogmdm.train.calibration import calibration_cases
 from bart_pogmdm.train.images import load_series
 from bart_pogmdm.train.recipe import CalibrationScans
@@ -60,9 +59,8 @@ def drawn(case):
 
     result = recon(case.kspace, case.mask, samples=10, callback=note)
     density = np.broadcast_to(case.mask != 0, case.reference.shape).astype("f4")
-    logarithms = features(acceleration(density), len(case.kspace))
     noise = result.info["noise_std"] / np.abs(result.image).max()
-    terms = dict(zip(TERMS, (*logarithms, np.log(result.info["rhat"]), np.log(noise))))
+    terms = dict(zip(TERMS, np.log([acceleration(density), 2 / min(len(case.kspace), 2), result.info["rhat"], noise])))
     return Drawn(np.array(list(found.values())), result.image, case.reference, terms)
 
 

@@ -20,11 +20,11 @@ from bart_pogmdm.algorithms.quadratic_step import newton_step
 from bart_pogmdm.algorithms.state import State
 from bart_pogmdm.algorithms.units import OneCoilScale, Units
 from bart_pogmdm.arrays.kernels import cpu, generic
-from bart_pogmdm.physics.acceleration import acceleration
 from bart_pogmdm.physics.cartesian import CartesianSampling
 from bart_pogmdm.physics.coil_model import CoilModel
 from bart_pogmdm.physics.fourier import ifft2c
 from bart_pogmdm.physics.image_set import ImageSet
+from bart_pogmdm.physics.undersampling import acceleration
 from bart_pogmdm.prior.smooth_phase import SmoothPhase
 
 

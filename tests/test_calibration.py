@@ -13,7 +13,7 @@ from bart_pogmdm.commands.main import main
 from bart_pogmdm.evaluate.masks import named
 from bart_pogmdm.evaluate.simulate import phantom
 from bart_pogmdm.files.cfl import read, write
-from bart_pogmdm.physics.acceleration import acceleration, unseen_part
+from bart_pogmdm.physics.undersampling import acceleration, unseen_part
 from bart_pogmdm.prior.calibration import POWERS, Calibration
 from bart_pogmdm.train.calibration import Evidence, conformal_factor, fitted_powers
 from bart_pogmdm.train.recipe import CalibrationScans
@@ -41,7 +41,7 @@ def test_the_factor_of_few_scans_covers_95_percent_of_them(rng):
 def scan_of(rng, calibration):
     """The evidence of a scan whose errors have the standard deviation of a calibration, and the chains 1."""
     terms = rng.uniform(1, 6), int(rng.integers(1, 4))
-    return Evidence(calibration.factor(*terms) * abs(rng.standard_normal(800)), terms)
+    return Evidence(calibration.factor(*terms) * abs(rng.standard_normal(800)), *terms)
 
 
 def powers_of(calibration):
@@ -72,13 +72,13 @@ def test_what_no_sample_sees_is_the_sum_of_its_amplitudes(shape, rng):
     amplitude = (1 + squared / 16) ** (-(len(shape) + 1) / 4)
     missing = np.where(mask, 0, (1 - 2 * near).clip(0))
     expected = (amplitude * missing).sum() / amplitude.sum()
-    assert abs(unseen_part(np.fft.ifftshift(mask).astype("f4"), 4) - expected) < 1e-3
+    assert abs(unseen_part(np.fft.ifftshift(mask).astype("f4"), 4, 4.0) - expected) < 1e-3
 
 
 def test_all_samples_see_all_and_more_coils_see_more():
-    assert unseen_part(np.ones((32, 32), "f4"), 1) == 0 and unseen_part(np.zeros((32, 32), "f4"), 8) == 1
+    assert unseen_part(np.ones((32, 32), "f4"), 1, 4) == 0 and unseen_part(np.zeros((32, 32), "f4"), 8, 4) == 1
     density = np.fft.ifftshift(named("cartesian8", (96, 96), 0)).astype("f4")
-    unseen = [unseen_part(density, coils) for coils in (1, 2, 4, 8)]
+    unseen = [unseen_part(density, coils, 4) for coils in (1, 2, 4, 8)]
     assert unseen == sorted(unseen, reverse=True)
 
 

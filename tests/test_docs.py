@@ -144,6 +144,14 @@ def test_every_fence_is_run_or_marked_as_text():
         assert not re.search(r"^    ", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
 
 
+def test_the_way_of_the_data_names_what_is_there():
+    steps = re.findall(r"^\d\. `(\w+/[\w/]+\.py)`: .*?`(\w+)", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert len(steps) == 8
+    for path, name in steps:
+        source = (ROOT / "bart_pogmdm" / path).read_text()
+        assert re.search(rf"^(def|class) {name}\b", source, re.MULTILINE), f"{path}: {name}"
+
+
 def test_choices_name_records_and_fields_that_exist():
     text = (ROOT / "docs" / "choices.md").read_text()
     rows = re.findall(r"`([a-z_]+\.[a-z_]+)\.([A-Z]\w+)`((?:: )?(?:`\w+`(?:, )?)*)", text)

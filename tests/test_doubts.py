@@ -512,4 +512,6 @@ def test_a_result_that_is_not_finite_is_an_error():
 
 
 def test_warnings_go_into_json():
-    json.dumps(recon(full(), **QUICK).info["warnings"])
+    pattern = lattice(2)
+    said = doubts(full() * pattern, pattern)
+    assert said and json.loads(json.dumps(said)) == said

@@ -7,7 +7,7 @@ import pytest
 from conftest import psnr
 from trajectories import measured
 
-from bart_pogmdm import Diffusion, recon
+from bart_pogmdm import Diffusion, Rules, recon
 from bart_pogmdm.evaluate import masks
 from bart_pogmdm.evaluate.simulate import kspace as simulate_kspace
 from bart_pogmdm.evaluate.simulate import phantom, sensitivities
@@ -109,12 +109,12 @@ def test_kspace_moved_with_its_mask_gives_the_same_image_with_the_phase_ramp():
     assert np.allclose(there.sens, here.sens, atol=1e-6)
 
 
-@pytest.mark.parametrize("by", [(1, 0), (-2, 4)])
-def test_sensitivities_take_the_phase_ramp_of_a_small_shift(by):
+@pytest.mark.parametrize("by, width", [((1, 0), 4), ((-2, 4), 4), ((5, -3), 6)])
+def test_sensitivities_take_the_phase_ramp_of_a_small_shift(by, width):
     """So the phase of the image does not depend on which of two samples is taken for the centre."""
-    kspace, pattern, _ = scan()
-    here = recon(kspace * pattern, pattern, iterations=5)
-    there = recon(*rolled(kspace * pattern, pattern, by), iterations=5)
+    (kspace, pattern, _), rules = scan(), Rules(centre=CentreRules(width=width))
+    here = recon(kspace * pattern, pattern, iterations=5, rules=rules)
+    there = recon(*rolled(kspace * pattern, pattern, by), iterations=5, rules=rules)
     assert np.allclose(there.image, here.image, atol=1e-6)
     assert np.allclose(there.sens, here.sens * phase_ramp(by, here.image), atol=1e-6)
 

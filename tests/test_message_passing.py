@@ -1,4 +1,4 @@
-"""Message passing, and the kept samples that judge between maximum and mean."""
+"""Message passing, and the held-out samples that judge between maximum and mean."""
 
 from dataclasses import replace
 
@@ -10,8 +10,8 @@ from scipy.ndimage import binary_dilation
 from test_algorithms import matrices, small_problem, started_at
 
 from bart_pogmdm import Map, recon
+from bart_pogmdm.algorithms.held_out import HeldOut, HeldOutRules, without_held_out
 from bart_pogmdm.algorithms.joint_map import joint_map, majorise_minimise, map_or_mean
-from bart_pogmdm.algorithms.kept_samples import KeptRules, KeptSamples, without_kept
 from bart_pogmdm.algorithms.likelihood import Likelihood
 from bart_pogmdm.algorithms.message_passing import LEAST_WEIGHT, LinearEstimate, Message, MessagePassing, next_message
 from bart_pogmdm.algorithms.state import State
@@ -121,7 +121,7 @@ def test_the_weights_are_those_of_the_smallest_misfit(rng):
     first, second = (truth + filtered(np.where(low, inside, outside), random_complex(rng, shape))
                      for inside, outside in ((0.3, 1), (1, 0.3)))
     problem = replace(problem, samples=problem.model(SMOOTH).forward(truth), start=State(first, SMOOTH))
-    weights = KeptSamples(problem, which, KeptRules()).weights(second)
+    weights = HeldOut(problem, which, HeldOutRules()).weights(second)
     assert weights.shape == shape and weights.min() >= 0 and weights.max() <= 1
     np.testing.assert_allclose(weights[radius < 0.1], 0.09 / 1.09, atol=0.1)
     np.testing.assert_allclose(weights[radius > 0.35], 1 / 1.09, atol=0.1)
@@ -132,9 +132,9 @@ def test_an_image_that_is_not_better_beyond_chance_has_no_weight(rng):
     problem, model = small_problem(rng, 3, (32, 32))
     truth = random_complex(rng, (32, 32))
     problem = started_at(replace(problem, samples=model.forward(truth)), truth)
-    kept = KeptSamples(problem, rng.random(truth.shape) < 0.5, KeptRules())
+    held_out = HeldOut(problem, rng.random(truth.shape) < 0.5, HeldOutRules())
     for other in (truth + random_complex(rng, truth.shape), truth):
-        np.testing.assert_array_equal(kept.weights(other), 0)
+        np.testing.assert_array_equal(held_out.weights(other), 0)
 
 
 def test_a_noise_level_that_holds_signal_is_refuted(rng):
@@ -145,13 +145,13 @@ def test_a_noise_level_that_holds_signal_is_refuted(rng):
     problem = started_at(replace(problem, samples=model.forward(truth) + problem.sampling.mask * noise), truth)
     which = (rng.random((64, 64)) < 0.5) & (problem.sampling.density > 0)
     for level, refuted in ((0.05, False), (0.1, False), (0.15, True)):
-        assert KeptSamples(replace(problem, noise_std=level), which, KeptRules()).refute_noise == refuted
+        assert HeldOut(replace(problem, noise_std=level), which, HeldOutRules()).refute_noise == refuted
 
 
 def test_kept_samples_are_few_and_none_of_the_centre(rng):
     shape = (80, 64)
     problem, _ = small_problem(rng, 2, shape)
-    which = np.fft.fftshift(KeptSamples.drawn(problem, KeptRules(), rng).which)
+    which = np.fft.fftshift(HeldOut.drawn(problem, HeldOutRules(), rng).which)
     y, x = np.indices(shape) - np.array(shape)[:, None, None] // 2
     assert not which[np.hypot(y, x) <= 16].any() and not which[np.fft.fftshift(problem.sampling.density) == 0].any()
     assert 0.02 < which.sum() / problem.sampling.density.sum() < 0.06
@@ -163,7 +163,7 @@ def test_an_estimate_without_them_does_not_depend_on_them(coils, rng):
     problem, model = small_problem(rng, coils)
     which = rng.random(problem.images.grid) < 0.3
     rest, changed = (
-        without_kept(started_at(replace(problem, samples=samples), least_squares(model, samples, 3)), which, 3)
+        without_held_out(started_at(replace(problem, samples=samples), least_squares(model, samples, 3)), which, 3)
         for samples in (problem.samples, problem.samples + 5 * which * problem.sampling.mask))
     np.testing.assert_array_equal(rest.samples, changed.samples)
     np.testing.assert_allclose(rest.start.image, changed.start.image, atol=1e-12)
@@ -209,7 +209,7 @@ def test_a_seed_gives_the_same_image_again():
 def test_too_few_samples_to_judge_leave_the_maximum(prior, rng):
     problem, model = small_problem(rng, 3, (40, 40))
     problem = replace(problem, samples=model.forward(random_complex(rng, (40, 40))))
-    options = Map(iterations=12, last_steps=4, kept=KeptRules(centre=1e9))
+    options = Map(iterations=12, last_steps=4, held_out=HeldOutRules(centre=1e9))
     found = [state.image for state in map_or_mean(problem, prior, options, rng)]
     expected = [state.image for state in joint_map(problem, prior.reconstructing, options)]
     assert len(found) == len(expected) == 12

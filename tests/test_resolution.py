@@ -9,7 +9,7 @@ from properties import random_complex
 from trajectories import error
 
 from bart_pogmdm import Map, recon
-from bart_pogmdm.algorithms.kept_samples import KeptRules, KeptSamples
+from bart_pogmdm.algorithms.held_out import HeldOut, HeldOutRules
 from bart_pogmdm.algorithms.problem import Problem
 from bart_pogmdm.algorithms.resolution import CoarseSteps, LowResolution
 from bart_pogmdm.algorithms.state import State
@@ -103,47 +103,48 @@ def test_coarse_steps_save_time_and_no_quality():
     assert psnr(coarse.image, truth) > psnr(fine.image, truth) - 0.2
 
 
-def coarse_steps(problem, usual, factors, kept=None, **options):
+def coarse_steps(problem, usual, factors, held_out=None, **options):
     """All states of steps to images of the start times factors, and what the coarse steps return."""
     def solve(problem, steps):
         for step in steps:
             yield replace(problem.start, image=factors[step] * problem.start.image)
 
     def run():
-        returned.append((yield from CoarseSteps(shortest=16, **options).of(problem, usual, solve, SmoothPhase(), kept)))
+        steps = CoarseSteps(shortest=16, **options)
+        returned.append((yield from steps.of(problem, usual, solve, SmoothPhase(), held_out)))
 
     returned = []
     return list(run()), *returned[0]
 
 
-def with_kept(sampling, rng):
+def with_held_out(sampling, rng):
     """A problem, the same without some samples, and these."""
     whole = problem_of(sampling, random_complex(rng, FINE), rng)
     which = (rng.random(sampling.density.shape) < 0.1) & (sampling.density > 0)
-    return whole.without(which), KeptSamples(whole, which, KeptRules())
+    return whole.without(which), HeldOut(whole, which, HeldOutRules())
 
 
 @pytest.mark.parametrize("usual, change, expected", [(10, 0.01, 6), (10, 1e-12, 30), (1, 0.01, 3), (0, 0.01, 0)])
 def test_coarse_steps_end_where_the_image_hardly_changes(usual, change, expected, rng):
     """Each step goes half of the way from 0 to 1: the change falls below a part of 0.01 with the seventh, 1 / 128."""
-    rest, kept = with_kept(cartesian(rng), rng)
+    rest, held_out = with_held_out(cartesian(rng), rng)
     factors = [1 - 0.5 ** (step + 2) for step in range(40)]
-    states, fine, previous, count = coarse_steps(rest, usual, factors, kept, change=change)
+    states, fine, previous, count = coarse_steps(rest, usual, factors, held_out, change=change)
     assert len(states) == count == expected
     assert all(state.image.shape == COARSE for state in states)
     low = rest.images.grid if usual == 0 else COARSE
     for image, number in ((fine.start.image, count), (previous, max(count - 1, 0))):
-        wanted = (factors[number - 1] if number else 1) * resample(kept.problem.start.image, low)
+        wanted = (factors[number - 1] if number else 1) * resample(held_out.problem.start.image, low)
         np.testing.assert_allclose(resample(image, low), wanted, rtol=1e-6, atol=1e-9)
 
 
 def test_coarse_steps_go_back_to_the_image_that_fits_kept_samples_best(rng):
     """The samples are those of the factor 1: from there on the misfit rises until the next look."""
-    rest, kept = with_kept(cartesian(rng), rng)
+    rest, held_out = with_held_out(cartesian(rng), rng)
     factors = [*np.linspace(0.5, 0.98, 20), *np.linspace(1.2, 3, 100)]
-    states, fine, previous, count = coarse_steps(rest, 30, factors, kept, look=5)
+    states, fine, previous, count = coarse_steps(rest, 30, factors, held_out, look=5)
     assert len(states) == 25 and count == 20
-    start = resample(kept.problem.start.image, COARSE)
+    start = resample(held_out.problem.start.image, COARSE)
     np.testing.assert_allclose(resample(fine.start.image, COARSE), 0.98 * start, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(resample(previous, COARSE), factors[18] * start, rtol=1e-6, atol=1e-9)
 
@@ -161,20 +162,20 @@ def test_one_coil_goes_on_unless_its_phase_winds_in_the_light(at, expected, rng)
     image = light if at is None else light * ((y - at[0] - 0.5) + 1j * (x - at[1] - 0.5))
     whole = problem_of(cartesian(rng), image, rng, coils=1)
     which = (rng.random(FINE) < 0.1) & (whole.sampling.density > 0)
-    kept = KeptSamples(whole, which, KeptRules())
-    assert len(coarse_steps(whole, 7, [2.0**n for n in range(1, 40)], kept)[0]) == expected
+    held_out = HeldOut(whole, which, HeldOutRules())
+    assert len(coarse_steps(whole, 7, [2.0**n for n in range(1, 40)], held_out)[0]) == expected
 
 
 def test_kept_samples_beyond_the_coarse_grid_and_those_of_volumes_change_no_number_of_steps(rng):
     whole = problem_of(cartesian(rng), np.ones(FINE, complex), rng)
     high = (whole.sampling.radius(FINE) > 0.4) & (whole.sampling.density > 0)
-    assert len(coarse_steps(whole.without(high), 7, 100 * [1.0], KeptSamples(whole, high, KeptRules()))[0]) == 7
+    assert len(coarse_steps(whole.without(high), 7, 100 * [1.0], HeldOut(whole, high, HeldOutRules()))[0]) == 7
     shape = (8, 10, 12)
     sampling, sens, image = CartesianSampling.centred(np.ones(shape), float, 3), np.ones((2, *shape)), np.ones(shape)
     start = State(image.astype(complex), sens.astype(complex))
     volume = Problem(sampling, sampling.forward(sens * start.image), 0.1, None, ImageSet(shape), start)
     which = rng.random(shape) < 0.1
-    assert len(coarse_steps(volume.without(which), 7, 100 * [1.0], KeptSamples(volume, which, KeptRules()))[0]) == 7
+    assert len(coarse_steps(volume.without(which), 7, 100 * [1.0], HeldOut(volume, which, HeldOutRules()))[0]) == 7
     assert CoarseSteps(longest=0.5).most(7) == 7
 
 

@@ -2,7 +2,7 @@
 
 import ast
 import inspect
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
@@ -12,7 +12,7 @@ import pytest
 from conftest import simulate
 
 from bart_pogmdm import Diffusion, Gibbs, Map, recon
-from bart_pogmdm.algorithms.kept_samples import KeptRules
+from bart_pogmdm.algorithms.held_out import HeldOutRules
 from bart_pogmdm.algorithms.likelihood import Likelihood
 from bart_pogmdm.algorithms.message_passing import MessagePassing
 from bart_pogmdm.algorithms.resolution import CoarseSteps
@@ -31,13 +31,13 @@ from bart_pogmdm.prior.calibration import Calibration
 from bart_pogmdm.prior.image_scale import ImageScale
 from bart_pogmdm.prior.rules import PriorRules
 from bart_pogmdm.prior.smooth_phase import SmoothPhase
-from bart_pogmdm.reconstruction.doubts import DoubtRules
+from bart_pogmdm.reconstruction.doubt_rules import DoubtRules
 from bart_pogmdm.reconstruction.options import OptionKeywords, Options, options_of
 from bart_pogmdm.reconstruction.priors import prior_of
 from bart_pogmdm.reconstruction.rules import Rules
 from bart_pogmdm.volume.plan import make_plan
 
-RECORDS = (PriorRules, ImageScale, Calibration, OneCoilScale, SmoothPhase, Likelihood, RingRules, KeptRules,
+RECORDS = (PriorRules, ImageScale, Calibration, OneCoilScale, SmoothPhase, Likelihood, RingRules, HeldOutRules,
            MessagePassing, CoarseSteps, Map, Gibbs, Diffusion, SensitivityPenalty, CentreRules, CoilRules, DoubtRules,
            EspiritRules, NoiseRules, ReadoutRules, SobolevRules, StartRules, BoxRules, Options)
 # The one name that tests may patch: the stand-in for CuPy compiles the CUDA kernels as plain C++.
@@ -151,12 +151,12 @@ def test_an_unknown_keyword_is_named(function):
 @pytest.mark.parametrize("make, message", [
     (lambda: Map(sigma=-1), "sigma: expected a number > 0, got -1"),
     (lambda: Map(image_cg=0), "image_cg: expected an integer >= 1, got 0"),
-    (lambda: Gibbs(to_mean=1.5), "to_mean: expected a number from 0 to 1, got 1.5"),
+    (lambda: Gibbs(to_mean=1.5), "to_mean: expected a number >= 0 and <= 1, got 1.5"),
     (lambda: Gibbs(side_by_side=-2), "side_by_side: expected an integer >= 1, got -2"),
     (lambda: StartRules(newton_steps=2.5), "newton_steps: expected an integer >= 1, got 2.5"),
     (lambda: ImageScale(start=0), "start: expected a number > 0, got 0"),
-    (lambda: ImageScale(quantile=1.5), "quantile: expected a number <= 1, got 1.5"),
-    (lambda: NoiseRules(outer_part=1.5), "outer_part: expected a number <= 1, got 1.5"),
+    (lambda: ImageScale(quantile=1.5), "quantile: expected a number > 0 and <= 1, got 1.5"),
+    (lambda: NoiseRules(outer_part=1.5), "outer_part: expected a number > 0 and <= 1, got 1.5"),
     (lambda: OneCoilScale(brighter=-1), "brighter: expected a number > 0, got -1"),
     (lambda: Calibration(coil_power=-1), "coil_power: expected a number >= 0, got -1"),
     (lambda: PriorRules(exponent=float("nan")), "exponent: expected a number > 0, got nan"),
@@ -164,6 +164,15 @@ def test_an_unknown_keyword_is_named(function):
 def test_bad_rules_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("record", [record for record in RECORDS if record is not Options],
+                         ids=lambda record: record.__name__)
+def test_no_rule_is_a_negative_number(record):
+    for field in fields(record):
+        if type(field.default) in (int, float):
+            with pytest.raises(ValueError, match=f"^{field.name}: expected an? "):
+                replace(record(), **{field.name: -1})
 
 
 def test_rules_of_another_kind_are_refused():

@@ -9,7 +9,7 @@ from conftest import psnr, simulate
 from properties import random_complex
 
 from bart_pogmdm import Diffusion, Gibbs, Map, PoGMDM, recon
-from bart_pogmdm.algorithms.kept_samples import KeptRules
+from bart_pogmdm.algorithms.held_out import HeldOutRules
 from bart_pogmdm.algorithms.posterior_statistics import PosteriorStatistics
 from bart_pogmdm.arrays.bart_dims import to_bart
 from bart_pogmdm.evaluate import masks, metrics
@@ -125,8 +125,8 @@ def test_the_image_lies_between_the_maximum_and_the_mean_of_the_draws(name, move
     mask = masks.named("cartesian2", (40, 36), 0)
     kspace = mask * simulation.kspace(simulation.phantom(mask.shape), 4, 0.03, 0)
     scan, options = SCANS[name](kspace.astype(np.complex64), mask)
-    rules = KeptRules(part=0.2, centre=2, chance=30, rings=RingRules(least_samples=8))
-    maximum = Map(iterations=9, last_steps=2 if moved else 9, fine_steps=11, kept=rules)
+    rules = HeldOutRules(part=0.2, centre=2, chance=30, rings=RingRules(least_samples=8))
+    maximum = Map(iterations=9, last_steps=2 if moved else 9, fine_steps=11, held_out=rules)
     method, weights = Gibbs(chains=2, burn_in=2, thin=2, maximum=maximum), []
 
     def note(state):

@@ -8,8 +8,8 @@ from properties import random_complex
 
 from bart_pogmdm import Map, recon
 from bart_pogmdm.evaluate import masks, metrics
-from bart_pogmdm.physics.acceleration import known_radius
 from bart_pogmdm.physics.fourier import fft2c
+from bart_pogmdm.physics.undersampling import known_radius
 from bart_pogmdm.prior.smooth_phase import Phase, SmoothPhase
 
 RULE = SmoothPhase()

@@ -531,11 +531,10 @@ def test_full_disk_leaves_the_old_checkpoint(folder, monkeypatch):
     run.save(folder / "run.ckpt")
     before = (folder / "run.ckpt").read_bytes()
 
-    def full(state, file):
-        file.write(b"half")
+    def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="cannot write"):
         run.save(folder / "run.ckpt")
     assert (folder / "run.ckpt").read_bytes() == before and not list(folder.glob(".run*"))

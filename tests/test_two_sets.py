@@ -7,8 +7,8 @@ import pytest
 from conftest import simulate
 
 from bart_pogmdm import Diffusion, Gibbs, Map, recon, to_bart
+from bart_pogmdm.algorithms.held_out import HeldOut, HeldOutRules, without_held_out
 from bart_pogmdm.algorithms.joint_map import majorise_minimise
-from bart_pogmdm.algorithms.kept_samples import KeptRules, KeptSamples, without_kept
 from bart_pogmdm.algorithms.problem import prior_for
 from bart_pogmdm.evaluate import masks, metrics
 from bart_pogmdm.evaluate import simulate as simulation
@@ -120,7 +120,7 @@ def cut_off(noise_std, prior):
 
 @pytest.mark.parametrize("noise_std", [0.005, 0.05])
 def test_an_object_that_ends_at_the_border_has_one_set(noise_std, prior):
-    """ESPIRiT sees both sides of the field in a pixel at its border, so that kept samples have to decide."""
+    """ESPIRiT sees both sides of the field in a pixel at its border, so that held-out samples have to decide."""
     problem = cut_off(noise_std, prior)
     predicted = problem.sens_model.predicted(problem.start.image, problem.start.coefficients)
     sets = TwoSets.of(problem.sens_model, predicted, problem.start.sens, problem.noise_std, EspiritRules())
@@ -130,32 +130,32 @@ def test_an_object_that_ends_at_the_border_has_one_set(noise_std, prior):
 
 def test_a_trial_goes_on_while_two_sets_are_nearer_within_chance(prior, rng):
     """It ends with one set at a look where these are not nearer, and with two where they are beyond chance."""
-    kept = KeptSamples.drawn(cut_off(0.005, prior), KeptRules(), rng)
+    held_out = HeldOut.drawn(cut_off(0.005, prior), HeldOutRules(), rng)
     one = np.full(40, 4.0)
     farther, nearer, beyond_chance = one + 0.1, one - 0.1 + np.linspace(-1, 1, 40), one - 1 + np.linspace(-1, 1, 40)
     for of_two, are_nearer, seen in (([farther, nearer], False, 1), ([nearer, farther, nearer], False, 2),
                                      ([nearer, beyond_chance, farther], True, 2), ([nearer] * 3, True, 3)):
         looks = iter([(one, two) for two in of_two])
-        assert are_nearer_to_two(kept, looks) == are_nearer
+        assert are_nearer_to_two(held_out, looks) == are_nearer
         assert len(list(looks)) == len(of_two) - seen
 
 
 @pytest.mark.filterwarnings("ignore:kspace. image and sens:bart_pogmdm.ReconstructionWarning")
 def test_without_kept_samples_there_is_one_set():
-    """They are kept beyond 16 cycles per field of view, which a small image does not reach."""
+    """They are held out beyond 16 cycles per field of view, which a small image does not reach."""
     small = resize(folded(0.75)[0], (22, 22))
-    far = Map(kept=KeptRules(centre=2.0))
+    far = Map(held_out=HeldOutRules(centre=2.0))
     assert [recon(small, iterations=2, **one).info["maps"] for one in ({}, {"method": far}, {"maps": 2})] == [1, 2, 2]
 
 
 def test_each_look_is_after_so_many_steps_without_the_kept_samples(prior, rng):
-    kept = KeptSamples.drawn(cut_off(0.005, prior), KeptRules(), rng)
-    found = list(misfits(kept, prior, Map(), EspiritRules(steps=2, looks=2)))
-    rest = without_kept(kept.problem, kept.which, Map().image_cg)
+    held_out = HeldOut.drawn(cut_off(0.005, prior), HeldOutRules(), rng)
+    found = list(misfits(held_out, prior, Map(), EspiritRules(steps=2, looks=2)))
+    rest = without_held_out(held_out.problem, held_out.which, Map().image_cg)
     states = list(majorise_minimise(rest, range(4), prior_for(rest, prior), Map()))
     assert len(found) == 2
     for misfit, state in zip(found, states[1::2]):
-        np.testing.assert_allclose(misfit, kept.misfit(state), 1e-5)
+        np.testing.assert_allclose(misfit, held_out.misfit(state), 1e-5)
 
 
 def test_the_posterior_of_two_sets_has_the_accuracy_of_their_maximum():

@@ -280,7 +280,7 @@ def test_plot_and_command_draw_the_same(folder):
 
 
 def test_without_matplotlib_it_says_what_to_install(folder, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert main(["view", "image"]) == 1
     assert capsys.readouterr().err == "ERROR: pictures need matplotlib: pip install 'bart_pogmdm[plot]'\n"
     with pytest.raises(ImportError, match="pip install"):

@@ -10,7 +10,7 @@ from bart_pogmdm import Gibbs, Map, from_bart, read, recon, write
 from bart_pogmdm.commands.main import main
 from bart_pogmdm.physics.fourier import ifft2c
 from bart_pogmdm.physics.noncartesian import NonCartesianScan
-from bart_pogmdm.reconstruction.doubts import DoubtRules
+from bart_pogmdm.reconstruction.doubt_rules import DoubtRules
 from bart_pogmdm.reconstruction.sample_doubts import of_trajectory
 
 pytest.importorskip("finufft", reason="finufft is not installed (extra nufft)")

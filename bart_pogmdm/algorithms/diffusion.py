@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -73,13 +72,10 @@ class Diffusion:
     prior_members: ClassVar[tuple[str, ...]] = ("score",)
 
     def __post_init__(self) -> None:
-        together = {} if self.side_by_side is None else {"side_by_side": 1}
-        check_fields(self, {"num_levels": 2, "num_corrector": 0, "sens_cg": 1} | together,
-                     ["sigma_min", "sigma_max", "likelihood_step", "sens_step", "snr"])
+        check_fields(self, num_levels=2, num_corrector=0)
         if self.sigma_min >= self.sigma_max:
             raise ValueError(f"sigma_min: expected less than sigma_max {self.sigma_max}, got {self.sigma_min}")
-        if self.come_closer is not None and not (isinstance(self.come_closer, numbers.Real)
-                                                 and self.sigma_min < self.come_closer <= self.sigma_max):
+        if self.come_closer is not None and not self.sigma_min < self.come_closer <= self.sigma_max:
             raise ValueError(f"come_closer: expected a number between sigma_min {self.sigma_min}"
                              f" and sigma_max {self.sigma_max}, got {self.come_closer!r}")
         if self.sens_update not in ("h1", "sobolev"):

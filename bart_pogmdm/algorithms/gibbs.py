@@ -16,9 +16,9 @@ from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import at_least
 from ..arrays.generators import Rngs, for_each, white_noise
 from ..arrays.modules import array_module
-from ..physics.acceleration import acceleration
 from ..physics.fourier import averaged, divide, filtered
 from ..physics.sobolev_maps import MapsByCoil
+from ..physics.undersampling import acceleration
 from ..prior.protocol import LatentPrior
 from .chains import batches, chains_that_fit
 from .joint_map import Map
@@ -76,9 +76,7 @@ class Gibbs:
     default_samples: ClassVar[int] = 10
 
     def __post_init__(self) -> None:
-        together = {} if self.side_by_side is None else {"side_by_side": 1}
-        check_fields(self, {"chains": 1, "burn_in": 0, "thin": 1, "draw_cg": 1, "sens_cg": 1} | together,
-                     ["smoothing"] + ([] if self.sigma is None else ["sigma"]), fractions=["to_mean"])
+        check_fields(self, ["to_mean"], burn_in=0, to_mean=0)
 
     @property
     def iterations(self) -> int:

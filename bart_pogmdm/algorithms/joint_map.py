@@ -16,7 +16,7 @@ from ..arrays.modules import array_module
 from ..physics.coil_model import CoilModel, SetsModel, coil_model
 from ..prior.protocol import Prior
 from ..prior.smooth_phase import SmoothPhase
-from .kept_samples import KeptRules, KeptSamples, without_kept
+from .held_out import HeldOut, HeldOutRules, without_held_out
 from .likelihood import Likelihood, RingWeights
 from .message_passing import LinearEstimate, Message, MessagePassing, next_message
 from .problem import Problem, prior_for
@@ -68,9 +68,9 @@ class Map:
     """Penalty on the sensitivities in each iteration."""
 
     last_steps: int = 10
-    """Last steps to the maximum, which see the kept samples, too; with no more steps than these, none are kept."""
+    """Last steps to the maximum, which see the held-out samples, too; with no more steps, none are held out."""
 
-    kept: KeptRules = KeptRules()
+    held_out: HeldOutRules = HeldOutRules()
     """Which samples judge between maximum and mean, and between one set of sensitivities and two."""
 
     mean: MessagePassing = MessagePassing()
@@ -82,8 +82,7 @@ class Map:
     default_samples: ClassVar[None] = None
 
     def __post_init__(self) -> None:
-        check_fields(self, {"iterations": 1, "fine_steps": 1, "image_cg": 1, "sens_cg": 1, "last_steps": 1},
-                     ["sigma", "one_coil_sigma", "image_tolerance"], fractions=["momentum"])
+        check_fields(self, ["momentum"], momentum=0)
         if self.fine_steps < self.last_steps + 2:  # so that the last steps go on with the direction of a fine one
             raise ValueError(f"fine_steps: expected at least {self.last_steps + 2}, 2 more than last_steps,"
                              f" got {self.fine_steps}")
@@ -126,18 +125,18 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
     """Yield the State after each step to the maximum; the last image is moved towards the mean of the posterior.
 
     The mean holds less noise.  Where aliasing or errors of the model are stronger than noise, it may be worse than the
-    maximum.  Some samples are therefore kept from both, decide how far to go, and are put back for the last steps.
+    maximum.  Some samples are therefore held out of both, decide how far to go, and are put back for the last steps.
     """
     of_maximum = prior_for(problem, prior)
-    kept = [KeptSamples.drawn(one, options.kept, rng) for one in problem.each()]
-    if not all(one.enough for one in kept):
+    held_out = [HeldOut.drawn(one, options.held_out, rng) for one in problem.each()]
+    if not all(one.enough for one in held_out):
         yield from joint_map(problem, of_maximum, options)
         return
-    which, fine = problem.together([one.which for one in kept]), min(options.fine_steps, options.iterations)
-    rest = without_kept(problem, which, options.image_cg)
+    which, fine = problem.together([one.which for one in held_out]), min(options.fine_steps, options.iterations)
+    rest = without_held_out(problem, which, options.image_cg)
     solve = partial(majorise_minimise, prior=of_maximum, options=options)
     rest, previous, count = yield from options.coarse.of(
-        rest, options.iterations - fine, solve, options.phase, KeptSamples(problem, which, options.kept))
+        rest, options.iterations - fine, solve, options.phase, HeldOut(problem, which, options.held_out))
     last = count + fine - options.last_steps
     before, states = rest.start, solve(rest, range(count, last), previous=previous)
     del previous  # the steps need its memory
@@ -147,7 +146,7 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
     problem, rest, followed = problem.started_from(judged), rest.started_from(judged), judged.units.followed
     del states  # it holds images
     means = [mean_of(replace(one, problem=whole), part, prior, options, rng)
-             for one, whole, part in zip(kept, problem.each(), rest.each())]
+             for one, whole, part in zip(held_out, problem.each(), rest.each())]
     states = solve(problem, range(last, last + options.last_steps),
                    previous=before.image * (before.units.followed / followed))
     del rest, before
@@ -178,9 +177,9 @@ class Mean:
         return moved, array_module(moved).broadcast_to(self.weights, moved.shape)
 
 
-def mean_of(kept: KeptSamples, rest: Problem, prior: Any, options: Map, rng: np.random.Generator) -> Mean | None:
-    """Return the mean and its weights, from the start of the problem without the kept samples; None for none."""
-    if kept.refute_noise:
+def mean_of(held_out: HeldOut, rest: Problem, prior: Any, options: Map, rng: np.random.Generator) -> Mean | None:
+    """Return the mean and its weights, from the start of the problem without the held-out samples; None for none."""
+    if held_out.refute_noise:
         return None
     rule = options.phase.within(rest.known_radius)
     linear = LinearEstimate.at_start(rest, options.likelihood, options.image_cg)
@@ -190,7 +189,7 @@ def mean_of(kept: KeptSamples, rest: Problem, prior: Any, options: Map, rng: np.
             image, rest.images.grid_axes, trusted=True).turn, options.mean, rng)
     mean, message = linear.of(message) / linear.weight, message.about(1 / linear.weight)
     del linear  # before its sensitivities are needed again
-    return Mean(message, kept.weights(mean))
+    return Mean(message, held_out.weights(mean))
 
 
 def majorise_minimise(problem: Problem, steps: range, prior: Prior, options: Map,

@@ -52,7 +52,7 @@ class Likelihood:
     """How k-space is divided into rings for the weights of the samples."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {}, ["noisy", "noise_floor", "least_variance", "excess", "largest_error"])
+        check_fields(self, continuation=0)
 
     def variances(self, problem: Problem, power: Array) -> tuple[Any, Any]:
         """Return the variance v that the likelihood assumes, and the residual variance.

@@ -39,7 +39,7 @@ class MessagePassing:
     """Largest noise level that the denoiser is asked to remove."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {"rounds": 1}, ["widest"], ["damping"])
+        check_fields(self, ["damping"])
 
 
 @dataclass(frozen=True, eq=False)

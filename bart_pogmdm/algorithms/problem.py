@@ -8,13 +8,13 @@ from typing import Any
 
 from ..arrays.array_types import Array
 from ..arrays.modules import array_module
-from ..physics.acceleration import known_radius
 from ..physics.coil_model import CoilModel, SetsModel, coil_model
 from ..physics.image_set import ImageAxis, ImageSet, of_samples
 from ..physics.sampling import Sampling
 from ..physics.sensitivities import SensitivityModel
 from ..physics.series import SeriesSampling
 from ..physics.sobolev_maps import MapsByCoil
+from ..physics.undersampling import known_radius
 from .state import State
 from .temporal import Changes
 from .units import Units

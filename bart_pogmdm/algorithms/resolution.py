@@ -15,7 +15,7 @@ from ..arrays.modules import array_module
 from ..physics.fourier import interpolate, resample
 from ..physics.phase_poles import winding_in_light
 from ..prior.smooth_phase import SmoothPhase
-from .kept_samples import KeptSamples
+from .held_out import HeldOut
 from .problem import Problem
 from .state import State
 
@@ -64,33 +64,33 @@ def _brighter(grid: Shape, coarse: Shape) -> float:
     return float(np.prod(grid) / np.prod(coarse)) ** 0.5
 
 
-def _low(kept: KeptSamples, rest: LowResolution, shortest: int) -> KeptSamples | None:
-    """Return the samples kept from the rest that a coarser grid holds; None if none, or other lines without them."""
-    whole = LowResolution.of(kept.problem, shortest)
+def _low(held_out: HeldOut, rest: LowResolution, shortest: int) -> HeldOut | None:
+    """Return the samples held out of the rest that a coarser grid holds; None if none, or other lines without them."""
+    whole = LowResolution.of(held_out.problem, shortest)
     assert whole is not None, "the rest of the problem has one"
     radii = (problem.sampling.radius(problem.sampling.shape) for problem in (whole.problem, rest.problem))
     of_whole, of_rest = (array_module(radius).isfinite(radius) for radius in radii)
     if of_whole.shape != of_rest.shape or not bool((which := of_whole & ~of_rest).any()):
         return None
-    return KeptSamples(whole.problem, which, kept.rules)
+    return HeldOut(whole.problem, which, held_out.rules)
 
 
 @dataclass(frozen=True)
 class CoarseSteps:
     """The first steps, at half the resolution, or at the whole one if the image is small.
 
-    In a plane they are as many as the image needs.  Without kept samples nothing tells when several coils fit noise,
-    and volumes gain nothing by more steps: then their number is the usual one.  With one coil no kept sample tells of
-    others: it takes the usual number at least, and more unless its phase winds about a point in the light, where they
-    may make a hole.
+    In a plane they are as many as the image needs.  Without held-out samples nothing tells when several coils fit
+    noise, and volumes gain nothing by more steps: then their number is the usual one.  With one coil no held-out sample
+    tells of others: it takes the usual number at least, and more unless its phase winds about a point in the light,
+    where they may make a hole.
     """
 
     change: float = 0.005
     """They end with a step that changes the image by less than this part of it: further ones change it hardly."""
 
     look: int = 5
-    """Steps from one look to the next.  Where kept samples are fitted worse than before, the steps end; with one coil
-    where the smooth phase of the image winds about a point in the light."""
+    """Steps from one look to the next.  Where held-out samples are fitted worse than before, the steps end; with one
+    coil where the smooth phase of the image winds about a point in the light."""
 
     longest: float = 3.0
     """Number of steps at most, as a multiple of the usual one."""
@@ -99,32 +99,32 @@ class CoarseSteps:
     """Shortest side of an image at half the resolution: a smaller one hardly tells image and sensitivities apart."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {"look": 1, "shortest": 1}, ["change", "longest"])
+        check_fields(self)
 
     def most(self, usual: int) -> int:
         """Return the number of steps at most."""
         return max(int(self.longest * usual), usual)
 
     def of(self, problem: Problem, usual: int, solve: Callable[[Problem, range], Iterator[State]], phase: SmoothPhase,
-           kept: KeptSamples | None = None) -> Generator[State, None, tuple[Problem, Array, int]]:
+           held_out: HeldOut | None = None) -> Generator[State, None, tuple[Problem, Array, int]]:
         """Yield the State after each step; solve: yields those of some steps.
 
-        usual: their number where it is fixed; phase: how that of the image is found; kept: samples that were kept from
-        the problem.  Where these end the steps, the state that fitted them best is taken as the last.
+        usual: their number where it is fixed; phase: how that of the image is found; held_out: samples that the
+        problem lacks.  Where these end the steps, the state that fitted them best is taken as the last.
         Returns the problem itself, started from the last state, the image before that, and the number of steps.
         """
         low, count = LowResolution.of(problem, self.shortest) if usual > 0 else None, 0
         coarse = low.problem if low else problem
         is_plane = len(problem.images.grid) == 2
-        kept = None if problem.one_coil or not is_plane else kept
-        kept = _low(kept, low, self.shortest) if kept and low else kept
+        held_out = None if problem.one_coil or not is_plane else held_out
+        held_out = _low(held_out, low, self.shortest) if held_out and low else held_out
         rule = phase.within(coarse.known_radius) if problem.one_coil and is_plane else None
         before = state = coarse.start
         best, least = (before, state, count), None
-        for after in solve(coarse, range(self.most(usual) if kept or rule else usual)):
+        for after in solve(coarse, range(self.most(usual) if held_out or rule else usual)):
             before, state, count = state, after, count + 1
             yield state
-            if not kept and not (rule and count >= usual):
+            if not held_out and not (rule and count >= usual):
                 continue
             difference = state.image - before.image
             if float(inner(difference, difference) - self.change**2 * inner(state.image, state.image)) <= 0:
@@ -133,9 +133,9 @@ class CoarseSteps:
                 continue
             if rule and winding_in_light(rule.turn(state.image)[None], abs(state.image) ** 2).any():
                 break
-            if kept:
-                misfit = kept.misfit(state)
-                if least is not None and kept.are_fitted_worse(misfit, least):
+            if held_out:
+                misfit = held_out.misfit(state)
+                if least is not None and held_out.are_fitted_worse(misfit, least):
                     before, state, count = best
                     break
                 if least is None or misfit.sum() < least.sum():

@@ -23,7 +23,7 @@ class SensitivityPenalty:
     because the image of a volume takes longer to become reliable."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {}, ["last", "last_of_volumes"], ["decay"])
+        check_fields(self, ["decay"])
 
     def least(self, grid: Shape) -> float:
         """Return the least penalty for images of a grid, of a plane or a volume."""

@@ -23,7 +23,7 @@ class OneCoilScale:
     """Exponent of the correction in each iteration; 1 would be unstable."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {}, ["brighter"])
+        check_fields(self, rate=0)
 
     def step(self, image: Array, followed: float, scale: ImageScale) -> float:
         """Return the divisor that brings the image of one coil a part of the way to its scale.

@@ -23,7 +23,7 @@ def pad_dims(shape: Shape, name: str = "array") -> Shape:
 
 def index_of(place: tuple[int | slice, ...]) -> Any:
     """Return the index of everything at a place in the last dimensions, such as those beyond COIL: [..., *place]."""
-    return (..., *place)
+    return (..., *place)  # array[(..., *place)] itself would do, but mypy takes it for syntax of Python 3.11.
 
 
 def to_bart(array: Array) -> Array:

@@ -1,7 +1,7 @@
 """Checks of options."""
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -13,27 +13,24 @@ def is_integer(value: Any, least: int) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= least)
 
 
-def check_fields(record: Any, integers: dict[str, int], positive: Sequence[str] = (), parts: Sequence[str] = (),
-                 fractions: Sequence[str] = ()) -> None:
-    """Raise ValueError unless fields are integers of at least some size, others numbers > 0, and parts also <= 1.
+def check_fields(record: Any, parts: Collection[str] = (), **least: float) -> None:
+    """Raise ValueError unless the integers of a record are at least 1, and its other numbers finite and above 0.
 
-    Fractions are numbers from 0 to 1.  Raises TypeError for anything but a record of the same class in place of one.
+    parts: fields that are also at most 1; least: other least values of fields, which these may have.  None passes where
+    it is the default.  Raises TypeError for anything but a record of the same class in place of one.
     """
     for field in fields(record):
-        value, usual = getattr(record, field.name), field.default
+        name, value, usual = field.name, getattr(record, field.name), field.default
+        kind = getattr(field.type, "__name__", field.type)  # a text, as the annotation, or a type
         if is_dataclass(usual) and not isinstance(value, type(usual)):
-            raise TypeError(f"{field.name}: expected {type(usual).__name__}, got {type(value).__name__}")
-    for name, least in integers.items():
-        value = getattr(record, name)
-        if not is_integer(value, least):
-            raise ValueError(f"{name}: expected an integer >= {least}, got {value!r}")
-    for name in (*positive, *parts):
-        value = getattr(record, name)
-        if not (isinstance(value, numbers.Real) and 0 < float(value) < np.inf):
-            raise ValueError(f"{name}: expected a number > 0, got {value!r}")
-        if name in parts and float(value) > 1:
-            raise ValueError(f"{name}: expected a number <= 1, got {value!r}")
-    for name in fractions:
-        value = getattr(record, name)
-        if not (isinstance(value, numbers.Real) and 0 <= float(value) <= 1):
-            raise ValueError(f"{name}: expected a number from 0 to 1, got {value!r}")
+            raise TypeError(f"{name}: expected {type(usual).__name__}, got {type(value).__name__}")
+        if value is None and usual is None:
+            continue
+        if kind.startswith("int") and not is_integer(value, int(least.get(name, 1))):
+            raise ValueError(f"{name}: expected an integer >= {least.get(name, 1)}, got {value!r}")
+        if kind.startswith("float"):
+            number = float(value) if isinstance(value, numbers.Real) else np.nan
+            if not (least.get(name, 0) <= number < np.inf and (number > 0 or name in least)
+                    and (number <= 1 or name not in parts)):
+                bounds = (f">= {least[name]}" if name in least else "> 0") + " and <= 1" * (name in parts)
+                raise ValueError(f"{name}: expected a number {bounds}, got {value!r}")

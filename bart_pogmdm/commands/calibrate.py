@@ -3,8 +3,8 @@
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from ..files.images import find_image_files
 from ..files.outputs import Target, check_outputs
+from ..files.training_images import find_image_files
 from ..prior.prior_file import load_prior
 from ..train.calibration import calibration_cases, learn_calibration
 from ..train.images import load_series

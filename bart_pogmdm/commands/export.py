@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ..arrays.array_types import Shape
+from ..arrays.extras import optional
 from ..files.outputs import Target, check_outputs
 from ..prior.prior_file import load_prior
 from .parser import Parser
@@ -22,12 +23,8 @@ def export(argv: list[str]) -> int:
         raise ValueError(f"output {args.out}: expected a name that ends in .pt (--prior names the prior)")
     check_outputs([Target(args.out, (Path(args.out),))], [args.prior] if args.prior else [])
     prior = load_prior(args.prior)
-    try:
-        from ..train.denoiser import export_denoiser
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise ImportError("export needs torch: pip install 'bart_pogmdm[train]'") from None
+    optional("torch", "export needs")
+    from ..train.denoiser import export_denoiser
     export_denoiser(prior, size, args.out)
     print(f"{args.out}: prior {prior.name} for images of {size[0]} x {size[1]}")
     return 0

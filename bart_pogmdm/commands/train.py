@@ -11,6 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ..arrays.extras import optional
+from ..files.outputs import Target, check_outputs
+from ..files.training_images import find_image_files
 from ..prior.pogmdm import PoGMDM
 from ..prior.prior_file import load_prior
 from ..train.recipe import DEFAULT_RECIPE, DEFAULT_SEARCH, Config, Recipe, RuleSearch
@@ -41,12 +44,8 @@ def train(argv: list[str], recipe: Recipe = DEFAULT_RECIPE, search: RuleSearch =
     _check(args)
     out = Path(args.out)
     checkpoint = _check_files(out, args)
-    try:
-        from ..train import images, loop
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise ImportError("training needs torch: pip install 'bart_pogmdm[train]'") from None
+    optional("torch", "training needs")
+    from ..train import images, loop
     from ..train.processes import join_processes, leave_processes
     from ..train.rule_search import learn_rules
     from ..train.validation import sentence, validation_images
@@ -116,8 +115,6 @@ def _check_files(out: Path, args: Namespace) -> Path:
     """
     if out.suffix != ".npz":
         raise ValueError(f"--out: expected a name that ends in .npz, got {out}")
-    from ..files.images import find_image_files
-    from ..files.outputs import Target, check_outputs
     checkpoint = out.with_suffix(".ckpt")
     check_outputs([Target(str(out), (out, checkpoint), beside={out.with_suffix(".csv"): _is_log})],
                   find_image_files([*args.images, *(args.validation or ())]))

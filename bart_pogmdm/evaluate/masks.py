@@ -17,6 +17,7 @@ from .poisson_disc import CENTRE_PART, ellipse_radius, poisson_disc
 ACS_FRACTION = 0.08  # Part of the lines that is fully sampled at the centre (ACS), as in fastMRI at R = 4.
 ACS_LINES = 24       # Calibration lines of uniform masks: usual on scanners.
 ARMS = 8             # Of a spiral.
+GAUSSIAN_WIDTH = 1 / 6  # Standard deviation of the density of points, as a part of each side.
 MaskMaker: TypeAlias = Callable[..., Array]  # (shape, number, seed, **options) -> mask
 
 
@@ -60,11 +61,11 @@ def partial_fourier(shape: Shape, part: float, axis: int = 1) -> Array:
     return np.broadcast_to(kept if axis else kept[::-1, None], shape)
 
 
-def gaussian(shape: Shape, acceleration: float, seed: int, *, width: float = 1 / 6) -> Array:
-    """Draw 1 / acceleration of all points from a normal density with the standard deviation `width` of each side."""
+def gaussian(shape: Shape, acceleration: float, seed: int) -> Array:
+    """Draw 1 / acceleration of all points from a normal density with a standard deviation of 1 / 6 of each side."""
     rng = np.random.default_rng(seed)
     y, x = (((np.arange(n) - n // 2) / n) ** 2 for n in shape)
-    log_density = -(y[:, None] + x) / (2 * width**2)
+    log_density = -(y[:, None] + x) / (2 * GAUSSIAN_WIDTH**2)
     keys = log_density + rng.gumbel(size=shape)  # The points of the largest keys are a draw without replacement.
     keys[shape[0] // 2, shape[1] // 2] = np.inf
     count = max(1, round(keys.size / acceleration))

@@ -16,6 +16,7 @@ import numpy as np
 from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import COIL, SLICE, TE, index_of
 from ..arrays.doubts import doubt
+from ..arrays.extras import optional
 from ..version import __version__
 from .dicom_plane import as_shown
 from .geometry import Geometry, nowhere
@@ -201,9 +202,4 @@ def _uid(*words: str) -> str:
 
 def pydicom_package() -> ModuleType:
     """Return pydicom.  Raises ImportError that names the extra."""
-    try:
-        import pydicom
-    except ImportError:
-        raise ImportError("DICOM files need pydicom: pip install 'bart_pogmdm[dicom]'") from None
-    module: ModuleType = pydicom
-    return module
+    return optional("pydicom", "DICOM files need")

@@ -9,7 +9,7 @@ import numpy as np
 from ..arrays.array_types import Array
 from ..arrays.bart_dims import DIMS, SLICE, TE
 from .dicom import pydicom_package
-from .geometry import Geometry, geometry_of
+from .geometry import Geometry, all_known, geometry_of
 from .reading import check_bytes, reading
 
 
@@ -35,8 +35,7 @@ def read_dicom(path: Path) -> tuple[Array, tuple[Geometry, ...] | None]:
     shape[0], shape[1] = found[0]["pixels"].shape
     shape[TE], shape[SLICE] = len(echoes), len(places)
     stack = np.stack([np.stack([one["pixels"] for one in group], -1) for group in per_echo], 2)
-    geometry = [one["geometry"] for one in per_echo[0]]
-    return stack.reshape(shape), None if None in geometry else tuple(geometry)
+    return stack.reshape(shape), all_known(one["geometry"] for one in per_echo[0])
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Where the voxels of an image are in the patient: positions and directions as the headers of raw data give them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -70,6 +70,13 @@ def geometry_from(affine: Array, shape: Shape) -> Geometry | None:
         return None
     centre = affine @ [*(n // 2 for n in shape), 1]
     return geometry_of(centre[:3], list((affine[:3, :3] / sides).T), _vector(sides))
+
+
+def all_known(places: Iterable[Geometry | None]) -> tuple[Geometry, ...] | None:
+    """Return the geometry of all slices; None where that of one is not known."""
+    places = list(places)
+    known = tuple(place for place in places if place)
+    return known if len(known) == len(places) else None
 
 
 def nowhere(shape: Shape, number: int) -> Geometry:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import BEYOND, COIL, DIMS, SLICE, index_of
-from .geometry import Geometry, geometry_of
+from .geometry import Geometry, all_known, geometry_of
 from .hdf5 import read_hdf5
 from .image_origin import Content, Images
 from .ismrmrd_acquisitions import STANDARD_GROUP
@@ -89,8 +89,7 @@ def read_ismrmrd_images(path: Path) -> tuple[Array, tuple[Geometry, ...] | None]
     for place, image in zip(places, values):
         array[index_of(tuple(place[BEYOND:]))] = image.T
     first = [heads[np.argmax(places[:, SLICE] == number)] for number in range(shape[SLICE])]
-    geometry = [_geometry(head, tuple(shape[:COIL])) for head in first]
-    return array, None if None in geometry else tuple(one for one in geometry if one)
+    return array, all_known(_geometry(head, tuple(shape[:COIL])) for head in first)
 
 
 def _geometry(head: Array, shape: Shape) -> Geometry | None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import COIL, DIMS, SLICE
+from ..arrays.extras import optional
 from ..version import __version__
 from .geometry import LPS_TO_RAS, Geometry, stacked
 from .image_origin import Content, Images
@@ -100,10 +101,6 @@ def _placed(name: str, shape: Shape, geometry: tuple[Geometry, ...]) -> tuple[Ar
 
 def nibabel_package() -> ModuleType:
     """Return nibabel.  Raises ImportError that names the extra."""
-    try:
-        import nibabel
-    except ImportError:
-        raise ImportError("NIfTI files need nibabel: pip install 'bart_pogmdm[nifti]'") from None
+    nibabel = optional("nibabel", "NIfTI files need")
     logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # A damaged file is an error in one sentence.
-    module: ModuleType = nibabel
-    return module
+    return nibabel

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..arrays.array_types import Array
 from ..arrays.bart_dims import COIL, DIMS, SLICE, TIME
-from .geometry import LPS_TO_RAS, Geometry, geometry_from
+from .geometry import LPS_TO_RAS, Geometry, all_known, geometry_from
 from .nifti import DIMENSIONS, MOST_DIMS, nibabel_package
 from .reading import check_bytes, reading
 
@@ -54,8 +54,7 @@ def _places(found: Any, array: Array) -> tuple[Geometry, ...] | None:
         return None
     affine, grid = LPS_TO_RAS @ found.affine, array.shape[:COIL]
     slices = [affine @ _shift(number) for number in range(array.shape[SLICE])] if grid[2] == 1 else [affine]
-    places = [geometry_from(one, grid) for one in slices]
-    return None if None in places else tuple(place for place in places if place)
+    return all_known(geometry_from(one, grid) for one in slices)
 
 
 def _shift(number: int) -> Array:

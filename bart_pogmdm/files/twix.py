@@ -16,6 +16,7 @@ import numpy as np
 
 from ..arrays.array_types import Array
 from ..arrays.doubts import doubt
+from ..arrays.extras import optional
 from .child_process import read_in_child
 from .ismrmrd_acquisitions import samples_of
 from .ismrmrd_flags import Effect, has
@@ -163,11 +164,6 @@ def _number(path: Path, measurement: str | None, count: int) -> int:
 
 
 def _twixtools() -> ModuleType:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import twixtools
-    except ImportError:
-        raise ImportError("Siemens' raw data need twixtools: pip install 'bart_pogmdm[twix]'") from None
-    module: ModuleType = twixtools
-    return module
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return optional("twixtools", "Siemens' raw data need")

@@ -24,7 +24,7 @@ class CoilRules:
     """Virtual coils at least."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {"least": 1}, ["lost"])
+        check_fields(self)
 
 
 def above_noise(scans: Sequence[tuple[Array, float]], rules: CoilRules) -> Array | None:

@@ -46,11 +46,11 @@ class EspiritRules:
     end before the border of the field of view have less."""
 
     steps: int = 12
-    """Steps to the maximum with one set and with two before a look at the kept samples: fewer do not show how good two
-    will be."""
+    """Steps to the maximum with one set and with two before a look at the held-out samples: fewer do not show how good
+    two will be."""
 
     looks: int = 3
-    """Looks at most: the trial goes on as long as two sets are nearer to the kept samples, but within chance."""
+    """Looks at most: the trial goes on as long as two sets are nearer to the held-out samples, but within chance."""
 
     penalty: float = 1e-4
     """Penalty on the coefficients of the smooth maps that are fitted to those of unit norm."""
@@ -62,9 +62,7 @@ class EspiritRules:
     """Conjugate gradient steps to the coil images that fit the samples; on a grid the first one is exact."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {"block": 4, "coils": 1, "kernel": 2, "pixels": 4, "steps": 1, "looks": 1,
-                            "fit_cg": 1, "fill_cg": 1},
-                     ["subspace", "certain", "trace", "penalty"])
+        check_fields(self, block=4, kernel=2, pixels=4)
 
 
 @dataclass(frozen=True, eq=False)

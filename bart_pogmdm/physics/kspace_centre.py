@@ -40,7 +40,7 @@ class CentreRules:
     0.37 on 256."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {"strongest": 1, "plane": 1}, ["width", "unseen"])
+        check_fields(self)
 
 
 class Centre(NamedTuple):

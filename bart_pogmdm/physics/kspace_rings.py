@@ -23,7 +23,7 @@ class RingRules:
     """Samples in a ring at least: an average over fewer would be mostly noise."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {"number": 1, "least_samples": 1})
+        check_fields(self)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ class NoiseRules:
     """Part of the virtual coils, the weakest: even at the border of k-space the others hold signal."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {}, parts=["outer_part", "coil_part"])
+        check_fields(self, ["outer_part", "coil_part"])
 
 
 def estimate_noise(samples: Array, radius: Array, rules: NoiseRules) -> float:

@@ -10,7 +10,7 @@ from ..arrays.modules import array_module
 from ..arrays.rounding import is_acquired
 from .coil_compression import combined
 from .fourier import power_of_coils
-from .nufft import Nufft
+from .nufft import Nufft, within
 
 MARGIN = 0.5  # cycles per field of view by which samples may lie outside the grid, because gradient delays shift them
 
@@ -90,7 +90,7 @@ class NonCartesianScan:
 
     def low(self, grid: Shape, cut: Shape) -> NonCartesianScan:
         """Return the frequencies within a window of size `cut` about zero, on a smaller grid."""
-        part = self.part(_within(self.points, cut))
+        part = self.part(within(self.points, cut))
         if not part.samples.size:
             raise ValueError(f"traj: expected samples at low frequencies, for the sensitivities, got none below"
                              f" {min(cut) / 2:g} cycles per field of view")
@@ -104,10 +104,4 @@ class NonCartesianScan:
 
 def on_grid(points: Array, shape: Shape) -> Array:
     """Return which points (…, D, M) lie on a grid of a shape, or hardly outside, (…, M)."""
-    return _within(points, [n + 2 * MARGIN for n in shape])
-
-
-def _within(points: Array, size: Shape | list[float]) -> Array:
-    """Return which points (…, D, M) lie in a window of a size about zero, (…, M)."""
-    inside: Array = (abs(points) <= array_module(points).asarray(size)[:, None] / 2).all(-2)
-    return inside
+    return within(points, [n + 2 * MARGIN for n in shape])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from typing import Any
@@ -27,6 +28,12 @@ from .fourier import axes_of, filtered
 from .grid_transform import Convolution
 
 POWER_STEPS = 8  # of the power iteration that bounds an eigenvalue for `equalize`
+
+
+def within(points: Array, size: Sequence[float]) -> Array:
+    """Return which points (…, D, M) lie in a window of a size about zero, (…, M)."""
+    inside: Array = (abs(points) <= array_module(points).asarray(size)[:, None] / 2).all(-2)
+    return inside
 
 
 def convolution_memory(shape: Shape, dtype: DTypeLike, xp: ArrayModule) -> int:
@@ -68,7 +75,7 @@ class Nufft:
 
     def low(self, samples: Array, grid: Shape) -> tuple[Nufft, Array]:
         """Return sampling and samples (J, M) of the frequencies that a smaller grid holds."""
-        inside = (abs(self.points) <= array_module(self.points).asarray(grid)[:, None] / 2).all(0)
+        inside = within(self.points, grid)
         mask, weights = (None if factor is None else factor[inside] for factor in (self.mask, self.weights))
         return Nufft(self.points[:, inside], grid, self.dtype, weights, mask), samples[:, inside]
 
@@ -92,13 +99,12 @@ class Nufft:
         """Phase between neighbouring pixels, (D, M), in radians, which all plans share."""
         return self.points * (2 * np.pi / array_module(self.points).asarray(self.shape)[:, None])
 
-    def _plan(self, kind: int, count: int, shape: Shape, dtype: type) -> Any:
+    def _plan(self, kind: int, count: int) -> Any:
         """Return the plan of type 1 (adjoint) or 2 (forward) for `count` images at once, made once for each thread."""
         plans: dict[Any, Any] = self._plans.__dict__
-        key = kind, count, shape
-        if key not in plans:
-            plans[key] = make_plan(kind, self._angles, shape, dtype, count)
-        return plans[key]
+        if (kind, count) not in plans:
+            plans[kind, count] = make_plan(kind, self._angles, self.shape, self.dtype, count)
+        return plans[kind, count]
 
     def forward(self, images: Array) -> Array:
         """M F x, (J, …, M)."""
@@ -114,7 +120,7 @@ class Nufft:
         return self._transform(1, samples, self.shape)
 
     def _transform(self, kind: int, arrays: Array, shape: Shape) -> Array:
-        xp, norm, grid = array_module(arrays), math.prod(self.shape) ** -0.5, (self.shape, self.dtype)
+        xp, norm = array_module(arrays), math.prod(self.shape) ** -0.5
         leading = arrays.shape[:-len(self.shape) if kind == 2 else -1]
         arrays = arrays.reshape(-1, *arrays.shape[len(leading):])
         out = xp.empty((len(arrays), *shape), self.dtype)
@@ -123,11 +129,11 @@ class Nufft:
             for part in pieces:
                 if xp is np:  # Double precision is faster than single precision on a grid of twice the size.
                     for j in range(part.start, part.stop):
-                        out[j] = norm * self._plan(kind, 1, *grid).execute(arrays[j].astype(np.complex128))
+                        out[j] = norm * self._plan(kind, 1).execute(arrays[j].astype(np.complex128))
                 else:
                     piece = xp.ascontiguousarray(arrays[part], self.dtype)
                     try:
-                        out[part] = norm * self._plan(kind, len(piece), *grid).execute(piece).reshape(out[part].shape)
+                        out[part] = norm * self._plan(kind, len(piece)).execute(piece).reshape(out[part].shape)
                     except MemoryError:
                         self._plans.__dict__.clear()  # they hold memory of the device
                         raise

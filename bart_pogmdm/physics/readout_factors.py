@@ -44,7 +44,7 @@ class ReadoutRules:
     """Least magnitude of a factor: a readout divided by less would be mostly noise, so it is left out."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {"rounds": 1}, ["near", "resolution", "weakest"])
+        check_fields(self)
 
 
 def align(scan: NonCartesianScan, rules: ReadoutRules, sens: SobolevRules, start: StartRules) -> NonCartesianScan:

@@ -23,7 +23,7 @@ class BoxRules:
     """Size of the box, in samples, below which it is a calibration region and no image."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {"lines": 1, "least": 1})
+        check_fields(self)
 
 
 def sampled_box(sampled: Array, rules: BoxRules) -> Shape:

@@ -63,9 +63,7 @@ class StartRules:
     more would fit the noise."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {"newton_steps": 1, "newton_cg": 1, "neighbour_steps": 1, "series_steps": 1,
-                            "neighbour_cg": 1, "image_cg": 1},
-                     ["data_norm", "neighbour_damping", "sens_penalty"], ["newton_decay", "newton_tolerance"])
+        check_fields(self, ["newton_decay", "newton_tolerance"])
 
 
 def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array | None = None,

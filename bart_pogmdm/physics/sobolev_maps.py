@@ -43,7 +43,7 @@ class SobolevRules:
     """The same in cycles per field of view; the lower of the two limits holds, so large images cost no more."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {}, ["a", "b", "padding", "box", "box_cycles"], ["cutoff"])
+        check_fields(self, ["cutoff"])
 
     def bandwidth(self, shape: Shape) -> float:
         """Return the frequency at which the weight falls to the cutoff, in cycles per sample."""

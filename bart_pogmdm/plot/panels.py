@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arrays.array_types import Array
+from ..arrays.extras import optional
 from ..files.outputs import PICTURE_SOURCE
 
 if TYPE_CHECKING:
@@ -44,10 +45,8 @@ def draw_panels(panels: Sequence[Panel], rows: Mapping[str, int]) -> Figure:
 
     rows: {title: longer side of the images in this row, in pixels of the figure}.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError("pictures need matplotlib: pip install 'bart_pogmdm[plot]'") from None
+    optional("matplotlib", "pictures need")
+    from matplotlib.figure import Figure
     titles = [[f"{panel.title}, {row}" if row else panel.title for panel in panels] for row in rows]
     sizes = [[_size(panel.images[number], side) for panel in panels] for number, side in enumerate(rows.values())]
     heights = [max(SHORTEST_BAR, *(height for height, _ in row)) for row in sizes]

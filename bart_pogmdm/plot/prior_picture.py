@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..arrays.extras import optional
 from ..prior.pogmdm import PoGMDM
 from ..prior.shearlets import NUM_FILTERS
 
@@ -24,11 +25,9 @@ def draw_prior(prior: PoGMDM) -> Figure:
     Each shear and scale has one column; the vertical cone is above the horizontal one, as in figure 1 of the paper.
     Raises ImportError without matplotlib.
     """
-    try:
-        from matplotlib import colormaps
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError("show needs matplotlib: pip install 'bart_pogmdm[plot]'") from None
+    optional("matplotlib", "pictures need")
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
     responses = np.linspace(prior.means[0], prior.means[-1], 401)
     energies = [-prior.experts.log_density(np.tile(responses, (NUM_FILTERS, 1)), level) for level in LEVELS]
     colours = colormaps["viridis"](np.linspace(0, 0.9, len(LEVELS)))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..arrays.checks import check_fields
 
 
@@ -22,26 +20,17 @@ class Calibration:
     """Factor: the least with which 90 % of the pixels of scans that were not used for the powers are covered."""
 
     acceleration_power: float = 0.6025
-    """Power a of the acceleration R (`physics.acceleration`): the prior is too sure of frequencies that are missing."""
+    """Power a of the acceleration R (`undersampling.acceleration`): the prior is too sure of missing frequencies."""
 
     coil_power: float = 0.5189
     """Power c of 2 for a single coil, which leaves more to the prior than several that see the image differently."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {}, ["std_factor"])
-        for name in POWERS:
-            if not 0 <= getattr(self, name) < np.inf:
-                raise ValueError(f"{name}: expected a number >= 0, got {getattr(self, name)!r}")
+        check_fields(self, acceleration_power=0, coil_power=0)
 
     def factor(self, acceleration: float, coils: int) -> float:
         """Return the factor on the standard deviation of the chains."""
-        logarithms = zip(POWERS, features(acceleration, coils))
-        return float(self.std_factor * np.exp(sum(getattr(self, name) * value for name, value in logarithms)))
+        return float(self.std_factor * acceleration**self.acceleration_power * (2 / min(coils, 2)) ** self.coil_power)
 
 
 POWERS = ("acceleration_power", "coil_power")
-
-
-def features(acceleration: float, coils: int) -> tuple[float, float]:
-    """Return the logarithms whose coefficients are the powers, in their order."""
-    return float(np.log(acceleration)), float(np.log(2 / min(coils, 2)))

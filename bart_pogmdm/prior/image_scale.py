@@ -21,7 +21,7 @@ class ImageScale:
     """Scale of the start image in the solver: the prior then reconstructs images of maximum about 1 best."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {}, ["most_peak", "start"], ["quantile"])
+        check_fields(self, ["quantile"])
 
     def of(self, image: Array) -> float:
         """Return the scale of an image: the magnitude of its brightest part."""

@@ -31,7 +31,7 @@ class PlugAndPlay:
     def __post_init__(self) -> None:
         if not callable(self.denoiser):
             raise TypeError(f"denoiser: expected a function of an image and sigma, got {type(self.denoiser).__name__}")
-        check_fields(self, {})
+        check_fields(self)
 
     def denoise(self, image: Array, sigma: float) -> Array:
         """Return the denoised images (…, ny, nx), real or complex.

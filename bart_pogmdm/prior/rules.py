@@ -35,7 +35,7 @@ class PriorRules:
     """From the standard deviation of Gibbs sampling to one that covers the errors."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {}, ["exponent", "fine_gain", "noise_gain", "ridge"])
+        check_fields(self)
 
     @property
     def numbers(self) -> dict[str, float]:

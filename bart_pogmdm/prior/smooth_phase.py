@@ -60,7 +60,7 @@ class SmoothPhase:
     """Part of the mean cubed magnitude below which the image says nothing about its phase, so the phase is trusted."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {}, ["cycles", "most_cycles", "coherence_cycles", "incoherent"])
+        check_fields(self)
 
     def within(self, radius: float) -> SmoothPhase:
         """Return how the phase is found where frequencies up to a radius, in cycles per field of view, are known."""

@@ -13,7 +13,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.modules import array_module
 from ..physics.coil_compression import combined
 from ..physics.fourier import interpolate, resample
-from ..physics.kspace_centre import CentreRules, phase_ramp
+from ..physics.kspace_centre import phase_ramp
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Frame:
 
     scale: k-space was divided by this power of two.
     centre: the frequency, in whole samples, that was moved to zero frequency.
-    alone: the sensitivities are unknown, and those of this slice alone.
+    in_sens: the phase ramp of the centre belongs to the sensitivities, and not to the image.
     fit: how well k-space fits the shape that it should have about its centre, from 0 to 1.
     sens_scale: known sensitivities were divided by this power of two.
     weight: weights of samples were divided by this number.
@@ -35,7 +35,7 @@ class Frame:
 
     scale: float
     centre: Shape = (0, 0)
-    alone: bool = False
+    in_sens: bool = False
     fit: float = 1.0
     sens_scale: float = 1.0
     weight: float = 1.0
@@ -51,23 +51,14 @@ class Frame:
         """Factor on the magnitude of an image that `out_of` interpolates, because the transforms are unitary."""
         return float(np.prod(self.box) / np.prod(self.grid)) ** 0.5 if self.grid else 1.0
 
-    @property
-    def _in_sens(self) -> bool:
-        """Whether the phase ramp of the centre belongs to the sensitivities, and not to the image.
-
-        A ramp of a few cycles is one that the maps of coils have anyway.  So the phase of the image does not jump from
-        slice to slice where the centre is between two samples.
-        """
-        return self.alone and max(map(abs, self.centre)) <= CentreRules.width
-
     def into(self, image: Array) -> Array:
         """Return an image (*grid) of the data with the phase and the size that it has in this frame."""
         image = resample(image, self.box) if self.grid else image
-        return image if self._in_sens or not any(self.centre) else image * phase_ramp(self.centre, image).conj()
+        return image if self.in_sens or not any(self.centre) else image * phase_ramp(self.centre, image).conj()
 
     def sens_ramp(self, sens: Array) -> Array | None:
         """Return the phase ramp of sensitivities (J, *grid) of the data, (*grid), or None if it is 1."""
-        return phase_ramp(self.centre, sens) if self._in_sens and any(self.centre) else None
+        return phase_ramp(self.centre, sens) if self.in_sens and any(self.centre) else None
 
     def maps_into(self, sens: Array) -> Array:
         """Return sensitivities (…, *grid) of the data with the size that they have in this frame."""
@@ -92,5 +83,5 @@ class Frame:
 
     def out_of(self, image: Array) -> Array:
         """Return an image (…, *grid) of this frame with the phase and the size that it has in the data."""
-        image = image if self._in_sens or not any(self.centre) else image * phase_ramp(self.centre, image)
+        image = image if self.in_sens or not any(self.centre) else image * phase_ramp(self.centre, image)
         return resample(image, self.grid) if self.grid else image

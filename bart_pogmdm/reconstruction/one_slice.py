@@ -201,13 +201,21 @@ def _maps(state: State, frame: Frame, known_sens: Array | None, options: Options
 
 def _drawn(problem: Problem, state: State, reference: Array | MapsByCoil,
            frame: Frame) -> tuple[Array, Array | MapsByCoil, Array]:
-    """Return the image of a draw as it is in the data, its sensitivities, and a factor of these.
+    """Return the image of a draw, times the RSS of its sensitivities, these, and a factor with which they have RSS 1.
 
-    Image and product of both have the phase for the sensitivities `reference`, and the product has RSS 1.
+    The image is as it is in the data.  Image and products of both have the phase for the sensitivities `reference`.
     """
-    image, sens = _sets_together(state, frame) if problem.images.adds_up else (state.image, state.sens_by_coil)
-    image, factor = _combined(image, sens, reference)
-    return image if problem.images.adds_up else frame.out_of(image), sens, factor
+    adds_up = problem.images.adds_up
+    image, sens = _sets_together(state, frame) if adds_up else (state.image, state.sens_by_coil)
+    power: Any = 0
+    turn: Any = 0
+    for coils in pieces(len(sens), image):
+        own = sens[coils]  # made anew each time for a volume
+        power, turn = power + power_of_coils(own), turn + (reference[coils].conj() * own).sum(0)
+    xp = array_module(image)
+    weight, turn = xp.sqrt(power), divide(turn, xp.abs(turn))
+    image = image * (weight * turn)
+    return image if adds_up else frame.out_of(image), sens, divide(turn.conj(), weight)
 
 
 def _second_part(state: State) -> float:
@@ -226,18 +234,3 @@ def _sets_together(state: State, frame: Frame) -> tuple[Array, Array]:
     coil_images, first = frame.out_of((state.sens * state.image).sum(1)), frame.out_of(state.image[0])
     image = rss(coil_images) * divide(first, xp.abs(first))
     return image, divide(coil_images, image)
-
-
-def _combined(image: Array, sens: Array | MapsByCoil, reference: Array | MapsByCoil) -> tuple[Array, Array]:
-    """Return the image times the RSS of its sensitivities, and a factor with which these have RSS 1.
-
-    The image and these products have the phase for the sensitivities `reference`.
-    """
-    power: Any = 0
-    turn: Any = 0
-    for coils in pieces(len(sens), image):
-        own = sens[coils]  # made anew each time for a volume
-        power, turn = power + power_of_coils(own), turn + (reference[coils].conj() * own).sum(0)
-    xp = array_module(image)
-    weight, turn = xp.sqrt(power), divide(turn, xp.abs(turn))
-    return image * (weight * turn), divide(turn.conj(), weight)

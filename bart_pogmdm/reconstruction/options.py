@@ -73,11 +73,16 @@ class Options:
     """Rules of box, centre, noise, coils, readouts, sensitivities, start, one coil and doubts."""
 
     @property
+    def alone(self) -> bool:
+        """Whether each slice is solved alone: by Algorithm 1, and with two sets of maps."""
+        return isinstance(self.method, Diffusion) or self.maps == 2
+
+    @property
     def together(self) -> int:
         """BART's bits of the dimensions whose slices are solved together."""
         if self.sms or self.temporal is not None:
             return 1 << (SLICE if self.sms else TIME)
-        return 0 if self.method.name == Diffusion.name or self.maps == 2 else self.shared_sens
+        return 0 if self.alone else self.shared_sens
 
     @property
     def num_samples(self) -> int:
@@ -125,9 +130,9 @@ def options_of(**keywords: Unpack[OptionKeywords]) -> Options:
     if not is_integer(options.shared_sens, 0) or options.shared_sens >> len(DIMS) or options.shared_sens & NOT_SHARED:
         raise ValueError(f"shared_sens: expected bits of the dimensions from {DIMS[MAPS + 1]} on, as {SHARED} for TE,"
                          f" COEFF and AVG, got {options.shared_sens!r}")
-    if keywords.get("shared_sens") and (options.sms or options.method.name == Diffusion.name or options.maps == 2):
+    if keywords.get("shared_sens") and (options.sms or options.alone):
         raise ValueError("shared_sens: goes with one set of maps, and not with simultaneous slices or method diffusion")
-    if options.sms and (options.method.name == Diffusion.name or options.maps == 2):
+    if options.sms and options.alone:
         raise ValueError("sms: goes with one set of maps, and not with method diffusion")
     _check_sets(options)
     if options.temporal is not None:
@@ -174,14 +179,14 @@ def _check_temporal(options: Options, shared_sens: int) -> None:
     """Raise ValueError for a size of changes that is none, and for options that do not go with it."""
     if not (isinstance(options.temporal, numbers.Real) and 0 < options.temporal < np.inf):
         raise ValueError(f"temporal: expected a number above 0, got {options.temporal!r}")
-    if options.method.name != Map.name or options.sms or shared_sens != 1 << TIME:
+    if not isinstance(options.method, Map) or options.sms or shared_sens != 1 << TIME:
         raise ValueError("temporal: goes with method map and sensitivities that are shared along TIME alone,"
                          f" {1 << TIME}, and without simultaneous slices")
 
 
 def _takes_sets(options: Options) -> bool:
     """Return True if the method and the form of the result allow for several sets."""
-    return options.method.name != Diffusion.name and options.normalize and options.temporal is None
+    return not isinstance(options.method, Diffusion) and options.normalize and options.temporal is None
 
 
 def _voxel(sides: Any) -> tuple[float, float, float] | None:

@@ -26,7 +26,7 @@ def prior_of(prior: Any, method: Method) -> Any:
 
 def planes_of(prior: Any, options: Options) -> Planes:
     """Return the prior of volumes for a prior of images.  ValueError for options that go with 2-D images only."""
-    if options.method.name == Diffusion.name:
+    if isinstance(options.method, Diffusion):
         raise ValueError("method: diffusion goes with 2-D images, and k-space is 3-D")
     if options.maps == 2:
         raise ValueError("maps: 2 goes with 2-D images, and k-space is 3-D")

@@ -18,14 +18,14 @@ from ..arrays.doubts import doubt
 from ..arrays.memory import size_text
 from ..arrays.modules import array_module, move
 from . import layout
-from .doubts import gathered, of_problem, of_residual
+from .doubts import gathered, of_solution
 from .inputs import Inputs, Slices
 from .one_slice import Collector, solve
 from .options import OptionKeywords, Options, Unpack, options_of, with_sets
 from .outputs import Outputs, check_room
 from .priors import planes_of, prior_of, scale_of
 from .result import Result, along_batch
-from .series import Part, Place, prepared, problems_of
+from .series import Explained, Part, Place, prepared, problems_of
 from .start import Measured
 
 Callback = Callable[[State], Any]
@@ -142,13 +142,7 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
     for group in layout.groups(slices.sens_shape, options.together if shares_sens or options.sms else 0):
         numbered = [(int(inputs.first) + number, index) for number, index in group]
         places, measured = _measured(numbered, slices, prior, options, explained)
-        problems = problems_of(places, measured, inputs.neighbour, prior, options)
-        for _, index in group:
-            with explained(index):
-                found_problem = next(problems, None)
-            if found_problem is None:
-                break
-            solved, problem = found_problem
+        for solved, problem in problems_of(places, measured, inputs.neighbour, prior, options, explained):
             each = problem.each() if problem.images.is_series else [problem] * len(solved)
             with explained(solved[0].index):
                 collectors = [Collector(one, part.frame, part.sens, options, outputs.sens_of(part.index),
@@ -157,10 +151,7 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
                 report.finish(len(solved))
             for part, one, found in zip(solved, each, results):
                 outputs.put(part.index, part.noise_std, part.frame.weight * found.residual_std, found)
-                before = of_problem(one, found.second, options.maps, options.temporal, options.rules.doubts)
-                of_image = of_residual(one, found.residual_std, options.method.image_noise,
-                                       options.noise_std is not None, options.rules.doubts)
-                doubts[part.index] = [*part.doubts, *before, *of_image]
+                doubts[part.index] = [*part.doubts, *of_solution(one, found, options)]
                 coefficients = found.coefficients
         if finished:
             finished(outputs, [index for _, index in group])
@@ -174,11 +165,8 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
 
 
 def _measured(group: list[tuple[int, Shape]], slices: Slices, prior: Any, options: Options,
-              explained: Callable[[Shape], Any]) -> tuple[list[Place], list[Measured]]:
-    """Return the slices of a group, each a number and an index, without their samples, and as the solver sees them.
-
-    explained: makes a context in which errors of a slice name it.
-    """
+              explained: Explained) -> tuple[list[Place], list[Measured]]:
+    """Return the slices of a group, each a number and an index, without their samples, and as the solver sees them."""
     parts, places, measured, together = [], [], [], tuple(index for _, index in group)
     for number, index in group:
         with explained(index):

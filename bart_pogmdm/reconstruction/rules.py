@@ -14,7 +14,7 @@ from ..physics.readout_factors import ReadoutRules
 from ..physics.sampled_box import BoxRules
 from ..physics.sensitivity_start import StartRules
 from ..physics.sobolev_maps import SobolevRules
-from .doubts import DoubtRules
+from .doubt_rules import DoubtRules
 
 
 @dataclass(frozen=True)
@@ -33,4 +33,4 @@ class Rules:
     doubts: DoubtRules = DoubtRules()
 
     def __post_init__(self) -> None:
-        check_fields(self, {})
+        check_fields(self)

@@ -12,7 +12,7 @@ from ..physics.folding import folding
 from ..physics.fourier import distances
 from ..physics.noncartesian import on_grid
 from ..physics.sampling import Sampling, Scan
-from .doubts import DoubtRules
+from .doubt_rules import DoubtRules
 from .frame import Frame
 
 

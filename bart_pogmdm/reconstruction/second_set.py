@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ..algorithms.held_out import HeldOut, without_held_out
 from ..algorithms.joint_map import Map, majorise_minimise
-from ..algorithms.kept_samples import KeptSamples, without_kept
 from ..algorithms.problem import Problem, prior_for
 from ..algorithms.state import State
 from ..arrays.array_types import Array
@@ -43,8 +43,8 @@ def with_second_set(problem: Problem, prior: Any, options: Options) -> Problem:
     """Return the problem of two images, the second for the part of an object that folds over.
 
     ESPIRiT finds the sensitivities of both.  For maps "auto" the problem stays as it is where ESPIRiT sees no trace of
-    a second set, or where kept samples are not nearer to two sets after some steps to the maximum.  ValueError for one
-    coil.
+    a second set, or where held-out samples are not nearer to two sets after some steps to the maximum.  ValueError for
+    one coil.
     """
     sens_model, start, rules = problem.sens_model, problem.start, options.rules
     if not sens_model or start.coefficients is None:
@@ -63,31 +63,31 @@ def with_second_set(problem: Problem, prior: Any, options: Options) -> Problem:
         return both
     method: Any = getattr(options.method, "maximum", options.method)
     own = np.random.SeedSequence(options.seed, spawn_key=(0,))  # others than those that judge the mean
-    kept = KeptSamples.drawn(problem, method.kept, np.random.default_rng(own))
-    if not kept.which.any():
+    held_out = HeldOut.drawn(problem, method.held_out, np.random.default_rng(own))
+    if not held_out.which.any():
         return problem
-    looks = zip(*(misfits(replace(kept, problem=tried), prior, method, rules.espirit) for tried in (problem, both)))
-    return both if are_nearer_to_two(kept, looks) else problem
+    looks = zip(*(misfits(replace(held_out, problem=tried), prior, method, rules.espirit) for tried in (problem, both)))
+    return both if are_nearer_to_two(held_out, looks) else problem
 
 
-def are_nearer_to_two(kept: KeptSamples, looks: Iterable[tuple[Array, Array]]) -> bool:
-    """Return True if kept samples are nearer to two sets than to one, from their misfits to both at each look.
+def are_nearer_to_two(held_out: HeldOut, looks: Iterable[tuple[Array, Array]]) -> bool:
+    """Return True if held-out samples are nearer to two sets than to one, from their misfits to both at each look.
 
     A look at which they are nearer beyond chance ends the trial, and so does one at which they are not nearer.
     """
     for one, two in looks:
         if not one.sum() > two.sum():  # as for NaN
             return False
-        if kept.are_fitted_worse(one, two):
+        if held_out.are_fitted_worse(one, two):
             return True
     return True
 
 
-def misfits(kept: KeptSamples, prior: Any, method: Map, rules: EspiritRules) -> Iterator[Array]:
-    """Yield the misfit of the kept samples at each look on the way to the maximum without them.
+def misfits(held_out: HeldOut, prior: Any, method: Map, rules: EspiritRules) -> Iterator[Array]:
+    """Yield the misfit of the held-out samples at each look on the way to the maximum without them.
 
     The sensitivities are fitted to all samples, as in `Problem.without`.
     """
-    rest = without_kept(kept.problem, kept.which, method.image_cg)
+    rest = without_held_out(held_out.problem, held_out.which, method.image_cg)
     states = majorise_minimise(rest, range(rules.looks * rules.steps), prior_for(rest, prior), method)
-    yield from map(kept.misfit, islice(states, rules.steps - 1, None, rules.steps))
+    yield from map(held_out.misfit, islice(states, rules.steps - 1, None, rules.steps))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from .sample_doubts import of_scan
 from .second_set import folds_over
 from .start import Measured, problem_of
 
+Explained = Callable[[Shape], AbstractContextManager[None]]  # In this context errors name the slice at an index.
 MOST_NOISE = 1e6  # In largest samples, about: the squares of much larger numbers are infinite.
 
 
@@ -49,7 +51,10 @@ class Part(Place):
     def of(cls, slices: Slices, index: Shape, group: tuple[Shape, ...], number: int, options: Options) -> Part:
         """From the slices of a call; group: those that are solved together.  ValueError for unusable samples."""
         (scan, frame), sens = slices.scan(index, group), slices.sens(index)
-        frame = replace(frame, alone=len(group) == 1 and scan.coils > 1 and sens is None)
+        # The maps of coils that are sought for a slice alone have a ramp of a few cycles anyway.  So the phase of the
+        # image does not jump from slice to slice where the centre is between two samples.
+        has_own_sens, width = len(group) == 1 and scan.coils > 1 and sens is None, options.rules.centre.width
+        frame = replace(frame, in_sens=has_own_sens and max(map(abs, frame.centre)) <= width)
         unit = frame.weight * frame.scale
         noise_std = float(unit * estimate_noise(*scan.acquired(), options.rules.noise)
                           if options.noise_std is None else options.noise_std)
@@ -103,31 +108,36 @@ def _with_fewer_coils(parts: list[Part], rules: CoilRules) -> list[Part]:
     return parts if matrix is None else [part.with_coils(matrix) for part in parts]
 
 
-def problems_of(places: Sequence[Place], slices: list[Measured], neighbour: Array | None, prior: Any,
-                options: Options) -> Iterator[tuple[Sequence[Place], Problem]]:
+def problems_of(places: Sequence[Place], slices: list[Measured], neighbour: Array | None, prior: Any, options: Options,
+                explained: Explained) -> Iterator[tuple[Sequence[Place], Problem]]:
     """Yield the slices that are solved together, with their problem: all of them, or one by one.
 
     Several slices are a series with unknown sensitivities, or simultaneous ones.  A series is solved one by one where
     the object folds over.  The list of slices is emptied, so that they need no memory beside the problem.
     """
-    if options.sms:
-        problem = problem_of(Measured.simultaneous(slices), None, None, prior, options)
-        slices.clear()
-        yield places, problem
-        return
-    if len(slices) > 1:
-        problem = problem_of(Measured.series(slices), None, None, prior, options)
-        problem = replace(problem, temporal=options.temporal)
-        if slices[0].image is not None or not folds_over(problem, prior, options):
+    if len(slices) > 1 or options.sms:
+        with explained(places[0].index):
+            problem = _together(slices, prior, options)
+        if problem is not None:
             slices.clear()
             yield places, problem
             return
         options = replace(options, maps=2)
-        del problem
     for place in places:
-        sens = None if place.sens is None else place.frame.maps_into(place.sens)
-        similar = None if neighbour is None else place.frame.coils_into(neighbour)
-        yield [place], problem_of(slices.pop(0), sens, similar, prior, options)
+        with explained(place.index):
+            sens = None if place.sens is None else place.frame.maps_into(place.sens)
+            similar = None if neighbour is None else place.frame.coils_into(neighbour)
+            problem = problem_of(slices.pop(0), sens, similar, prior, options)
+        yield [place], problem
+
+
+def _together(slices: Sequence[Measured], prior: Any, options: Options) -> Problem | None:
+    """Return the problem of simultaneous slices, or of a series; None for a series of an object that folds over."""
+    if options.sms:
+        return problem_of(Measured.simultaneous(slices), None, None, prior, options)
+    problem = replace(problem_of(Measured.series(slices), None, None, prior, options), temporal=options.temporal)
+    has_start = slices[0].image is not None  # which has one set of maps
+    return problem if has_start or not folds_over(problem, prior, options) else None
 
 
 def _check_shots(parts: Sequence[Part]) -> None:

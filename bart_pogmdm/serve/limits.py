@@ -11,6 +11,7 @@ import numpy as np
 from ..algorithms.chains import solver_memory
 from ..arrays.array_types import Shape
 from ..arrays.bart_dims import COIL
+from ..arrays.checks import check_fields
 from ..files.cfl import SAMPLE_BYTES
 from ..reconstruction.layout import grid_of
 
@@ -36,9 +37,7 @@ class Limits:
     """Seconds in which a client must send its next message, or take an answer."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not 0 < value < math.inf:
-                raise ValueError(f"{name}: expected a finite number above 0, got {value}")
+        check_fields(self)
 
     @property
     def message_bytes(self) -> int:

@@ -8,15 +8,13 @@ import shlex
 import sys
 from dataclasses import dataclass, field
 
+from ..arrays.extras import EXTRAS
 from ..version import __version__
 from .find_bart import SECONDS, find, find_real, in_shell, version
 from .install import NAME, Places, help_of, how_to_reach
 from .launcher import is_ours
 
 PACKAGES = ("numpy", "scipy", "numba", "rocket-fft", "h5py", "tqdm")
-# Optional modules, and the extras of this package that bring them.
-EXTRAS = {"matplotlib": "plot", "skimage": "compare", "finufft": "nufft", "torch": "train", "cupy": "cuda12",
-          "distributed": "cluster", "twixtools": "twix", "nibabel": "nifti", "pydicom": "dicom"}
 
 
 @dataclass(frozen=True)

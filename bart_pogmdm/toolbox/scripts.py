@@ -49,7 +49,7 @@ def _write(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
 
 
-def remove_files(paths: Iterable[Path], keep: Iterable[Path] = ()) -> list[Path]:
+def remove_files(paths: Iterable[Path], keep: Iterable[Path]) -> list[Path]:
     """Remove files as far as that is allowed, and the folders that become empty but for those in `keep`.
 
     Returns the files that are gone.

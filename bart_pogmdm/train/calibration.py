@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import lsq_linear
@@ -16,18 +16,20 @@ from ..algorithms.gibbs import Gibbs
 from ..arrays.array_types import Array
 from ..evaluate import masks, metrics, simulate
 from ..physics.fourier import fft2c, ifft2c, resize
-from ..prior.calibration import POWERS, Calibration, features
+from ..physics.undersampling import acceleration
+from ..prior.calibration import POWERS, Calibration
 from ..prior.pogmdm import PoGMDM
 from ..reconstruction.inputs import Inputs
 from ..reconstruction.options import Options, options_of
 from ..reconstruction.recon import reconstruct
 from ..reconstruction.result import Result
-from .recipe import DEFAULT_SCANS, CalibrationScans
+from .recipe import CalibrationScans
 
 OUTSIDE = 0.1      # Part of the object that the band of 1.645 standard deviations may miss.
 LEAST_PART = 0.05  # Part that it misses on the scans of the factor at least, where they are too few for a guarantee.
 PULL = 0.03        # Weight of the powers that the prior has, in scans: few scans hardly change them.
 DIGITS = 4         # Significant ones of a number that was found.
+PLAIN = Calibration(1.0, *(0.0 for _ in POWERS))  # It leaves the standard deviation of the chains as it is.
 
 
 class Case(NamedTuple):
@@ -38,12 +40,12 @@ class Case(NamedTuple):
     reference: Array
 
 
-def reconstructed(case: Case, prior: Any, options: Options) -> Result:
+def reconstructed(case: Case, prior: PoGMDM, options: Options) -> Result:
     """Reconstruct a case; doubts about it, which `recon` would raise as warnings, are nothing to a user here."""
     return reconstruct(Inputs(case.kspace, case.mask), prior, options)[0]
 
 
-def calibration_cases(images: Sequence[Array], rules: CalibrationScans = DEFAULT_SCANS) -> Iterator[Case]:
+def calibration_cases(images: Sequence[Array], rules: CalibrationScans) -> Iterator[Case]:
     """Yield the simulated scans of magnitude images: one image after the other, each with a smooth phase of its own.
 
     In the first two of four rounds the images are of low resolution, and in the others parts of full resolution.  Every
@@ -79,41 +81,25 @@ def cut(image: Array, side: int) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """The evidence of a scan: errors over the std of the chains in the object, and terms: acceleration and coils."""
+    """The evidence of a scan: errors over the std of the chains in the object, acceleration and number of coils."""
 
     errors: Array
-    terms: tuple[float, int]
+    acceleration: float
+    coils: int
 
     def scores(self, calibration: Calibration) -> Array:
         """Return the errors in units of half the band of 90 %."""
-        return self.errors / (metrics.NORMAL_90 * calibration.factor(*self.terms))
-
-
-class _Watched:
-    """A prior that leaves the standard deviation of the chains as it is, and notes what its factor would depend on."""
-
-    def __init__(self, prior: PoGMDM) -> None:
-        self._prior = prior
-        self.noted: list[tuple[float, int]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._prior, name)
-
-    @property
-    def calibration(self) -> _Watched:
-        return self
-
-    def factor(self, acceleration: float, coils: int) -> float:
-        self.noted.append((acceleration, coils))
-        return 1.0
+        return self.errors / (metrics.NORMAL_90 * calibration.factor(self.acceleration, self.coils))
 
 
 def evidence_of(case: Case, prior: PoGMDM, samples: int) -> Evidence:
-    """Reconstruct a case, and return what it says."""
-    watched = _Watched(prior)
-    result = reconstructed(case, watched, options_of(method=Gibbs(), samples=samples))
+    """Reconstruct a case with a prior whose calibration is PLAIN, and return what it says."""
+    options = options_of(method=Gibbs(), samples=samples)
+    result = reconstructed(case, prior, options)
     assert result.std is not None, "Gibbs sampling has a standard deviation"
-    return Evidence(metrics.standardised_error(result.image, result.std, case.reference), watched.noted[0])
+    scan, _ = Inputs(case.kspace, case.mask).slices(options.rules).scan((), ((),))
+    return Evidence(metrics.standardised_error(result.image, result.std, case.reference),
+                    acceleration(scan.sampled()[0].sampled_part), len(case.kspace))
 
 
 def rounded(number: float) -> float:
@@ -122,14 +108,14 @@ def rounded(number: float) -> float:
 
 
 def learn_calibration(prior: PoGMDM, cases: Sequence[Case], samples: int,
-                      report: Callable[[str], object] = print) -> PoGMDM:
+                      report: Callable[[str], object]) -> PoGMDM:
     """Return the prior with a calibration that was learned on the cases, and its origin in its provenance.
 
     Every second case tells the powers, the others the factor (`conformal_factor`); a single one tells both.
     """
-    found = []
+    found, plain = [], replace(prior, rules=replace(prior.rules, calibration=PLAIN))
     for number, case in enumerate(cases):
-        found.append(evidence_of(case, prior, samples))
+        found.append(evidence_of(case, plain, samples))
         report(f"calibration: scan {number + 1} of {len(cases)}")
     powers = fitted_powers(found[::2], prior.calibration)
     factor = conformal_factor([one.scores(powers) for one in found[1::2] or found])
@@ -145,9 +131,8 @@ def fitted_powers(found: Sequence[Evidence], before: Calibration) -> Calibration
     The factor of a scan is the 90 % quantile of its errors in units of the chains' band.  Powers are not negative, and
     are pulled towards those `before`.
     """
-    plain = Calibration(1.0, *(0.0 for _ in POWERS))
-    needed = [np.log(np.quantile(one.scores(plain), 1 - OUTSIDE)) for one in found]
-    rows = [[1.0, *features(*one.terms)] for one in found]
+    needed = [np.log(np.quantile(one.scores(PLAIN), 1 - OUTSIDE)) for one in found]
+    rows = [[1.0, np.log(one.acceleration), np.log(2 / min(one.coils, 2))] for one in found]
     for place, name in enumerate(POWERS, 1):
         rows.append([PULL**0.5 * (place == column) for column in range(len(POWERS) + 1)])
         needed.append(PULL**0.5 * getattr(before, name))

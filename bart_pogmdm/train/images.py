@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..arrays.array_types import Array
-from ..files.images import ImageStack, find_image_files, read_images
+from ..files.training_images import ImageStack, find_image_files, read_images
 from ..prior.image_scale import ImageScale
 
 # Interpolation makes some values of a magnitude image negative, up to this part of the maximum; they are taken as 0.

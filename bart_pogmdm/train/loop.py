@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from ..files.atomic import write_file
+from ..files.atomic import write_bytes
 from ..prior.pogmdm import PoGMDM
 from .adabelief import AdaBelief
 from .checkpoint import check_like, read_checkpoint
@@ -57,7 +57,7 @@ class TrainingRun:
         state = {"config": asdict(self.config), "recipe": asdict(self.recipe), "step": self.step, "rows": self.rows,
                  "twin": self.twin.state_dict(), "average": self.average.state_dict(),
                  "optimizer": self.optimizer.state_dict()}
-        write_file(path, lambda file: file.write(_saved(state)))
+        write_bytes(path, _saved(state))
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint; one without a recipe is of the default recipe.
@@ -172,4 +172,4 @@ def _differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str 
 def _write_log(path: Path, levels: Sequence[float], rows: list[list[float]]) -> None:
     lines = [",".join(["step", "loss", *(f"psnr_{level}" for level in levels)]),
              *(",".join([str(step), *(f"{value:.4f}" for value in values)]) for step, *values in rows)]
-    write_file(path, lambda file: file.write("".join(f"{line}\n" for line in lines).encode()))
+    write_bytes(path, "".join(f"{line}\n" for line in lines).encode())

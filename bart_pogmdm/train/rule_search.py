@@ -12,10 +12,10 @@ from ..prior.pogmdm import PoGMDM
 from ..prior.rules import PriorRules
 from ..reconstruction.options import options_of
 from .calibration import Case, cut, learn_calibration, reconstructed, rounded
-from .recipe import DEFAULT_SEARCH, RuleSearch
+from .recipe import RuleSearch
 
 
-def simulated_cases(images: Sequence[Array], search: RuleSearch = DEFAULT_SEARCH) -> list[Case]:
+def simulated_cases(images: Sequence[Array], search: RuleSearch) -> list[Case]:
     """Return scans of some of the images (cut to a largest size) with a smooth phase, coils, noise, and each mask."""
     chosen = images[::max(1, len(images) // search.images)][:search.images]
     return [case for number, image in enumerate(chosen) for case in _scans(cut(image, search.side), number, search)]
@@ -29,8 +29,8 @@ def _scans(image: Array, number: int, search: RuleSearch) -> list[Case]:
     return [Case(kspace * mask, mask, image) for mask in patterns]
 
 
-def learn_rules(prior: PoGMDM, images: Sequence[Array], search: RuleSearch = DEFAULT_SEARCH,
-                report: Callable[[str], object] = print) -> PoGMDM:
+def learn_rules(prior: PoGMDM, images: Sequence[Array], search: RuleSearch,
+                report: Callable[[str], object]) -> PoGMDM:
     """Return the prior with the numbers that reconstruct the images best, and their origin in its provenance.
 
     One number after the other is changed in steps as long as the mean PSNR of the joint maximum rises, until no change

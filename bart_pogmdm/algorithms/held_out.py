@@ -21,14 +21,14 @@ TINY = 1e-30  # in the place of zero as a divisor
 
 
 @dataclass(frozen=True)
-class KeptRules:
-    """Which samples are kept from an estimate."""
+class HeldOutRules:
+    """Which samples are held out of an estimate."""
 
     part: float = 0.04
     """Part of the samples: enough to judge by, too few to be missed."""
 
     centre: float = 16.0
-    """Samples up to this frequency, in cycles per field of view, are not kept: the brightness depends on them."""
+    """Samples up to this frequency, in cycles per field of view, are not held out: the brightness depends on them."""
 
     chance: float = 3.0
     """Standard errors by which their misfit is below the noise level before they refute it, or above another one
@@ -38,19 +38,19 @@ class KeptRules:
     """How they are divided into rings."""
 
     def __post_init__(self) -> None:
-        check_fields(self, {}, ["centre", "chance"], ["part"])
+        check_fields(self, ["part"])
 
 
 @dataclass(frozen=True, eq=False)
-class KeptSamples:
+class HeldOut:
     """A problem, and which of its samples its start has not seen: booleans, in the order of the samples."""
 
     problem: Problem
     which: Array
-    rules: KeptRules
+    rules: HeldOutRules
 
     @classmethod
-    def drawn(cls, problem: Problem, rules: KeptRules, rng: np.random.Generator) -> KeptSamples:
+    def drawn(cls, problem: Problem, rules: HeldOutRules, rng: np.random.Generator) -> HeldOut:
         """Draw samples at random, the same frequencies for all coils."""
         radius = problem.sampling.radius((1,) * len(problem.images.grid))  # in cycles per field of view
         chosen = array_module(radius).asarray(rng.random(radius.shape) < rules.part)
@@ -105,7 +105,7 @@ class KeptSamples:
         They filter the difference of the images in Fourier space, zero frequency first.  In each ring of k-space the
         misfit is quadratic in w, so its minimum has a closed form.  It is shrunk by 1 - (its standard error / w)^2:
         the image must be better beyond chance to count.  Between rings w is linear, and 0 at zero frequency, near
-        which no sample is kept.
+        which no sample is held out.
         """
         start, rings, xp = self.problem.start, self._rings, array_module(image)
         change = self._seen(image - start.image, start)
@@ -121,8 +121,8 @@ class KeptSamples:
         return xp.interp(radius, centres, shrunk).astype(image.real.dtype)
 
 
-def without_kept(problem: Problem, which: Array, cg: int) -> Problem:
-    """Return a problem without the kept samples, and without their part in its start (`cg` CG steps).
+def without_held_out(problem: Problem, which: Array, cg: int) -> Problem:
+    """Return a problem without the held-out samples, and without their part in its start (`cg` CG steps).
 
     The start was made from all samples: noise of these would stay in it wherever no other samples change it.
     """

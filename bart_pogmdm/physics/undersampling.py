@@ -1,11 +1,11 @@
-"""How strongly a sampling undersamples each direction, where it samples all frequencies, and how much it leaves out."""
+"""Undersampling: how strong it is, up to which frequency there is none, and how much of k-space nothing sees."""
 
 import numpy as np
 
 from ..arrays.array_types import Array
 from ..arrays.modules import array_module
 from .fourier import averaged, axes_of, distances, field_size
-from .kspace_centre import CentreRules, usual_amplitude
+from .kspace_centre import usual_amplitude
 
 KNOWN = 0.9  # Part of the frequencies that one coil must sample to know them: single ones may be missing.
 SAME = 1e-6  # Variance of the density below which all frequencies are sampled alike.
@@ -42,15 +42,15 @@ def known_radius(density: Array, ndim: int, coils: int) -> float:
     return float(min(radii))
 
 
-def unseen_part(density: Array, coils: int) -> float:
+def unseen_part(density: Array, coils: int, width: float) -> float:
     """Return the part of the amplitude of k-space that neither samples nor the coils beside them see.
 
     sum_k t(k) (1 - s(k)) / sum_k t(k), with the `usual_amplitude` t and s = min(max(density, J^(1/2) G * density), 1):
     J coils see frequencies within the Gaussian G about each sample.
-    density: (*grid) with D dimensions, zero frequency first.
+    density: (*grid) with D dimensions, zero frequency first; width: that of `CentreRules`.
     """
     xp, grid = array_module(density), density.shape
-    unit = field_size(grid) / CentreRules.width
+    unit = field_size(grid) / width
     amplitude = usual_amplitude(*(xp.asarray(unit * np.fft.fftfreq(n), density.dtype) for n in grid))
     seen = xp.maximum(density, coils**0.5 * averaged(density, REACH, axes_of(grid))).clip(0, 1)
     return float((amplitude * (1 - seen)).sum() / amplitude.sum())
