@@ -65,7 +65,7 @@ class HeldOut:
     def _rings(self) -> Rings:
         sampling = self.problem.sampling
         radius = sampling.radius(sampling.shape)[self.which]
-        return Rings.of(radius, radius.size, self.rules.rings)
+        return Rings.of(radius, self.rules.rings)
 
     @cached_property
     def _misfit(self) -> Array:
@@ -93,9 +93,9 @@ class HeldOut:
 
         Then the noise level holds signal.  "Nearer" means by more than `chance` standard errors.
         """
-        misfit, means = self._misfit, self._rings.means
-        coils = move(means((misfit != 0).sum(0)), np)  # those that sampled there, where they have masks of their own
-        variances = move(means(power_of_coils(misfit)), np) / (2 * coils)
+        means, part = self._rings.means, self.problem.sampling.coil_part[self.which]
+        coils = self.problem.coils * move(means(part), np)
+        variances = move(means(power_of_coils(self._misfit)), np) / (2 * coils)
         error = (coils * np.diff(self._rings.bounds)) ** -0.5
         return bool((variances < self.problem.noise_std**2 * (1 - self.rules.chance * error)).any())
 

@@ -85,8 +85,8 @@ class Likelihood:
         """
         sampling, variance = problem.sampling, self.of_noise(problem.noise_std)
         radius = sampling.radius(sampling.shape)
-        rings = Rings.of(radius, sampling.count, self.rings)
-        excess = rings.means(power) / (2 * problem.coils * variance)
+        rings = Rings.of(radius, self.rings)
+        excess = rings.means(power) / (2 * problem.coils * rings.means(sampling.coil_part) * variance)
         return variance, sampling.weighted(rings.weights(excess, radius).astype(power.dtype))
 
     def of_sensitivities(self, problem: Problem, variance: Any, residual_var: Any) -> Any:
@@ -135,7 +135,12 @@ class RingWeights:
     @cached_property
     def rings(self) -> Rings:
         """Rings of the samples."""
-        return Rings.of(self._radii[0], self.problem.sampling.count, self.likelihood.rings)
+        return Rings.of(self._radii[0], self.likelihood.rings)
+
+    @cached_property
+    def _coils(self) -> Array:
+        """Number of coils that take a sample, averages over the rings."""
+        return self.problem.coils * self.rings.means(self.problem.sampling.coil_part)
 
     @cached_property
     def _signal(self) -> Array:
@@ -159,7 +164,7 @@ class RingWeights:
         problem, rule, xp = self.problem, self.likelihood, array_module(power)
         variance, residual_var = rule.variances(problem, power)
         ring_power = xp.minimum(self.rings.means(power), rule.largest_error**2 * self._signal)
-        ring_var = ring_power / (2 * problem.coils)
+        ring_var = ring_power / (2 * self._coils)
         excess = rule.excess * (ring_var - residual_var - problem.noise_std**2) / rule.confidence(residual_var)
         if xp is np and not (excess > variance).any():
             return problem.sampling, self.sens_model

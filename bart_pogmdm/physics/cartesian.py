@@ -113,9 +113,14 @@ class CartesianSampling:
         return self._on_grid(self._square[0] if len(self._square) == 1 else self._square.mean(0))
 
     @cached_property
+    def coil_part(self) -> Array:
+        """The part of the coils that take each sample, of the shape of one coil's samples."""
+        return (self.mask != 0).mean(0, dtype=self.mask.dtype)
+
+    @property
     def sampled_part(self) -> Array:
         """The part of the coils that sample each frequency, (*grid), zero frequency first."""
-        return self._on_grid((self.mask != 0).mean(0, dtype=self.mask.dtype))
+        return self._on_grid(self.coil_part)
 
     @cached_property
     def count(self) -> float:

@@ -35,12 +35,12 @@ class Rings:
     centres: Array
 
     @classmethod
-    def of(cls, radius: Array, count: float, rules: RingRules) -> Rings:
-        """Rings of samples at a distance `radius` from zero frequency, which is finite for `count` of them.
+    def of(cls, radius: Array, rules: RingRules) -> Rings:
+        """Rings of the samples whose distance `radius` from zero frequency is finite.
 
         Samples at the same distance are in the same ring, so the order of the samples does not matter.
         """
-        xp, count = array_module(radius), int(count)
+        xp, count = array_module(radius), int(array_module(radius).isfinite(radius).sum())
         number = int(np.clip(count // rules.least_samples, 1, rules.number))
         order = radius.ravel().argsort()[:count]
         distances = radius.ravel()[order]

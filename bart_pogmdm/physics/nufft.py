@@ -88,6 +88,12 @@ class Nufft:
         """Number of samples of one coil."""
         return self.points.shape[1] if self.mask is None else int((self.mask != 0).sum())
 
+    @property
+    def coil_part(self) -> Array:
+        """The part of the coils that take each sample, (M,): all of them, or none for weight 0."""
+        xp, dtype = array_module(self.points), real_dtype(self.dtype)
+        return xp.ones(self.points.shape[1], dtype) if self.mask is None else (self.mask != 0).astype(dtype)
+
     def radius(self, shape: Shape) -> Array:
         """Distance of the samples from zero frequency, (M,), in cycles per pixel of `shape`; infinite for weight 0."""
         xp = array_module(self.points)

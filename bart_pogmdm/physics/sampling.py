@@ -25,6 +25,10 @@ class Sampling(Protocol):
         """Number of samples of one coil, a float, or an array (A, 1, …) for the images of a series."""
 
     @property
+    def coil_part(self) -> Array:
+        """The part of the coils that take each sample, of the shape of one coil's samples."""
+
+    @property
     def density(self) -> Array:
         """The diagonal of F^H M W M F in the Fourier space of the grid, (*grid), zero frequency first."""
 

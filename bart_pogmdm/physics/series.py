@@ -66,6 +66,11 @@ class _SideBySide:
         parts, left = zip(*(part.without(which[number], samples[:, number]) for number, part in enumerate(self.parts)))
         return replace(self, parts=parts), _stack(list(left), 1)
 
+    @property
+    def coil_part(self) -> Array:
+        """The part of the coils that take each sample, (A, *samples)."""
+        return _stack([part.coil_part for part in self.parts])
+
     def radius(self, shape: Shape) -> Array:
         """Distance of the samples from zero frequency, (A, *samples), in cycles per pixel of images of `shape`."""
         return _stack([part.radius(shape) for part in self.parts])
