@@ -8,6 +8,7 @@ from trajectories import error, grid_points
 
 from bart_pogmdm import Diffusion, recon, to_bart
 from bart_pogmdm.physics.cartesian import CartesianSampling
+from bart_pogmdm.physics.cartesian_scan import CartesianScan
 from bart_pogmdm.physics.coil_model import CoilModel
 
 SHAPE = (12, 9)
@@ -62,6 +63,19 @@ def test_weights_tell_good_samples_from_bad_ones(rng):
     assert 0.024 < weighted.info["noise_std"] < 0.04
     known = recon(data, 1000 * weights, noise_std=1000 * weighted.info["noise_std"])
     assert error(known.image, weighted.image) < 1e-4
+
+
+def test_masks_of_coils_go_with_large_images(rng):
+    """A cache holds a few of the coils only, and each of them has its own mask."""
+    masks = rng.random((5, 400, 320)) < 0.5
+    kspace = (random_complex(rng, masks.shape) * masks).astype(np.complex64)
+    sampling, samples = CartesianScan(kspace, masks.any(0), masks.astype("f4")).sampled()
+    np.testing.assert_allclose(np.fft.fftshift(abs(samples), (1, 2)), abs(kspace), atol=1e-5)
+    low, of_low = sampling.low(samples, (40, 32))
+    for coil in (slice(number, number + 1) for number in range(5)):
+        alone, expected = sampling.of_coils(coil).low(samples[coil], (40, 32))
+        np.testing.assert_array_equal(low.mask[coil], alone.mask)
+        np.testing.assert_allclose(of_low[coil], expected, atol=1e-6)
 
 
 def test_coils_may_have_masks_of_their_own(rng):

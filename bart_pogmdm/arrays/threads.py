@@ -95,11 +95,11 @@ def pieces(count: int, image: Array) -> list[slice]:
     return [slice(start, min(start + step, count)) for start in range(0, count, step)]
 
 
-def by_pieces(change: Callable[[Array], Array], arrays: Array) -> Array:
-    """Return change(arrays), for a change of each array alone, from one piece after the other."""
+def by_pieces(change: Callable[[slice], Array], arrays: Array) -> Array:
+    """Return as one the arrays that `change` gives for the `pieces` of some arrays, one piece after the other."""
     changed = None
     for part in pieces(len(arrays), arrays[0]):
-        of_part = change(arrays[part])
+        of_part = change(part)
         if changed is None:
             changed = array_module(of_part).empty((len(arrays), *of_part.shape[1:]), of_part.dtype)
         changed[part] = of_part

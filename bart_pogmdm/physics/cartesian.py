@@ -70,13 +70,13 @@ class CartesianSampling:
         """Return sampling and samples (J, *grid) of the frequencies that a smaller grid holds."""
         weights = None if self.weights is None else self._cropped(self._on_grid(self.weights), grid)
         sampling = replace(self, mask=self._cropped(self._on_grid(self.mask), grid), weights=weights, lines=None)
-        sampled = (sampling.mask != 0).astype(self.mask.dtype)
+        sampled = replace(sampling, mask=(sampling.mask != 0).astype(self.mask.dtype))
         sampling = sampling if self.lines is None else sampling.on_lines
 
-        def low(samples: Array) -> Array:
+        def low(coils: slice) -> Array:
             # By way of the image, whose centre is the pixel n // 2 of either grid.
-            images = resample(ifftn(self._on_grid(samples), self._axes), grid)
-            spectra = scaled(fftn(images, self._axes), sampled)
+            images = resample(ifftn(self._on_grid(samples[coils]), self._axes), grid)
+            spectra = scaled(fftn(images, self._axes), sampled.of_coils(coils).mask)
             return spectra if sampling.lines is None else sampling.lines.taken(spectra)
 
         return sampling, by_pieces(low, samples)

@@ -92,4 +92,8 @@ class CartesianScan:
         mask = self.mask if self.weights is None else self.weights
         sampling = CartesianSampling.centred(mask, real_dtype(self.kspace.dtype), len(self.shape))
         sampling = sampling.on_lines if on_lines else sampling
-        return sampling, by_pieces(lambda kspace: sampling.forward(ifft2c(kspace, axes_of(self.shape))), self.kspace)
+
+        def samples(coils: slice) -> Array:
+            return sampling.of_coils(coils).forward(ifft2c(self.kspace[coils], axes_of(self.shape)))
+
+        return sampling, by_pieces(samples, self.kspace)
