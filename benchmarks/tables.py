@@ -91,12 +91,13 @@ def conditions(rows: Rows) -> list[str]:
 
 
 def scans(rows: Rows) -> list[str]:
-    shown = ("zero-filled", "joint-tv", "nlinv", "pics-tv", "pics-tv-early", "pics-wavelet", *OURS)
+    shown = ("zero-filled", "joint-tv", "nlinv", "pics-tv", "pics-tv-early", "pics-wavelet", "auto-tv", "auto-wavelet",
+             *OURS)
     order = ["several", "one", "simulated"]
     lines = [(name_of(row), row["coils"], *(score(row, method) for method in shown), f"{lead(row, True):+.2f}",
               f"{lead(row):+.2f}") for row in sorted(rows, key=lambda row: order.index(row["coils"]))]
     header = ("data and mask | coils | zero-filled | joint-tv | nlinv | ecalib + pics TV | TV, usual penalty"
-              " | ecalib + pics wavelet")
+              " | ecalib + pics wavelet | ecalib -a + pics TV | ecalib -a + pics wavelet")
     return table(f"{header} | pogmdm | pogmdm-mean | lead over BART | lead over all", lines)
 
 
