@@ -102,6 +102,13 @@ def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array
     return image * (balance * norm), coefficients / balance
 
 
+def unexplained(model: SensitivityModel, coefficients: Array, rules: StartRules) -> float:
+    """Return the energy of the samples near the centre that sensitivities leave, with the image that goes with them."""
+    image = _image_of(model, coefficients, rules)
+    residual = coil_model(model.sampling, model.low.forward(coefficients), model.images).forward(image) - model.samples
+    return float(inner(residual, residual))
+
+
 def _image_of(model: SensitivityModel, neighbour: Array, rules: StartRules) -> Array:
     """Return the image of low resolution that goes with a neighbour's coefficients."""
     coils = coil_model(model.sampling, model.low.forward(neighbour), model.images)

@@ -58,6 +58,10 @@ class DoubtRules:
     """Part of the energy of the coil images in a second set that nobody asked for, above which it may explain faults
     of the samples: the edges of a phantom have 0.0004, an object that folds over 0.0035."""
 
+    unshared: float = 0.002
+    """Part of the energy near the centre of k-space that the sensitivities of a series leave beyond the noise and
+    beyond those of the image alone, above which they are not its own."""
+
     zeros: float = 0.25
     """Part of the samples of a mask that may be zero, as those beyond an elliptic acquisition (0.22)."""
 

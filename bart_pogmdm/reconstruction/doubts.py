@@ -12,6 +12,7 @@ from typing import TypeVar
 from ..algorithms.problem import Problem
 from ..arrays.array_types import Shape
 from ..arrays.conjugate_gradients import inner
+from ..physics.sensitivity_start import joint_inversion, unexplained
 from ..physics.undersampling import unseen_part
 from .layout import place_of
 from .one_slice import SliceResult
@@ -23,6 +24,26 @@ Slice = TypeVar("Slice", int, Shape)  # by its number or its position
 def of_solution(problem: Problem, found: SliceResult, options: Options) -> list[str]:
     """Return the doubts about a slice and its result: whether it has samples enough, and what explains them."""
     return [*_of_sets(found, options), *_of_samples(problem, options), *_of_residual(problem, found, options)]
+
+
+def of_series(problem: Problem, options: Options) -> list[str]:
+    """Return the doubt whether the images of a series have the sensitivities that they share.
+
+    One that was mirrored or has other phases spoils those of all: each of them alone then explains its samples near the
+    centre of k-space far better.
+    """
+    rules = options.rules
+    for one in problem.each():
+        model, shared = one.sens_model, one.start.coefficients
+        if not model or shared is None:
+            return []
+        energy = float(inner(model.samples, model.samples))
+        noise = 2 * one.noise_std**2 * one.coils * model.sampling.count
+        own = unexplained(model, joint_inversion(model, rules.start)[1], rules.start)
+        if unexplained(model, shared, rules.start) > own + noise + rules.doubts.unshared * energy:
+            return ["kspace: its images do not have the sensitivities in common that a series shares: were some"
+                    " mirrored, moved, or measured with other coils or phases?"]
+    return []
 
 
 def _of_sets(found: SliceResult, options: Options) -> list[str]:

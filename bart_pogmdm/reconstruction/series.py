@@ -13,6 +13,7 @@ from ..physics.coil_compression import CoilRules, above_noise
 from ..physics.noise_level import estimate_noise
 from ..physics.sampling import Scan
 from ..prior.image_scale import ImageScale
+from .doubts import of_series
 from .frame import Frame
 from .inputs import Slices
 from .options import Options
@@ -113,16 +114,24 @@ def problems_of(places: Sequence[Place], slices: list[Measured], neighbour: Arra
     """Yield the slices that are solved together, with their problem: all of them, or one by one.
 
     Several slices are a series with unknown sensitivities, or simultaneous ones.  A series is solved one by one where
-    the object folds over.  The list of slices is emptied, so that they need no memory beside the problem.
+    the object folds over, or where its images do not share their sensitivities.  The list of slices is emptied, so that
+    they need no memory beside the problem.
     """
     if len(slices) > 1 or options.sms:
         with explained(places[0].index):
             problem = _together(slices, prior, options)
-        if problem is not None:
+            doubts = of_series(problem, options)
+            folds = (all(problem_of(one, None, None, prior, options).images.sets > 1 for one in slices) if doubts else
+                     slices[0].image is None and folds_over(problem, prior, options))  # a start image has one set
+        if folds:
+            options = replace(options, maps=2)
+        else:
+            places = [replace(place, doubts=(*place.doubts, *doubts)) for place in places]
+        if options.temporal is not None or not (folds or doubts):
             slices.clear()
             yield places, problem
             return
-        options = replace(options, maps=2)
+        del problem
     for place in places:
         with explained(place.index):
             sens = None if place.sens is None else place.frame.maps_into(place.sens)
@@ -131,13 +140,11 @@ def problems_of(places: Sequence[Place], slices: list[Measured], neighbour: Arra
         yield [place], problem
 
 
-def _together(slices: Sequence[Measured], prior: Any, options: Options) -> Problem | None:
-    """Return the problem of simultaneous slices, or of a series; None for a series of an object that folds over."""
+def _together(slices: Sequence[Measured], prior: Any, options: Options) -> Problem:
+    """Return the problem of simultaneous slices, or of a series."""
     if options.sms:
         return problem_of(Measured.simultaneous(slices), None, None, prior, options)
-    problem = replace(problem_of(Measured.series(slices), None, None, prior, options), temporal=options.temporal)
-    has_start = slices[0].image is not None  # which has one set of maps
-    return problem if has_start or not folds_over(problem, prior, options) else None
+    return replace(problem_of(Measured.series(slices), None, None, prior, options), temporal=options.temporal)
 
 
 def _check_shots(parts: Sequence[Part]) -> None:
