@@ -378,9 +378,9 @@ def test_known_sensitivities(bart, folder, run):
 
 
 @keeps("One input and one output may be `-`", "A name that ends in `.fifo` is a named pipe", "It is made if it",
-       "Start reader and writer in any order", "The pipes of a call are read and written", "The reader removes the pipe",
-       "If the command fails or is interrupted, it removes", "A file of this name that is no pipe",
-       "The endings `.coo`, `.shm` and `.mem`")
+       "Start reader and writer in any order", "The pipes of a call are read and written",
+       "The reader removes the pipe", "If the command fails or is interrupted, it removes",
+       "A file of this name that is no pipe", "The endings `.coo`, `.shm` and `.mem`")
 def test_pipes(folder, run, monkeypatch):
     """Interruptions, and each fault on its own, are in test_named_pipes.py."""
     for name in ("PATH", "BART_TOOLBOX_PATH", "TOOLBOX_PATH"):
