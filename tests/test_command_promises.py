@@ -12,6 +12,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 import pytest
 from command_line import handles_signals, in_foreground, names, needs_proc
 from conftest import simulate
+from properties import random_complex
 from test_named_pipes import drain, feed
 from test_streams import peer
 
@@ -30,6 +32,7 @@ from bart_pogmdm.commands import COMMANDS
 from bart_pogmdm.commands.arguments import KNOWN, read_arguments
 from bart_pogmdm.commands.option_table import POGMDM
 from bart_pogmdm.files.cfl import read, write
+from bart_pogmdm.files.streams import read_stream, write_stream
 from bart_pogmdm.physics.coil_compression import by_coil, mix, whitening
 from bart_pogmdm.reconstruction.coil_combination import of_all_coils
 from bart_pogmdm.toolbox.find_bart import find, version, version_number
@@ -39,7 +42,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "commands.md").read_text()
 KEPT: list[str] = []
 # Sentences that point to other pages, whose code the tests of the documentation run.
-POINTERS = ("The sampling with", "The rest of this page", "These options have another meaning", "With BART 1.0:")
+POINTERS = ("[Posterior]", "The rest of this page", "These options have another meaning", "With BART 1.0:")
 
 
 def keeps(*beginnings):
@@ -49,13 +52,15 @@ def keeps(*beginnings):
 
 
 def sentences():
-    """The sentences and the rows of the table on the page."""
+    """The sentences, the points of lists and the rows of tables on the page."""
     for paragraph in re.split(r"\n\n", PAGE):
         lines = paragraph.splitlines()
         if lines[0].startswith("|"):
             yield from (re.sub(r"[*|] ?", "", line) for line in lines[2:])
+        elif lines[0].startswith("- "):
+            yield from " ".join(lines)[2:].split(" - ")
         elif not lines[0].startswith(("#", "<!--", "```")):
-            yield from re.split(r"(?<=[.:]) (?=[A-Z`])", " ".join(lines))
+            yield from re.split(r"(?<=[.:]) (?=[A-Z[`])", " ".join(lines))
 
 
 def test_every_sentence_has_a_test():
@@ -149,6 +154,16 @@ def test_a_signal_is_answered(folder):
     assert process.communicate(timeout=60)[1] == expected
 
 
+@keeps("A second signal does not wait for the end of the step")
+def test_a_second_signal_does_not_wait():
+    """Code that never asks whether there was a signal, as a step of the reconstruction."""
+    code = ("import signal; from bart_pogmdm.commands.interruption import Interruption; one = Interruption();"
+            "signal.signal(signal.SIGINT, signal.SIG_DFL); one.listen(); signal.raise_signal(signal.SIGINT);"
+            "print('goes on', flush=True); signal.raise_signal(signal.SIGINT); print('never')")
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.stdout == "goes on\n" and run.stderr.endswith("KeyboardInterrupt\n")
+
+
 @keeps("Output files are written completely or not at all")
 def test_outputs_are_complete_or_absent(folder, run):
     """The sensitivities are twice as large as the image: no file may have their size."""
@@ -194,19 +209,21 @@ def test_endings_of_other_formats(folder, run, name):
     assert f"output {name}: expected one of BART's names" in fails(run, "ksp", name)
 
 
-@keeps("The ending of an output decides about its format")
+@keeps("The ending of an output decides about its format", "none, `.cfl`", "`.nii`, `.nii.gz`", "a slash:")
 def test_endings_decide_about_the_format(folder, run):
     for name, module in (("a.nii", "nibabel"), ("a.nii.gz", "nibabel"), ("a.dcm", "pydicom"), ("a/", "pydicom"),
-                         ("a.mrd", "h5py"), ("a.npy", "numpy"), ("a.npz", "numpy"), ("b.ra", "numpy"), ("c", "numpy")):
+                         ("a.mrd", "h5py"), ("a.npy", "numpy"), ("a.npz", "numpy"), ("b.ra", "numpy"), ("c", "numpy"),
+                         ("d.cfl", "numpy"), ("e.hdr", "numpy")):
         pytest.importorskip(module)
         code, said = run("-i1", "ksp", name)
-        assert code == 0 and Path(name if name != "c" else "c.cfl").exists()
+        assert code == 0 and Path(f"{name[0]}.cfl" if name in ("c", "d.cfl", "e.hdr") else name).exists()
         assert ("does not say where the image is in the patient" in said) == (module in ("nibabel", "pydicom", "h5py"))
     assert [path.name for path in Path("a").iterdir()] == ["0001.dcm"]
 
 
-@keeps("The order is `kspace image sens`", "To protect these, the command does not replace",
-       "Nor does it replace a file", "`bart-pogmdm volume` does the same")
+@keeps("The order is `kspace image sens`", "The command refuses to replace an existing file", "has several coils, or",
+       "was written by a command of BART", "has the same magnitude everywhere", "is real and nowhere negative",
+       "holds k-space as ISMRMRD", "`bart-pogmdm volume` does the same")
 def test_the_order_of_pics_destroys_nothing(folder, run, bart):
     """Neither with the third file nor without it, whatever the size of the maps, also as .ra."""
     def maps(name, *shape):
@@ -246,6 +263,7 @@ def test_the_order_of_pics_destroys_nothing(folder, run, bart):
         run, "volume", "stack", "several")
 
 
+@keeps("has 1 or 3 samples along READ")
 def test_the_image_of_a_wrong_call_is_replaced(folder, run, bart):
     """-t was forgotten: what the command itself wrote is no input, unless it holds sensitivities."""
     pytest.importorskip("finufft")
@@ -254,6 +272,9 @@ def test_the_image_of_a_wrong_call_is_replaced(folder, run, bart):
     assert run("-d0", "-i1", "radial", "out", "sens")[0] == 0 and read("out").shape[:3] == (1, 32, 21)
     assert "output sens: it exists and holds 2 coils" in fails(run, "-t", "traj", "radial", "sens")
     assert run("-d0", "-i1", "-t", "traj", "radial", "out")[0] == 0 and read("out").shape[:3] == (32, 32, 1)
+    for samples in (1, 3):
+        write({"along": random_complex(np.random.default_rng(0), (samples, 32, 21), np.complex64)})
+        assert "output along: it exists and holds samples along a" in fails(run, "-t", "traj", "radial", "along")
     assert run("-d0", "-i1", "one", "alone", "even", "std")[0] == run("-d0", "-i1", "one", "std")[0] == 0
     assert "output even: it exists and has the same magnitude" in fails(run, "one", "even")
 
@@ -302,7 +323,7 @@ def test_variables_of_the_environment(folder, monkeypatch):
         assert find({name: str(folder / "bin"), "PATH": os.environ["PATH"]}) == str(folder / "bin" / "bart")
 
 
-@keeps("BATCH, along which `--keep` writes the samples")
+@keeps("`--keep` writes the samples along BATCH")
 def test_samples_lie_along_batch(folder, run):
     assert run("-i1", "--samples", 2, "--keep", "all", "ksp", "mean") == (0, "")
     assert read("all").shape[15] == 2 and BATCH == 15
@@ -356,10 +377,10 @@ def test_known_sensitivities(bart, folder, run):
     assert "sens: expected shape" in fails(run, "--sens", "small", "under", "new")
 
 
-@keeps("`-` is standard input for one input", "A name that ends in `.fifo` is a named pipe", "It is made if it",
-       "Either end may come first, and", "The pipes of a call are read and written", "The reader removes the pipe",
-       "If the command fails or is interrupted, it removes", "A file of this name that is no pipe",
-       "The endings `.coo`, `.shm` and `.mem`")
+@keeps("One input and one output may be `-`", "A name that ends in `.fifo` is a named pipe", "It is made if it",
+       "Start reader and writer in any order", "The pipes of a call are read and written",
+       "The reader removes the pipe", "If the command fails or is interrupted, it removes",
+       "A file of this name that is no pipe", "The endings `.coo`, `.shm` and `.mem`")
 def test_pipes(folder, run, monkeypatch):
     """Interruptions, and each fault on its own, are in test_named_pipes.py."""
     for name in ("PATH", "BART_TOOLBOX_PATH", "TOOLBOX_PATH"):
@@ -390,7 +411,23 @@ def test_named_pipes_need_bart_1(bart, folder, run):
     assert f"x.fifo: named pipes need BART 1.0, and this machine has {version()}" in fails(run, "ksp", "x.fifo")
 
 
-@keeps("Options are read as BART reads them", "Before version 1.0 BART needs a `--`")
+@keeps("Do not store a stream", "In the form of BART 0.8 and 0.9 it only names")
+def test_a_stored_stream_is_not_the_array(folder, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))  # TMPDIR is read once.
+    image = read("image")
+    with open("file", "wb") as file:
+        write_stream(file, image, "pogmdm", messages=False)
+    assert Path("file").stat().st_size < image.nbytes
+    sample_files = [name for name in names(folder) if name.startswith("bart-")]
+    assert len(sample_files) == 1 and Path(sample_files[0]).stat().st_size == image.nbytes
+    with open("file", "rb") as file:
+        np.testing.assert_array_equal(read_stream(file).array, image)
+    assert not Path(sample_files[0]).exists()
+    with open("file", "rb") as file, pytest.raises(FileNotFoundError):
+        read_stream(file)
+
+
+@keeps("Options are read as BART reads them", "BART 0.8 and 0.9 need a `--`")
 def test_options_are_read_as_barts():
     args = read_arguments(["-gS", "ksp", "-i10", "-NS", "-d", "0", "--levels=7", "--noise", "-1", "--", "-odd", "-s"])
     assert (args.device, args.rescale, args.iterations, args.normalize, args.debug_level) == ("gpu", True, 10, False, 0)
@@ -406,7 +443,7 @@ def refused(*words):
     return str(error.value)
 
 
-@keeps("A value that fits only there is refused with a hint", "`-s`", "`-m`", "`-N`", "`-K`", "`-I`", "`-S`", "`-i`",
+@keeps("A value that makes sense only in BART's command", "`-s`", "`-m`", "`-N`", "`-K`", "`-I`", "`-S`", "`-i`",
        "`-p`", "`-M`", "`-x`, `--dims`")
 def test_letters_that_mean_something_else_in_bart(folder, run):
     assert "in nlinv, which is here --shared-sens 1024; -s is the random seed" in refused("-s", "1024", "ksp", "out")
@@ -543,7 +580,8 @@ def test_slices_are_independent(bart, folder, run):
     assert "SMS-NLINV" in done.stdout + done.stderr
 
 
-@keeps("Echoes (TE), coefficients (COEFF) and averages (AVG) share", "`--temporal 0.05` also makes frames smooth")
+@keeps("Echoes (TE), coefficients (COEFF) and averages (AVG) share", "With `--shared-sens 1024` frames",
+       "`--temporal 0.05` also makes frames smooth")
 def test_echoes_share_their_sensitivities(folder, run):
     stack = read("stack")
     for dimension, options, is_shared in ((TE, (), True), (TE, ("--shared-sens", 0), False), (TIME, (), False),
