@@ -51,6 +51,18 @@ def echoes():
     return ((full + 0.005 * noise(full.shape, 0)) * pattern).astype(np.complex64), images
 
 
+def test_echoes_of_which_one_is_mirrored_are_solved_alone_and_said_to_be():
+    full, options = fft2c(sensitivities(SHAPE, COILS)[:, None] * images_of(IMAGES)), {"iterations": 12}
+    kspace = (full + 0.005 * noise(full.shape, 0)).astype(np.complex64)
+    assert not recon(in_barts_order(kspace, TE), **options).info["warnings"]
+    kspace[:, 1] = np.roll(kspace[:, 1, :, ::-1], 1, 2)
+    with pytest.warns(ReconstructionWarning, match="sensitivities in common that a series shares"):
+        together = recon(in_barts_order(kspace, TE), **options)
+    alone = recon(in_barts_order(kspace, TE), shared_sens=0, **options)
+    np.testing.assert_allclose(together.image, alone.image, atol=0.01)  # whose virtual coils are others
+    assert not alone.info["warnings"]
+
+
 @pytest.fixture(scope="module")
 def shots():
     """k-space (coil, shot, y, x) of two slices that were excited together, and the slices."""
