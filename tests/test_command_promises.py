@@ -289,7 +289,12 @@ def test_variables_of_the_environment(folder, monkeypatch):
         return subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True, check=False)
 
     code = "from bart_pogmdm.arrays.threads import NUM_THREADS; print(NUM_THREADS)"
-    assert ran("-c", code, OMP_NUM_THREADS="1").stdout == "1\n"
+    for text in ("1", "1,2"):
+        assert ran("-c", code, OMP_NUM_THREADS=text).stdout == "1\n"
+    for text in ("1,2", ""):  # rocket-fft itself knows neither.
+        assert not ran("-m", "bart_pogmdm", "-i1", "ksp", "out", OMP_NUM_THREADS=text).stderr
+    assert ran("-m", "bart_pogmdm", "-i1", "ksp", "out", OMP_NUM_THREADS="x").stderr == (
+        "ERROR: OMP_NUM_THREADS: expected a number of threads, as 4 or 4,2, got 'x'\n")
     wrong = "-m", "bart_pogmdm", "nowhere", "out"
     assert "Traceback" in ran(*wrong, BART_DEBUG_LEVEL="4").stderr
     assert ran(*wrong, BART_DEBUG_LEVEL="3").stderr.startswith("ERROR: nowhere")
