@@ -407,7 +407,7 @@ def test_an_output_that_cannot_be_written_is_named(folder):
     ({"method": "none"}, "method: expected map"),
     ({"samples": 2, "method": "map"}, "samples: method map draws none"),
     ({"mask": np.ones((3, 3))}, "mask: expected a shape that broadcasts"),
-    ({"maps": 2, "normalize": False}, "maps: 2, or two sets of known sensitivities, goes with a normalized"),
+    ({"maps": 2, "normalize": False}, "`maps=2` does not go with `normalize=False`"),
     ({"out": "ksp"}, "output ksp would overwrite the input"),
     ({"out": "out.ra"}, "output out.ra: expected a name that ends in .h5, or that of BART's cfl"),
     ({"out": "none/out.h5"}, "output none/out.h5: the folder none does not exist"),
