@@ -203,9 +203,9 @@ def test_without_a_place_the_matrix_is_the_identity_with_a_warning(tmp_path):
 
 
 @pytest.mark.parametrize("words, said", [
-    (["image", "--scale", "max:4095"], "go with outputs in other formats than BART's"),
-    (["image.nii", "--scale", "top:5"], "argument --scale: expected max: and a number above 0, as max:4095, got"),
-    (["image.nii", "--scale", "max:-1"], "argument --scale: expected max: and a number above 0, as max:4095, got"),
+    (["image", "--scale", "max:4095"], "--scale: goes with outputs in other formats than BART's"),
+    (["image.nii", "--scale", "top:5"], "--scale: expected max: and a number above 0, as max:4095, got"),
+    (["image.nii", "--scale", "max:-1"], "--scale: expected max: and a number above 0, as max:4095, got"),
     (["image.dcm", "--complex"], "--complex does not go with DICOM"),
     (["image.dcm"], "expected the name of a folder, as .*image/"),
     (["image.h5"], "expected one of BART's names"), (["taken/"], "is not from an earlier run"),

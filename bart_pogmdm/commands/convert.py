@@ -76,8 +76,8 @@ def _check_kspace(source: str, target: str, style: Style) -> None:
     if format_of(target) and not target.lower().endswith(KSPACE_ENDINGS):
         raise ValueError(f"output {target}: its format holds images, and {source} holds k-space; `bart-pogmdm {source}"
                          f" {target}` reconstructs them")
-    if style != Style():
-        raise ValueError("--complex, --phase, --scale and --no-anonymous: go with images, and k-space is complex")
+    if style.options:
+        raise ValueError(f"{style.options[0]}: goes with images, and {source} holds k-space")
 
 
 def _kspace_files(name: str, stored: StoredArray) -> Iterator[Content]:
