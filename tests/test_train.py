@@ -515,7 +515,7 @@ def test_bad_images_are_named_and_left_out(tmp_path, rng):
     (["--device", "tpu"], "--device: expected cpu or cuda, got tpu"),
     (["--resume"], "--resume: new.ckpt does not exist"),
     (["--patch", "90"], "images: no usable image"),
-    (["--speed"], "unrecognized arguments: --speed (`bart-pogmdm train -h`"),
+    (["--speed"], "unrecognized arguments: --speed: did you mean --seed? (`bart-pogmdm train -h`"),
 ])
 def test_command_names_what_is_wrong(folder, monkeypatch, capsys, change, message):
     monkeypatch.chdir(folder)
