@@ -544,7 +544,7 @@ def test_show_refuses_what_it_cannot_do(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["show", "none.npz"]) == 1 and "no such file" in capsys.readouterr().err
     assert main(["show", "--out", "nowhere/x.png"]) == 1 and "does not exist" in capsys.readouterr().err
-    assert main(["show"]) == 0 and (tmp_path / "prior.png").exists()
+    assert main(["show"]) == 0 and (tmp_path / f"{load_prior().name}.png").exists()
     assert json.loads(capsys.readouterr().out.split("\n{", 1)[1].rsplit("picture:", 1)[0].join(["{", ""]))
 
 
