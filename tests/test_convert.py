@@ -32,6 +32,13 @@ from test_geometry import OBLIQUE, placed  # noqa: E402
 NX, NY, NZ = 8, 6, 5
 
 
+def test_coils_written_as_images_are_doubtful(tmp_path, rng, capsys):
+    write({tmp_path / "a": random_complex(rng, (4, 3, 1, 2), np.complex64)})
+    for words, doubtful in (("a", "b.npz"), True), (("a", "b"), False), (("--kspace", "a", "b.npz"), False):
+        assert main(["convert", *(str(tmp_path / word) if word[0] != "-" else word for word in words)]) == 0
+        assert ("a has 2 coils and is written as images: give --kspace" in capsys.readouterr().err) == doubtful
+
+
 def converted(*words):
     assert main(["convert", *map(str, words)]) == 0
 
