@@ -181,9 +181,9 @@ def test_earlier_files(folder, run):
 @keeps("Files that you did not name, such as the log of `train`")
 def test_files_without_a_name_on_the_command_line(folder, run):
     Path("vol_sens.cfl").write_text("precious")
-    assert "vol_sens.cfl was not named, exists, and is not from an earlier run" in fails(run, "volume", "ksp", "vol")
+    assert "vol_sens.cfl, which you did not name and no earlier run wrote" in fails(run, "volume", "ksp", "vol")
     Path("mine.csv").write_text("precious")
-    assert "mine.csv was not named, exists" in fails(run, "train", "--images", "image", "-o", "mine.npz")
+    assert "mine.csv, which you did not name" in fails(run, "train", "--images", "image", "-o", "mine.npz")
     for _ in range(2):
         assert run("volume", "-i", 1, "--jobs", 1, "ksp", "again") == (0, "")
 

@@ -319,13 +319,13 @@ def test_another_run_is_refused(folder, stack, here):
     other = cfl.read("ksp").copy()
     other[20, 20] += 1
     replace(load_prior(), name="other").save("other.npz")
-    for keywords, message in (({"iterations": 4}, "iterations 3 instead of 4"),
-                              ({"mask": np.ones(SHAPE)}, "with mask None instead of"),
-                              ({"prior": "other.npz"}, "with prior brain-mr .* instead of other")):
-        with pytest.raises(ValueError, match=f"{message}.*--restart"):
+    for keywords, message in (({"iterations": 4}, "`iterations` 3 instead of 4"),
+                              ({"mask": np.ones(SHAPE)}, "with `mask` none instead of [0-9a-f]{8}…;"),
+                              ({"prior": "other.npz"}, "with `prior` brain-mr .* instead of other")):
+        with pytest.raises(ValueError, match=f"{message}.*restart=True"):
             here.volume("out.h5", **keywords)
     cfl.write({"ksp": other})
-    with pytest.raises(ValueError, match=r"ksp: the k-space of slice 0 has changed since .*--restart"):
+    with pytest.raises(ValueError, match=r"ksp: the k-space of slice 0 has changed since .*restart=True"):
         here.volume("out.h5")
     here.done.clear()
     here.volume("out.h5", restart=True)

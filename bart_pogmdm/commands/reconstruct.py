@@ -14,6 +14,7 @@ from ..algorithms.state import State
 from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import BATCH, BEYOND, COIL, pad_dims
 from ..arrays.doubts import doubt
+from ..arrays.memory import size_text
 from ..files.cfl import read
 from ..files.image_origin import IMAGE, SAMPLES, SENS, STD, Origin, Style
 from ..files.image_outputs import check_images, image_target, write_images
@@ -113,7 +114,9 @@ def _reconstruct(args: Namespace, kspace: Array, arrays: dict[str, Any], method:
                        device="gpu" if wants_gpu() else args.device, callback=advance, **arrays, **options)
     interruption.check()
     if level >= DEBUG:
-        print(*(f"{key}: {value}" for key, value in result.info.items()), sep="\n", file=sys.stderr)
+        facts = {**result.info, "memory": size_text(result.info["memory"])}
+        del facts["warnings"]  # They are printed where they arise.
+        print(*(f"{key}: {value}" for key, value in facts.items()), sep="\n", file=sys.stderr)
     if combination is None:
         return result
     return of_all_coils(result, combination, normalize=options.get("normalize", Options.normalize))

@@ -96,7 +96,11 @@ def _open_bart(name: str | Path) -> KspaceFile:
 
 def _open_hdf5(path: Path, measurement: str | None) -> KspaceFile:
     """Open a fastMRI or ISMRMRD file; its datasets show which of the two it is."""
-    is_fastmri, is_ismrmrd = read_hdf5(path, lambda file: ("kspace" in file, bool(groups_with_data(file))))
+    is_fastmri, is_ismrmrd, is_ours = read_hdf5(path, lambda file: (
+        "kspace" in file, bool(groups_with_data(file)), "image" in file and "sens" in file))
+    if is_ours:
+        raise ValueError(f"{path}: it holds images of `bart-pogmdm volume`, which other commands read from BART's files"
+                         " only: give volume an output without .h5")
     if is_fastmri == is_ismrmrd:
         raise ValueError(f"{path}: expected `kspace` (fastMRI) or a group with `xml` and `data` (ISMRMRD) in the file,"
                          f" got {'both' if is_fastmri else 'neither'}")

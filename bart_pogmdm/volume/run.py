@@ -139,7 +139,7 @@ def _is_done(number: int, manifest: Manifest, plan: Plan, output: Output) -> boo
         return False
     if plan.volume.digest(number) != record["input"]:
         raise ValueError(f"{plan.volume.name}: the k-space of slice {number} has changed since it was reconstructed;"
-                         " --restart (restart=True) begins anew")
+                         " `restart=True` begins anew")
     return all(record.get(name) == found for name, found in output.digests(number).items())
 
 
