@@ -155,7 +155,7 @@ def test_outputs_are_complete_or_absent(folder, run):
     before, limits = names(folder), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8 * 32 * 28 + 99, limits[1]))
     try:
-        assert run("-i1", "ksp", "out", "sens") == (1, "ERROR: sens: cannot write (File too large)\n")
+        assert run("-i1", "ksp", "out", "sens") == (1, "ERROR: output sens: cannot write (File too large)\n")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert names(folder) == before

@@ -199,7 +199,7 @@ def test_full_disk(folder):
     (folder / "out.hdr").write_text("precious")
     run = process("-i1", "ksp", "out", cwd=folder,
                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)))
-    assert run.returncode == 1 and run.stderr == "ERROR: out: cannot write (File too large)\n"
+    assert run.returncode == 1 and run.stderr == "ERROR: output out: cannot write (File too large)\n"
     assert names(folder) == sorted([*SCAN_FILES, "out.hdr"]) and (folder / "out.hdr").read_text() == "precious"
 
 

@@ -367,7 +367,8 @@ def test_a_disk_that_is_full_is_noticed_first(folder, out):
     process = command("ksp", out, "--jobs", 1, preexec_fn=lambda: resource.setrlimit(
         resource.RLIMIT_FSIZE, (70_000, 70_000)))
     error = process.communicate()[1]
-    assert error.startswith(f"ERROR: {out}: cannot write (") and "File too large" in error and process.returncode == 1
+    assert error.startswith(f"ERROR: output {out}: cannot write (") and "File too large" in error
+    assert process.returncode == 1
     assert sorted(os.listdir()) == ["ksp.cfl", "ksp.hdr"]
 
 
@@ -402,7 +403,7 @@ def test_an_output_that_cannot_be_written_is_named(folder):
     ({"jobs": 0}, "jobs: expected a positive integer, got 0"),
     ({"warm_start": 0}, "warm_start: expected a positive integer, got 0"),
     ({"warm_start": 2, "maps": 2}, "warm_start: goes with one set of maps, got 2"),
-    ({"send": True}, "send: goes with scheduler"),
+    ({"send": True}, "send: goes with `scheduler`"),
     ({"iterations": 0}, "iterations: expected a positive integer, got 0"),
     ({"method": "none"}, "method: expected map"),
     ({"samples": 2, "method": "map"}, "samples: method map draws none"),
