@@ -259,7 +259,7 @@ def test_warm_starts_do_not_depend_on_who_does_them(folder, stack, here, expecte
     here.volume("out.h5", warm_start=2)
     assert here.done == [2, 3] and Path("out.h5").read_bytes() == whole
     assert sorted(record["slice"] for record in lines("out.h5.manifest")[1:]) == list(range(SLICES))
-    with pytest.raises(ValueError, match="with warm_start 2 instead of 3"):
+    with pytest.raises(ValueError, match="with `warm_start` 2 instead of 3"):
         here.volume("out.h5", warm_start=3)
 
 
