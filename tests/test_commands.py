@@ -14,7 +14,9 @@ from command_line import SCAN_FILES, handles_signals, hear, in_foreground, names
 
 from bart_pogmdm import Diffusion, recon
 from bart_pogmdm.arrays.bart_dims import to_bart
-from bart_pogmdm.commands import main
+from bart_pogmdm.commands import COMMANDS, main
+from bart_pogmdm.commands.option_table import POGMDM
+from bart_pogmdm.commands.wording import closest, in_shell
 from bart_pogmdm.files.cfl import read, write
 
 pytestmark = pytest.mark.slow
@@ -110,7 +112,8 @@ def spoil(folder, what):
     if what == "header":
         (folder / "bad.hdr").write_text("hello\n")
     write({folder / "negative": np.full((40, 36), -0.5), folder / "wide": np.ones((40, 37)),
-              folder / "none": np.zeros((40, 36)), folder / "coils": np.ones((40, 36, 1, 3))})
+           folder / "none": np.zeros((40, 36)), folder / "coils": np.ones((40, 36, 1, 3)),
+           folder / "short": np.ones((3, 1, 1, 4))})
     (folder / "prior.npz").write_text("no prior")
 
 
@@ -133,9 +136,10 @@ def spoil(folder, what):
     ("", ["ksp", "ksp"], "output ksp would overwrite the input ksp (file ksp.hdr)"),
     ("", ["ksp", "out", "out"], "output out would overwrite the output out (file out.hdr)"),
     ("", ["-p", "pat", "ksp", "out", "./pat.cfl"], "output ./pat.cfl would overwrite the input pat"),
-    ("", ["--iter", "3", "ksp", "out"], "unrecognized arguments: --iter"),
-    ("", ["--complex", "--phase", "ksp", "out"], "argument --phase: does not go with an option before it"),
-    ("", ["-i", "many", "ksp", "out"], "argument -i: expected an integer, got 'many'"),
+    ("", ["--iter", "3", "ksp", "out"], "unrecognized arguments: --iter (`"),
+    ("", ["--sample", "3", "ksp", "out"], "unrecognized arguments: --sample (did you mean --samples?)"),
+    ("", ["--complex", "--phase", "ksp", "out"], "--phase: does not go with --complex"),
+    ("", ["-i", "many", "ksp", "out"], "-i: expected an integer, got 'many'"),
     ("", ["-i", "0", "ksp", "out"], "-i: expected a positive integer, got 0"),
     ("", ["--noise", "-1", "ksp", "out"], "--noise: expected a number >= 0"),
     ("", ["ksp"], "expected <kspace> <output> [<sensitivities>] [<std>], got 1 name "),
@@ -144,11 +148,18 @@ def spoil(folder, what):
     ("", ["ksp", "a", "b", "a"], "output a would overwrite the output a"),
     ("", ["--keep", "ksp", "ksp", "a"], "output ksp would overwrite the input ksp"),
     ("", ["--samples", "0", "ksp", "out"], "--samples: expected a positive integer, got 0"),
-    ("", ["--method", "best", "ksp", "out"], "--method: expected map, gibbs, diffusion"),
+    ("", ["--method", "best", "ksp", "out"], "--method: expected map, gibbs, diffusion, got 'best'"),
     ("", ["--method", "map", "ksp", "a", "b", "c"],
-     "<std>, --keep and --sens-std go with --method gibbs or diffusion, got map"),
+     "<std>: goes with --method gibbs or diffusion, got map"),
+    ("", ["--temporal", "0.05", "--samples", "2", "ksp", "out"], "--temporal 0.05 does not go with --samples 2"),
+    ("", ["--sens", "coils", "-m", "2", "ksp", "out"], "--sens: expected an array of 4 coils, got 3"),
+    ("", ["--sens", "ksp", "-m", "2", "ksp", "out"], "-m: expected 1 or auto with one set of --sens, got 2"),
+    ("", ["--levels", "5", "ksp", "out"], "--levels: goes with --method diffusion"),
+    ("", ["-p", "nowhere", "ksp", "out"], "-p: nowhere.hdr: no such file"),
+    ("", ["--measurement", "1", "ksp", "out"], "--measurement: goes with raw data of ISMRMRD and TWIX, and ksp is a"),
+    ("", ["--whiten", "short", "ksp", "out"], "--whiten: expected at least 8 samples of 4 coils, got 3"),
     ("", ["--method", "map", "--samples", "2", "ksp", "a"], "--samples: method map draws none"),
-    ("", ["-K", "2", "ksp", "out"], "--levels, -K and --come-closer go with --method diffusion"),
+    ("", ["-K", "2", "ksp", "out"], "-K: goes with --method diffusion"),
     ("", ["--method", "diffusion", "-N", "1", "ksp", "out"], "--levels: expected an integer >= 2, got 1"),
     ("", ["--method", "diffusion", "--come-closer", "99", "ksp", "out"], "--come-closer: expected a number between"),
     ("", ["--samples", "1000000000", "--keep", "all", "ksp", "out"], "--samples: keeping 1000000000 needs"),
@@ -167,12 +178,28 @@ def test_bad_input(folder, what, words, message, pogmdm):
     assert names(folder) == before
 
 
+def test_warnings_name_options(folder, pogmdm):
+    write({folder / "all": np.ones((40, 36))})
+    run = pogmdm("-i1", "-p", "all", "ksp", "out", cwd=folder)
+    assert run.returncode == 0 and "WARNING: -p: many of its samples are zero in all coils: is it" in run.stderr
+
+
+def test_arguments_become_options():
+    said = "maps: as in `sens`, `maps=2` and `normalize=False`, not the word sens, a: `kspace` or `volume`"
+    assert in_shell(said, POGMDM) == "-m: as in --sens, -m 2 and -N, not the word sens, a: `kspace` or `volume`"
+
+
+@pytest.mark.parametrize("word, meant", [("doktor", "doctor"), ("vol", "volume"), ("image", None), ("co", None)])
+def test_misspelt_words(word, meant):
+    assert closest(word, COMMANDS) == meant
+
+
 def test_full_disk(folder):
     """Files may not exceed 4 kB: the image does not fit."""
     (folder / "out.hdr").write_text("precious")
     run = process("-i1", "ksp", "out", cwd=folder,
                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)))
-    assert run.returncode == 1 and run.stderr == "ERROR: out: cannot write (File too large)\n"
+    assert run.returncode == 1 and run.stderr == "ERROR: output out: cannot write (File too large)\n"
     assert names(folder) == sorted([*SCAN_FILES, "out.hdr"]) and (folder / "out.hdr").read_text() == "precious"
 
 

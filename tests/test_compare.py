@@ -186,8 +186,8 @@ def test_compare_applies_conditions(folder):
 @pytest.mark.parametrize("words, message", [
     (["--coils", "5"], "coils: scan has 4, fewer than 5"),
     (["--coils", "0"], "coils: expected at least 1, got 0"),
-    (["--noise-std", "-1"], "noise_std: expected a number >= 0, got -1.0"),
-    (["--zero-pad", "0.5"], "zero_pad: expected a factor from 1 to 4.0, got 0.5"),
+    (["--noise-std", "-1"], "--noise-std: expected a number >= 0, got -1.0"),
+    (["--zero-pad", "0.5"], "--zero-pad: expected a factor from 1 to 4.0, got 0.5"),
     (["part.npz", "--coils", "1"], "part: fewer coils and zero-padding need fully sampled k-space"),
     (["part.npz", "--zero-pad", "2"], "part: fewer coils and zero-padding need fully sampled k-space"),
 ])

@@ -32,6 +32,13 @@ from test_geometry import OBLIQUE, placed  # noqa: E402
 NX, NY, NZ = 8, 6, 5
 
 
+def test_coils_written_as_images_are_doubtful(tmp_path, rng, capsys):
+    write({tmp_path / "a": random_complex(rng, (4, 3, 1, 2), np.complex64)})
+    for words, doubtful in (("a", "b.npz"), True), (("a", "b"), False), (("--kspace", "a", "b.npz"), False):
+        assert main(["convert", *(str(tmp_path / word) if word[0] != "-" else word for word in words)]) == 0
+        assert ("a has 2 coils and is written as images: give --kspace" in capsys.readouterr().err) == doubtful
+
+
 def converted(*words):
     assert main(["convert", *map(str, words)]) == 0
 
@@ -170,7 +177,8 @@ def test_foreign_nifti_files_have_the_usual_dimensions(tmp_path, rng):
 
 @pytest.mark.parametrize("words, said", [
     (["raw.mrd", "a.nii"], "holds images, and raw.mrd holds k-space; `bart-pogmdm raw.mrd a.nii` reconstructs"),
-    (["raw.mrd", "a/"], "its format holds images"), (["raw.mrd", "a", "--phase"], "k-space is complex"),
+    (["raw.mrd", "a/"], "its format holds images"),
+    (["raw.mrd", "a", "--phase"], "--phase: goes with images, and raw.mrd holds k-space"),
     (["raw.mrd", "raw.mrd"], "would overwrite the input"), (["raw.mrd", "a.h5"], "expected one of BART's names"),
     (["a.nii", "b.npz", "--kspace"], "a.nii holds images"), (["bad.nii", "b"], "bad.nii: not a readable nii file"),
     (["bad.dcm", "b"], "bad.dcm: not a readable dcm file"), (["bad.nii.gz", "b"], "bad.nii.gz: not a readable gz file"),
@@ -179,7 +187,7 @@ def test_foreign_nifti_files_have_the_usual_dimensions(tmp_path, rng):
     (["a.nii", "b.nii.gz", "--like", "raw.mrd"], "PHS1, PHS2 and SLICE of the input, 4 x 3 x 2 x 1, got"),
     (["a.nii", "b", "--scale", "max:1"], "other formats than BART"),
     (["a.nii", "b.nii", "--phase"], "--phase: goes with complex images, and a.nii holds real ones"),
-    (["a.nii", "b", "--measurement", "1"], "measurement: goes with raw data"),
+    (["a.nii", "b", "--measurement", "1"], "--measurement: goes with raw data of ISMRMRD and TWIX, and a.nii holds"),
 ])
 def test_nonsense_is_refused_in_one_line(raw, tmp_path, monkeypatch, capsys, words, said):
     monkeypatch.chdir(tmp_path)

@@ -173,7 +173,7 @@ def test_a_trajectory_of_another_unit_is_refused(factor):
 def test_a_point_far_off_is_refused():
     kspace, traj = radial()
     traj[:2, 3, 4] = 824
-    with pytest.raises(ValueError, match=r"dims: expected at most 100 pixels for each sample, got a grid of 1648 x"):
+    with pytest.raises(ValueError, match=r"traj: expected at most 100 pixels for each sample, got a grid of 1648 x"):
         recon(kspace, traj=traj, **QUICK)
 
 
@@ -204,7 +204,7 @@ def test_many_coils_and_a_small_matrix_raise_no_doubt():
 
 def test_a_part_outside_the_grid_is_doubtful():
     kspace, traj = radial()
-    assert any(sentence.startswith("dims: a part of traj") for sentence in doubts(kspace, traj=traj, dims=(28, 28)))
+    assert any(sentence.startswith("dims: a part of `traj`") for sentence in doubts(kspace, traj=traj, dims=(28, 28)))
     assert doubts(kspace, traj=traj, dims=(38, 40)) == []
 
 
@@ -448,7 +448,7 @@ def test_a_command_prints_one_line(tmp_path, pogmdm):
     write({tmp_path / "ksp": to_bart(full() * pattern), tmp_path / "pat": pattern})
     done = pogmdm("-i", 5, "-p", "pat", "ksp", "img", cwd=tmp_path)
     assert done.returncode == 0 and done.stdout == ""
-    assert done.stderr.startswith("WARNING: mask: the image may be folded") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("WARNING: -p: the image may be folded") and done.stderr.count("\n") == 1
 
 
 def test_a_warning_that_cannot_be_printed_costs_nothing(tmp_path):

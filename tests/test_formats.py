@@ -256,8 +256,8 @@ def test_whitening(rng):
     np.testing.assert_allclose(covariance, covariance[0, 0].real * np.eye(4), atol=1e-3 * covariance[0, 0].real)
     assert np.isclose(abs(np.linalg.det(matrix)), 1)
     assert np.isclose(np.linalg.norm(whitening(100 * noise) - matrix), 0, atol=1e-9)
-    for bad in (noise[:, :5], noise * [[1], [0], [1], [1]], noise[0]):
-        with pytest.raises(ValueError, match="noise: "):
+    for bad in (noise[:, :5], noise * [[1], [0], [1], [1]]):
+        with pytest.raises(ValueError, match="noise_scan: "):
             whitening(bad)
 
 

@@ -203,12 +203,12 @@ def test_without_a_place_the_matrix_is_the_identity_with_a_warning(tmp_path):
 
 
 @pytest.mark.parametrize("words, said", [
-    (["image", "--scale", "max:4095"], "go with outputs in other formats than BART's"),
-    (["image.nii", "--scale", "top:5"], "argument --scale: expected max: and a number above 0, as max:4095, got"),
-    (["image.nii", "--scale", "max:-1"], "argument --scale: expected max: and a number above 0, as max:4095, got"),
+    (["image", "--scale", "max:4095"], "--scale: goes with outputs in other formats than BART's"),
+    (["image.nii", "--scale", "top:5"], "--scale: expected max: and a number above 0, as max:4095, got"),
+    (["image.nii", "--scale", "max:-1"], "--scale: expected max: and a number above 0, as max:4095, got"),
     (["image.dcm", "--complex"], "--complex does not go with DICOM"),
     (["image.dcm"], "expected the name of a folder, as .*image/"),
-    (["image.h5"], "expected one of BART's names"), (["taken/"], "is not from an earlier run"),
+    (["image.h5"], "expected one of BART's names"), (["taken/"], "taken/notes.txt, which you did not name"),
     (["file/"], "is a file"), (["image.nii", "image.nii"], "would overwrite the output"),
 ])
 def test_what_cannot_be_written_is_refused_before_the_work(raw, tmp_path, monkeypatch, capsys, words, said):
@@ -246,7 +246,7 @@ def test_a_folder_holds_one_run(tmp_path):
         write_images({f"{tmp_path}/b/": (IMAGE, image), f"{tmp_path}/nowhere/b.nii": (IMAGE, image)}, origin, Style())
     assert not (tmp_path / "b").exists()
     (tmp_path / "a" / "mine.hdr").write_text("# Creator\nbart_pogmdm\n")
-    with pytest.raises(ValueError, match="was not named, exists, and is not from an earlier run"):
+    with pytest.raises(ValueError, match=", which you did not name and no earlier run wrote"):
         check_outputs([image_target(f"{tmp_path}/a/")], [])
     (tmp_path / "a" / "mine.hdr").unlink()
     write_images({f"{tmp_path}/a/": (IMAGE, image[:, :, :1])}, origin, Style())

@@ -65,6 +65,12 @@ def test_volumes_and_arrays(tmp_path, rng, said):
     assert "lines" not in found and found["channels"] == "2"
 
 
+def test_a_plane_without_readout_is_an_image(tmp_path, rng, said):
+    write({tmp_path / "a": random_complex(rng, (1, 8, 6, 2), np.complex64)})
+    found = said(tmp_path / "a")
+    assert "1 image in" in found["to be done"] and "samples along a trajectory" in found["layout"]
+
+
 def test_what_is_no_kspace_is_refused(tmp_path, capsys):
     (tmp_path / "a.dat").write_text("nothing")
     assert main(["info", str(tmp_path / "a.dat")]) == 1

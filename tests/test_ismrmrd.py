@@ -388,7 +388,7 @@ def test_the_dwell_time_of_the_noise_scan_does_not_matter(raw, rng, kspace):
 
 @pytest.mark.parametrize("noise, reason", [
     (np.ones((4, 50)), "it has 4 channels, and the image 3"), (np.full((3, 50), np.nan), "NaN or infinite samples"),
-    (np.ones((3, 50)), "its covariance is singular"), (np.ones((3, 4)), "expected at least 6 finite samples")])
+    (np.ones((3, 50)), "its covariance is singular"), (np.ones((3, 4)), "expected at least 6 samples of 3 coils")])
 def test_a_noise_scan_that_cannot_be_used_is_named(raw, kspace, noise, reason):
     path = raw(MATRIX, [line(noise, 0, 19), *lines(kspace)])
     with pytest.warns(ReconstructionWarning, match=f"raw.mrd: the coils are not prewhitened.*{reason}"):

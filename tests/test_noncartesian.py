@@ -144,7 +144,7 @@ def test_command(scan, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("words, message", [
-    (["-t", "traj", "--dims", "36", "ksp", "out"], "-x, --dims: expected x:y:z, as 192:192:1, got '36'"),
+    (["-t", "traj", "--dims", "36", "ksp", "out"], "-x: expected x:y or x:y:z, each at least 2 (z also 1), as 192:"),
     (["--dims", "36:36", "image", "out"], "-x: without a trajectory, expected the size of k-space"),
     (["-t", "traj", "image", "out"], "kspace: with a trajectory, expected BART's (1, samples, spokes, coils)"),
 ])

@@ -89,14 +89,14 @@ def contents(folder):
     (["volume", "ksp.h5", "soft.h5"], ["output soft.h5 would", "input ksp.h5"]),
     (["volume", "--prior", "prior.npz", "ksp", "prior.npz"], ["output prior.npz would overwrite the input prior.npz"]),
     (["volume", "ksp", "img.mat"], ["output img.mat: expected a name that ends in .h5, or that of BART's cfl"]),
-    (["volume", "ksp", "fig"], ["output fig: fig_sens.cfl was not named, exists, and is not from an earlier run"]),
-    (["volume", "--restart", "ksp", "notes.h5"], ["output notes.h5: notes.h5.manifest was not named, exists"]),
-    (["volume", "ksp", "notes"], ["output notes: notes.cfl.manifest was not named, exists"]),
+    (["volume", "ksp", "fig"], ["output fig: it would replace fig_sens.cfl, which you did not name and no"]),
+    (["volume", "--restart", "ksp", "notes.h5"], ["output notes.h5: it would replace notes.h5.manifest, which"]),
+    (["volume", "ksp", "notes"], ["output notes: it would replace notes.cfl.manifest, which you did not name"]),
     (["train", "--images", "pictures.npz", "--out", "pictures.npz"], ["output pictures.npz would", "input pictures"]),
     (["train", "--images", ".", "--out", "pictures.npz"], ["output pictures.npz would", "input pictures.npz"]),
     (["train", "--images", "ksp.h5", "--validation", "pictures.npz", "--out", "hard.npz"], ["output hard.npz would",
                                                                                             "input pictures.npz"]),
-    (["train", "--images", "pictures.npz", "--out", "mine.npz"], ["output mine.npz: mine.csv was not named, exists"]),
+    (["train", "--images", "pictures.npz", "--out", "mine.npz"], ["output mine.npz: it would replace mine.csv, which"]),
     (["show", "prior.npz", "--out", "soft.png"], ["output soft.png would", "input prior.npz"]),
     (["show", "prior.npz", "--out", "prior.npz"], ["output prior.npz: expected a name that ends in .png"]),
     (["view", "pat", "--out", "pat.cfl"], ["output pat.cfl: expected a name that ends in .png"]),
@@ -112,12 +112,12 @@ def test_a_refused_run_changes_nothing(folder, capsys, words, names):
 
 def test_pictures_and_comparisons_of_others_stay(folder, capsys):
     Path("pat.png").write_bytes(b"a photograph")
-    assert main(["view", "pat"]) == 1 and "pat.png was not named, exists" in capsys.readouterr().err
+    assert main(["view", "pat"]) == 1 and "pat.png, which you did not name" in capsys.readouterr().err
     Path("prior.png").write_bytes(b"a photograph")
-    assert main(["show", "prior.npz"]) == 1 and "prior.png was not named, exists" in capsys.readouterr().err
+    assert main(["show", "prior.npz"]) == 1 and "prior.png, which you did not name" in capsys.readouterr().err
     Path("index.html").write_text("my page")
     assert main(["compare", "ksp.npz", "--methods", "zero-filled", "--masks", "cartesian2", "--out", "."]) == 1
-    assert "output .: index.html was not named, exists" in capsys.readouterr().err
+    assert "output .: it would replace index.html, which you did not name" in capsys.readouterr().err
     assert Path("index.html").read_text() == "my page" and not Path("images").exists()
     os.unlink("pat.png")
     for _ in range(2):  # One's own earlier picture is replaced.
@@ -126,7 +126,7 @@ def test_pictures_and_comparisons_of_others_stay(folder, capsys):
     Path("out/figures/ksp__cartesian2-0.png").write_bytes(b"a photograph")
     comparison = ["compare", "ksp.npz", "--methods", "zero-filled", "--masks", "cartesian2", "--out", "out"]
     assert main(comparison) == 1
-    assert "output out: out/figures/ksp__cartesian2-0.png was not named, exists" in capsys.readouterr().err
+    assert "output out: it would replace out/figures/ksp__cartesian2-0.png, which" in capsys.readouterr().err
     os.unlink("out/figures/ksp__cartesian2-0.png")
     for _ in range(2):
         assert main(comparison) == 0
@@ -280,7 +280,7 @@ def test_a_damaged_line_of_any_shape_is_done_again(finished, damage):
 def test_a_foreign_manifest_of_another_run_stays(finished):
     manifest = finished / "out.h5.manifest"
     before = contents(finished)
-    with pytest.raises(ValueError, match=r"with iterations 1 instead of 2; --restart"):
+    with pytest.raises(ValueError, match="with `iterations` 1 instead of 2; `restart=True`"):
         carry_out(make_plan(finished / "ksp", iterations=2), finished / "out.h5", lambda *_: iter(()))
     manifest.write_bytes(before[manifest.name] + b"damage")
     with pytest.raises(ValueError, match="another run"):

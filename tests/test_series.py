@@ -226,12 +226,12 @@ def test_the_posterior_of_several_images(echoes, shots):
     ({"shared_sens": 8}, "shared_sens: expected bits of the dimensions from TE on, as 16480 for TE, COEFF and AVG"),
     ({"shared_sens": -1}, "shared_sens: expected bits"),
     ({"shared_sens": 1 << 16}, "shared_sens: expected bits"),
-    ({"shared_sens": 1 << TE, "maps": 2}, "shared_sens: goes with one set of maps"),
-    ({"shared_sens": 1 << TE, "sms": True}, "shared_sens: goes with one set of maps, and not with simultaneous"),
+    ({"shared_sens": 1 << TE, "maps": 2}, "`shared_sens=32` does not go with `maps=2`"),
+    ({"shared_sens": 1 << TE, "sms": True}, "`shared_sens=32` does not go with `sms=True`"),
     ({"sms": True, "start": np.ones((*SHAPE, 1, 1, *9 * (1,), 2), complex)}, "sms: goes with a mask of zeros and ones"),
     ({"sms": True, "mask": np.full(SHAPE, 0.5)}, "sms: goes with a mask of zeros and ones"),
-    ({"sms": True, "maps": 2}, "sms: goes with one set of maps, and not with method diffusion"),
-    ({"sms": True, "method": "diffusion"}, "sms: goes with one set of maps, and not with method diffusion"),
+    ({"sms": True, "maps": 2}, "`maps=2` does not go with `sms=True`"),
+    ({"sms": True, "method": "diffusion"}, "`sms=True` does not go with `method=diffusion`"),
     ({"sms": True, "sens": np.ones((*SHAPE, 1, COILS), np.complex64)}, "sms: expected shots of several coils"),
 ])
 def test_wrong_options_are_named(shots, options, sentence):

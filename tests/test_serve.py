@@ -343,4 +343,4 @@ def test_an_address_that_is_taken_is_refused(running, capsys):
     assert capsys.readouterr().err == (f"ERROR: 127.0.0.1, port {running.port}: cannot listen there"
                                        " (Address already in use)\n")
     assert main(["serve", "--timeout", "0"]) == 1
-    assert capsys.readouterr().err == "ERROR: timeout: expected a number > 0, got 0.0\n"
+    assert capsys.readouterr().err == "ERROR: --timeout: expected a number > 0, got 0.0\n"

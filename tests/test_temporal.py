@@ -100,10 +100,10 @@ def test_command(tmp_path, monkeypatch):
 @pytest.mark.parametrize("change, message", [
     ({"temporal": 0}, "temporal: expected a number above 0, got 0"),
     ({"temporal": "much"}, "temporal: expected a number above 0, got 'much'"),
-    ({"samples": 4}, "temporal: goes with method map and sensitivities that are shared along TIME alone, 1024, and"),
-    ({"sms": True}, "temporal: goes with method map"),
-    ({"shared_sens": 0}, "temporal: goes with method map and sensitivities that are shared along TIME alone, 1024"),
-    ({"maps": 2}, "maps: 2, or two sets of known sensitivities, goes with a normalized image, and not with"),
+    ({"samples": 4}, "`temporal=0.05` does not go with `samples=4`"),
+    ({"sms": True}, "`temporal=0.05` does not go with `sms=True`"),
+    ({"shared_sens": 0}, "`temporal=0.05` goes with `shared_sens=1024`, TIME alone, got 0"),
+    ({"maps": 2}, "`maps=2` does not go with `temporal=0.05`"),
     ({"sens": np.ones((*SHAPE, 1, COILS), complex)}, "temporal: goes with several coils and unknown sens"),
 ])
 def test_bad_arguments_are_named(change, message):

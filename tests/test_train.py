@@ -515,7 +515,7 @@ def test_bad_images_are_named_and_left_out(tmp_path, rng):
     (["--device", "tpu"], "--device: expected cpu or cuda, got tpu"),
     (["--resume"], "--resume: new.ckpt does not exist"),
     (["--patch", "90"], "images: no usable image"),
-    (["--speed"], "unrecognized arguments: --speed (`bart-pogmdm train -h`"),
+    (["--speed"], "unrecognized arguments: --speed: did you mean --seed? (`bart-pogmdm train -h`"),
 ])
 def test_command_names_what_is_wrong(folder, monkeypatch, capsys, change, message):
     monkeypatch.chdir(folder)
@@ -544,7 +544,7 @@ def test_show_refuses_what_it_cannot_do(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["show", "none.npz"]) == 1 and "no such file" in capsys.readouterr().err
     assert main(["show", "--out", "nowhere/x.png"]) == 1 and "does not exist" in capsys.readouterr().err
-    assert main(["show"]) == 0 and (tmp_path / "prior.png").exists()
+    assert main(["show"]) == 0 and (tmp_path / f"{load_prior().name}.png").exists()
     assert json.loads(capsys.readouterr().out.split("\n{", 1)[1].rsplit("picture:", 1)[0].join(["{", ""]))
 
 

@@ -108,6 +108,15 @@ def test_the_scale_ends_at_the_quantile(rng):
     assert draw_reconstruction(lonely).axes[0].images[0].get_clim() == (0, 100)
 
 
+def test_a_magnitude_has_no_panel_of_its_phase(rng):
+    assert titles(draw_reconstruction(rng.random(SHAPE))) == ["magnitude"]
+
+
+def test_small_montages_stay_small(rng):
+    width, height = draw_montage(rng.random((64, 64))).get_size_inches() * 100
+    assert width < 500 and height < 450
+
+
 def test_files_are_told_apart_by_their_coils(rng):
     several, single = results(rng), results(rng, coils=1)
     arrays = {name: to_bart(array[:, :, 0, :, 0].transpose(2, 0, 1)) for name, array in several.items()}
@@ -149,6 +158,7 @@ def test_command_refuses_what_it_cannot_draw(folder, capsys, rng):
                         (["image", "-o", "nowhere/x.png"], "output nowhere/x.png: the folder nowhere does not exist"),
                         (["sens", "image", "sens.hdr"], "several coils (the sensitivities), got sens, sens.hdr"),
                         (["image", "std", "nan", "sens"], "at most one standard deviation, got image, std, nan"),
+                        (["image", "image"], "expected each file once, got image, image"),
                         (["image", "small"], "std: expected as many slices or volumes, of the same size, as in image"),
                         (["image", "volume"], "of the same size, as in image, (1, 30, 44), got (1, 4, 5, 6)"),
                         (["line"], "line: expected at least two of READ, PHS1, PHS2 longer than 1, got 1 x 5 x 1"),
@@ -225,7 +235,7 @@ def test_a_series_of_volumes_has_the_same_planes_in_each(rng):
     assert [title.split(", ")[2] for title in titles(picture)[:6]] == [t.split(", ")[2] for t in titles(picture)[12:]]
     np.testing.assert_allclose(drawn(picture)[6], np.abs(image[3, :, :, 0, 1]))
     nothing = draw_reconstruction(0 * image[..., :1])
-    assert titles(nothing)[::2] == ["magnitude, PHS1-PHS2 at READ 3", "magnitude, READ-PHS2 at PHS1 4",
+    assert titles(nothing) == ["magnitude, PHS1-PHS2 at READ 3", "magnitude, READ-PHS2 at PHS1 4",
                                     "magnitude, READ-PHS1 at PHS2 3"]
 
 

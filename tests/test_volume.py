@@ -259,7 +259,7 @@ def test_warm_starts_do_not_depend_on_who_does_them(folder, stack, here, expecte
     here.volume("out.h5", warm_start=2)
     assert here.done == [2, 3] and Path("out.h5").read_bytes() == whole
     assert sorted(record["slice"] for record in lines("out.h5.manifest")[1:]) == list(range(SLICES))
-    with pytest.raises(ValueError, match="with warm_start 2 instead of 3"):
+    with pytest.raises(ValueError, match="with `warm_start` 2 instead of 3"):
         here.volume("out.h5", warm_start=3)
 
 
@@ -319,13 +319,13 @@ def test_another_run_is_refused(folder, stack, here):
     other = cfl.read("ksp").copy()
     other[20, 20] += 1
     replace(load_prior(), name="other").save("other.npz")
-    for keywords, message in (({"iterations": 4}, "iterations 3 instead of 4"),
-                              ({"mask": np.ones(SHAPE)}, "with mask None instead of"),
-                              ({"prior": "other.npz"}, "with prior brain-mr .* instead of other")):
-        with pytest.raises(ValueError, match=f"{message}.*--restart"):
+    for keywords, message in (({"iterations": 4}, "`iterations` 3 instead of 4"),
+                              ({"mask": np.ones(SHAPE)}, "with `mask` none instead of [0-9a-f]{8}…;"),
+                              ({"prior": "other.npz"}, "with `prior` brain-mr .* instead of other")):
+        with pytest.raises(ValueError, match=f"{message}.*restart=True"):
             here.volume("out.h5", **keywords)
     cfl.write({"ksp": other})
-    with pytest.raises(ValueError, match=r"ksp: the k-space of slice 0 has changed since .*--restart"):
+    with pytest.raises(ValueError, match=r"ksp: the k-space of slice 0 has changed since .*restart=True"):
         here.volume("out.h5")
     here.done.clear()
     here.volume("out.h5", restart=True)
@@ -367,7 +367,8 @@ def test_a_disk_that_is_full_is_noticed_first(folder, out):
     process = command("ksp", out, "--jobs", 1, preexec_fn=lambda: resource.setrlimit(
         resource.RLIMIT_FSIZE, (70_000, 70_000)))
     error = process.communicate()[1]
-    assert error.startswith(f"ERROR: {out}: cannot write (") and "File too large" in error and process.returncode == 1
+    assert error.startswith(f"ERROR: output {out}: cannot write (") and "File too large" in error
+    assert process.returncode == 1
     assert sorted(os.listdir()) == ["ksp.cfl", "ksp.hdr"]
 
 
@@ -402,12 +403,12 @@ def test_an_output_that_cannot_be_written_is_named(folder):
     ({"jobs": 0}, "jobs: expected a positive integer, got 0"),
     ({"warm_start": 0}, "warm_start: expected a positive integer, got 0"),
     ({"warm_start": 2, "maps": 2}, "warm_start: goes with one set of maps, got 2"),
-    ({"send": True}, "send: goes with scheduler"),
+    ({"send": True}, "send: goes with `scheduler`"),
     ({"iterations": 0}, "iterations: expected a positive integer, got 0"),
     ({"method": "none"}, "method: expected map"),
     ({"samples": 2, "method": "map"}, "samples: method map draws none"),
     ({"mask": np.ones((3, 3))}, "mask: expected a shape that broadcasts"),
-    ({"maps": 2, "normalize": False}, "maps: 2, or two sets of known sensitivities, goes with a normalized"),
+    ({"maps": 2, "normalize": False}, "`maps=2` does not go with `normalize=False`"),
     ({"out": "ksp"}, "output ksp would overwrite the input"),
     ({"out": "out.ra"}, "output out.ra: expected a name that ends in .h5, or that of BART's cfl"),
     ({"out": "none/out.h5"}, "output none/out.h5: the folder none does not exist"),

@@ -23,10 +23,20 @@ Work = Callable[[list[slice]], Outcome]
 
 
 def _usable_cores() -> int:
-    """Return the number of cores this process may use, or OMP_NUM_THREADS where that is lower, as BART does."""
+    """Return the number of cores this process may use, or OMP_NUM_THREADS where that is lower, as BART does.
+
+    In a list, one number for each level of nesting, the first counts; it alone is left in the environment, because
+    rocket-fft knows no lists.  ValueError for another text.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, min(cores, int(asked))) if asked.isdecimal() else cores
+    text = os.environ.get("OMP_NUM_THREADS", "").strip()
+    if not text:
+        os.environ.pop("OMP_NUM_THREADS", None)
+        return cores
+    if not all(number.strip().isdecimal() for number in text.split(",")):
+        raise ValueError(f"OMP_NUM_THREADS: expected a number of threads, as 4 or 4,2, got {text!r}")
+    os.environ["OMP_NUM_THREADS"] = first = text.split(",")[0].strip()
+    return max(1, min(cores, int(first)))
 
 
 NUM_THREADS = _usable_cores()

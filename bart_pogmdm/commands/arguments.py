@@ -14,6 +14,7 @@ from .bart_help import POSITIONAL
 from .bart_meanings import INSTEAD, MEANINGS, seed_as_bitmask
 from .option_table import POGMDM, TYPES, Option
 from .shell import program
+from .wording import closest
 
 HELP = Option("-h", "help", None, "", "help", alias="--help")
 INTERFACE = Option("--interface", "interface", None, "", "help for programs")
@@ -40,18 +41,21 @@ def read_arguments(argv: Sequence[str]) -> Namespace:
             flag = "--levels"  # -N alone is the switch of nlinv; -N d is the number of noise levels of sample.
         option = KNOWN.get(flag)
         if option is None:
-            raise ValueError(f"unrecognized arguments: {flag} {_because(INSTEAD.get(flag))}")
+            close = closest(flag, KNOWN)
+            raise ValueError(f"unrecognized arguments: {flag}"
+                             f" {_because(INSTEAD.get(flag) or (close and f'did you mean {close}?'))}")
         if option.kind is not None:
             values[option.dest] = _converted(option, flag, _value(flag, words) if value is None else value)
             continue
         if values[option.dest] not in (None, option.const):
-            raise ValueError(f"argument {flag}: does not go with an option before it, which says {values[option.dest]}")
+            before = next(one for one in POGMDM if (one.dest, one.const) == (option.dest, values[option.dest]))
+            raise ValueError(f"{flag}: does not go with {before.flag}")
         values[option.dest] = option.const
         if value is None and flag == "-S" and words and _is_number(words[0]):
             value = words[0]
         if value is not None and (word.startswith("--") or not value[0].isalpha()):
             reason = _because(MEANINGS.get(flag))
-            raise ValueError(f"argument {flag}: expected no value, got {value!r} {reason}")
+            raise ValueError(f"{flag}: expected no value, got {value!r} {reason}")
         if value is not None:
             words.insert(0, f"-{value}")
     if values["help"] or values["interface"]:
@@ -74,7 +78,7 @@ def _value(flag: str, words: list[str]) -> str:
     """Take the value of an option from the words after it; a word that looks like an option is none."""
     if not words or re.match("-[^0-9.]", words[0]):
         got = f", got {words[0]}" if words else ""
-        raise ValueError(f"argument {flag}: expected one argument{got} {_because(MEANINGS.get(flag))}")
+        raise ValueError(f"{flag}: expected one argument{got} {_because(MEANINGS.get(flag))}")
     return words.pop(0)
 
 
@@ -87,9 +91,9 @@ def _converted(option: Option, flag: str, text: str) -> Any:
     try:
         value = TYPES[option.kind or ""](text)
     except ArgumentTypeError as error:
-        raise ValueError(f"argument {flag}: {error} {_because(MEANINGS.get(flag))}") from None
+        raise ValueError(f"{flag}: {error} {_because(MEANINGS.get(flag))}") from None
     if flag == "-s" and (refusal := seed_as_bitmask(value)):
-        raise ValueError(f"argument -s: {refusal}")
+        raise ValueError(f"-s: {refusal}")
     return value
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..arrays.array_types import Array
 from ..arrays.bart_dims import COIL, SLICE
+from ..arrays.doubts import doubt
 from ..files import cfl
 from ..files.atomic import write_all
 from ..files.image_origin import IMAGE, Content, Origin, Style
@@ -56,6 +57,8 @@ def convert(argv: list[str]) -> int:
     if style.part != Style.part and stored.array.dtype.kind != "c":
         raise ValueError(f"--{style.part}: goes with complex images, and {args.input} holds real ones")
     check_images({args.output: stored.array.shape}, stored.origin.geometry, style)
+    if stored.kind != IMAGE and format_of(args.output) and (coils := stored.array.shape[COIL]) > 1:
+        doubt(f"{args.input} has {coils} coils and is written as images: give --kspace if it is k-space")
     write_images({args.output: (IMAGE, stored.array)}, stored.origin, style)
     return 0
 
@@ -76,8 +79,8 @@ def _check_kspace(source: str, target: str, style: Style) -> None:
     if format_of(target) and not target.lower().endswith(KSPACE_ENDINGS):
         raise ValueError(f"output {target}: its format holds images, and {source} holds k-space; `bart-pogmdm {source}"
                          f" {target}` reconstructs them")
-    if style != Style():
-        raise ValueError("--complex, --phase, --scale and --no-anonymous: go with images, and k-space is complex")
+    if style.options:
+        raise ValueError(f"{style.options[0]}: goes with images, and {source} holds k-space")
 
 
 def _kspace_files(name: str, stored: StoredArray) -> Iterator[Content]:

@@ -50,6 +50,8 @@ def facts(name: str | Path, file: KspaceFile) -> Iterator[tuple[str, str]]:
     if isinstance(file, IsmrmrdKspace) and isinstance(file.source, TwixAcquisitions):
         yield "measurement", "{} of {}".format(*file.source.measurement)
     yield "matrix", " x ".join(map(str, sizes)) + (f", {', '.join(loops)}" if loops else "")
+    if shape[0] == 1:
+        yield "layout", "READ is 1: taken as Cartesian, but samples along a trajectory (-t) have READ 1, too"
     yield "channels", str(shape[COIL])
     yield from _place(file)
     yield from _sampling(file)
@@ -139,7 +141,7 @@ def _work(file: KspaceFile) -> str:
         steps += ["prewhitening by the noise scan"] * (file.prewhitening is not None)
         steps += ["oversampling of the readout removed"] * (file.lines.width > file.lines.size)
     images = math.prod(file.shape[BEYOND:])
-    what = "image" if file.shape[2] == 1 else "volume"
+    what = "image" if len(layout.grid_of(file.shape)) == 2 else "volume"
     shared = Options.shared_sens
     series = math.prod(n for axis, n in enumerate(file.shape) if axis >= BEYOND and shared >> axis & 1)
     steps.append(f"method {Options.method.name}, {images} {what}{'s' * (images > 1)} in about {Options.iterations}"
@@ -154,6 +156,6 @@ def _memory(file: KspaceFile) -> float:
 
 
 def _seconds(file: KspaceFile) -> float:
-    voxels, planes = math.prod(file.shape[:COIL]), 1 if file.shape[2] == 1 else 3
+    voxels, planes = math.prod(file.shape[:COIL]), 1 if len(layout.grid_of(file.shape)) == 2 else 3
     of_a_voxel = planes * SECONDS_OF_A_PLANE + file.shape[COIL] * SECONDS_OF_A_COIL
     return START + math.prod(file.shape[BEYOND:]) * Options.iterations * voxels * of_a_voxel

@@ -1,21 +1,21 @@
 """The entry of `bart pogmdm` and `bart-pogmdm`: it runs one command and turns its errors into one line."""
 
 import contextlib
-import difflib
 import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 from ..version import __version__
 from . import COMMANDS
 from .interruption import Interruption
+from .option_table import ARGUMENTS, POGMDM, Option
 from .shell import DEBUG, debug_level, forget_stdout, open_standard_streams, show_warnings
-
-CLOSE = 0.75  # The similarity by difflib from which a word counts as misspelt: "doktor" has 0.83, "image" 0.5.
+from .wording import closest, in_shell
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,10 +29,11 @@ def main(argv: list[str] | None = None) -> int:
     interruption = Interruption(is_at_once=name != "pogmdm")
     if threading.current_thread() is threading.main_thread():  # Python handles signals nowhere else.
         interruption.listen()
+    options = ARGUMENTS.get(name, POGMDM)
     with warnings.catch_warnings():
         show_warnings(debug_level())
-        warnings.showwarning = _show
-        code = exit_code(lambda: _run(name, words, interruption))
+        warnings.showwarning = partial(_show, options)
+        code = exit_code(lambda: _run(name, words, interruption), options)
     if argv is None:
         interruption.pass_on()
     return code
@@ -47,24 +48,26 @@ def _run(name: str, words: list[str], interruption: Interruption) -> int:
         if words == ["--version"]:
             print(__version__)
             return 0
-        close = difflib.get_close_matches(words[0], COMMANDS, n=1, cutoff=CLOSE)
         if not words[0].startswith("-") and not any(os.path.lexists(words[0] + ending) for ending in ("", ".hdr")):
-            if close:
-                raise ValueError(f"{words[0]}: neither a file nor a command: did you mean `bart-pogmdm {close[0]}`?")
+            if close := closest(words[0], COMMANDS):
+                raise ValueError(f"{words[0]}: neither a file nor a command: did you mean `bart-pogmdm {close}`?")
             if len(words) == 1:
                 raise ValueError(f"{words[0]}: neither a file nor a command, which are {', '.join(COMMANDS)}")
     command = getattr(import_module(f".{name}", __package__), name)
     return command(words, interruption) if name == "pogmdm" else command(words)
 
 
-def _show(message: Warning | str, *_: Any, **__: Any) -> None:
-    """Print a warning as one line `WARNING: …`."""
+def _show(options: Iterable[Option], message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning as one line `WARNING: …`, which names options of the command."""
     with contextlib.suppress(OSError):  # A warning that nobody can read does not cost the result.
-        print(f"WARNING: {message}", file=sys.stderr, flush=True)
+        print(f"WARNING: {in_shell(str(message), options)}", file=sys.stderr, flush=True)
 
 
-def exit_code(command: Callable[[], int]) -> int:
-    """Run a command and return its exit code; print any error as one line `ERROR: …` and return 1."""
+def exit_code(command: Callable[[], int], options: Iterable[Option] = ()) -> int:
+    """Run a command and return its exit code; print any error as one line `ERROR: …` and return 1.
+
+    options: those of the command, which stand for their arguments in the line.
+    """
     try:
         code = _finished(command)
         sys.stdout.flush()  # At exit nobody would catch an error.
@@ -76,7 +79,7 @@ def exit_code(command: Callable[[], int]) -> int:
         if debug_level() > DEBUG:
             raise
         with contextlib.suppress(OSError):
-            print(f"ERROR: {_sentence(error)}", file=sys.stderr)
+            print(f"ERROR: {in_shell(_sentence(error), options)}", file=sys.stderr)
         try:
             sys.stdout.flush()
         except OSError:

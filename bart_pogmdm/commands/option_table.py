@@ -51,7 +51,7 @@ class ValueType:
 # The types of values, by their names in BART's help.
 TYPES = {"d": ValueType(int, "an integer"), "f": ValueType(float, "a number"), "<file>": ValueType(str),
          "<string>": ValueType(str), "d:d": ValueType(str), "d:d:d": ValueType(str),
-         "f:f:f": ValueType(x_y_z, "three numbers, as 1:1:4"), "d|auto": ValueType(int_or_auto, "an integer or auto"),
+         "f:f:f": ValueType(x_y_z, "three numbers, as 1:1:4"), "d|auto": ValueType(int_or_auto, "1, 2 or auto"),
          "max:f": ValueType(top, "max: and a number above 0, as max:4095")}
 
 
@@ -218,3 +218,5 @@ CONVERT = (
 OUT = Option("-o", "out", "<file>", "out", "Output", alias="--out", is_output=True)
 OPTIONS = {option.flag: option
            for option in (*POGMDM, *VOLUME, *TRAIN, *EXPORT, *COMPARE, *VIEW, *CONVERT, *SERVE, OUT)}
+# By command, the options whose arguments its messages name; for the others they are those of `bart pogmdm`.
+ARGUMENTS = {"volume": (*POGMDM, *VOLUME), "train": TRAIN, "calibrate": TRAIN, "compare": COMPARE, "serve": SERVE}

@@ -1,11 +1,11 @@
 """The parser of all commands: it takes options from the table, and its errors are exceptions, which become one line."""
 
 import argparse
-import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from .option_table import OPTIONS, Option
+from .wording import closest
 
 
 class Parser(argparse.ArgumentParser):
@@ -16,12 +16,14 @@ class Parser(argparse.ArgumentParser):
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
             option = next((word for word in unknown if word.startswith("-")), unknown[0])
-            self.error(f"unrecognized arguments: {option.partition('=')[0]}")
+            flag = option.partition("=")[0]
+            close = closest(flag, self._option_string_actions)
+            self.error(f"unrecognized arguments: {flag}" + (f": did you mean {close}?" if close else ""))
         return parsed
 
     def error(self, message: str) -> NoReturn:
         """Raise ValueError with the message and a hint at the usage."""
-        raise ValueError(f"{message} (`{self.prog} -h` shows the usage)")
+        raise ValueError(f"{message.removeprefix('argument ')} (`{self.prog} -h` shows the usage)")
 
     def take(self, *flags: str, **changes: Any) -> None:
         """Take options from the table; `changes` replace arguments of `add_argument`, such as required=True."""
@@ -35,20 +37,6 @@ class Parser(argparse.ArgumentParser):
                 groups[option.dest] = self.add_mutually_exclusive_group()
             place = self if option.kind else groups[option.dest]
             place.add_argument(*option.spellings, **option.keywords | changes)
-
-
-@contextlib.contextmanager
-def by_option(options: Iterable[Option]) -> Iterator[None]:
-    """Errors that begin with the name of an argument begin with the option that sets it."""
-    try:
-        yield
-    except (ValueError, TypeError, MemoryError, ImportError) as error:
-        name, colon, rest = str(error).partition(":")
-        flag = {option.dest: option.flag for option in options}.get(name)
-        if not colon or flag is None:
-            raise
-        kind = next(kind for kind in (ImportError, MemoryError, TypeError, ValueError) if isinstance(error, kind))
-        raise kind(f"{flag}:{rest}") from error
 
 
 def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:

@@ -7,8 +7,6 @@ from . import COMMANDS
 from .arguments import read_arguments
 from .bart_help import USAGE, help_text, interface_text
 from .interruption import Interruption
-from .option_table import POGMDM
-from .parser import by_option
 from .shell import SCRIPT, debug_level, program, show_warnings
 
 
@@ -30,6 +28,5 @@ def pogmdm(argv: list[str], interruption: Interruption) -> int:
         interruption.level = debug_level(args.debug_level)
         show_warnings(interruption.level)
         from .reconstruct import reconstruct_files
-        with by_option(POGMDM):
-            reconstruct_files(args, shlex.join([USAGE, *argv]), interruption)
+        reconstruct_files(args, shlex.join([USAGE, *argv]), interruption)
     return 0

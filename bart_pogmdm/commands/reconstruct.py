@@ -14,6 +14,7 @@ from ..algorithms.state import State
 from ..arrays.array_types import Array, Shape
 from ..arrays.bart_dims import BATCH, BEYOND, COIL, pad_dims
 from ..arrays.doubts import doubt
+from ..arrays.memory import size_text
 from ..files.cfl import read
 from ..files.image_origin import IMAGE, SAMPLES, SENS, STD, Origin, Style
 from ..files.image_outputs import check_images, image_target, write_images
@@ -59,7 +60,8 @@ def reconstruct_files(args: Namespace, command: str, interruption: Interruption)
                 file = open_kspace(source, args.measurement)
                 (kspace, known_pattern), args.voxel = read_whole(file), args.voxel or file.voxel
                 origin = Origin(file.geometry, file.tags)
-            arrays = {dest: received[name].array if name in received else read(name) for dest, name in named.items()}
+            arrays = {dest: received[name].array if name in received else read_array(dest, name)
+                      for dest, name in named.items()}
         style = Style(**given(args, "part", "largest", "anonymous"))
         roles = dict(zip(targets, (IMAGE, SENS, STD)))
         roles |= {name: role for name, role in ((args.keep, SAMPLES), (args.sens_std, SENS)) if name is not None}
@@ -98,7 +100,7 @@ def _reconstruct(args: Namespace, kspace: Array, arrays: dict[str, Any], method:
         if "sens" in arrays:
             arrays["sens"] = mix(combination, arrays["sens"])
     if args.sens_std is not None and ("sens" in arrays or kspace.shape[COIL] == 1):
-        raise ValueError("--sens-std: goes with several coils whose sensitivities are not known")
+        raise ValueError("sens_std: goes with several coils whose sensitivities are not known")
     options = given(args, "iterations", "samples", "prior", "noise_std", "maps", "shared_sens", "temporal",
                     "sms", "voxel", "normalize", "seed")
     level = debug_level(args.debug_level)
@@ -112,10 +114,20 @@ def _reconstruct(args: Namespace, kspace: Array, arrays: dict[str, Any], method:
                        device="gpu" if wants_gpu() else args.device, callback=advance, **arrays, **options)
     interruption.check()
     if level >= DEBUG:
-        print(*(f"{key}: {value}" for key, value in result.info.items()), sep="\n", file=sys.stderr)
+        facts = {**result.info, "memory": size_text(result.info["memory"])}
+        del facts["warnings"]  # They are printed where they arise.
+        print(*(f"{key}: {value}" for key, value in facts.items()), sep="\n", file=sys.stderr)
     if combination is None:
         return result
     return of_all_coils(result, combination, normalize=options.get("normalize", Options.normalize))
+
+
+def read_array(dest: str, name: str) -> Array:
+    """Read the array of an option.  Raises FileNotFoundError or ValueError that names the option and the file."""
+    try:
+        return read(name)
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(f"{dest}: {error}") from None
 
 
 def _check_names(args: Namespace) -> None:
@@ -155,13 +167,13 @@ def _method(args: Namespace) -> Diffusion | str | None:
     """
     options = given(args, "num_levels", "num_corrector", "come_closer")
     if options and args.method != "diffusion":
-        hints = [MEANINGS[flag] for dest, flag in (("num_levels", "-N"), ("num_corrector", "-K")) if dest in options]
-        raise ValueError("--levels, -K and --come-closer go with --method diffusion"
-                         + (f" ({'; '.join(hints)})" if hints else ""))
-    wants_samples = args.keep or args.sens_std or len(args.files) == len(POSITIONAL)
-    if wants_samples and args.method == "map":
-        raise ValueError("<std>, --keep and --sens-std go with --method gibbs or diffusion, got map")
-    if args.method is None and wants_samples:
+        name = next(iter(options))
+        hint = {"num_levels": f" ({MEANINGS['-N']})", "num_corrector": f" ({MEANINGS['-K']})"}.get(name, "")
+        raise ValueError(f"{name}: goes with `method=diffusion`{hint}")
+    sampled_outputs = [*["<std>"] * (len(args.files) == len(POSITIONAL)), *given(args, "keep", "sens_std")]
+    if args.method == "map" and sampled_outputs:
+        raise ValueError(f"{sampled_outputs[0]}: goes with `method=gibbs` or diffusion, got map")
+    if args.method is None and sampled_outputs:
         return "gibbs"
     return Diffusion(**options) if args.method == "diffusion" else args.method
 
@@ -171,10 +183,11 @@ def _dims(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     sizes = text.split(":")
-    if len(sizes) not in (2, 3) or not all(size.isdecimal() for size in sizes):
-        raise ValueError(f"-x, --dims: expected x:y:z, as 192:192:1, got {text!r}")
-    found = tuple(map(int, sizes))
-    return found[:2] if found[2:] == (1,) else found
+    found = tuple(int(size) if size.isdecimal() else 0 for size in sizes)
+    found = found[:2] if found[2:] == (1,) else found
+    if len(found) not in (2, 3) or min(found) < 2:
+        raise ValueError(f"dims: expected x:y or x:y:z, each at least 2 (z also 1), as 192:192:1, got {text!r}")
+    return found
 
 
 def _common(pattern: Array | None) -> Array | None:

@@ -67,6 +67,8 @@ def view(argv: list[str]) -> int:
     """Draw the files that the arguments name.  Raises ValueError, OSError or ImportError with one sentence."""
     args = _parser().parse_args(argv)
     results = [str(Path(name)) for name in args.results]  # A folder of DICOM files may end in a slash.
+    if len(set(results)) < len(results):
+        raise ValueError(f"expected each file once, got {', '.join(results)}")
     out = picture_target(args.out, f"{paths_of(results[0])[0].stem}.png")
     check_outputs([out], results)
     arrays = {name: _images(name) for name in results}

@@ -6,9 +6,10 @@ import time
 from types import TracebackType
 
 from ..arrays.doubts import without_doubts
-from .option_table import IMAGES, OPTIONS, POGMDM, VOLUME
-from .parser import Parser, by_option, given
+from .option_table import ARGUMENTS, IMAGES, OPTIONS
+from .parser import Parser, given
 from .shell import wants_gpu
+from .wording import in_shell
 
 
 def _parser() -> Parser:
@@ -46,30 +47,30 @@ def volume(argv: list[str]) -> int:
     from ..volume.output import target_of
     from ..volume.run import recon_volume
     from .argument_order import check_order
+    from .reconstruct import read_array
     from .volume_images import VolumeImages
     with without_doubts():  # `recon_volume` raises them again.
         file = open_kspace(source, options.get("measurement"))
-    with by_option((*POGMDM, *VOLUME)):
-        images = VolumeImages.of(source, out, file, style, options)
+    images = VolumeImages.of(source, out, file, style, options)
     work = images.work if images else out
     # `recon_volume` gets the mask as an array, and checks all other files.
     check_outputs([target_of(work, sampled=True, restart=True)], [source, *(given(args, "mask").values())])
     if "mask" in options:
-        options["mask"] = read(options["mask"])
+        options["mask"] = read_array("mask", options["mask"])
     check_order(work, file.shape, order="volume IN OUT")
     if "scheduler" in options:
         logging.disable()  # Dask logs at length; our errors hold its important messages in one sentence.
     with _Progress() as progress:
         try:
-            with by_option((*POGMDM, *VOLUME)):
-                report = recon_volume(source, work, **options, callback=progress)
+            report = recon_volume(source, work, **options, callback=progress)
         except KeyboardInterrupt:
             raise ValueError(f"volume: interrupted after {progress.done} of {progress.count} slices;"
                              " the same command goes on") from None
     if report.failed:
         number, error = next(iter(report.failed.items()))
         raise ValueError(f"{work}: {len(report.failed)} of {report.slices} slices failed and are NaN; slice {number}:"
-                         f" {error} (the manifest names all; the same command tries them again"
+                         f" {in_shell(error, ARGUMENTS['volume'])} (the manifest names all; the same command tries them"
+                         " again"
                          + (f"; `{images.command(source)}` writes {out} without them)" if images else ")"))
     if images:
         images.write(read)

@@ -37,9 +37,9 @@ class VolumeImages:
         """
         ending, chosen = ending_of(out), Style(**style)
         if not ending:
-            if chosen != Style():
-                raise ValueError("--complex, --phase, --scale and --no-anonymous: go with outputs in other formats than"
-                                 f" BART's and HDF5, got {out}")
+            if chosen.options:
+                raise ValueError(f"{chosen.options[0]}: goes with outputs in other formats than BART's and HDF5, got"
+                                 f" {out}")
             return None
         work, method = out[:-len(ending)], options_of(**{key: options[key] for key in ("method", "samples")
                                                          if key in options})

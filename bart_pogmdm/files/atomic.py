@@ -93,7 +93,7 @@ def naming(name: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OSError(error.errno, f"{name}: cannot write ({error.strerror or error})") from None
+        raise OSError(error.errno, f"output {name}: cannot write ({error.strerror or error})") from None
 
 
 def _umask() -> int:

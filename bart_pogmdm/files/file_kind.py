@@ -18,10 +18,13 @@ PART = re.compile(rb"\w{4,}\0")
 
 
 def kind_of(name: str | Path) -> str:
-    """Return hdf5, npz, npy, twix or bart.  Raises ValueError for an existing file of another kind.
+    """Return hdf5, npz, npy, twix or bart.  Raises ValueError for an existing file of another kind, and
+    for a pipe.
 
     BART's names have no ending, or one of BART_ENDINGS, or any ending if there is no plain file of that name.
     """
+    if str(name) == "-":
+        raise ValueError("-: expected the name of a file; only `bart pogmdm` itself reads a pipe")
     path = Path(name)
     ending = ENDINGS.get(path.suffix.lower(), "")
     if path.suffix in BART_ENDINGS or not (ending or path.is_file()):

@@ -49,6 +49,13 @@ class Style:
     largest: float | None = None
     anonymous: bool = True
 
+    @property
+    def options(self) -> list[str]:
+        """The options of the command line that ask for this style."""
+        asked = {f"--{self.part}": self.part != Style.part, "--scale": self.largest is not None,
+                 "--no-anonymous": not self.anonymous}
+        return [option for option, is_asked in asked.items() if is_asked]
+
     def values(self, role: str, array: Array, factor: float) -> Array:
         """Return the values of an array that are written: real ones, or complex64."""
         if role == STD or array.dtype.kind != "c":

@@ -76,7 +76,7 @@ def check_images(outputs: Mapping[str, Shape], geometry: Places, style: Style) -
     """
     forms = {name: format_of(name) for name in outputs}
     if (style.part, style.largest) != (Style.part, Style.largest) and not any(forms.values()):
-        raise ValueError(f"--complex, --phase and --scale: go with outputs in other formats than BART's, got"
+        raise ValueError(f"{style.options[0]}: goes with outputs in other formats than BART's, got"
                          f" {', '.join(outputs)}")
     if style.part == "phase" and style.largest is not None:
         raise ValueError("--scale: scales magnitudes, and does not go with --phase")

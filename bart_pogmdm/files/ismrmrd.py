@@ -128,5 +128,5 @@ def _prewhitening(source: Acquisitions, channels: int) -> Array | None:
         return whitening(np.concatenate(source.samples(numbers), 1))
     except ValueError as error:
         doubt(f"{path}: the coils are not prewhitened, because the noise scan cannot be used: "
-              + str(error).removeprefix(f"{path}: ").removeprefix("noise: "))
+              + str(error).removeprefix(f"{path}: ").removeprefix("noise_scan: "))
         return None

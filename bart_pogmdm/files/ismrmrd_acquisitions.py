@@ -67,19 +67,17 @@ class StoredAcquisitions:
         """
         def read(file: Any) -> tuple[list[str], list[bytes], Array]:
             groups = groups_with_data(file)
-            if group is not None:
-                if group not in groups:
-                    raise ValueError(f"measurement: expected one of {', '.join(groups)}, got {group}")
-                groups = [group]
-            texts = np.ravel(file[groups[0]]["xml"][()])
-            return (groups, [text if isinstance(text, bytes) else str(text).encode() for text in texts],
-                    file[groups[0]]["data"].fields("head")[()])
+            chosen = file[group if group in groups else groups[0]]
+            texts = [text if isinstance(text, bytes) else str(text).encode() for text in np.ravel(chosen["xml"][()])]
+            return groups, texts, chosen["data"].fields("head")[()]
 
         groups, texts, heads = read_hdf5(path, read)
-        if len(groups) > 1 and groups[0] != STANDARD_GROUP:
+        if group is not None and group not in groups:
+            raise ValueError(f"measurement: expected for {path} one of {', '.join(groups)}, got {group}")
+        if group is None and len(groups) > 1 and groups[0] != STANDARD_GROUP:
             raise ValueError(f"{path}: expected one group with raw data, or one named {STANDARD_GROUP},"
-                             f" got {', '.join(groups)} (--measurement names one)")
-        return cls(path, groups[0], texts, _checked(path, heads))
+                             f" got {', '.join(groups)} (`measurement` names one)")
+        return cls(path, group or groups[0], texts, _checked(path, heads))
 
     def samples(self, numbers: Array) -> list[Array]:
         """Read the samples (channels, samples) of acquisitions with ascending numbers; ValueError if damaged."""

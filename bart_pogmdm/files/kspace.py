@@ -80,7 +80,8 @@ def open_kspace(name: str | Path, measurement: str | None = None) -> KspaceFile:
     if kind == "hdf5":
         return _open_hdf5(path, measurement)
     if measurement is not None:
-        raise ValueError(f"{name}: measurement: goes with raw data of ISMRMRD and TWIX, got {kind}")
+        raise ValueError(f"measurement: goes with raw data of ISMRMRD and TWIX, and {name} is a file of"
+                         f" {'BART' if kind == 'bart' else kind}")
     if kind == "bart":
         return _open_bart(name)
     return open_npz(path) if kind == "npz" else open_npy(path)
@@ -95,12 +96,16 @@ def _open_bart(name: str | Path) -> KspaceFile:
 
 def _open_hdf5(path: Path, measurement: str | None) -> KspaceFile:
     """Open a fastMRI or ISMRMRD file; its datasets show which of the two it is."""
-    is_fastmri, is_ismrmrd = read_hdf5(path, lambda file: ("kspace" in file, bool(groups_with_data(file))))
+    is_fastmri, is_ismrmrd, is_ours = read_hdf5(path, lambda file: (
+        "kspace" in file, bool(groups_with_data(file)), "image" in file and "sens" in file))
+    if is_ours:
+        raise ValueError(f"{path}: it holds images of `bart-pogmdm volume`, which other commands read from BART's files"
+                         " only: give volume an output without .h5")
     if is_fastmri == is_ismrmrd:
         raise ValueError(f"{path}: expected `kspace` (fastMRI) or a group with `xml` and `data` (ISMRMRD) in the file,"
                          f" got {'both' if is_fastmri else 'neither'}")
     if is_fastmri and measurement is not None:
-        raise ValueError(f"{path}: measurement: goes with raw data of ISMRMRD and TWIX, got fastMRI")
+        raise ValueError(f"measurement: goes with raw data of ISMRMRD and TWIX, and {path} is of fastMRI")
     found: KspaceFile = FastmriFile.of(path) if is_fastmri else sort(StoredAcquisitions.of(path, measurement))
     with reading(path):
         check_bytes(SAMPLE_BYTES * math.prod(found.shape), path, LARGEST_FACTOR)

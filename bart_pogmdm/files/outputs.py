@@ -81,8 +81,8 @@ def check_outputs(targets: Iterable[Target], inputs: Iterable[str | Path]) -> No
             _check_place(target, path)
         for path, is_own in target.beside.items():
             if path.exists() and not is_own(path):
-                raise ValueError(f"output {target.name}: {path} was not named, exists, and is not from an earlier run;"
-                                 " move it away or choose another name")
+                raise ValueError(f"output {target.name}: it would replace {path}, which you did not name and no earlier"
+                                 " run wrote; move it away or choose another name")
 
 
 def _identities(path: Path) -> Iterator[Identity]:

@@ -42,7 +42,7 @@ def read_any(name: str, measurement: str | None = None) -> StoredArray:
     """
     found = _images(name)
     if found is not None and measurement is not None:
-        raise ValueError(f"{name}: measurement: goes with raw data of ISMRMRD and TWIX, got images")
+        raise ValueError(f"measurement: goes with raw data of ISMRMRD and TWIX, and {name} holds images")
     if found is not None:
         return found
     kind, path = kind_of(name), Path(name)

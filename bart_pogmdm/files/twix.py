@@ -159,7 +159,7 @@ def _number(path: Path, measurement: str | None, count: int) -> int:
     if measurement is None:
         return count
     if not measurement.isdecimal() or not 1 <= int(measurement) <= count:
-        raise ValueError(f"{path}: measurement: expected a number from 1 to {count}, got {measurement}")
+        raise ValueError(f"measurement: expected for {path} a number from 1 to {count}, got {measurement}")
     return int(measurement)
 
 

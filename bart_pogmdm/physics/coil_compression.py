@@ -61,21 +61,23 @@ def combined(matrix: Array, samples: Array) -> Array:
     return out.reshape(len(matrix), *samples.shape[1:])
 
 
-def whitening(noise: Array) -> Array:
+def whitening(noise_scan: Array) -> Array:
     """Return W (J, J) that makes noise (J, n) uncorrelated, with equal std in all coils and units kept: det W = 1.
 
     W = s L^-1 with the covariance L L^H, as in K. P. Pruessmann et al., Magn. Reson. Med. 46, 2001,
     doi 10.1002/mrm.1241.  Raises ValueError where the samples do not determine it.
     """
-    noise = np.asarray(noise, complex)
-    if noise.ndim != 2 or noise.shape[1] < 2 * len(noise) or not np.isfinite(noise).all():
-        raise ValueError(f"noise: expected at least {2 * len(noise)} finite samples of {len(noise)} coils,"
-                         f" got an array {noise.shape}")
+    noise = np.asarray(noise_scan, complex)
+    if noise.shape[1] < 2 * len(noise):
+        raise ValueError(f"noise_scan: expected at least {2 * len(noise)} samples of {len(noise)} coils,"
+                         f" got {noise.shape[1]}")
+    if not np.isfinite(noise).all():
+        raise ValueError("noise_scan: expected finite samples, got NaN or infinite ones")
     covariance = _covariance(noise) / noise.shape[1]
     try:
         root = np.linalg.cholesky(covariance)
     except np.linalg.LinAlgError:
-        raise ValueError("noise: its covariance is singular (an empty coil, or two equal ones?)") from None
+        raise ValueError("noise_scan: its covariance is singular (an empty coil, or two equal ones?)") from None
     return np.exp(np.log(np.diag(root).real).mean()) * np.linalg.inv(root)
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SIDE = 1800  # Most pixels along a side of several tiles: two montages fit beside each other on a screen of 3840 x 2160.
 
+LARGEST_ZOOM = 6  # Pixels of the screen along a side of a pixel: small images need not fill the screen.
+
 
 def draw_montage(image: Array | None = None, std: Array | None = None) -> Figure:
     """Draw the magnitude of the image in all slices as tiles of one image, and so std; return the Figure.
@@ -42,4 +44,4 @@ def draw_montage(image: Array | None = None, std: Array | None = None) -> Figure
     places = f"{shown[0]} to {shown[-1]}" if len(shown) > 1 else f"{shown[0]}"
     places += f", one in {step}" if step > 1 else ""
     return draw_panels(panels, {plane_name(0, places) if is_volumes(stack) else f"slice {places}":
-                                max(1, SIDE // side) * side})
+                                min(max(1, SIDE // side), LARGEST_ZOOM) * side})

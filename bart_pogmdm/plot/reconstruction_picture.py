@@ -22,7 +22,7 @@ MOST_ROWS = 32  # More rows than this would give a picture too tall for a screen
 
 
 def draw_reconstruction(image: Array | None = None, sens: Array | None = None, std: Array | None = None) -> Figure:
-    """Draw magnitude and phase of the image, the magnitude of each sensitivity, and std; return the Figure.
+    """Draw magnitude and phase (if any) of the image, the magnitude of each sensitivity, and std; return the Figure.
 
     With image and std, the last panel is std over the magnitude, blank where the band of 90 % reaches zero.
     image, sens, std: as in `Result`; None is left out.  Each slice has one row; each volume has three, the planes
@@ -82,13 +82,13 @@ def is_volumes(stack: Array) -> bool:
 
 
 def _panels(name: str, planes: Sequence[Array]) -> Iterator[Panel]:
-    """Yield the panels of the planes (coil, y, x) of an array: two for an image, one for other arrays."""
+    """Yield the panels of the planes (coil, y, x) of an array: magnitude, and phase of an image that has one."""
     if name == "sens":
         tiles = [np.abs(coils) for coils in planes]
         yield Panel("|sensitivities|", [mosaic(coils) for coils in tiles], "gray", 0, upper_end(tiles))
         return
     yield magnitude_panel(name, [np.abs(plane[0]) for plane in planes])
-    if name == "image":
+    if name == "image" and any((plane[0] != np.abs(plane[0])).any() for plane in planes):
         yield Panel("phase", [np.angle(plane[0]) for plane in planes], "twilight", -np.pi, np.pi)
 
 

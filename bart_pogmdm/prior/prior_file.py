@@ -2,6 +2,7 @@
 
 import json
 import os
+import zipfile
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,8 @@ def _load(path: Path) -> PoGMDM:
     try:
         content = read_npz(path, MEMBERS.__contains__, LARGEST_BYTES)
     except (FileNotFoundError, ValueError) as error:
+        if path.suffix != ".npz" and path.is_file() and not zipfile.is_zipfile(path):
+            raise ValueError(f"prior {path}: expected a prior (.npz), got another kind of file") from None
         raise type(error)(f"prior {error}") from None
     if fault := _format_fault(content) or _value_fault(content):
         raise ValueError(f"prior {path}: {fault}")

@@ -51,7 +51,7 @@ def _of_sets(found: SliceResult, options: Options) -> list[str]:
     if options.maps != "auto" or found.second <= options.rules.doubts.second:
         return []
     return ["kspace: it takes two sets of sensitivities to explain the samples: either the object folds over, or slices"
-            " were excited together (sms), or lines or samples are wrong, as with the phase errors of EPI"]
+            " were excited together (`sms=True`), or lines or samples are wrong, as with the phase errors of EPI"]
 
 
 def _of_samples(problem: Problem, options: Options) -> list[str]:
@@ -84,9 +84,9 @@ def _of_residual(problem: Problem, found: SliceResult, options: Options) -> list
                 " the units of kspace?"]
     if residual > rules.residual * noise and unexplained > rules.unexplained * signal:
         return ["kspace: image and sensitivities do not explain the samples, the residual is far above the noise: check"
-                " mask, traj, sens and iterations" + (
+                " `mask`, `traj`, `sens` and `iterations`" + (
                     "" if problem.images.adds_up or len(problem.images.grid) > 2 else
-                    "; an object larger than the field of view needs two sets of maps (-m 2, maps=2)")]
+                    "; an object larger than the field of view needs `maps=2`")]
     return []
 
 

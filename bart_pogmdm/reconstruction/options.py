@@ -23,6 +23,10 @@ else:
 
 SHARED = 1 << TE | 1 << COEFF | 1 << AVG  # echoes, coefficients and averages see the coils where they were
 NOT_SHARED = (1 << MAPS + 1) - 1
+# Options of which one excludes the other, by the names in `_chosen`.
+EXCLUSIVE = (("maps", "normalize"), ("maps", Diffusion.name), ("maps", "temporal"), ("maps", "sms"),
+             ("shared_sens", "maps"), ("shared_sens", "sms"), ("shared_sens", Diffusion.name), ("sms", Diffusion.name),
+             ("temporal", Gibbs.name), ("temporal", Diffusion.name), ("temporal", "sms"))
 LONGEST = 32  # sides of the shortest one that a side of a voxel may have
 
 Method: TypeAlias = Map | Gibbs | Diffusion
@@ -130,13 +134,10 @@ def options_of(**keywords: Unpack[OptionKeywords]) -> Options:
     if not is_integer(options.shared_sens, 0) or options.shared_sens >> len(DIMS) or options.shared_sens & NOT_SHARED:
         raise ValueError(f"shared_sens: expected bits of the dimensions from {DIMS[MAPS + 1]} on, as {SHARED} for TE,"
                          f" COEFF and AVG, got {options.shared_sens!r}")
-    if keywords.get("shared_sens") and (options.sms or options.alone):
-        raise ValueError("shared_sens: goes with one set of maps, and not with simultaneous slices or method diffusion")
-    if options.sms and options.alone:
-        raise ValueError("sms: goes with one set of maps, and not with method diffusion")
-    _check_sets(options)
-    if options.temporal is not None:
-        _check_temporal(options, keywords.get("shared_sens", 1 << TIME))
+    if options.temporal is not None and not (isinstance(options.temporal, numbers.Real)
+                                             and 0 < options.temporal < np.inf):
+        raise ValueError(f"temporal: expected a number above 0, got {options.temporal!r}")
+    _check_together(options, keywords)
     maps = 1 if options.maps == "auto" and not _takes_sets(options) else options.maps
     iterations, maps, seed = int(options.iterations), maps if isinstance(maps, str) else int(maps), int(options.seed)
     return replace(options, method=method.with_iterations(iterations), iterations=iterations, maps=maps, seed=seed,
@@ -151,7 +152,8 @@ def _method(method: str | Method | None, samples: int | None) -> tuple[Method, i
     if isinstance(method, str) and method in METHODS:
         method = METHODS[method]()
     if isinstance(method, str) or not isinstance(method, tuple(METHODS.values())):
-        raise ValueError(f"method: expected {', '.join(METHODS)} or one of Map, Gibbs, Diffusion, got {method!r}")
+        objects = "" if isinstance(method, str) else " or one of Map, Gibbs, Diffusion"
+        raise ValueError(f"method: expected {', '.join(METHODS)}{objects}, got {method!r}")
     if samples is not None and not is_integer(samples, 1):
         raise ValueError(f"samples: expected a positive integer, got {samples!r}")
     if samples is not None and method.default_samples is None:
@@ -162,26 +164,25 @@ def _method(method: str | Method | None, samples: int | None) -> tuple[Method, i
 def with_sets(options: Options, known: int) -> Options:
     """Return the options for some number of sets of known sensitivities.  ValueError where they do not go together."""
     if options.maps == 2 and known == 1:
-        raise ValueError(f"maps: 2 goes with unknown sensitivities, or with as many sets of them, got {known}")
+        raise ValueError("maps: expected 1 or auto with one set of `sens`, got 2")
     options = replace(options, maps=known)
-    _check_sets(options)
+    _check_together(options, {}, sets="`sens` of two sets")
     return options
 
 
-def _check_sets(options: Options) -> None:
-    """Raise ValueError for two sets with a method or form of the result that has one only."""
-    if options.maps == 2 and not _takes_sets(options):
-        raise ValueError("maps: 2, or two sets of known sensitivities, goes with a normalized image, and not with"
-                         " method diffusion or frames that are smooth in time")
-
-
-def _check_temporal(options: Options, shared_sens: int) -> None:
-    """Raise ValueError for a size of changes that is none, and for options that do not go with it."""
-    if not (isinstance(options.temporal, numbers.Real) and 0 < options.temporal < np.inf):
-        raise ValueError(f"temporal: expected a number above 0, got {options.temporal!r}")
-    if not isinstance(options.method, Map) or options.sms or shared_sens != 1 << TIME:
-        raise ValueError("temporal: goes with method map and sensitivities that are shared along TIME alone,"
-                         f" {1 << TIME}, and without simultaneous slices")
+def _check_together(options: Options, keywords: OptionKeywords, sets: str = "`maps=2`") -> None:
+    """Raise ValueError that names two options of which one excludes the other.  sets: a name of two sets of maps."""
+    samples, shared = keywords.get("samples"), keywords.get("shared_sens")
+    method = options.method.name
+    chosen = {"maps": sets if options.maps == 2 else "", "normalize": "" if options.normalize else "`normalize=False`",
+              "temporal": f"`temporal={options.temporal}`" if options.temporal is not None else "",
+              "sms": "`sms=True`" if options.sms else "", "shared_sens": f"`shared_sens={shared}`" if shared else "",
+              method: f"`method={method}`" if keywords.get("method") or not samples else f"`samples={samples}`"}
+    for one, other in EXCLUSIVE:
+        if chosen.get(one) and chosen.get(other):
+            raise ValueError(f"{chosen[one]} does not go with {chosen[other]}")
+    if options.temporal is not None and shared not in (None, 1 << TIME):
+        raise ValueError(f"{chosen['temporal']} goes with `shared_sens={1 << TIME}`, TIME alone, got {shared}")
 
 
 def _takes_sets(options: Options) -> bool:

@@ -10,7 +10,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.modules import array_module, move
 from ..physics.folding import folding
 from ..physics.fourier import distances
-from ..physics.noncartesian import on_grid
+from ..physics.noncartesian import image_size, on_grid
 from ..physics.sampling import Sampling, Scan
 from .doubt_rules import DoubtRules
 from .frame import Frame
@@ -43,7 +43,8 @@ def of_trajectory(points: Array, readouts: Array, size: Shape, rules: DoubtRules
     """
     grid, highest = " x ".join(map(str, size)), float(abs(points).max())
     if math.prod(size) > rules.pixels * points.shape[-1]:
-        raise ValueError(f"dims: expected at most {rules.pixels} pixels for each sample, got a grid of {grid} for"
+        name = "traj" if size == image_size(points) else "dims"
+        raise ValueError(f"{name}: expected at most {rules.pixels} pixels for each sample, got a grid of {grid} for"
                          f" {points.shape[-1]} samples, with points up to {highest:.3g} cycles per field of view: is it"
                          " in 1/m or radians?")
     xp, doubts = array_module(points), []
@@ -54,14 +55,14 @@ def of_trajectory(points: Array, readouts: Array, size: Shape, rules: DoubtRules
         raise ValueError(f"dims: expected a grid that holds the trajectory, got {grid}, and {100 * lost:.0f} % of the"
                          f" points lie outside, up to {highest:.3g} cycles per field of view: is it in 1/m or radians?")
     if lost > rules.lost:
-        doubts.append("dims: a part of traj lies outside the grid and is left out")
+        doubts.append("dims: a part of `traj` lies outside the grid and is left out")
     in_order = xp.argsort(readouts, kind="stable")
     step, same = xp.diff(points[..., in_order], axis=-1), xp.diff(readouts[in_order]) == 0
     if bool(same.any()):
         low, high = xp.quantile(xp.sqrt((step**2).sum(-2))[..., same], xp.asarray([0.1, 0.9]))
         if bool((low > rules.spacing) & (high < 2 * low)):
-            doubts.append("traj: neighbouring samples of a readout do not resolve the field of view: is traj in cycles"
-                          " per field of view?")
+            doubts.append("traj: neighbouring samples of a readout do not resolve the field of view: are its points in"
+                          " cycles per field of view?")
     return doubts
 
 
@@ -75,7 +76,7 @@ def of_scan(scan: Scan, frame: Frame, sampling: Sampling, known_sens: bool, rule
         doubts.append("mask: many of its samples are zero in some of the coils: do the coils have masks of their own?")
     elif any(_gaps(power, sampled, axis, rules) > rules.valleys for axis in range(power.ndim)):
         doubts.append("kspace: many of its lines are far weaker than lines on both sides: are these gaps that hold"
-                      " noise? They need a mask")
+                      " noise? Then it needs `mask`")
     if frame.ties > rules.ties:
         doubts.append("kspace: several of its samples have the same largest value: was the receiver saturated?")
     return [*doubts, *_of_centre(power, sampled, frame.fit, rules), *_of_pattern(scan, sampling, known_sens, rules)]

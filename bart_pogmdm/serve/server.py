@@ -39,7 +39,7 @@ class Server:
             self._listener = socket.create_server((host, port), family=family)
         except (OSError, OverflowError) as error:
             number = getattr(error, "errno", None)
-            reason = os.strerror(number) if number and number > 0 else str(error)
+            reason = os.strerror(number) if number and number > 0 else getattr(error, "strerror", None) or str(error)
             raise OSError(f"{host}, port {port}: cannot listen there ({reason})") from None
         self._listener.setblocking(False)
         self._children: set[int] = set()

@@ -8,6 +8,7 @@ import fcntl
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,6 +18,7 @@ from ..files.atomic import naming
 LONGEST_LINE = 1 << 20  # Bytes; a line of the manifest is shorter, and a file that is none may have no line breaks.
 START = b'{"source": '   # The first bytes of a manifest.
 DIGEST_LENGTH = 64      # Hexadecimal digits of a SHA-256.
+DIGEST = re.compile(rf"\b([0-9a-f]{{8}})[0-9a-f]{{{DIGEST_LENGTH - 8}}}\b")  # Of which a message shows the first ones.
 
 
 def is_manifest(path: Path) -> bool:
@@ -99,8 +101,10 @@ class Manifest:
         """Raise ValueError if the file is of another run."""
         for key, value in json.loads(json.dumps(self._header)).items():
             if found.get(key) != value:
-                raise ValueError(f"{self.path}: the output is of another run, with {key} {found.get(key)} instead of"
-                                 f" {value}; --restart (restart=True) begins anew")
+                theirs, ours = (DIGEST.sub(r"\1…", str("none" if one is None else one))
+                                for one in (found.get(key), value))
+                raise ValueError(f"{self.path}: the output is of another run, with `{key}` {theirs} instead of {ours};"
+                                 " `restart=True` begins anew")
 
     def begin(self, warnings: Sequence[str] = ()) -> None:
         """Cut off what is damaged; for a new run write its header: from then on the output belongs to this run.

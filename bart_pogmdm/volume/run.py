@@ -74,7 +74,7 @@ def recon_volume(source: str | Path, out: str | Path, *, measurement: str | None
     if jobs is not None:
         check_positive("jobs", jobs)
     if send and scheduler is None:
-        raise ValueError("send: goes with scheduler; the processes of this machine see the file")
+        raise ValueError("send: goes with `scheduler`; the processes of this machine see the file")
     is_sampled = options_of(**options).samples is not None
     check_outputs([target_of(out, is_sampled, restart)],
                   [source, *([prior] if isinstance(prior, (str, Path)) else [])])
@@ -139,7 +139,7 @@ def _is_done(number: int, manifest: Manifest, plan: Plan, output: Output) -> boo
         return False
     if plan.volume.digest(number) != record["input"]:
         raise ValueError(f"{plan.volume.name}: the k-space of slice {number} has changed since it was reconstructed;"
-                         " --restart (restart=True) begins anew")
+                         " `restart=True` begins anew")
     return all(record.get(name) == found for name, found in output.digests(number).items())
 
 
