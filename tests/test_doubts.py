@@ -252,6 +252,13 @@ def test_a_centre_that_is_not_sampled_is_doubtful(hole, coils):
     assert any("its centre is not sampled" in sentence for sentence in doubts(full(coils) * pattern, pattern))
 
 
+def test_a_centre_that_hardly_counts_is_doubtful():
+    weights = np.ones(SHAPE)
+    weights[:, 22:27] = 0.01
+    assert any("its centre is not sampled" in sentence for sentence in doubts(full(), weights))
+    assert not doubts(full(), np.where(weights < 1, 0.2, 1))
+
+
 def test_a_centre_without_any_sample_is_doubtful():
     """Larger than the window in which doubts look at the centre."""
     pattern = np.ones((128, 128), bool)

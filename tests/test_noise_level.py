@@ -21,6 +21,17 @@ def test_noise_estimate(noise_std, coils):
     assert 0.5 * noise_std < estimate(kspace, np.ones_like(mask)) < 2 * noise_std
 
 
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_combinations_of_coils_that_are_rounding_hold_no_noise(dtype):
+    """Coils that were compressed and expanded again, a coil that comes twice, and the sum of two."""
+    kspace, mask, _ = simulate((160, 144), 8, 0.02)
+    kspace = kspace.astype(complex)
+    virtual = np.linalg.svd(kspace.reshape(8, -1), full_matrices=False)[0][:, :5]
+    expanded = np.einsum("ij,jyx->iyx", virtual @ virtual.conj().T, kspace)
+    for coils in (expanded, np.concatenate([kspace, kspace[:1]]), np.concatenate([kspace, kspace[:2].sum(0)[None]])):
+        assert 0.015 < estimate(coils.astype(dtype), mask) < 0.03
+
+
 def test_noise_estimate_does_not_depend_on_the_order():
     kspace, mask, _ = simulate((64, 60), coils=4)
     one = estimate(kspace, mask)

@@ -62,7 +62,9 @@ class CartesianScan:
         """Return the samples whose weight is at least a part of the largest, all with the same weight."""
         if self.weights is None:
             return self
-        return replace(self, weights=(self.weights >= least * self.weights.max()).astype(self.weights.dtype))
+        heavy = self.weights >= least * self.weights.max()
+        mask = self.mask & (heavy if self.same_for_coils else heavy.any(0))
+        return CartesianScan(self.kspace, mask, heavy.astype(self.weights.dtype))
 
     def combined(self, matrix: Array) -> CartesianScan:
         """Return the scan of combinations (I, J) of the coils."""

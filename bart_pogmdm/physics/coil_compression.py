@@ -34,7 +34,7 @@ def above_noise(scans: Sequence[tuple[Array, float]], rules: CoilRules) -> Array
     Where the power is less than that of the noise could be by chance, as in empty coils, it makes up for no signal: the
     least by chance is (1 - (J / M)^(1/2))^2 (V. A. Marchenko and L. A. Pastur, Math. USSR Sb. 1, 1967).
     """
-    power = sum(_covariance(samples) / max(2 * samples.shape[1] * noise_std**2, 1e-30) for samples, noise_std in scans)
+    power = sum(covariance(samples) / max(2 * samples.shape[1] * noise_std**2, 1e-30) for samples, noise_std in scans)
     energies, coils = np.linalg.eigh(power / len(scans))  # the mean power of a sample, in units of the noise
     least = max(1 - (len(energies) / sum(samples.shape[1] for samples, _ in scans)) ** 0.5, 0.0) ** 2
     lost = int((np.cumsum(energies.clip(least) - 1) <= rules.lost).sum())
@@ -42,14 +42,14 @@ def above_noise(scans: Sequence[tuple[Array, float]], rules: CoilRules) -> Array
     return None if count >= len(energies) else coils[:, ::-1][:, :count].conj().T
 
 
-def _covariance(samples: Array) -> Array:
+def covariance(samples: Array) -> Array:
     """Return sum_m z_im conj(z_jm) of samples (J, M), on the CPU."""
     xp = array_module(samples)
-    covariance = xp.zeros((len(samples), len(samples)), complex)
+    total = xp.zeros((len(samples), len(samples)), complex)
     for part in pieces(samples.shape[1], samples[:, 0]):  # in double precision all would need much memory
         of_part = samples[:, part].astype(complex)
-        covariance += xp.einsum("im,jm->ij", of_part, of_part.conj())  # BLAS: rounding depends on its threads
-    return covariance if xp is np else covariance.get()
+        total += xp.einsum("im,jm->ij", of_part, of_part.conj())  # BLAS: rounding depends on its threads
+    return total if xp is np else total.get()
 
 
 def combined(matrix: Array, samples: Array) -> Array:
@@ -73,9 +73,9 @@ def whitening(noise_scan: Array) -> Array:
                          f" got {noise.shape[1]}")
     if not np.isfinite(noise).all():
         raise ValueError("noise_scan: expected finite samples, got NaN or infinite ones")
-    covariance = _covariance(noise) / noise.shape[1]
+    of_noise = covariance(noise) / noise.shape[1]
     try:
-        root = np.linalg.cholesky(covariance)
+        root = np.linalg.cholesky(of_noise)
     except np.linalg.LinAlgError:
         raise ValueError("noise_scan: its covariance is singular (an empty coil, or two equal ones?)") from None
     return np.exp(np.log(np.diag(root).real).mean()) * np.linalg.inv(root)
@@ -89,7 +89,7 @@ def compression(samples: Array, count: int) -> Array:
     samples = np.asarray(samples, complex)
     if not 1 <= count <= len(samples):
         raise ValueError(f"virtual_coils: expected 1 to {len(samples)}, got {count}")
-    return np.linalg.eigh(_covariance(samples))[1][:, ::-1][:, :count].conj().T
+    return np.linalg.eigh(covariance(samples))[1][:, ::-1][:, :count].conj().T
 
 
 def lost_part(samples: Array, count: int) -> float:
@@ -97,7 +97,7 @@ def lost_part(samples: Array, count: int) -> float:
 
     The weakest virtual coil holds noise, of which each coil has as much.
     """
-    energies = np.linalg.eigvalsh(_covariance(np.asarray(samples, complex)))
+    energies = np.linalg.eigvalsh(covariance(np.asarray(samples, complex)))
     energies = energies - energies[0]
     return float(energies[:len(energies) - count].sum() / max(energies.sum(), 1e-300))
 

@@ -7,6 +7,7 @@ import numpy as np
 from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
 from ..arrays.modules import array_module
+from .coil_compression import covariance
 
 RAYLEIGH_MEDIAN = float(2 * np.log(2)) ** 0.5  # median magnitude of complex noise of standard deviation 1
 
@@ -43,7 +44,9 @@ def estimate_noise(samples: Array, radius: Array, rules: NoiseRules) -> float:
     samples = samples[:, common]
     samples = samples[:, xp.argsort((abs(samples) ** 2).sum(0))]
     seen = samples[:, ::2]
-    covariance = xp.einsum("in,jn->ij", seen, seen.conj())  # not by BLAS, whose rounding depends on its threads
-    weakest = xp.linalg.eigh(covariance)[1][:, :max(1, int(rules.coil_part * len(samples)))]
+    energies, coils = np.linalg.eigh(covariance(seen))
+    # Combinations of the coils that are only rounding, as of coils that were compressed and expanded, hold no noise.
+    coils = coils[:, energies > (len(coils) * np.finfo(samples.dtype).eps) ** 2 * energies[-1]]
+    weakest = xp.asarray(coils[:, :max(1, int(rules.coil_part * coils.shape[1]))], samples.dtype)
     unseen = samples[:, 1::2] if samples.shape[1] > 1 else samples
     return float(xp.median(xp.abs(xp.einsum("ji,jn->in", weakest.conj(), unseen)))) / RAYLEIGH_MEDIAN

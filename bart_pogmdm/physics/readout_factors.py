@@ -70,9 +70,9 @@ def _divided(scan: NonCartesianScan, factors: Array, weakest: float) -> NonCarte
 
 def readout_factors(scan: NonCartesianScan, rules: ReadoutRules, sens: SobolevRules,
                     start: StartRules) -> Array | None:
-    """Return a_s of all readouts, of mean square 1, or None if some readout misses the centre of k-space.
+    """Return a_s of all readouts, or None if some readout misses the centre of k-space.
 
-    They are the least-squares fit to the prediction of a joint inversion at low resolution, which is repeated with
+    Those that are strong enough have the mean square 1.  They are the least-squares fit to the prediction of a joint inversion at low resolution, which is repeated with
     the corrected readouts.
     """
     xp = array_module(scan.samples)
@@ -98,5 +98,7 @@ def readout_factors(scan: NonCartesianScan, rules: ReadoutRules, sens: SobolevRu
         real, imaginary, energy = (xp.bincount(low.readouts, weights, len(measured))
                                    for weights in (product.real, product.imag, energy))
         factors = xp.where(measured, real + 1j * imaginary, 1) / xp.where(measured, energy, 1)
-        factors = (factors / xp.sqrt((xp.abs(factors[measured]) ** 2).mean())).astype(scan.samples.dtype)
+        energy = xp.abs(factors) ** 2
+        strong = measured & (energy > rules.weakest**2 * energy[measured].mean())  # the others will be left out
+        factors = (factors / xp.sqrt(energy[strong].mean())).astype(scan.samples.dtype)
     return factors

@@ -79,7 +79,9 @@ def of_scan(scan: Scan, frame: Frame, sampling: Sampling, known_sens: bool, rule
                       " noise? Then it needs `mask`")
     if frame.ties > rules.ties:
         doubts.append("kspace: several of its samples have the same largest value: was the receiver saturated?")
-    return [*doubts, *_of_centre(power, sampled, frame.fit, rules), *_of_pattern(scan, sampling, known_sens, rules)]
+    heavy = scan.of_weight(rules.weight)
+    of_heavy = (power, sampled) if heavy is scan else heavy.power()
+    return [*doubts, *_of_centre(*of_heavy, frame.fit, rules), *_of_pattern(scan, heavy, sampling, known_sens, rules)]
 
 
 def _of_centre(power: Array, sampled: Array, fit: float, rules: DoubtRules) -> list[str]:
@@ -118,8 +120,8 @@ def _gaps(power: Array, sampled: Array, axis: int, rules: DoubtRules) -> float:
     return float(gaps / len(line))
 
 
-def _of_pattern(scan: Scan, sampling: Sampling, known_sens: bool, rules: DoubtRules) -> list[str]:
-    """Return the doubt whether the image is folded."""
+def _of_pattern(scan: Scan, heavy: Scan, sampling: Sampling, known_sens: bool, rules: DoubtRules) -> list[str]:
+    """Return the doubt whether the image is folded; heavy: the samples whose weights count."""
     if not known_sens:
         window = tuple(min(rules.calibration, n) for n in scan.shape)
         low = scan.low(window, window).of_weight(rules.weight)
@@ -127,8 +129,7 @@ def _of_pattern(scan: Scan, sampling: Sampling, known_sens: bool, rules: DoubtRu
             return ["mask: the image may be folded, because a regular pattern does not tell sensitivities from copies"
                     " of the image: some neighbouring lines at the centre of k-space do, or known sensitivities"]
         return []
-    alike = scan.of_weight(rules.weight)
-    sampling = sampling if alike is scan else alike.sampled()[0]
+    sampling = sampling if heavy is scan else heavy.sampled()[0]
     if math.prod(scan.shape) > scan.coils * sampling.count and folding(sampling.density) > rules.folding:
         return ["mask: the image may be folded, because a regular pattern with fewer samples of all coils than pixels"
                 " does not tell the image from its copies"]
