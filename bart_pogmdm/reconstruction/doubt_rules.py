@@ -61,6 +61,10 @@ class DoubtRules:
     zeros: float = 0.25
     """Part of the samples of a mask that may be zero, as those beyond an elliptic acquisition (0.22)."""
 
+    unmapped: float = 3.0
+    """Mean power of the samples of a coil whose known sensitivities are zero, as a multiple of its median, above which
+    it holds signal: noise alone has 1.4, and as much signal at the centre of k-space 2.9."""
+
     valley: float = 10.0
     """Mean power on both sides of a line of k-space, as a multiple of its own, above which the line may be a gap."""
 

@@ -78,6 +78,8 @@ def of_scan(scan: Scan, frame: Frame, sampling: Sampling, known_sens: bool, rule
                       " noise? They need a mask")
     if frame.ties > rules.ties:
         doubts.append("kspace: several of its samples have the same largest value: was the receiver saturated?")
+    if frame.unmapped > rules.unmapped:
+        doubts.append("sens: it is zero in a coil that holds signal, which is left out: are its sensitivities missing?")
     return [*doubts, *_of_centre(power, sampled, frame.fit, rules), *_of_pattern(scan, sampling, known_sens, rules)]
 
 
