@@ -27,6 +27,14 @@ class DoubtRules:
     unexplained: float = 0.03
     """Residual beyond the noise, as a part of the root mean square of the samples, below which it does not matter."""
 
+    shots_residual: float = 1.1
+    """Residual of simultaneous slices in noise levels above which their shots are not explained, if it is above `shots`
+    as well: together these slices explain nearly everything, so that wrong shots hardly raise it."""
+
+    shots: float = 0.08
+    """Residual of simultaneous slices beyond the noise, as a part of the root mean square of the samples, below which
+    it does not matter: imperfect maps of real coils have up to 0.064."""
+
     fit: float = 0.4
     """Fit of k-space to its shape about the centre, below which it has no centre: noise alone has 0.2."""
 
