@@ -205,6 +205,16 @@ def test_shots_that_do_not_belong_together_are_doubtful(fault):
         recon(in_barts_order(wrong, SLICE), sms=True, iterations=10)
 
 
+def test_ordinary_slices_are_told_from_simultaneous_ones_by_few_samples():
+    sens = np.stack([sensitivities(SHAPE, COILS), np.roll(sensitivities(SHAPE, COILS), 2, 0)], 1)
+    bright = np.kron(np.random.default_rng(1).random((2, 12, 11)), np.ones((4, 4)))
+    full = fft2c(sens * bright * phantom(SHAPE))
+    pattern = np.stack([masks.named("cartesian2acs16", SHAPE, number) for number in range(2)])
+    wrong = ((full + 0.02 * noise(full.shape, 0)) * pattern).astype(np.complex64)
+    with pytest.warns(ReconstructionWarning, match="are these ordinary slices"):
+        recon(in_barts_order(wrong, SLICE), sms=True, iterations=5)
+
+
 @pytest.mark.parametrize("count", [2, 3])
 def test_simultaneous_slices_have_the_order_of_nlinv(count, bart):
     slices = np.stack([np.roll(phantom(SHAPE), 3 * number, 0) * (1 - 0.2 * number) for number in range(count)])

@@ -35,6 +35,10 @@ class DoubtRules:
     """Residual of simultaneous slices beyond the noise, as a part of the root mean square of the samples, below which
     it does not matter: imperfect maps of real coils have up to 0.064."""
 
+    shots_second: float = 1.0
+    """Energy in a second set of the simultaneous slices, in that of their shots, above which these are ordinary slices,
+    if it is above `second` as well."""
+
     fit: float = 0.4
     """Fit of k-space to its shape about the centre, below which it has no centre: noise alone has 0.2."""
 
