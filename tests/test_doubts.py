@@ -436,6 +436,14 @@ def test_wrong_sensitivities_are_doubtful():
     assert any("do not explain" in sentence for sentence in doubts(full(), sens=sens[[2, 3, 1, 0]]))
 
 
+@pytest.mark.parametrize("signal, is_doubtful", [(0, False), (0.02, False), (1, True)])
+def test_a_coil_with_signal_and_no_sensitivities_is_doubtful(rng, signal, is_doubtful):
+    kspace, sens = full(), sensitivities(SHAPE, 4).astype(np.complex64)
+    noise = 0.005 * (rng.standard_normal((2, *SHAPE)) * [[[1]], [[1j]]]).sum(0)
+    kspace[1], sens[1] = signal * kspace[1] + noise, 0
+    assert any("zero in a coil that holds signal" in sentence for sentence in doubts(kspace, sens=sens)) == is_doubtful
+
+
 @pytest.mark.parametrize("swap", [lambda k: k[None], lambda k: np.moveaxis(k, 0, -1), lambda k: to_bart(k).T],
                          ids=["(1, coil, y, x)", "(y, x, coil)", "(coil, 1, x, y)"])
 def test_swapped_axes_are_doubtful(swap):

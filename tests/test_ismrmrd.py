@@ -14,6 +14,7 @@ from properties import random_complex
 from bart_pogmdm import ReconstructionWarning
 from bart_pogmdm.arrays.bart_dims import BATCH, SLICE, TE, TIME, TIME2, to_bart
 from bart_pogmdm.commands.main import main
+from bart_pogmdm.evaluate.simulate import phantom, sensitivities
 from bart_pogmdm.files import cfl
 from bart_pogmdm.files.ismrmrd_flags import FLAGS, Effect
 from bart_pogmdm.files.kspace import load, open_kspace
@@ -156,6 +157,52 @@ def test_counters_are_dimensions_of_bart(raw, kspace, name, axis):
 def test_other_counters_are_averaged(raw, kspace, fields):
     path = raw(MATRIX, [*lines(kspace), *lines(3 * kspace, **fields)])
     np.testing.assert_allclose(found_in(path), 2 * kspace, rtol=1e-6)
+
+
+def averages(*scans, noise_std=0.005, rows=None):
+    """The lines of coil images (coil, x, y) that were measured one after the other, each with its noise."""
+    rng = np.random.default_rng(1)
+    return [one for number, images in enumerate(scans)
+            for one in lines(fft2c(images) + noise_std * random_complex(rng, images.shape, complex),
+                             rows if number else None, average=number)]
+
+
+OBJECT = phantom((32, 40)) * sensitivities((32, 40), COILS)
+WIDE = encoding((32, 40))
+
+
+@pytest.mark.parametrize("noise_std", [0, 0.005, 0.1, 1])
+@pytest.mark.parametrize("count, rows", [(2, None), (5, None), (2, [20]), (2, [0])])
+@pytest.mark.parametrize("gains", [[1, 1, 1], [0.1, 1, 10]])
+def test_noisy_averages_do_not_contradict_each_other(raw, noise_std, count, rows, gains):
+    """Warnings are errors."""
+    images = OBJECT * np.reshape(gains, (-1, 1, 1))
+    open_kspace(raw(WIDE, averages(*count * [images], noise_std=noise_std, rows=rows)))
+    open_kspace(raw(WIDE, averages(OBJECT, OBJECT * np.exp(0.1j))))
+
+
+@pytest.mark.parametrize("second, rows", [
+    (1j * OBJECT, None), (5 * OBJECT, [20]), (0 * OBJECT, None), (np.roll(OBJECT, 6, 2), None),
+    (np.roll(OBJECT, 6, 1), None), (OBJECT[..., ::-1], range(10, 30))],
+    ids=["phase", "gain", "lost", "moved", "moved along the readout", "mirrored"])
+def test_averages_that_contradict_each_other_are_doubtful(raw, second, rows):
+    path = raw(WIDE, averages(OBJECT, second, rows=rows))
+    with pytest.warns(ReconstructionWarning, match=f"^{path}: lines at the same place differ by far more than noise"):
+        load(path)
+
+
+def test_partitions_and_images_that_contradict_each_other_are_doubtful(raw, rng):
+    volume = random_complex(rng, (COILS, 1, 1, 9), np.complex64) * fft2c(OBJECT)[..., None]
+    volume, header = np.concatenate([0.1 * volume[..., :4], volume[..., 4:5], 0.1 * volume[..., 5:]], 3), encoding(
+        (32, 40, 9), partitions=(0, 8, 4))
+    first = partitions(volume)
+    open_kspace(raw(header, first + partitions(volume, average=1)))
+    with pytest.warns(ReconstructionWarning, match="lines at the same place"):
+        open_kspace(raw(header, first + partitions(1j * volume, average=1)))
+    frames = [one for number, other in enumerate([OBJECT, OBJECT, -1j * OBJECT])
+              for one in (lines(fft2c(OBJECT), repetition=number) + lines(fft2c(other), repetition=number, average=1))]
+    with pytest.warns(ReconstructionWarning, match="lines at the same place"):
+        open_kspace(raw(WIDE, frames))
 
 
 @pytest.mark.parametrize("name, values", [("average", 1), ("segment", 1), ("user_3", [0, 0, 0, 1, 0, 0, 0, 0])])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import strict_cupy
 from conftest import psnr, simulate
+from trajectories import measured
 
 from bart_pogmdm import Diffusion, Gibbs, Map, PoGMDM, ReconstructionWarning, recon
 from bart_pogmdm.arrays.bart_dims import to_bart
@@ -168,6 +169,36 @@ def test_known_sensitivities_are_kept(small):
         assert np.linalg.norm(raw.image * factor - known.image) < 1e-3 * np.linalg.norm(known.image)
     one_coil = recon(kspace[:1], mask, sens=np.ones((1, 40, 36), np.complex64))
     np.testing.assert_array_equal(one_coil.image, recon(kspace[:1], mask).image)
+
+
+@pytest.mark.filterwarnings("ignore::bart_pogmdm.ReconstructionWarning")  # these are others than in the samples
+@pytest.mark.parametrize("kind", ["one set", "two sets", "mask of each coil", "no mask", "units kept"])
+def test_coils_whose_known_sensitivities_are_zero_are_left_out(small, kind):
+    kspace, mask, _ = small
+    others = [0, *range(2, len(kspace))]
+    sens = sensitivities(mask.shape, len(kspace)).astype(np.complex64)
+    sens[1] = 0
+    if kind == "two sets":
+        sens = np.stack([sens, 0.1 * sens[..., ::-1]])
+    if kind == "mask of each coil":
+        mask = np.stack([mask | (coil == 1) for coil in range(len(kspace))])
+    mask = None if kind == "no mask" else mask
+    options = QUICK | {"normalize": kind != "units kept"}
+    found = recon(kspace, mask, sens=sens, **options)
+    alone = recon(kspace[others], mask[others] if kind == "mask of each coil" else mask, sens=sens[..., others, :, :],
+                  **options)
+    np.testing.assert_array_equal(found.image, alone.image)
+    np.testing.assert_array_equal(found.sens[others], alone.sens)
+    assert found.sens.shape == kspace.shape and not found.sens[1].any()
+
+
+def test_such_coils_are_left_out_along_trajectories():
+    kspace, traj, _ = measured(coils=3)
+    kspace, sens = kspace.transpose(0, 2, 1), sensitivities((40, 40), 3).astype(np.complex64)
+    sens[2] = 0
+    with pytest.warns(ReconstructionWarning, match="sens: it is zero in a coil that holds signal"):
+        found = recon(kspace, traj=traj, sens=sens, iterations=3)
+    np.testing.assert_array_equal(found.image, recon(kspace[:2], traj=traj, sens=sens[:2], iterations=3).image)
 
 
 def test_start_image_saves_iterations(small):

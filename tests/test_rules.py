@@ -18,6 +18,7 @@ from bart_pogmdm.algorithms.message_passing import MessagePassing
 from bart_pogmdm.algorithms.resolution import CoarseSteps
 from bart_pogmdm.algorithms.schedules import SensitivityPenalty
 from bart_pogmdm.algorithms.units import OneCoilScale
+from bart_pogmdm.files.ismrmrd_repeats import RepeatRules
 from bart_pogmdm.physics.coil_compression import CoilRules
 from bart_pogmdm.physics.espirit import EspiritRules
 from bart_pogmdm.physics.kspace_centre import CentreRules
@@ -39,7 +40,8 @@ from bart_pogmdm.volume.plan import make_plan
 
 RECORDS = (PriorRules, ImageScale, Calibration, OneCoilScale, SmoothPhase, Likelihood, RingRules, HeldOutRules,
            MessagePassing, CoarseSteps, Map, Gibbs, Diffusion, SensitivityPenalty, CentreRules, CoilRules, DoubtRules,
-           EspiritRules, NoiseRules, ReadoutRules, SobolevRules, StartRules, BoxRules, Options)
+           EspiritRules, NoiseRules, ReadoutRules, SobolevRules, StartRules, BoxRules,
+           RepeatRules, Options)
 # The one name that tests may patch: the stand-in for CuPy compiles the CUDA kernels as plain C++.
 PATCHED = {("strict_cupy.py", "bart_pogmdm.arrays.kernels.cuda._module")}
 
@@ -76,7 +78,7 @@ def test_every_rule_has_a_default_and_stays(record):
 
 
 def test_no_record_is_forgotten():
-    options = (Options(), Options(method=Gibbs()), Options(method=Diffusion()), PriorRules())
+    options = (Options(), Options(method=Gibbs()), Options(method=Diffusion()), PriorRules(), RepeatRules())
     assert {record for made in options for record in records_in(made)} == {*RECORDS, Rules}
 
 

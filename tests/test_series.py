@@ -11,7 +11,7 @@ from bart_pogmdm.evaluate.simulate import noise, phantom, sensitivities
 from bart_pogmdm.physics.cartesian import CartesianSampling
 from bart_pogmdm.physics.cartesian_scan import CartesianScan
 from bart_pogmdm.physics.coil_model import coil_model
-from bart_pogmdm.physics.fourier import fft2c
+from bart_pogmdm.physics.fourier import fft2c, ifft2c
 from bart_pogmdm.physics.image_set import ImageAxis, ImageSet
 from bart_pogmdm.physics.sensitivities import SensitivityModel, gathered
 from bart_pogmdm.physics.series import SeriesSampling, SimultaneousSampling
@@ -195,6 +195,36 @@ def test_simultaneous_slices_are_told_apart(shots):
     coil_images = (found.image * found.sens).squeeze().transpose(2, 3, 0, 1)
     residual = shots_of(fft2c(coil_images)) * (kspace != 0) - kspace
     assert np.linalg.norm(residual) < 0.1 * np.linalg.norm(kspace)  # in the scale of the data
+
+
+SHOTS = {
+    "ordinary slices": lambda full, shots: full,
+    "a turned shot": lambda full, shots: shots * np.exp(0.8j * np.arange(2))[:, None, None],
+    "a shot that is moved in k-space": lambda full, shots: np.stack([shots[:, 0], np.roll(shots[:, 1], 1, 2)], 1),
+    "motion": lambda full, shots: np.stack([shots[:, 0], fft2c(np.roll(ifft2c(shots[:, 1]), 3, 2))], 1)}
+
+
+@pytest.mark.parametrize("fault", SHOTS)
+def test_shots_that_do_not_belong_together_are_doubtful(fault):
+    """In slices of other objects: two that are even make an even one together, with smooth maps."""
+    sens = np.stack([sensitivities(SHAPE, COILS), np.roll(sensitivities(SHAPE, COILS), 2, 0)], 1)
+    bright = np.kron(np.random.default_rng(1).random((2, 12, 11)), np.ones((4, 4)))
+    full = fft2c(sens * bright * phantom(SHAPE))
+    added = 0.005 * noise(full.shape, 0)
+    recon(in_barts_order((shots_of(full) + added).astype(np.complex64), SLICE), sms=True, iterations=10)
+    wrong = (SHOTS[fault](full, shots_of(full)) + added).astype(np.complex64)
+    with pytest.warns(ReconstructionWarning, match="do not explain the shots of simultaneous slices"):
+        recon(in_barts_order(wrong, SLICE), sms=True, iterations=10)
+
+
+def test_ordinary_slices_are_told_from_simultaneous_ones_by_few_samples():
+    sens = np.stack([sensitivities(SHAPE, COILS), np.roll(sensitivities(SHAPE, COILS), 2, 0)], 1)
+    bright = np.kron(np.random.default_rng(1).random((2, 12, 11)), np.ones((4, 4)))
+    full = fft2c(sens * bright * phantom(SHAPE))
+    pattern = np.stack([masks.named("cartesian2acs16", SHAPE, number) for number in range(2)])
+    wrong = ((full + 0.02 * noise(full.shape, 0)) * pattern).astype(np.complex64)
+    with pytest.warns(ReconstructionWarning, match="are these ordinary slices"):
+        recon(in_barts_order(wrong, SLICE), sms=True, iterations=5)
 
 
 @pytest.mark.parametrize("count", [2, 3])

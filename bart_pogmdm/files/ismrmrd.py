@@ -18,6 +18,7 @@ from .ismrmrd_acquisitions import Acquisitions
 from .ismrmrd_geometry import slices_of, voxel_of
 from .ismrmrd_header import Encoding, read_header
 from .ismrmrd_lines import Lines, place_lines
+from .ismrmrd_repeats import RepeatRules, check_repeats
 from .ismrmrd_selection import image_lines, noise_lines
 from .scan_tags import tags_of
 
@@ -108,6 +109,7 @@ def sort(source: Acquisitions) -> IsmrmrdKspace:
     path, heads = source.path, source.heads
     encoding, numbers = image_lines(path, read_header(path, source.texts), heads)
     lines = place_lines(path, encoding, numbers, heads[numbers])
+    check_repeats(source, lines, RepeatRules())
     prewhitening = _prewhitening(source, int(lines.heads["active_channels"][0]))
     return IsmrmrdKspace(source, lines, prewhitening, encoding, slices_of(path, encoding, lines))
 

@@ -109,6 +109,20 @@ class TwoSets:
                                    maps.adjoint(self.maps), iterations=rules.fit_cg)
 
 
+def second_part(kspace: Array, noise_std: float, rules: EspiritRules) -> float:
+    """Return the part of the energy of k-space (J, ny, nx) without gaps that only a second set of maps explains."""
+    xp = array_module(kspace)
+    block = resize(kspace, tuple(min(rules.block, n) for n in kspace.shape[-2:]))
+    covariance = xp.einsum("jyx,iyx->ji", block, block.conj())
+    virtual = xp.linalg.eigh(covariance)[1][:, ::-1][:, :rules.coils]
+    block, grid = xp.einsum("jv,jyx->vyx", virtual.conj(), block), (rules.pixels, rules.pixels)
+    eigenvalues, maps = (array[1] for array in espirit(block, noise_std, grid, rules))
+    certain = ((eigenvalues - rules.certain) / (1 - rules.certain)).clip(0, 1)
+    coil_images = ifft2c(resize(block, grid))
+    energy = certain * xp.abs((maps.conj() * coil_images).sum(0)) ** 2
+    return float(energy.sum() / (xp.abs(coil_images) ** 2).sum())
+
+
 def espirit(block: Array, noise_std: float, grid: Shape, rules: EspiritRules) -> tuple[Array, Array]:
     """Return eigenvalues (M, ny, nx), largest first, and maps (M, J, ny, nx) of norm 1, M = J, at points of a grid.
 

@@ -27,6 +27,18 @@ class DoubtRules:
     unexplained: float = 0.03
     """Residual beyond the noise, as a part of the root mean square of the samples, below which it does not matter."""
 
+    shots_residual: float = 1.1
+    """Residual of simultaneous slices in noise levels above which their shots are not explained, if it is above `shots`
+    as well: together these slices explain nearly everything, so that wrong shots hardly raise it."""
+
+    shots: float = 0.08
+    """Residual of simultaneous slices beyond the noise, as a part of the root mean square of the samples, below which
+    it does not matter: imperfect maps of real coils have up to 0.064."""
+
+    shots_second: float = 1.0
+    """Energy in a second set of the simultaneous slices, in that of their shots, above which these are ordinary slices,
+    if it is above `second` as well."""
+
     fit: float = 0.4
     """Fit of k-space to its shape about the centre, below which it has no centre: noise alone has 0.2."""
 
@@ -64,6 +76,10 @@ class DoubtRules:
 
     zeros: float = 0.25
     """Part of the samples of a mask that may be zero, as those beyond an elliptic acquisition (0.22)."""
+
+    unmapped: float = 3.0
+    """Mean power of the samples of a coil whose known sensitivities are zero, as a multiple of its median, above which
+    it holds signal: noise alone has 1.4, and as much signal at the centre of k-space 2.9."""
 
     valley: float = 10.0
     """Mean power on both sides of a line of k-space, as a multiple of its own, above which the line may be a gap."""

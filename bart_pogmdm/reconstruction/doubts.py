@@ -17,6 +17,7 @@ from ..physics.undersampling import unseen_part
 from .layout import place_of
 from .one_slice import SliceResult
 from .options import Options
+from .shot_doubts import are_ordinary_slices
 
 Slice = TypeVar("Slice", int, Shape)  # by its number or its position
 
@@ -82,6 +83,10 @@ def _of_residual(problem: Problem, found: SliceResult, options: Options) -> list
                                                                                   rules.audible * signal):
         return ["noise_std: it is far above the residual, so that the image is smoother than the samples say: is it in"
                 " the units of kspace?"]
+    if options.sms and ((residual > rules.shots_residual * noise and unexplained > rules.shots * signal)
+                        or are_ordinary_slices(problem, rules, options.rules.espirit)):
+        return ["kspace: image and sensitivities do not explain the shots of simultaneous slices (`sms`): are these"
+                " ordinary slices, does a shot have another phase, gain or place, or is `noise_std` too small?"]
     if residual > rules.residual * noise and unexplained > rules.unexplained * signal:
         return ["kspace: image and sensitivities do not explain the samples, the residual is far above the noise: check"
                 " `mask`, `traj`, `sens` and `iterations`" + (

@@ -31,6 +31,8 @@ class Frame:
     zeros: part of the others that are zero in a coil, on average over the coils with signal; 0 for masks of each coil.
     ties: how many different samples have the largest real or imaginary part.
     coils: the coils were combined to fewer by this matrix of orthonormal rows; None if they were not.
+    unmapped: the mean power of the samples of a coil that was left out, because its known sensitivities are zero, as a
+        multiple of its median, the largest one; 0 if none was.
     """
 
     scale: float
@@ -45,6 +47,7 @@ class Frame:
     zeros: float = 0.0
     ties: int = 1
     coils: Array | None = None
+    unmapped: float = 0.0
 
     @property
     def interpolation(self) -> float:

@@ -13,6 +13,7 @@ from ..arrays.array_types import Array, ArrayModule, Shape
 from ..arrays.bart_dims import COIL
 from ..arrays.binary_scale import exponent_of, scaled
 from ..arrays.modules import array_module, complex_dtype, move
+from ..arrays.rounding import is_acquired
 from ..physics.finufft_plan import library
 from ..physics.fourier import axes_of
 from ..physics.noncartesian import image_size
@@ -20,9 +21,9 @@ from ..physics.sampling import Scan
 from . import layout, sample_doubts, trajectory_layout
 from .frame import Frame
 from .rules import Rules
-from .scans import box_of_all, cartesian_scan, noncartesian_scan
+from .scans import box_of_all, cartesian_scan, noncartesian_scan, of_coils, with_mapped
 
-ScanAt: TypeAlias = Callable[[Shape, tuple[Shape, ...]], tuple[Scan, Frame]]
+ScanAt: TypeAlias = Callable[[Shape, tuple[Shape, ...], Array | None], tuple[Scan, Frame]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +95,13 @@ class Inputs:
         def box(group: tuple[Shape, ...]) -> Shape | None:
             return box_of_all(((slices[i], patterns[i]) for i in group), rules.box) if len(group) > 1 else None
 
-        def scan(index: Shape, group: tuple[Shape, ...]) -> tuple[Scan, Frame]:
-            return cartesian_scan(slices[index], patterns[index], rules, box(group))
+        def scan(index: Shape, group: tuple[Shape, ...], mapped: Array | None) -> tuple[Scan, Frame]:
+            if mapped is None:
+                return cartesian_scan(slices[index], patterns[index], rules, box(group))
+            kspace, pattern = slices[index], patterns[index]
+            sought = pattern if self.mask is not None else is_acquired(kspace[mapped], len(grid))[None]
+            scan, frame = cartesian_scan(kspace[mapped], of_coils(sought, mapped), rules, None)
+            return scan, with_mapped(frame, kspace, pattern, mapped)
 
         return scan, self.kspace.shape, sample_doubts.of_axes(slices, grid)
 
@@ -110,9 +116,13 @@ class Inputs:
         shape = (*kspace.shape[:-2], *size) if kspace.ndim <= 3 else (*size, *(1,) * (COIL - len(size)),
                                                                       *kspace.shape[COIL:])
 
-        def scan(index: Shape, group: tuple[Shape, ...]) -> tuple[Scan, Frame]:
-            pattern = None if patterns is None else patterns[index]
-            return noncartesian_scan(samples[index], pattern, points[index], size, readouts, rules)
+        def scan(index: Shape, group: tuple[Shape, ...], mapped: Array | None) -> tuple[Scan, Frame]:
+            kspace, pattern = samples[index], None if patterns is None else patterns[index]
+            if mapped is None:
+                return noncartesian_scan(kspace, pattern, points[index], size, readouts, rules)
+            sought = None if pattern is None else of_coils(pattern, mapped)
+            scan, frame = noncartesian_scan(kspace[mapped], sought, points[index], size, readouts, rules)
+            return scan, with_mapped(frame, kspace, pattern, mapped)
 
         return scan, shape, sample_doubts.of_trajectory(points, readouts, size, rules.doubts)
 
@@ -149,21 +159,36 @@ class Slices:
         return 0 if self._sens is None else self._sens.shape[-1 - len(self.grid)]
 
     def scan(self, index: Shape, group: tuple[Shape, ...]) -> tuple[Scan, Frame]:
-        """Return a slice as it was measured, in its frame; group: slices that have the same box of k-space."""
-        scan, frame = self._scan(index, group)
+        """Return a slice as it was measured, in its frame; group: slices that have the same box of k-space.
+
+        Coils whose known sensitivities are zero are left out: what no image explains would pass for noise of all coils.
+        ValueError where all are zero.
+        """
+        scan, frame = self._scan(index, group, self._mapped(index))
         return scan, replace(frame, sens_scale=2.0**self._sens_exponent)
 
     def sens(self, index: Shape) -> Array | None:
         """Return the known sensitivities of a slice in the scale of its frame, (J, *grid) or (J, 2, *grid), or None.
 
-        They are C-contiguous.  ValueError where all are zero.
+        They are C-contiguous, and those of the coils of its frame.  ValueError where all are zero.
         """
         if self._sens is None:
             return None
-        sens = scaled(self._sens[index], -self._sens_exponent)
-        if not bool((sens != 0).any()):
-            raise ValueError("sens: all values are zero")
+        mapped, sens = self._mapped(index), self._sens[index]
+        sens = scaled(sens if mapped is None else sens[mapped], -self._sens_exponent)
         return array_module(sens).ascontiguousarray(sens[:, 0] if self.known_sets == 1 else sens)
+
+    def _mapped(self, index: Shape) -> Array | None:
+        """Return which coils of a slice have known sensitivities that are not zero, (J,), or None for all.
+
+        ValueError where none has.
+        """
+        if self._sens is None:
+            return None
+        mapped = (self._sens[index] != 0).reshape(self.coils, -1).any(1)
+        if not bool(mapped.any()):
+            raise ValueError("sens: all values are zero")
+        return None if bool(mapped.all()) else mapped
 
     def start(self, index: Shape) -> Array | None:
         """Return the start image of a slice, (*grid) and C-contiguous, or None."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..arrays.array_types import Array, Shape
 from ..arrays.binary_scale import exponent_of, scaled
-from ..arrays.modules import array_module
+from ..arrays.modules import array_module, move
 from ..arrays.rounding import is_acquired, largest_of_coils
 from ..physics.cartesian_scan import CartesianScan
 from ..physics.fourier import resize
@@ -76,6 +76,24 @@ def noncartesian_scan(samples: Array, pattern: Array | None, points: Array, size
     scan = NonCartesianScan(measured, points, size, readouts, weights)
     scan, frame = _centred(scan, replace(frame, weight=unit), rules)
     return align(scan.acquired_on_grid(), rules.readouts, rules.sens, rules.start), frame
+
+
+def of_coils(pattern: Array, coils: Array) -> Array:
+    """Return a pattern (J or 1, …) of some of the coils, by booleans (J,)."""
+    return pattern if len(pattern) == 1 else pattern[coils]
+
+
+def with_mapped(frame: Frame, kspace: Array, pattern: Array | None, mapped: Array) -> Frame:
+    """Return the frame of a scan of the coils that have known sensitivities, by booleans (J,).
+
+    kspace, pattern: (J, …) and (J or 1, …) or None, of all coils; the frame says how much signal the others hold.
+    """
+    xp, peaks = array_module(kspace), [0.0]
+    for coil in xp.flatnonzero(~mapped).tolist():
+        samples = kspace[coil] if pattern is None else kspace[coil][pattern[coil if len(pattern) > 1 else 0] != 0]
+        power = abs(samples[samples != 0]).astype(float) ** 2
+        peaks.append(float(power.mean() / xp.median(power)) if power.size else 0.0)
+    return replace(frame, coils=np.eye(len(mapped))[move(mapped, np)], unmapped=max(peaks))
 
 
 def _inside(kspace: Array, pattern: Array) -> tuple[Array, str]:
