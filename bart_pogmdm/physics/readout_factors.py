@@ -72,8 +72,8 @@ def readout_factors(scan: NonCartesianScan, rules: ReadoutRules, sens: SobolevRu
                     start: StartRules) -> Array | None:
     """Return a_s of all readouts, or None if some readout misses the centre of k-space.
 
-    Those that are strong enough have the mean square 1.  They are the least-squares fit to the prediction of a joint inversion at low resolution, which is repeated with
-    the corrected readouts.
+    Those that are strong enough have the mean square 1.  They are the least-squares fit to the prediction of a joint
+    inversion at low resolution, which is repeated with the corrected readouts.
     """
     xp = array_module(scan.samples)
     near = reduce(xp.hypot, scan.points) <= rules.near
