@@ -93,7 +93,7 @@ def test_what_is_no_such_image_is_refused(exported):
     (["--size", "64:64", "nowhere/prior.pt"], "output nowhere/prior.pt: the folder nowhere does not exist"),
     (["--size", "64:64", "--prior", "nowhere.npz", "prior.pt"], "nowhere.npz"),
     (["--size", "64:64", "--prior", "old.pt", "old.pt"], "output old.pt would overwrite the input old.pt"),
-    (["--size", "64:64", "--prior", "old.pt", "prior.pt"], "prior old.pt: not a readable"),
+    (["--size", "64:64", "--prior", "old.pt", "prior.pt"], "prior old.pt: expected a prior (.npz), got another"),
 ])
 def test_export_names_what_is_wrong(tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)

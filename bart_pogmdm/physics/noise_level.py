@@ -46,7 +46,8 @@ def estimate_noise(samples: Array, radius: Array, rules: NoiseRules) -> float:
     seen = samples[:, ::2]
     energies, coils = np.linalg.eigh(covariance(seen))
     # Combinations of the coils that are only rounding, as of coils that were compressed and expanded, hold no noise.
-    coils = coils[:, energies > (len(coils) * np.finfo(samples.dtype).eps) ** 2 * energies[-1]]
+    eps_of_samples, eps = np.finfo(samples.dtype).eps, np.finfo(float).eps
+    coils = coils[:, energies > max((len(coils) * eps_of_samples) ** 2, len(coils) * eps) * energies[-1]]
     weakest = xp.asarray(coils[:, :max(1, int(rules.coil_part * coils.shape[1]))], samples.dtype)
     unseen = samples[:, 1::2] if samples.shape[1] > 1 else samples
     return float(xp.median(xp.abs(xp.einsum("ji,jn->in", weakest.conj(), unseen)))) / RAYLEIGH_MEDIAN
