@@ -28,13 +28,13 @@ def of_solution(problem: Problem, found: SliceResult, options: Options) -> list[
 
 
 def of_series(problem: Problem, options: Options) -> list[str]:
-    """Return the doubt whether the images of a series have the sensitivities that they share.
+    """Return the doubt whether images that are solved together have the sensitivities that they share.
 
     One that was mirrored or has other phases spoils those of all: each of them alone then explains its samples near the
     centre of k-space far better.
     """
     rules = options.rules
-    for one in problem.each():
+    for one in problem.each() if problem.images.is_series else ():
         model, shared = one.sens_model, one.start.coefficients
         if not model or shared is None:
             return []
