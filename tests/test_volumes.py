@@ -146,10 +146,10 @@ def test_states_on_the_way_hold_no_sensitivities(scan):
 
 def test_the_penalty_of_sensitivities_of_volumes_falls_evenly_until_the_last_iteration():
     rule = SensitivityPenalty()
-    weights = np.array(rule.weights(9, GRID))
+    weights = np.array([rule.weight(number, 9, GRID) for number in range(9)])
     assert weights[0] == 1 and weights[-1] == pytest.approx(rule.least(GRID))
     np.testing.assert_allclose(weights[1:] / weights[:-1], rule.least(GRID) ** (1 / 8))
-    assert rule.weights(1, GRID) == [1] and rule.weights(3, GRID[:2]) == pytest.approx([1, 0.8, 0.64])
+    assert rule.weight(0, 1, GRID) == 1 and rule.weight(2, 3, GRID[:2]) == pytest.approx(0.64)
 
 
 def test_a_volume_that_is_too_large_for_memory_is_refused_at_once():

@@ -209,8 +209,8 @@ def majorise_minimise(problem: Problem, steps: range, prior: Prior, options: Map
     sens_model, sens_cg = problem.sens_model, sensitivity_steps(options.sens_cg, grid)
     weights = sens_model and RingWeights(problem, sens_model, options.likelihood)
     rule, previous = options.phase.within(problem.known_radius), image if previous is None else previous
-    penalties = options.sens_penalty.weights(max(options.iterations, steps.stop), grid)  # a trial may take more
-    for factor, penalty in zip(momentum(steps.stop, options.momentum)[steps.start:], penalties[steps.start:]):
+    iterations = max(options.iterations, steps.stop)  # a trial may take more
+    for number, factor in zip(steps, islice(momentum(options.momentum), steps.start, None)):
         model = model or coil_model(sampling, state.sens_by_coil, problem.images)
         extrapolated = image + factor * (image - previous)
         gradient, power = model.gradient(extrapolated, problem.samples)
@@ -227,6 +227,7 @@ def majorise_minimise(problem: Problem, steps: range, prior: Prior, options: Map
         if sens_model and weights:
             sampling, weighted = weights.weighted(power)
             sens_variance = options.likelihood.of_sensitivities(problem, variance, residual_var)
+            penalty = options.sens_penalty.weight(number, iterations, grid)
             coefficients = weighted.update(image, coefficients, sens_variance, penalty, sens_cg, problem.images)
             model = None  # before the next sensitivities take as much memory
         elif problem.one_coil:

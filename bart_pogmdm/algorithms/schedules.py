@@ -1,5 +1,6 @@
 """Quantities that depend on the iteration or the grid: momentum, noise levels, penalty and steps of sensitivities."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,11 +30,11 @@ class SensitivityPenalty:
         """Return the least penalty for images of a grid, of a plane or a volume."""
         return self.last if len(grid) == 2 else self.last_of_volumes
 
-    def weights(self, iterations: int, grid: Shape) -> list[float]:
-        """Return the penalty of each iteration for images of a grid."""
+    def weight(self, number: int, iterations: int, grid: Shape) -> float:
+        """Return the penalty of an iteration, from number 0 on, for images of a grid."""
         if len(grid) == 2:
-            return [max(self.decay**i, self.last) for i in range(iterations)]
-        return [float(weight) for weight in np.geomspace(1, self.last_of_volumes, iterations)]
+            return max(self.decay**number, self.last)
+        return float(self.last_of_volumes ** (number / max(iterations - 1, 1)))
 
 
 def sensitivity_steps(steps: int, grid: Shape) -> int:
@@ -41,13 +42,12 @@ def sensitivity_steps(steps: int, grid: Shape) -> int:
     return steps * (len(grid) - 1)
 
 
-def momentum(iterations: int, most: float) -> list[float]:
-    """Return Nesterov's extrapolation factors (t - 1) / t+, at most `most` (Soviet Math. Dokl. 27, 1983)."""
-    factors, t = [], 1.0
-    for _ in range(iterations):
+def momentum(most: float) -> Iterator[float]:
+    """Yield Nesterov's extrapolation factors (t - 1) / t+, at most `most` (Soviet Math. Dokl. 27, 1983)."""
+    t = 1.0
+    while True:
         t, before = (1 + (1 + 4 * t * t) ** 0.5) / 2, t
-        factors.append(min((before - 1) / t, most))
-    return factors
+        yield min((before - 1) / t, most)
 
 
 def exponential(sigma_min: float, sigma_max: float, levels: int) -> list[float]:
