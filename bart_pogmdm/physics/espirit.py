@@ -86,21 +86,14 @@ class TwoSets:
         """
         xp, shape = array_module(predicted), model.maps.shape
         kspace = fft2c(model.coil_images(predicted, rules.fill_cg))
-        block = resize(kspace, tuple(min(rules.block, n) for n in kspace.shape[-2:]))
-        covariance = xp.einsum("jyx,iyx->ji", block, block.conj())  # not by BLAS, whose rounding depends on its threads
-        virtual = xp.linalg.eigh(covariance)[1][:, ::-1][:, :rules.coils]
-        block = xp.einsum("jv,jyx->vyx", virtual.conj(), block)
         grid = tuple(max(2 * rules.kernel, round(rules.pixels * n / field_size(shape))) for n in shape)
-        eigenvalues, maps = (array[:2] for array in espirit(block, noise_std, grid, rules))
-        certain = ((eigenvalues - rules.certain) / (1 - rules.certain)).clip(0, 1)
-        coil_images = ifft2c(resize(block, grid))
-        energy = certain * xp.abs((maps.conj() * coil_images).sum(1)) ** 2
+        virtual, certain, maps, second = _two_sets(kspace, grid, noise_std, rules)
         # Eigenvectors have no phase of their own.  The second set, which is orthogonal to the first, takes that of the
         # first coil.
         likeness = (xp.einsum("jv,jyx->vyx", virtual, interpolate(sens, grid).conj()) * maps[0]).sum(0)
         turn = xp.exp(-1j * xp.angle(xp.stack([likeness, maps[1, 0]])))[:, None]
         maps = xp.einsum("jv,mvyx->jmyx", virtual, certain[:, None] ** 0.5 * turn * maps).astype(predicted.dtype)
-        return cls(maps, float(energy[1].sum() / (xp.abs(coil_images) ** 2).sum()), shape)
+        return cls(maps, second, shape)
 
     def fitted(self, rules: EspiritRules, smooth: SobolevRules) -> Array:
         """Return the coefficients (J, 2, my, mx) of smooth maps that fit these."""
@@ -111,16 +104,25 @@ class TwoSets:
 
 def second_part(kspace: Array, noise_std: float, rules: EspiritRules) -> float:
     """Return the part of the energy of k-space (J, ny, nx) without gaps that only a second set of maps explains."""
+    return _two_sets(kspace, (rules.pixels, rules.pixels), noise_std, rules)[3]
+
+
+def _two_sets(kspace: Array, grid: Shape, noise_std: float, rules: EspiritRules) -> tuple[Array, Array, Array, float]:
+    """Return virtual coils (J, V), and of two sets what k-space (J, ny, nx) without gaps tells.
+
+    These are how certain each is, (2, gy, gx), from 0 to 1, their maps (2, V, gy, gx) of norm 1, and the part of the
+    energy that only the second explains.
+    """
     xp = array_module(kspace)
     block = resize(kspace, tuple(min(rules.block, n) for n in kspace.shape[-2:]))
-    covariance = xp.einsum("jyx,iyx->ji", block, block.conj())
+    covariance = xp.einsum("jyx,iyx->ji", block, block.conj())  # not by BLAS, whose rounding depends on its threads
     virtual = xp.linalg.eigh(covariance)[1][:, ::-1][:, :rules.coils]
-    block, grid = xp.einsum("jv,jyx->vyx", virtual.conj(), block), (rules.pixels, rules.pixels)
-    eigenvalues, maps = (array[1] for array in espirit(block, noise_std, grid, rules))
+    block = xp.einsum("jv,jyx->vyx", virtual.conj(), block)
+    eigenvalues, maps = (array[:2] for array in espirit(block, noise_std, grid, rules))
     certain = ((eigenvalues - rules.certain) / (1 - rules.certain)).clip(0, 1)
     coil_images = ifft2c(resize(block, grid))
-    energy = certain * xp.abs((maps.conj() * coil_images).sum(0)) ** 2
-    return float(energy.sum() / (xp.abs(coil_images) ** 2).sum())
+    energy = certain[1] * xp.abs((maps[1].conj() * coil_images).sum(0)) ** 2
+    return virtual, certain, maps, float(energy.sum() / (xp.abs(coil_images) ** 2).sum())
 
 
 def espirit(block: Array, noise_std: float, grid: Shape, rules: EspiritRules) -> tuple[Array, Array]:

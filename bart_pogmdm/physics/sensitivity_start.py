@@ -16,7 +16,7 @@ from ..arrays.checks import check_fields
 from ..arrays.conjugate_gradients import conjugate_gradients, inner
 from ..arrays.modules import array_module
 from ..arrays.threads import share
-from .coil_model import coil_model
+from .coil_model import CoilModel, SetsModel, coil_model
 from .fourier import resize
 from .phase_poles import without_poles
 from .sensitivities import SensitivityModel, gathered
@@ -83,7 +83,7 @@ def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array
     if neighbour is not None:
         # On a grid of another size, as of samples in another box, the same frequencies count from the same centre.
         neighbour = resize(neighbour, model.low.weight.shape)
-        estimate = _pack(_image_of(model, neighbour, rules), neighbour)
+        estimate = _pack(_image_of(model, _coils_of(model, neighbour), rules), neighbour)
         first = last if steps is None else max(0, rules.newton_steps - steps)
 
     def stepped(pair: Array, start: int) -> Array:
@@ -102,16 +102,20 @@ def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array
     return image * (balance * norm), coefficients / balance
 
 
-def unexplained(model: SensitivityModel, coefficients: Array, rules: StartRules) -> float:
-    """Return the energy of the samples near the centre that sensitivities leave, with the image that goes with them."""
-    image = _image_of(model, coefficients, rules)
-    residual = coil_model(model.sampling, model.low.forward(coefficients), model.images).forward(image) - model.samples
+def residual_energy(model: SensitivityModel, coefficients: Array, rules: StartRules) -> float:
+    """Return the energy of the samples that sensitivities leave unexplained, with the image that goes with them."""
+    coils = _coils_of(model, coefficients)
+    residual = coils.forward(_image_of(model, coils, rules)) - model.samples
     return float(inner(residual, residual))
 
 
-def _image_of(model: SensitivityModel, neighbour: Array, rules: StartRules) -> Array:
-    """Return the image of low resolution that goes with a neighbour's coefficients."""
-    coils = coil_model(model.sampling, model.low.forward(neighbour), model.images)
+def _coils_of(model: SensitivityModel, coefficients: Array) -> CoilModel | SetsModel:
+    """Return the forward model of images of low resolution, with the sensitivities of some coefficients."""
+    return coil_model(model.sampling, model.low.forward(coefficients), model.images)
+
+
+def _image_of(model: SensitivityModel, coils: CoilModel | SetsModel, rules: StartRules) -> Array:
+    """Return the image of low resolution that goes with known sensitivities."""
     return conjugate_gradients(lambda image: coils.normal(image) + rules.neighbour_damping * image,
                                coils.adjoint(model.samples), iterations=rules.neighbour_cg, axes=coils.axes)
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 from ..algorithms.problem import Problem
 from ..arrays.array_types import Shape
 from ..arrays.conjugate_gradients import inner
-from ..physics.sensitivity_start import joint_inversion, unexplained
+from ..physics.sensitivity_start import joint_inversion, residual_energy
 from ..physics.undersampling import unseen_part
 from .layout import place_of
 from .one_slice import SliceResult
@@ -40,8 +40,8 @@ def of_series(problem: Problem, options: Options) -> list[str]:
             return []
         energy = float(inner(model.samples, model.samples))
         noise = 2 * one.noise_std**2 * one.coils * model.sampling.count
-        own = unexplained(model, joint_inversion(model, rules.start)[1], rules.start)
-        if unexplained(model, shared, rules.start) > own + noise + rules.doubts.unshared * energy:
+        own = residual_energy(model, joint_inversion(model, rules.start)[1], rules.start)
+        if residual_energy(model, shared, rules.start) > own + noise + rules.doubts.unshared * energy:
             return ["kspace: its images do not have the sensitivities in common that a series shares: were some"
                     " mirrored, moved, or measured with other coils or phases?"]
     return []
