@@ -599,6 +599,17 @@ def test_echoes_share_their_sensitivities(folder, run):
     np.testing.assert_allclose(read("out").ravel(), smooth.ravel(), atol=1e-5 * abs(smooth).max())
 
 
+@keeps("If their samples show that they do not share them, each image is")
+def test_echoes_that_do_not_share_their_sensitivities_are_reconstructed_alone(folder, run):
+    series = np.moveaxis(read("stack"), SLICE, TE)
+    series[:, :, :, :, :, 1] = series[:, :, :, ::-1, :, 1]  # the coils in another order
+    write({folder / "series": series})
+    code, said = run("-i1", "-m1", "series", "out", "sens")
+    assert code == 0 and "WARNING: kspace: its images do not have the sensitivities in common" in said
+    assert run("-i1", "-m1", "--shared-sens", 0, "series", "alone", "own") == (0, "")
+    np.testing.assert_allclose(read("out"), read("alone"), atol=1e-3 * abs(read("alone")).max())
+
+
 @keeps("`bart pogmdm -h` and `bart-pogmdm NAME -h` print the same text")
 def test_the_generated_part_is_the_help():
     from bart_pogmdm.commands.bart_help import help_text

@@ -18,8 +18,7 @@ PART = re.compile(rb"\w{4,}\0")
 
 
 def kind_of(name: str | Path) -> str:
-    """Return hdf5, npz, npy, twix or bart.  Raises ValueError for an existing file of another kind, and
-    for a pipe.
+    """Return hdf5, npz, npy, twix or bart.  Raises ValueError for a pipe, or an existing file of another kind.
 
     BART's names have no ending, or one of BART_ENDINGS, or any ending if there is no plain file of that name.
     """

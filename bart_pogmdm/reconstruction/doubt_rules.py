@@ -71,8 +71,8 @@ class DoubtRules:
     of the samples: the edges of a phantom have 0.0004, an object that folds over 0.0035."""
 
     unshared: float = 0.002
-    """Part of the energy near the centre of k-space that the sensitivities of a series leave beyond the noise and
-    beyond those of the image alone, above which they are not its own."""
+    """Energy near the centre of k-space that shared sensitivities leave unexplained, beyond the noise and beyond what
+    those of the image alone leave, as a part of all energy there, above which they are not shared."""
 
     zeros: float = 0.25
     """Part of the samples of a mask that may be zero, as those beyond an elliptic acquisition (0.22)."""
