@@ -115,7 +115,9 @@ def joint_map(problem: Problem, prior: Prior, options: Map) -> Iterator[State]:
     """Yield the State after each step to the joint maximum; the first are coarse (`Map`)."""
     solve = partial(majorise_minimise, prior=prior, options=options)
     fine = min(options.fine_steps, options.iterations)
-    problem, previous, count = yield from options.coarse.of(problem, options.iterations - fine, solve, options.phase)
+    usual = options.iterations - fine
+    first = partial(solve, smoother=usual)
+    problem, previous, count = yield from options.coarse.of(problem, usual, first, options.phase)
     states = solve(problem, range(count, count + fine), previous=previous)
     del previous  # the steps need its memory
     yield from states
@@ -135,8 +137,9 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
     which, fine = problem.together([one.which for one in held_out]), min(options.fine_steps, options.iterations)
     rest = without_held_out(problem, which, options.image_cg)
     solve = partial(majorise_minimise, prior=of_maximum, options=options)
+    usual = options.iterations - fine
     rest, previous, count = yield from options.coarse.of(
-        rest, options.iterations - fine, solve, options.phase, HeldOut(problem, which, options.held_out))
+        rest, usual, partial(solve, smoother=usual), options.phase, HeldOut(problem, which, options.held_out))
     last = count + fine - options.last_steps
     before, states = rest.start, solve(rest, range(count, last), previous=previous)
     del previous  # the steps need its memory
@@ -193,10 +196,11 @@ def mean_of(held_out: HeldOut, rest: Problem, prior: Any, options: Map, rng: np.
 
 
 def majorise_minimise(problem: Problem, steps: range, prior: Prior, options: Map,
-                      previous: Array | None = None) -> Iterator[State]:
+                      previous: Array | None = None, smoother: int = 0) -> Iterator[State]:
     """Yield the State after each majorise-minimise step to the joint maximum of the posterior.
 
-    steps: which of all; previous: the image before the first of them, None for that of the start.
+    steps: which of all; previous: the image before the first of them, None for that of the start; smoother: the first
+    so many of all are for smoother sensitivities, evenly less from one to the next.
     Each takes the smooth phase e of the image, and minimises the quadratic majoriser of -log p_sigma(e* x) +
     ||A x - z||^2 / (2 v), diagonal in Fourier space but for e.  The sensitivities follow.  With one coil nothing else
     absorbs a rough phase, nor the brightness that the start lacks: e counts as far as x has it, and the unit follows x.
@@ -228,7 +232,9 @@ def majorise_minimise(problem: Problem, steps: range, prior: Prior, options: Map
             sampling, weighted = weights.weighted(power)
             sens_variance = options.likelihood.of_sensitivities(problem, variance, residual_var)
             penalty = options.sens_penalty.weight(number, iterations, grid)
-            coefficients = weighted.update(image, coefficients, sens_variance, penalty, sens_cg, problem.images)
+            steeper = weighted.rules.steeper * max(0.0, 1 - number / smoother) if smoother else 0.0
+            coefficients = weighted.update(image, coefficients, sens_variance, penalty, sens_cg, problem.images,
+                                           steeper)
             model = None  # before the next sensitivities take as much memory
         elif problem.one_coil:
             step = problem.units.step(state.sens[0] * image)

@@ -131,14 +131,15 @@ class SensitivityModel:
             self.sampling.adjoint(residual), iterations=iterations)
 
     def update(self, image: Array, coefficients: Array | None, variance: Array | float, weight: float, iterations: int,
-               images: ImageSet | None = None) -> Array:
+               images: ImageSet | None = None, steeper: float = 0.0) -> Array:
         """Take CG steps on (||M F (x E W chat) - z||^2 / variance + weight ||chat||^2) / 2, with x of full size.
 
         They start from the coefficients, or for None from zero.  Several images (M, *grid) with coefficients
-        (J, M, *modes) explain the samples as the set of `images` says: together, or each on its own.
+        (J, M, *modes) explain the samples as the set of `images` says: together, or each on its own.  With `steeper`
+        the steps are those for smoother maps, W^(1 + steeper).
         """
-        image = self.wide.image(image)
-        return self._solve(image, coefficients, variance, weight, iterations, None, images)
+        image, factor = self.wide.image(image), self.low.factor(steeper) if steeper else None
+        return self._solve(image, coefficients, variance, weight, iterations, None, images, factor=factor)
 
     def draw(self, image: Array, coefficients: Array, variance: Array | float, weight: float, iterations: int,
              temperature: float, rngs: Sequence[np.random.Generator], images: ImageSet) -> Array:
@@ -165,9 +166,13 @@ class SensitivityModel:
         return self.low.weight**2 * gathered(energy, images)
 
     def _solve(self, image: Array, coefficients: Array | None, variance: Array | float, weight: float, iterations: int,
-               perturbation: Array | None, images: ImageSet | None, inverse: Array | None = None) -> Array:
+               perturbation: Array | None, images: ImageSet | None, inverse: Array | None = None,
+               factor: Array | None = None) -> Array:
         images, zero_filled = images or self.images, self.zero_filled
         precondition = None if inverse is None else lambda coefficients: inverse * coefficients
+
+        def scaled(coefficients: Array) -> Array:
+            return coefficients if factor is None else factor * coefficients
 
         def solved(coils: slice) -> Array:
             sampling = self.sampling.of_coils(coils)
@@ -175,15 +180,16 @@ class SensitivityModel:
             own = own.reshape(len(own), *(1,) * (1 + image.ndim - own.ndim), *own.shape[1:])
 
             def normal(coefficients: Array) -> Array:
-                products = self.wide.coil_images(image, coefficients)
+                products = self.wide.coil_images(image, scaled(coefficients))
                 products = products.sum(-3, keepdims=True) if images.adds_up else products
-                return self._adjoint(image, sampling.normal(products), images, variance) + weight * coefficients
+                return scaled(self._adjoint(image, sampling.normal(products), images, variance)) + weight * coefficients
 
-            rhs = self._adjoint(image, own, images, variance)
+            rhs = scaled(self._adjoint(image, own, images, variance))
             rhs = rhs if perturbation is None else rhs + perturbation[coils]
             start = None if coefficients is None else coefficients[coils]
-            return conjugate_gradients(normal, rhs, start, iterations=iterations, axes=images.sens_systems,
-                                       precondition=precondition)
+            start = start if start is None or factor is None else start / factor
+            return scaled(conjugate_gradients(normal, rhs, start, iterations=iterations, axes=images.sens_systems,
+                                              precondition=precondition))
 
         if array_module(image) is not np:
             return share_arrays(solved, len(self.samples), image)

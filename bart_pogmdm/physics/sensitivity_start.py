@@ -6,7 +6,7 @@ M. Uecker et al., Magn. Reson. Med. 60, 2008, doi 10.1002/mrm.21691.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -71,9 +71,9 @@ def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array
     """Return image (*low grid) and coefficients by iteratively regularised Gauss-Newton steps on z = M F (x E W chat).
 
     They start from x = 1 and chat = 0, or from a neighbour's chat and the image that goes with it.  From there only the
-    last `steps` are taken, by default `rules.neighbour_steps`.  Where the phase of the maps of a plane winds about
-    points, it is unwound (`without_poles`), and the last `rules.neighbour_steps` are taken again.  The maps are scaled
-    to a mean RSS of 1 where the image is bright.
+    last `steps` are taken, by default `rules.neighbour_steps`.  Steps before these last ones are for smoother maps.
+    Where the phase of the maps of a plane winds about points, it is unwound (`without_poles`), and the last
+    `rules.neighbour_steps` are taken again.  The maps are scaled to a mean RSS of 1 where the image is bright.
     """
     xp = array_module(model.samples)
     norm = float(inner(model.samples, model.samples)) ** 0.5 / rules.data_norm
@@ -86,16 +86,22 @@ def joint_inversion(model: SensitivityModel, rules: StartRules, neighbour: Array
         estimate = _pack(_image_of(model, _coils_of(model, neighbour), rules), neighbour)
         first = last if steps is None else max(0, rules.newton_steps - steps)
 
-    def stepped(pair: Array, start: int) -> Array:
-        for i in range(start, rules.newton_steps):
+    def stepped(model: SensitivityModel, pair: Array, steps: range) -> Array:
+        for i in steps:
             pair = pair + _newton_step(model, pair, origin, rules.newton_decay**i, rules)
         return pair
 
-    estimate = stepped(estimate, first)
+    if first < last:
+        factor = model.low.factor(model.rules.steeper)
+        smoother = replace(model, low=replace(model.low, weight=model.low.weight * factor))
+        image, coefficients = _unpack(model, estimate)
+        image, coefficients = _unpack(model, stepped(smoother, _pack(image, coefficients / factor), range(first, last)))
+        estimate = _pack(image, coefficients * factor)
+    estimate = stepped(model, estimate, range(last, rules.newton_steps))
     unwound = without_poles(*_unpack(model, estimate), model.low, model.images, rules.newton_decay**last,
                             rules.newton_cg)
     if unwound is not None:
-        estimate = stepped(_pack(*unwound), last)
+        estimate = stepped(model, _pack(*unwound), range(last, rules.newton_steps))
     image, coefficients = _unpack(model, estimate)
     energy = xp.abs(image) ** 2
     balance = float(((xp.abs(model.low.forward(coefficients)) ** 2).sum(0) * energy).sum() / energy.sum()) ** 0.5

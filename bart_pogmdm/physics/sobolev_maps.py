@@ -30,6 +30,10 @@ class SobolevRules:
     b: float = 6.0
     """Exponent of the weight: less than half of nlinv's, because samples that maps cannot explain get less weight."""
 
+    steeper: float = 0.5
+    """First steps take the weight to the power 1 + `steeper`: while the image is not known, smoother maps take up less
+    of its aliasing.  It holds for the start, but for its last steps, and falls evenly to 0 in the coarse steps."""
+
     padding: float = 1.25
     """The maps are periodic on a field of view larger by this factor, because real coils do not wrap at the border."""
 
@@ -43,7 +47,7 @@ class SobolevRules:
     """The same in cycles per field of view; the lower of the two limits holds, so large images cost no more."""
 
     def __post_init__(self) -> None:
-        check_fields(self, ["cutoff"])
+        check_fields(self, ["cutoff"], steeper=0)
 
     def bandwidth(self, shape: Shape) -> float:
         """Return the frequency at which the weight falls to the cutoff, in cycles per sample."""
@@ -118,6 +122,11 @@ class SobolevMaps:
     def shape(self) -> Shape:
         """Grid of the maps."""
         return tuple(map(len, self.waves))
+
+    def factor(self, power: float) -> Array:
+        """Return W^power, with W = 1 at zero frequency, by which the weight of smoother maps differs."""
+        relative = self.weight / self.weight.max()
+        return array_module(relative).where(relative > 0, relative, 1) ** power
 
     def forward(self, coefficients: Array) -> Array:
         """E W chat: the maps of coefficients."""
