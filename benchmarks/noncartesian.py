@@ -1,9 +1,9 @@
 """Trajectories: this package, `bart nlinv -t` and `bart pics -t` on simulated coils; PSNR.  `speed.py` has the time.
 
-The images are those of complex_t2_images, with 40 spokes or a spiral of 12 arms, and BART's 3-D phantom, with 150
-spokes in all directions or 8 spokes in each plane; all have 8 coils and noise 0.005 of the maximum.  nlinv takes the
-best of the steps below.  pics with TV takes the best of the weights below, 100 iterations, and the true sensitivities,
-which are unknown in practice.  Needs finufft.
+The images are those of complex_t2_images, with 40 spokes, a spiral of 12 arms whose turns are 2 samples apart, or a
+spiral of one arm, 2.5 samples; and BART's 3-D phantom, with 150 spokes in all directions or 8 spokes in each plane.
+All have 8 coils and noise 0.005 of the maximum.  nlinv takes the best of the steps below.  pics with TV takes the best
+of the weights below, 100 iterations, and the true sensitivities, which are unknown in practice.  Needs finufft.
 """
 
 from functools import partial
@@ -27,10 +27,10 @@ def radial(size, spokes):
     return bart(1, f"traj -x {2 * size} -y {spokes} -D -r -G").real / 2
 
 
-def spiral(size, arms):
-    """Return a trajectory (3, samples, arms) of evenly rotated Archimedean spirals."""
-    place = np.linspace(0, 1, 6 * size) ** 0.7
-    turns = np.pi * size / 2 / arms
+def spiral(size, arms, apart=2.0):
+    """Return a trajectory (3, samples, arms) of evenly rotated Archimedean spirals with turns some samples apart."""
+    place = np.linspace(0, 1, 72 * size // arms) ** 0.7
+    turns = np.pi * size / apart / arms
     angle = turns * place[:, None] + 2 * np.pi * np.arange(arms) / arms
     radius = (size / 2 - 0.5) * place[:, None]
     return np.stack([radius * np.cos(angle), radius * np.sin(angle), 0 * angle])
@@ -97,7 +97,8 @@ def rounded(scores) -> Row:
 
 def trajectories(places: Places) -> Cases:
     """Return images along spokes and spirals, and volumes along spokes."""
-    makers = {"40 spokes": lambda size: radial(size, 40), "spiral, 12 arms": lambda size: spiral(size, 12)}
+    makers = {"40 spokes": lambda size: radial(size, 40), "spiral, 12 arms": lambda size: spiral(size, 12),
+              "spiral, one arm": lambda size: spiral(size, 1, 2.5)}
     found = {f"{name}, image {number}": partial(measured, places, number, make)
              for name, make in makers.items() for number in range(IMAGES)}
     size = " x ".join(3 * [str(SIDE)])
