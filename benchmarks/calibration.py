@@ -19,10 +19,11 @@ from bart_pogmdm import recon
 from bart_pogmdm.evaluate import masks, metrics, simulate
 from bart_pogmdm.physics.coil_model import rss
 from bart_pogmdm.physics.fourier import fft2c, ifft2c, resize
+from bart_pogmdm.prior.calibration import BAND
 from bart_pogmdm.train.images import load_series
 
 SIDE, COILS, SCANS = 96, 8, 6
-BANDS = {50: 0.6745, 90: metrics.NORMAL_90, 99: 2.5758}  # half widths of the central bands of a normal distribution
+BANDS = {50: 0.6745, 90: BAND, 99: 2.5758}  # half widths of the central bands of a normal distribution
 MIXED = ("cartesian4", "radial32", "gaussian6")
 KINDS = ("cartesian3", "cartesian4", "cartesian6", "uniform3acs16", "radial32", "gaussian6")
 SIMULATED = {"lines R=3": (KINDS[:1], COILS, (0.005, 0.02)), "lines R=4": (KINDS[1:2], COILS, (0.005, 0.02)),

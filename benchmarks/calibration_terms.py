@@ -23,6 +23,7 @@ from bart_pogmdm.algorithms.posterior_statistics import PosteriorStatistics
 from bart_pogmdm.evaluate import metrics
 from bart_pogmdm.physics.coil_model import rss
 from bart_pogmdm.physics.undersampling import acceleration
+from bart_pogmdm.prior.calibration import BAND
 from bart_pogmdm.train.calibration import calibration_cases
 from bart_pogmdm.train.images import load_series
 from bart_pogmdm.train.recipe import CalibrationScans
@@ -45,7 +46,7 @@ class Drawn:
     def needed(self, std):
         """The logarithm of the factor with which 90 % of the errors are in the band."""
         errors = metrics.standardised_error(self.mean, std, self.reference)
-        return np.log(np.quantile(errors, 0.9) / metrics.NORMAL_90)
+        return np.log(np.quantile(errors, 0.9) / BAND)
 
 
 def drawn(case):

@@ -21,6 +21,7 @@ from bart_pogmdm.evaluate.charbonnier_tv import CharbonnierTV
 from bart_pogmdm.files.atomic import write_bytes
 from bart_pogmdm.physics.coil_model import rss
 from bart_pogmdm.plot.panels import png
+from bart_pogmdm.prior.calibration import BAND
 from bart_pogmdm.train.calibration import low
 from bart_pogmdm.train.images import load_series
 
@@ -79,11 +80,11 @@ def picture(image, inside, acceleration, seed, title):
     kspace, mask = scan(image, acceleration, seed)
     best, found = recon(kspace, mask).image, recon(kspace, mask, samples=10)
     factor = metrics.fit_scale(found.image, image)
-    mean, half = factor * np.abs(found.image), factor * metrics.NORMAL_90 * found.std
+    mean, half = factor * np.abs(found.image), factor * BAND * found.std
     if inside is None:
         inside = disc(image.shape, invented(metrics.fit_scale(best, image) * np.abs(best), image), 4)
     panels = {"truth": image, "maximum": metrics.fit_scale(best, image) * np.abs(best), "lower end": mean - half,
-              "mean": mean, "upper end": mean + half, "std": half / metrics.NORMAL_90}
+              "mean": mean, "upper end": mean + half, "std": half / BAND}
     rows, columns = (int(np.mean(place)) for place in np.nonzero(inside))
     part = slice(max(0, rows - 12), rows + 12), slice(max(0, columns - 12), columns + 12)
     near = disc(image.shape, (rows, columns), 9)

@@ -7,9 +7,9 @@ from scipy.stats import spearmanr
 
 from ..arrays.array_types import Array
 from ..physics.coil_model import rss
+from ..prior.calibration import BAND
 
 OBJECT_THRESHOLD = 0.1  # The object is where the reference exceeds this part of its maximum; the rest is air.
-NORMAL_90 = 1.6449  # Half width of the central 90 % of a normal distribution, in standard deviations.
 KNOTS = 5  # Inner ones of the spline of `fit_intensity`.
 BLOCK = 8  # Side in pixels of the blocks over which `rank_correlation` averages, because single errors are random.
 
@@ -92,7 +92,7 @@ def coverage(image: Array, std: Array, reference: Array) -> float:
 
     It is 0.9 if the standard deviation is calibrated and the errors are normal.
     """
-    return float(np.mean(standardised_error(image, std, reference) <= NORMAL_90))
+    return float(np.mean(standardised_error(image, std, reference) <= BAND))
 
 
 def standardised_error(image: Array, std: Array, reference: Array) -> Array:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arrays.array_types import Array
-from .panels import BAND, relative_std
+from ..prior.calibration import BAND
+from .panels import relative_std
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

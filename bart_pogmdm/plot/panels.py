@@ -13,12 +13,12 @@ import numpy as np
 from ..arrays.array_types import Array
 from ..arrays.extras import optional
 from ..files.outputs import PICTURE_SOURCE
+from ..prior.calibration import BAND
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WINDOW = 0.995  # Each scale ends at this quantile of its values, so that few bright pixels do not darken the others.
-BAND = 1.645  # Half width of the central 90 % of a normal distribution, in standard deviations.
 DPI = 100
 TITLE = 24  # Height of a title, in pixels of the figure.
 CHARACTER = 7  # Width of a character of a title, in pixels of the figure.

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from ..arrays.checks import check_fields
 
+BAND = 1.6449  # Half width of the central 90 % of a normal distribution, in standard deviations.
+
 
 @dataclass(frozen=True)
 class Calibration:

@@ -17,7 +17,7 @@ from ..arrays.array_types import Array
 from ..evaluate import masks, metrics, simulate
 from ..physics.fourier import fft2c, ifft2c, resize
 from ..physics.undersampling import acceleration
-from ..prior.calibration import POWERS, Calibration
+from ..prior.calibration import BAND, POWERS, Calibration
 from ..prior.pogmdm import PoGMDM
 from ..reconstruction.inputs import Inputs
 from ..reconstruction.options import Options, options_of
@@ -89,7 +89,7 @@ class Evidence:
 
     def scores(self, calibration: Calibration) -> Array:
         """Return the errors in units of half the band of 90 %."""
-        return self.errors / (metrics.NORMAL_90 * calibration.factor(self.acceleration, self.coils))
+        return self.errors / (BAND * calibration.factor(self.acceleration, self.coils))
 
 
 def evidence_of(case: Case, prior: PoGMDM, samples: int) -> Evidence:
