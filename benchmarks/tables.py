@@ -253,8 +253,8 @@ TABLES = (
           "complex_t2_images and BART's 3-D phantom with 8 simulated coils, noise 0.005",
           CHOSEN,
           "PSNR in dB. BART's methods have their best parameter, and `pics` the true sensitivities, which are "
-          "unknown in practice. Their sweeps were those of earlier versions: at most 12 steps of `nlinv`, where more "
-          "may be better, and the usual penalty of ADMM.",
+          "unknown in practice. But for the spiral of one arm, their sweeps were those of earlier versions: at most "
+          "12 steps of `nlinv`, where more may be better, and the usual penalty of ADMM.",
           trajectories),
     Table("volumes", "Volumes", "volumes_and_series",
           "BART's phantom and heads of train/validation.h5, 8 simulated coils",
