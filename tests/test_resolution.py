@@ -105,7 +105,8 @@ def test_coarse_steps_save_time_and_no_quality():
 
 def coarse_steps(problem, usual, factors, held_out=None, **options):
     """All states of steps to images of the start times factors, and what the coarse steps return."""
-    def solve(problem, steps):
+    def solve(problem, steps, smoother):
+        assert smoother == usual
         for step in steps:
             yield replace(problem.start, image=factors[step] * problem.start.image)
 

@@ -115,9 +115,7 @@ def joint_map(problem: Problem, prior: Prior, options: Map) -> Iterator[State]:
     """Yield the State after each step to the joint maximum; the first are coarse (`Map`)."""
     solve = partial(majorise_minimise, prior=prior, options=options)
     fine = min(options.fine_steps, options.iterations)
-    usual = options.iterations - fine
-    first = partial(solve, smoother=usual)
-    problem, previous, count = yield from options.coarse.of(problem, usual, first, options.phase)
+    problem, previous, count = yield from options.coarse.of(problem, options.iterations - fine, solve, options.phase)
     states = solve(problem, range(count, count + fine), previous=previous)
     del previous  # the steps need its memory
     yield from states
@@ -137,9 +135,8 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
     which, fine = problem.together([one.which for one in held_out]), min(options.fine_steps, options.iterations)
     rest = without_held_out(problem, which, options.image_cg)
     solve = partial(majorise_minimise, prior=of_maximum, options=options)
-    usual = options.iterations - fine
     rest, previous, count = yield from options.coarse.of(
-        rest, usual, partial(solve, smoother=usual), options.phase, HeldOut(problem, which, options.held_out))
+        rest, options.iterations - fine, solve, options.phase, HeldOut(problem, which, options.held_out))
     last = count + fine - options.last_steps
     before, states = rest.start, solve(rest, range(count, last), previous=previous)
     del previous  # the steps need its memory
@@ -199,8 +196,8 @@ def majorise_minimise(problem: Problem, steps: range, prior: Prior, options: Map
                       previous: Array | None = None, smoother: int = 0) -> Iterator[State]:
     """Yield the State after each majorise-minimise step to the joint maximum of the posterior.
 
-    steps: which of all; previous: the image before the first of them, None for that of the start; smoother: the first
-    so many of all are for smoother sensitivities, evenly less from one to the next.
+    steps: which of all; previous: the image before the first of them, None for that of the start; smoother: how many of
+    all, from the first on, are for smoother sensitivities, each for less smooth ones than the step before.
     Each takes the smooth phase e of the image, and minimises the quadratic majoriser of -log p_sigma(e* x) +
     ||A x - z||^2 / (2 v), diagonal in Fourier space but for e.  The sensitivities follow.  With one coil nothing else
     absorbs a rough phase, nor the brightness that the start lacks: e counts as far as x has it, and the unit follows x.

@@ -105,9 +105,9 @@ class CoarseSteps:
         """Return the number of steps at most."""
         return max(int(self.longest * usual), usual)
 
-    def of(self, problem: Problem, usual: int, solve: Callable[[Problem, range], Iterator[State]], phase: SmoothPhase,
+    def of(self, problem: Problem, usual: int, solve: Callable[..., Iterator[State]], phase: SmoothPhase,
            held_out: HeldOut | None = None) -> Generator[State, None, tuple[Problem, Array, int]]:
-        """Yield the State after each step; solve: yields those of some steps.
+        """Yield the State after each step; solve: yields those of some steps, which it makes `smoother` at first.
 
         usual: their number where it is fixed; phase: how that of the image is found; held_out: samples that the
         problem lacks.  Where these end the steps, the state that fitted them best is taken as the last.
@@ -121,7 +121,7 @@ class CoarseSteps:
         rule = phase.within(coarse.known_radius) if problem.one_coil and is_plane else None
         before = state = coarse.start
         best, least = (before, state, count), None
-        for after in solve(coarse, range(self.most(usual) if held_out or rule else usual)):
+        for after in solve(coarse, range(self.most(usual) if held_out or rule else usual), smoother=usual):
             before, state, count = state, after, count + 1
             yield state
             if not held_out and not (rule and count >= usual):
