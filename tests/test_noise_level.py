@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 from conftest import simulate
+from properties import random_complex
 
+from bart_pogmdm.evaluate import masks
 from bart_pogmdm.physics.cartesian_scan import CartesianScan
+from bart_pogmdm.physics.fourier import distances
 from bart_pogmdm.physics.noise_level import NoiseRules, estimate_noise
 
 
@@ -37,3 +40,23 @@ def test_noise_estimate_does_not_depend_on_the_order():
     one = estimate(kspace, mask)
     assert np.isclose(estimate(kspace.swapaxes(1, 2), mask.T), one, rtol=1e-5)
     assert np.isclose(estimate(kspace[::-1], mask), one, rtol=1e-5)
+
+
+@pytest.mark.parametrize("noise_std", [0.003, 0.01, 0.05])
+@pytest.mark.parametrize("kind", ["cartesian4", "partial0.75", "poisson4", "gaussian4", "radial48"])
+def test_level_of_one_coil_hardly_depends_on_the_mask(kind, noise_std, rng):
+    """Samples with the usual power of a plane, k^-3, and noise."""
+    shape = (192, 176)
+    radius = distances(*((np.arange(n) - n // 2) / n for n in shape))
+    kspace = random_complex(rng, shape) * (3e-5 / (radius + 0.01) ** 3 + noise_std**2) ** 0.5
+    of_all, of_mask = (estimate(kspace[None] * mask, mask) for mask in (
+        np.ones(shape, bool), masks.named(kind, shape, 0)))
+    assert of_all == pytest.approx((3e-5 / 0.59**3 + noise_std**2) ** 0.5, rel=0.03)
+    assert of_mask == pytest.approx(of_all, rel=0.15)
+
+
+def test_level_of_one_coil_is_right_on_average_where_noise_rules(rng):
+    """What chance adds to the inner samples it takes from the level as often as it gives."""
+    mask = masks.named("gaussian8", (96, 96), 0)
+    levels = [estimate(random_complex(rng, (1, *mask.shape)) * mask, mask) for _ in range(40)]
+    assert np.mean(levels) == pytest.approx(1, abs=0.05)

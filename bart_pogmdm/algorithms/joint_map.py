@@ -87,6 +87,11 @@ class Map:
             raise ValueError(f"fine_steps: expected at least {self.last_steps + 2}, 2 more than last_steps,"
                              f" got {self.fine_steps}")
 
+    @property
+    def fine(self) -> int:
+        """Number of steps at full resolution, of all iterations."""
+        return min(self.fine_steps, self.iterations)
+
     def with_iterations(self, iterations: int) -> Map:
         """Return the method with another number of iterations."""
         return replace(self, iterations=iterations)
@@ -97,8 +102,7 @@ class Map:
 
     def num_iterations(self, samples: int) -> int:
         """Return the number of States for one slice at most."""
-        fine = min(self.fine_steps, self.iterations)
-        return fine + self.coarse.most(self.iterations - fine)
+        return self.fine + self.coarse.most(self.iterations - self.fine)
 
     def chain_shape(self, samples: int) -> tuple[int, int]:
         """Return the number of chains, and of draws from each: none."""
@@ -114,9 +118,9 @@ class Map:
 def joint_map(problem: Problem, prior: Prior, options: Map) -> Iterator[State]:
     """Yield the State after each step to the joint maximum; the first are coarse (`Map`)."""
     solve = partial(majorise_minimise, prior=prior, options=options)
-    fine = min(options.fine_steps, options.iterations)
-    problem, previous, count = yield from options.coarse.of(problem, options.iterations - fine, solve, options.phase)
-    states = solve(problem, range(count, count + fine), previous=previous)
+    problem, previous, count = yield from options.coarse.of(problem, options.iterations - options.fine, solve,
+                                                            options.phase)
+    states = solve(problem, range(count, count + options.fine), previous=previous)
     del previous  # the steps need its memory
     yield from states
 
@@ -132,12 +136,12 @@ def map_or_mean(problem: Problem, prior: Any, options: Map, rng: np.random.Gener
     if not all(one.enough for one in held_out):
         yield from joint_map(problem, of_maximum, options)
         return
-    which, fine = problem.together([one.which for one in held_out]), min(options.fine_steps, options.iterations)
+    which = problem.together([one.which for one in held_out])
     rest = without_held_out(problem, which, options.image_cg)
     solve = partial(majorise_minimise, prior=of_maximum, options=options)
     rest, previous, count = yield from options.coarse.of(
-        rest, options.iterations - fine, solve, options.phase, HeldOut(problem, which, options.held_out))
-    last = count + fine - options.last_steps
+        rest, options.iterations - options.fine, solve, options.phase, HeldOut(problem, which, options.held_out))
+    last = count + options.fine - options.last_steps
     before, states = rest.start, solve(rest, range(count, last), previous=previous)
     del previous  # the steps need its memory
     for before in islice(states, last - count - 1):

@@ -22,6 +22,10 @@ class NoiseRules:
     coil_part: float = 0.25
     """Part of the virtual coils, the weakest: even at the border of k-space the others hold signal."""
 
+    border: float = 0.58
+    """Distance from zero frequency, in cycles per pixel, at which one coil has its level: the mean of the outermost
+    frequencies of a plane, which have the least signal."""
+
     def __post_init__(self) -> None:
         check_fields(self, ["outer_part", "coil_part"])
 
@@ -33,10 +37,13 @@ def estimate_noise(samples: Array, radius: Array, rules: NoiseRules) -> float:
     one half of the outermost samples and the noise is measured on the other half.  The halves alternate in order of
     energy, so that the order of the samples does not matter.  Samples that are empty in a coil, and empty coils, do
     not count.  Where the coils have hardly any samples in common, they take the place of the virtual coils.
+    A single coil has none without signal: see `_of_one_coil`.
     """
-    xp, acquired = array_module(samples), (samples != 0).any(0)
+    xp, acquired, connected = array_module(samples), (samples != 0).any(0), (samples != 0).any(1)
+    if int(connected.sum()) == 1:
+        return _of_one_coil(abs(samples[connected][0, acquired]), radius[acquired], rules)
     outer = acquired & (radius >= xp.quantile(radius[acquired], 1 - rules.outer_part))
-    samples = samples[(samples != 0).any(1)][:, outer]
+    samples = samples[connected][:, outer]
     common = (samples != 0).all(0)
     if int(common.sum()) < 2 * len(samples) and not bool(common.all()):
         medians = sorted(float(xp.median(abs(coil[coil != 0]))) for coil in samples if bool((coil != 0).any()))
@@ -51,3 +58,25 @@ def estimate_noise(samples: Array, radius: Array, rules: NoiseRules) -> float:
     weakest = xp.asarray(coils[:, :max(1, int(rules.coil_part * coils.shape[1]))], samples.dtype)
     unseen = samples[:, 1::2] if samples.shape[1] > 1 else samples
     return float(xp.median(xp.abs(xp.einsum("ji,jn->in", weakest.conj(), unseen)))) / RAYLEIGH_MEDIAN
+
+
+def _of_one_coil(magnitude: Array, radius: Array, rules: NoiseRules) -> float:
+    """Return the level at the border of k-space, which many masks leave out, of noise and what signal is left there.
+
+    s^2 + a r^-3, with the usual power r^-3 of a plane's signal, goes through the levels of the outermost samples and of
+    as many before them, at their mean distances r.  So all masks of a scan have about the same level.
+    """
+    xp = array_module(magnitude)
+    edge, before = (xp.quantile(radius, 1 - rings * rules.outer_part) for rings in (1, 2))
+    outer, inner = radius >= edge, (radius >= before) & (radius < edge)
+    power, usual = _power(magnitude[outer]), float(radius[outer].mean()) ** -3
+    if bool(inner.any()):
+        rise = float(radius[inner].mean()) ** -3 - usual
+        signal = min((_power(magnitude[inner]) - power) / rise, power / usual)
+        power -= signal * max(usual - rules.border**-3, 0.0)
+    return power**0.5
+
+
+def _power(magnitude: Array) -> float:
+    """Return the variance per real and imaginary part of noise with these magnitudes, from their median."""
+    return (float(array_module(magnitude).median(magnitude)) / RAYLEIGH_MEDIAN) ** 2
