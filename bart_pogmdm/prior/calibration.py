@@ -18,13 +18,13 @@ class Calibration:
     `train.calibration` learns the numbers on simulated scans; the defaults are those of the shipped prior.
     """
 
-    std_factor: float = 0.9544
+    std_factor: float = 0.9542
     """Factor: the least with which 90 % of the pixels of scans that were not used for the powers are covered."""
 
-    acceleration_power: float = 0.589
+    acceleration_power: float = 0.5877
     """Power a of the acceleration R (`undersampling.acceleration`): the prior is too sure of missing frequencies."""
 
-    coil_power: float = 0.5288
+    coil_power: float = 0.5166
     """Power c of 2 for a single coil, which leaves more to the prior than several that see the image differently."""
 
     def __post_init__(self) -> None:
