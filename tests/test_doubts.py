@@ -422,6 +422,15 @@ def test_a_slab_has_a_centre(slices, shift):
     assert doubts(slab(slices, shift), iterations=1) == []
 
 
+@pytest.mark.parametrize("slices", [4, 6, 24])
+@pytest.mark.parametrize("axis, name", [(0, "READ"), (1, "PHS1"), (2, "PHS2")])
+def test_slices_in_the_place_of_partitions_are_doubtful(axis, name, slices):
+    """And the sentence names their axis."""
+    hybrid = np.moveaxis(ifft2c(slab(slices, 0), axes=(2,)), 2, axis).astype(np.complex64)
+    found = [sentence for sentence in doubts(hybrid, iterations=1) if "slices" in sentence]
+    assert len(found) == 1 and f"its energy is as even along {name} as that of slices" in found[0]
+
+
 def test_a_slab_without_its_centre_is_doubtful():
     kspace = slab(12, 0)
     z = np.arange(12) - 6

@@ -99,8 +99,11 @@ def plane_wave(rates: tuple[Array | float, ...], like: Array) -> Array:
 
 
 def field_size(shape: Shape) -> float:
-    """Return the samples per field of view: one number for all axes, because pixels are about square."""
-    return float(np.prod(shape)) ** (1 / len(shape))
+    """Return the samples per field of view: one number for all axes, because pixels are about square.
+
+    It is the geometric mean of the two longer sides: a slab of few planes has the field of view of its planes.
+    """
+    return float(np.prod(sorted(shape)[-2:])) ** 0.5
 
 
 def distances(*coordinates: Array) -> Array:

@@ -15,7 +15,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.checks import check_fields
 from ..arrays.fft import fftn, ifftn
 from ..arrays.modules import array_module
-from .fourier import axes_of, distances, plane_wave
+from .fourier import axes_of, distances, field_size, plane_wave
 from .sampling import Scan
 
 
@@ -24,7 +24,7 @@ class CentreRules:
     """How the centre of k-space is found."""
 
     width: float = 4.0
-    """Distance from the centre, in samples, at which the amplitude of k-space begins to fall: that of an object which
+    """Distance from the centre, in cycles per field of view, at which k-space begins to fall: that of an object which
     fills the field of view, seen through sensitivities whose phase turns by a few cycles."""
 
     unseen: float = 0.03
@@ -88,7 +88,8 @@ def _fits(power: Array, sampled: Array, rules: CentreRules) -> Array:
     amplitude = xp.where(sampled, xp.maximum(amplitude - xp.median(ascending), 0), 0)
     if not bool((amplitude > np.finfo(np.float32).eps * ascending[-1]).any()):
         return xp.zeros(power.shape)
-    template = usual_amplitude(*(xp.fft.ifftshift(xp.arange(n) - n // 2) / rules.width for n in power.shape))
+    unit = field_size(power.shape) / rules.width
+    template = usual_amplitude(*(xp.asarray(unit * np.fft.fftfreq(n)) for n in power.shape))
     seen = _correlation(sampled, template**2) + rules.unseen * (template**2).sum()
     fits: Array = _correlation(amplitude, template) ** 2 / seen / (amplitude**2).sum()
     return fits

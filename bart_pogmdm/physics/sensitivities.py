@@ -50,9 +50,9 @@ class SensitivityModel:
 
         ValueError if there are no samples near the centre of k-space.
         """
-        shape, margin = scan.shape, rules.bandwidth(scan.shape)
+        shape = scan.shape
         highest = min(rules.box, rules.box_cycles / field_size(shape))
-        half = [int(np.ceil((highest + margin) * n)) for n in shape]
+        half = [int(np.ceil((highest + margin) * n)) for n, margin in zip(shape, rules.bandwidth(shape))]
         coarse = [2 * next_fast_len(points) for points in half]
         grid = tuple(points if points + 2 * BORDER < n else n for n, points in zip(shape, coarse))
         inside = tuple(n if n <= 2 * points else 2 * int(highest * n) + 1 for n, points in zip(shape, half))

@@ -49,9 +49,20 @@ class SobolevRules:
     def __post_init__(self) -> None:
         check_fields(self, ["cutoff"], steeper=0)
 
-    def bandwidth(self, shape: Shape) -> float:
-        """Return the frequency at which the weight falls to the cutoff, in cycles per sample."""
-        return ((self.cutoff ** (-1 / self.b) - 1) / self.a) ** 0.5 / field_size(shape)
+    def bandwidth(self, shape: Shape) -> tuple[float, ...]:
+        """Return the frequency along each axis at which the weight falls to the cutoff, in cycles per sample."""
+        highest = ((self.cutoff ** (-1 / self.b) - 1) / self.a) ** 0.5
+        return tuple(min(highest / field, 0.5) for field in self.fields(shape))
+
+    @staticmethod
+    def fields(shape: Shape) -> tuple[float, ...]:
+        """Return the samples per field of view along each axis.
+
+        The voxels of a volume are often longer along one axis, by an unknown factor.  A field of view is therefore
+        half-way, as a geometric mean, from that of cubes to the length of the axis, where the fields are all the same.
+        """
+        field = field_size(shape)
+        return (field, field) if len(shape) == 2 else tuple((n * field) ** 0.5 for n in shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,19 +114,20 @@ class SobolevMaps:
                 border: Shape | None = None) -> SobolevMaps:
         """The maps of an image of `shape`, evaluated at `grid` points, and at some beyond either border."""
         waves, frequencies = [], []
-        for points, n, beyond in zip(grid, shape, border or (0,) * len(grid)):
-            last = int(rules.bandwidth(shape) * rules.padding * n)
+        sizes = zip(grid, shape, border or (0,) * len(grid), rules.fields(shape), rules.bandwidth(shape))
+        for points, n, beyond, field, bandwidth in sizes:
+            last = int(bandwidth * rules.padding * n)
             frequency = np.arange(-last, last + 1) / (rules.padding * n)
             position = (np.arange(-beyond, points + beyond) - points // 2) * (n / points)
             # Real waves take half the work of complex ones: a sine for each frequency below 0, a cosine above.
             phase = 2 * np.pi * np.outer(position, frequency)
             wave = np.where(frequency < 0, np.sin(phase), np.cos(phase)) * np.where(frequency == 0, 1, 2**0.5)
             waves.append(xp.asarray(wave, real_dtype(dtype)))
-            frequencies.append(frequency * field_size(shape))
+            frequencies.append(frequency * field)
         square = reduce(np.add, np.meshgrid(*(f**2 for f in frequencies), indexing="ij", sparse=True))
         weight = (1 + rules.a * square) ** -rules.b
         weight[weight < rules.cutoff] = 0
-        norm = (rules.padding * field_size(shape)) ** (len(shape) / 2)
+        norm = float(np.prod([rules.padding * n for n in shape])) ** 0.5
         return cls(tuple(waves), xp.asarray(weight / norm, real_dtype(dtype)))
 
     @property

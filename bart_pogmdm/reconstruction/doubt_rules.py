@@ -74,6 +74,10 @@ class DoubtRules:
     """Energy near the centre of k-space that shared sensitivities leave unexplained, beyond the noise and beyond what
     those of the image alone leave, as a part of all energy there, above which they are not shared."""
 
+    peaked: float = 0.65
+    """Part of the energy about the centre of a volume's k-space in the strongest plane across an axis, times the root
+    of the number n of planes, below which they are slices: an object in a part w of a slab has about w n^(1/2)."""
+
     zeros: float = 0.25
     """Part of the samples of a mask that may be zero, as those beyond an elliptic acquisition (0.22)."""
 

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from ..arrays.array_types import Array, Shape
+from ..arrays.array_types import Array, ArrayModule, Shape
+from ..arrays.bart_dims import DIMS
 from ..arrays.modules import array_module, move
 from ..physics.folding import folding
 from ..physics.fourier import distances
@@ -88,12 +89,15 @@ def of_scan(scan: Scan, frame: Frame, sampling: Sampling, known_sens: bool, rule
 
 def _of_centre(power: Array, sampled: Array, fit: float, rules: DoubtRules) -> list[str]:
     """Return doubts about the centre of k-space, which is at n // 2, and about spikes far from it."""
-    xp = array_module(power)
-    distance = distances(*(xp.arange(n) - n // 2 for n in power.shape))[sampled]
-    doubts, amplitude = [], xp.sqrt(power[sampled])
+    xp, doubts = array_module(power), list[str]()
+    distance, amplitude = _from_centre(power.shape, xp)[sampled], xp.sqrt(power[sampled])
     if fit < rules.fit or bool(distance.min() > rules.distance):
         doubts.append("kspace: its centre is not sampled, or hardly stands out from noise, so that large parts of the"
                       " image are unknown: is it k-space, with all of its samples in place?")
+    elif power.ndim == 3:
+        doubts += [f"kspace: its energy is as even along {DIMS[axis]} as that of slices, not of k-space: was it"
+                   " transformed along that axis already? Slices belong along SLICE"
+                   for axis in range(3) if _are_slices(power, sampled, axis, rules)]
     ranked = xp.sort(amplitude)[-min(rules.rank, len(amplitude))]
     if bool((amplitude[distance > rules.far] > rules.spike * ranked).any()):
         doubts.append("kspace: samples far from its centre are larger than those about it: spikes?")
@@ -120,6 +124,23 @@ def _gaps(power: Array, sampled: Array, axis: int, rules: DoubtRules) -> float:
     gaps = sum(flat[start:end].sum() for start, end in runs if line[start - 1] > rules.edge * line[start]
                and line[end] > rules.edge * line[end - 1])
     return float(gaps / len(line))
+
+
+def _are_slices(power: Array, sampled: Array, axis: int, rules: DoubtRules) -> bool:
+    """Return whether planes across an axis of a volume have energies as even as those of slices.
+
+    They are means over the samples within `far` of the other axes' centres.  Two planes tell nothing.
+    """
+    xp, number = array_module(power), power.shape[axis]
+    near = _from_centre(power.shape[:axis] + power.shape[axis + 1:], xp) <= rules.far
+    planes, seen = (xp.moveaxis(array, axis, 0)[:, near] for array in (power, sampled))
+    energies = (planes * seen).sum(1) / seen.sum(1).clip(1)
+    return number > 2 and bool(0 < energies.max() < rules.peaked * number**-0.5 * energies.sum())
+
+
+def _from_centre(shape: Shape, xp: ArrayModule) -> Array:
+    """Return the distance from the centre of k-space of each point of a grid, in samples."""
+    return distances(*(xp.arange(n) - n // 2 for n in shape))
 
 
 def _of_pattern(scan: Scan, heavy: Scan, sampling: Sampling, known_sens: bool, rules: DoubtRules) -> list[str]:
