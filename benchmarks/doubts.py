@@ -4,7 +4,7 @@ usage: doubts.py PART DATA_FOLDER
     (PART: good, faults or sparse; a folder with dev/, raw/ and train/; needs finufft and BART)
 
 Good data are all scans with the masks of dev/masks.npz or of several kinds, coils simulated on images of dev/ and
-train/, the radial scan of a phantom, a raw file, and the package's own phantom at several noise levels.  Each fault is
+train/, the radial scan of a phantom, a raw file, the package's own phantom at several noise levels, and BART's in 3-D.  Each fault is
 made of good data: the mask, the trajectory or the order of the axes is wrong.  A fault counts as noticed if there is a
 warning or an error.
 
@@ -85,8 +85,16 @@ def good_cases(folder):
     traj = bart(1, f"traj -x 384 -y 69 -t 1 -m 1 -D -q {DELAYS}").real / 2
     for step in (1, 3):
         yield f"radial69, every {step}", (radial[:, :, ::step, :COILS],), {"traj": traj[:, :, ::step]}
+    yield "phantom in 3-D", (of_volume(),), {"iterations": 20}
     kspace, mask = load(folder / "raw" / "nih_skyra_14ch_R3_noise_phantom.h5")
     yield "nih_skyra", (kspace, mask), {}
+
+
+def of_volume():
+    """K-space of BART's phantom in 3-D with little noise, (READ, PHS1, PHS2, coil), half of its lines along READ."""
+    kspace = bart(1, "phantom -3 -x 32 -s 4 -k")
+    kspace = kspace + 0.002 * abs(ifft2c(kspace, (0, 1, 2))).max() * simulate.noise(kspace.shape, 0)
+    return (kspace * masks.named("gaussian2", (32, 32), 0)[None, :, :, None]).astype(np.complex64)
 
 
 def faults(folder):
@@ -94,6 +102,7 @@ def faults(folder):
     head = simulate.kspace(simulate.phantom((96, 96)), 6, 0.005, 0)
     brain = np.load(folder / "dev" / "brain16ch_mchiew_96.npz")["kspace"][:COILS]
     rng = np.random.default_rng(0)
+    yield "slices along READ of a volume", (ifft2c(of_volume(), (0,)).astype(np.complex64),), {"iterations": 2}
     for name, kspace in (("phantom", head), ("brain16ch_mchiew_96", brain)):
         kspace = kspace / abs(ifft2c(kspace)).max()
         lines = masks.named("cartesian4", (96, 96), 0)
