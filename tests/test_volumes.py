@@ -9,11 +9,12 @@ from properties import assert_adjoint, assert_gradient, random_complex
 
 from bart_pogmdm import Gibbs, Map, ReconstructionWarning, from_bart, recon, to_bart
 from bart_pogmdm.algorithms.schedules import SensitivityPenalty
+from bart_pogmdm.evaluate import masks
 from bart_pogmdm.evaluate.simulate import noise
 from bart_pogmdm.physics.cartesian import CartesianSampling
 from bart_pogmdm.physics.cartesian_scan import CartesianScan
 from bart_pogmdm.physics.coil_model import CoilModel
-from bart_pogmdm.physics.fourier import axes_of, fft2c
+from bart_pogmdm.physics.fourier import axes_of, fft2c, ifft2c
 from bart_pogmdm.physics.kspace_centre import CentreRules, find_centre
 from bart_pogmdm.physics.sensitivities import SensitivityModel
 from bart_pogmdm.physics.sensitivity_start import StartRules, joint_inversion
@@ -365,3 +366,41 @@ def test_a_volume_of_bart(bart):
     found = recon((full * pattern).astype(np.complex64), pattern)
     reference = np.sqrt((abs(bart(1, "fft -iu 7", full)) ** 2).sum(3, keepdims=True))
     assert psnr(found.image, reference) > 25 and not found.info["warnings"]
+
+
+def slab(partitions):
+    """k-space (READ, PHS1, PHS2, coil) of a few planes of the head, and their magnitudes."""
+    part = slice((GRID[0] - partitions) // 2, (GRID[0] + partitions) // 2)
+    images = (coils() * head())[:, part].repeat(2, -2).repeat(2, -1)
+    kspace = fft2c(images, AXES) + 0.01 * noise(images.shape, 0)
+    return kspace.transpose(3, 2, 1, 0).astype(np.complex64), abs(head())[part].repeat(2, -2).repeat(2, -1)
+
+
+@pytest.mark.parametrize("partitions", [2, 4])
+def test_few_partitions_are_as_good_as_their_slices(partitions):
+    """The field of view of a slab is that of its planes, so that its maps are as smooth there."""
+    kspace, truth = slab(partitions)
+    kspace = kspace * masks.named("cartesian3acs18", (52, 44), 0)[:, :, None, None]
+    volume = abs(recon(kspace).image).squeeze().T
+    slices = [abs(recon(plane.transpose(2, 1, 0)).image) for plane in np.moveaxis(ifft2c(kspace, (2,)), 2, 0)]
+    assert psnr(volume, truth) > psnr(np.stack(slices), truth) - 0.3
+
+
+@pytest.mark.parametrize("shape", [(48, 40, 2), (48, 40, 6), (12, 48, 40)])
+def test_maps_that_do_not_change_across_a_slab_are_those_of_its_plane(shape):
+    """But for the length of each axis: a field of view is half-way to it."""
+    rules = SobolevRules()
+    plane = np.prod(sorted(shape)[1:]) ** 0.5
+    assert np.allclose(rules.fields(shape), [(n * plane) ** 0.5 for n in shape])
+    assert np.allclose(rules.fields((40, 40, 40)), rules.fields((40, 40))[0])
+    assert all(0 < width <= 0.5 for width in rules.bandwidth(shape))
+
+
+@pytest.mark.parametrize("partitions", [2, 4, 6])
+def test_the_centre_of_a_slab_of_random_samples_is_in_its_own_plane(partitions):
+    kspace, _ = slab(partitions)
+    for seed in range(6):
+        mask = masks.named("gaussian8", (44, partitions), seed)
+        found = find_centre(CartesianScan(np.moveaxis(kspace, -1, 0) * mask, np.broadcast_to(mask, kspace.shape[:3])),
+                            CentreRules())
+        assert found.place[2] == 0

@@ -51,7 +51,7 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
     traj: trajectory in cycles per field of view, as `bart traj` writes it: (3, samples, spokes, …) for kspace
         (1, samples, spokes, COIL, …), with a third component for a volume; kspace may also be (coil, spokes, samples),
         or (spokes, samples) for one coil, and traj then (spokes, samples, 2), y and x.  Samples that are zero in all
-        coils are left out.
+        coils are left out.  They must not have been multiplied by a density compensation.
     dims: with traj, size of the image, (y, x), or READ, PHS1 (and PHS2) in BART's order; None: the smallest even size
         that holds the trajectory, as in BART.  The field of view is that of traj; samples beyond it are left out.
         Without traj it can only be the size of k-space.
