@@ -76,12 +76,13 @@ def readout_factors(scan: NonCartesianScan, rules: ReadoutRules, sens: SobolevRu
     inversion at low resolution, which is repeated with the corrected readouts.
     """
     xp = array_module(scan.samples)
-    near = reduce(xp.hypot, scan.points) <= rules.near
+    field = field_size(scan.shape)
+    near = reduce(xp.hypot, (points * (field / n) for points, n in zip(scan.points, scan.shape))) <= rules.near
     passes = xp.bincount(scan.readouts, near)
     measured = xp.bincount(scan.readouts) > 0
     if int(measured.sum()) < 2 or bool((passes[measured] == 0).any()):
         return None
-    part = rules.resolution / field_size(scan.shape)
+    part = rules.resolution / field
     grid = tuple(min(n, 2 * int(np.ceil(part * n / 2))) for n in scan.shape)
     low = scan.low(grid, grid)
     power = xp.bincount(scan.readouts, near * power_of_coils(scan.samples)) / xp.where(measured, passes, 1)
