@@ -4,9 +4,9 @@ usage: doubts.py PART DATA_FOLDER
     (PART: good, faults or sparse; a folder with dev/, raw/ and train/; needs finufft and BART)
 
 Good data are all scans with the masks of dev/masks.npz or of several kinds, coils simulated on images of dev/ and
-train/, the radial scan of a phantom, a raw file, the package's own phantom at several noise levels, and BART's in 3-D.  Each fault is
-made of good data: the mask, the trajectory or the order of the axes is wrong.  A fault counts as noticed if there is a
-warning or an error.
+train/, the radial scan of a phantom, a raw file, the package's own phantom at several noise levels, and BART's in 3-D.
+Each fault is made of good data: the mask, the trajectory or the order of the axes is wrong.  A fault counts as noticed
+if there is a warning or an error.
 
 Sparse data are scans and images with simulated coils, of few samples.  There a fault is an image of less than LOW dB
 without a warning, or one of more than HIGH dB with a warning.

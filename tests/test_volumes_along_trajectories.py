@@ -151,7 +151,7 @@ def test_a_stack_of_two_partitions_is_as_good_as_its_slices():
     images = ifft2c(kspace, (0, 1, 2))
     angles, radius = np.arange(20) * np.pi * (5**0.5 - 1) / 2, np.linspace(-22, 22, 88, endpoint=False)
     spokes = np.stack([np.outer(radius, np.cos(angles)), np.outer(radius, np.sin(angles)), np.zeros((88, 20))])
-    traj = np.concatenate([spokes + [[[0]], [[0]], [[z]]] for z in (-1, 0)], -1)
+    traj = np.concatenate([spokes + np.reshape([0, 0, z], (3, 1, 1)) for z in (-1, 0)], -1)
     phases = [2 * np.pi * points.ravel() / n for points, n in zip(traj, images.shape)]
     samples = np.stack([finufft.nufft3d2(*phases, np.ascontiguousarray(coil), isign=-1, eps=1e-6)
                         for coil in np.moveaxis(images.astype(complex), -1, 0)], -1) / truth.size**0.5
