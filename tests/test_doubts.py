@@ -405,6 +405,13 @@ def test_the_centre_of_a_volume_is_told_from_noise(rng, shape, coils):
         assert any("its centre is not sampled" in sentence for sentence in doubts(bad, mask, iterations=1))
 
 
+@pytest.mark.parametrize("shape", [(64, 64, 4), (96, 80, 2)])
+def test_noise_in_a_slab_has_no_centre(rng, shape):
+    noise = rng.standard_normal((2, *shape, 1)) * masks.named("gaussian8", shape[1:], 0)[..., None]
+    found = doubts((noise[0] + 1j * noise[1]).astype(np.complex64), iterations=1)
+    assert any("its centre is not sampled" in sentence for sentence in found)
+
+
 def slab(slices, shift, noise_std=0.02, shape=(40, 36), coils=2):
     """K-space (y, x, z, coil) of a phantom that goes on through a slab, and moves by `shift` pixels in each slice."""
     plane = phantom(shape) * sensitivities(shape, coils)

@@ -51,12 +51,29 @@ def test_level_of_one_coil_hardly_depends_on_the_mask(kind, noise_std, rng):
     kspace = random_complex(rng, shape) * (3e-5 / (radius + 0.01) ** 3 + noise_std**2) ** 0.5
     of_all, of_mask = (estimate(kspace[None] * mask, mask) for mask in (
         np.ones(shape, bool), masks.named(kind, shape, 0)))
-    assert of_all == pytest.approx((3e-5 / 0.59**3 + noise_std**2) ** 0.5, rel=0.03)
+    assert of_all == pytest.approx((3e-5 / (NoiseRules().border + 0.01) ** 3 + noise_std**2) ** 0.5, rel=0.03)
     assert of_mask == pytest.approx(of_all, rel=0.15)
 
 
 def test_level_of_one_coil_is_right_on_average_where_noise_rules(rng):
-    """What chance adds to the inner samples it takes from the level as often as it gives."""
+    """A difference between inner and outer samples that is chance raises the level as often as it lowers it."""
     mask = masks.named("gaussian8", (96, 96), 0)
     levels = [estimate(random_complex(rng, (1, *mask.shape)) * mask, mask) for _ in range(40)]
     assert np.mean(levels) == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("rings", [1, 2, 3, 4, 6])
+def test_samples_on_few_rings_do_not_lead_the_level_astray(rings, rng):
+    """Their distances are the same up to rounding, so that the level at the border would be anything."""
+    for _ in range(20):
+        radius = np.repeat(rng.uniform(0.05, 0.5, rings), 400)
+        radius = (radius * (1 + 1e-7 * rng.standard_normal(radius.size))).astype(np.float32)
+        level = estimate_noise(random_complex(rng, (1, radius.size)), radius, NoiseRules())
+        assert 0.7 < level < 1.4
+
+
+@pytest.mark.parametrize("radius", [np.zeros(1), np.zeros(300), np.repeat([0, 0.2], [280, 70])])
+@pytest.mark.parametrize("outer_part", [0.15, 0.6, 1])
+def test_samples_at_zero_frequency_have_a_level(radius, outer_part):
+    level = estimate_noise(np.full((1, radius.size), 1 + 1j), radius, NoiseRules(outer_part=outer_part))
+    assert level == pytest.approx(2**0.5 / (2 * np.log(2)) ** 0.5)

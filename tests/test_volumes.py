@@ -387,8 +387,7 @@ def test_few_partitions_are_as_good_as_their_slices(partitions):
 
 
 @pytest.mark.parametrize("shape", [(48, 40, 2), (48, 40, 6), (12, 48, 40)])
-def test_maps_that_do_not_change_across_a_slab_are_those_of_its_plane(shape):
-    """But for the length of each axis: a field of view is half-way to it."""
+def test_field_of_view_of_the_axes_of_a_slab(shape):
     rules = SobolevRules()
     plane = np.prod(sorted(shape)[1:]) ** 0.5
     assert np.allclose(rules.fields(shape), [(n * plane) ** 0.5 for n in shape])

@@ -53,8 +53,8 @@ class Centre(NamedTuple):
 def find_centre(scan: Scan, rules: CentreRules) -> Centre:
     """Return the centre of k-space.
 
-    The amplitude a is fitted by a multiple of t(k) = (1 + |k|^2 / width^2)^(-f / 2) about each point d, with the fall
-    f = (D + 1) / 2 of D-dimensional images with edges.  The fit is best where
+    The amplitude a is fitted by a multiple of t(k) = (1 + |k|^2 / width^2)^(-f / 2) about each point d, k in cycles per
+    field of view, with the fall f = (D + 1) / 2 of D-dimensional images with edges.  The fit is best where
     (sum_k a(k) t(k - d))^2 / (sum_k t(k - d)^2 + unseen sum t^2) is largest, with sums over the sampled frequencies but
     the last.  Divided by sum a^2 it is the part of the energy that is explained, at most 1.  Frequencies wrap around at
     the border of the grid.  Samples that are all alike have no centre: then the place is zero frequency, and the fit 0.
@@ -65,7 +65,8 @@ def find_centre(scan: Scan, rules: CentreRules) -> Centre:
     """
     power, sampled = scan.power()
     xp = array_module(power)
-    fits = _fits(power, sampled, rules)
+    field = field_size(power.shape)
+    fits = _fits(power, sampled, field, rules)
     if not bool((fits > 0).any()):
         return Centre((0,) * power.ndim, 0.0)
     best = np.unravel_index(int(fits.argmax()), fits.shape)
@@ -73,13 +74,13 @@ def find_centre(scan: Scan, rules: CentreRules) -> Centre:
     for axis in range(power.ndim):
         if power.ndim == 3 and power.size >= rules.plane * power.shape[axis]:
             count = sampled.sum(axis)
-            of_plane = _fits(power.sum(axis) / xp.maximum(count, 1), count > 0, rules)
+            of_plane = _fits(power.sum(axis) / xp.maximum(count, 1), count > 0, field, rules)
             fit = max(fit, float(of_plane[best[:axis] + best[axis + 1:]]))
     return Centre(tuple(int(i) - n // 2 for i, n in zip(best, fits.shape)), fit)
 
 
-def _fits(power: Array, sampled: Array, rules: CentreRules) -> Array:
-    """Return the fit about each point (*grid); zeros where the samples are all alike."""
+def _fits(power: Array, sampled: Array, field: float, rules: CentreRules) -> Array:
+    """Return the fit about each point (*grid), with `field` samples per field of view; 0 if all samples are alike."""
     xp = array_module(power)
     amplitude = xp.sqrt(power)
     ascending = xp.sort(amplitude[sampled])
@@ -88,8 +89,7 @@ def _fits(power: Array, sampled: Array, rules: CentreRules) -> Array:
     amplitude = xp.where(sampled, xp.maximum(amplitude - xp.median(ascending), 0), 0)
     if not bool((amplitude > np.finfo(np.float32).eps * ascending[-1]).any()):
         return xp.zeros(power.shape)
-    unit = field_size(power.shape) / rules.width
-    template = usual_amplitude(*(xp.asarray(unit * np.fft.fftfreq(n)) for n in power.shape))
+    template = usual_amplitude(*(xp.asarray(field / rules.width * np.fft.fftfreq(n)) for n in power.shape))
     seen = _correlation(sampled, template**2) + rules.unseen * (template**2).sum()
     fits: Array = _correlation(amplitude, template) ** 2 / seen / (amplitude**2).sum()
     return fits

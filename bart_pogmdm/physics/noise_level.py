@@ -9,6 +9,7 @@ from ..arrays.checks import check_fields
 from ..arrays.modules import array_module
 from .coil_compression import covariance
 
+APART = 1.25  # Usual power of signal in one ring of k-space, in that of another, from which on they tell how it falls.
 RAYLEIGH_MEDIAN = float(2 * np.log(2)) ** 0.5  # median magnitude of complex noise of standard deviation 1
 
 
@@ -26,6 +27,9 @@ class NoiseRules:
     """Distance from zero frequency, in cycles per pixel, at which one coil has its level: the mean of the outermost
     frequencies of a plane, which have the least signal."""
 
+    least_samples: int = 64
+    """Samples in a ring from which on the level of one coil is carried to the border: of fewer, chance decides."""
+
     def __post_init__(self) -> None:
         check_fields(self, ["outer_part", "coil_part"])
 
@@ -37,7 +41,7 @@ def estimate_noise(samples: Array, radius: Array, rules: NoiseRules) -> float:
     one half of the outermost samples and the noise is measured on the other half.  The halves alternate in order of
     energy, so that the order of the samples does not matter.  Samples that are empty in a coil, and empty coils, do
     not count.  Where the coils have hardly any samples in common, they take the place of the virtual coils.
-    A single coil has none without signal: see `_of_one_coil`.
+    A single coil has no combination without signal: see `_of_one_coil`.
     """
     xp, acquired, connected = array_module(samples), (samples != 0).any(0), (samples != 0).any(1)
     if int(connected.sum()) == 1:
@@ -64,16 +68,18 @@ def _of_one_coil(magnitude: Array, radius: Array, rules: NoiseRules) -> float:
     """Return the level at the border of k-space, which many masks leave out, of noise and what signal is left there.
 
     s^2 + a r^-3, with the usual power r^-3 of a plane's signal, goes through the levels of the outermost samples and of
-    as many before them, at their mean distances r.  So all masks of a scan have about the same level.
+    as many before them, at their mean distances r.  So all masks of a scan have about the same level.  Rings of few
+    samples, or that lie side by side, tell nothing: then it is the level of the outermost samples.
     """
     xp = array_module(magnitude)
-    edge, before = (xp.quantile(radius, 1 - rings * rules.outer_part) for rings in (1, 2))
+    edge, before = (xp.quantile(radius, max(0.0, 1 - rings * rules.outer_part)) for rings in (1, 2))
     outer, inner = radius >= edge, (radius >= before) & (radius < edge)
-    power, usual = _power(magnitude[outer]), float(radius[outer].mean()) ** -3
-    if bool(inner.any()):
-        rise = float(radius[inner].mean()) ** -3 - usual
-        signal = min((_power(magnitude[inner]) - power) / rise, power / usual)
-        power -= signal * max(usual - rules.border**-3, 0.0)
+    power = _power(magnitude[outer])
+    if min(int(outer.sum()), int(inner.sum())) >= rules.least_samples:
+        here, there = float(radius[outer].mean()), float(radius[inner].mean())
+        if there > 0 and (fall := (here / there) ** 3) >= APART:
+            signal = float(np.clip((_power(magnitude[inner]) - power) / (fall - 1), -power, power))
+            power -= signal * (1 - min(here / rules.border, 1.0) ** 3)
     return power**0.5
 
 

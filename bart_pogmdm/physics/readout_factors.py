@@ -31,7 +31,8 @@ class ReadoutRules:
     """Find the factors and divide by them; False takes the readouts as they are."""
 
     near: float = 1.0
-    """Distance from zero frequency, in cycles per field of view, within which every readout must pass."""
+    """Distance from zero frequency, in cycles per field of view (in a volume that of its planes along all axes), within
+    which every readout must pass."""
 
     resolution: float = 48.0
     """Resolution of the image that readouts are compared with, in pixels per field of view: enough for factors."""
@@ -77,7 +78,9 @@ def readout_factors(scan: NonCartesianScan, rules: ReadoutRules, sens: SobolevRu
     """
     xp = array_module(scan.samples)
     field = field_size(scan.shape)
-    near = reduce(xp.hypot, (points * (field / n) for points, n in zip(scan.points, scan.shape))) <= rules.near
+    # The partitions of a slab are far from each other in k-space.
+    units = [field / n for n in scan.shape] if len(scan.shape) == 3 else [1.0, 1.0]
+    near = reduce(xp.hypot, (points * unit for points, unit in zip(scan.points, units))) <= rules.near
     passes = xp.bincount(scan.readouts, near)
     measured = xp.bincount(scan.readouts) > 0
     if int(measured.sum()) < 2 or bool((passes[measured] == 0).any()):

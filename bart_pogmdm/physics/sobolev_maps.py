@@ -50,7 +50,10 @@ class SobolevRules:
         check_fields(self, ["cutoff"], steeper=0)
 
     def bandwidth(self, shape: Shape) -> tuple[float, ...]:
-        """Return the frequency along each axis at which the weight falls to the cutoff, in cycles per sample."""
+        """Return the frequency along each axis at which the weight falls to the cutoff, at most that of the grid.
+
+        It is in cycles per sample.
+        """
         highest = ((self.cutoff ** (-1 / self.b) - 1) / self.a) ** 0.5
         return tuple(min(highest / field, 0.5) for field in self.fields(shape))
 
@@ -58,8 +61,8 @@ class SobolevRules:
     def fields(shape: Shape) -> tuple[float, ...]:
         """Return the samples per field of view along each axis.
 
-        The voxels of a volume are often longer along one axis, by an unknown factor.  A field of view is therefore
-        half-way, as a geometric mean, from that of cubes to the length of the axis, where the fields are all the same.
+        The voxels of a volume are often longer along one axis.  Its field of view is therefore the geometric mean of
+        two guesses: that voxels are cubes, and that the fields of view are the same along all axes.
         """
         field = field_size(shape)
         return (field, field) if len(shape) == 2 else tuple((n * field) ** 0.5 for n in shape)

@@ -75,8 +75,8 @@ class DoubtRules:
     those of the image alone leave, as a part of all energy there, above which they are not shared."""
 
     peaked: float = 0.65
-    """Part of the energy about the centre of a volume's k-space in the strongest plane across an axis, times the root
-    of the number n of planes, below which they are slices: an object in a part w of a slab has about w n^(1/2)."""
+    """The n planes across an axis of a volume are slices if the strongest has less than `peaked` / n^(1/2) of their
+    energy about the centre of k-space.  An object in a part w of a slab leaves about w of it in the strongest."""
 
     zeros: float = 0.25
     """Part of the samples of a mask that may be zero, as those beyond an elliptic acquisition (0.22)."""
