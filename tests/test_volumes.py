@@ -18,7 +18,7 @@ from bart_pogmdm.physics.fourier import axes_of, fft2c, ifft2c
 from bart_pogmdm.physics.kspace_centre import CentreRules, find_centre
 from bart_pogmdm.physics.sensitivities import SensitivityModel
 from bart_pogmdm.physics.sensitivity_start import StartRules, joint_inversion
-from bart_pogmdm.physics.sobolev_maps import MapsByCoil, SobolevMaps, SobolevRules
+from bart_pogmdm.physics.sobolev_maps import MapsByCoil, SobolevMaps, SobolevRules, fields
 from bart_pogmdm.prior.planes import Planes
 from bart_pogmdm.prior.smooth_phase import SmoothPhase
 
@@ -388,11 +388,10 @@ def test_few_partitions_are_as_good_as_their_slices(partitions):
 
 @pytest.mark.parametrize("shape", [(48, 40, 2), (48, 40, 6), (12, 48, 40)])
 def test_field_of_view_of_the_axes_of_a_slab(shape):
-    rules = SobolevRules()
     plane = np.prod(sorted(shape)[1:]) ** 0.5
-    assert np.allclose(rules.fields(shape), [(n * plane) ** 0.5 for n in shape])
-    assert np.allclose(rules.fields((40, 40, 40)), rules.fields((40, 40))[0])
-    assert all(0 < width <= 0.5 for width in rules.bandwidth(shape))
+    assert np.allclose(fields(shape), [(n * plane) ** 0.5 for n in shape])
+    assert np.allclose(fields((40, 40, 40)), fields((40, 40))[0])
+    assert all(0 < width <= 0.5 for width in SobolevRules().bandwidth(shape))
 
 
 @pytest.mark.parametrize("partitions", [2, 4, 6])

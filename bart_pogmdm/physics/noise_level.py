@@ -50,8 +50,8 @@ def estimate_noise(samples: Array, radius: Array, rules: NoiseRules) -> float:
     samples = samples[connected][:, outer]
     common = (samples != 0).all(0)
     if int(common.sum()) < 2 * len(samples) and not bool(common.all()):
-        medians = sorted(float(xp.median(abs(coil[coil != 0]))) for coil in samples if bool((coil != 0).any()))
-        return float(np.median(medians[:max(1, int(rules.coil_part * len(medians)))])) / RAYLEIGH_MEDIAN
+        levels = sorted(_level(abs(coil[coil != 0])) for coil in samples if bool((coil != 0).any()))
+        return float(np.median(levels[:max(1, int(rules.coil_part * len(levels)))]))
     samples = samples[:, common]
     samples = samples[:, xp.argsort((abs(samples) ** 2).sum(0))]
     seen = samples[:, ::2]
@@ -61,7 +61,7 @@ def estimate_noise(samples: Array, radius: Array, rules: NoiseRules) -> float:
     coils = coils[:, energies > max((len(coils) * eps_of_samples) ** 2, len(coils) * eps) * energies[-1]]
     weakest = xp.asarray(coils[:, :max(1, int(rules.coil_part * coils.shape[1]))], samples.dtype)
     unseen = samples[:, 1::2] if samples.shape[1] > 1 else samples
-    return float(xp.median(xp.abs(xp.einsum("ji,jn->in", weakest.conj(), unseen)))) / RAYLEIGH_MEDIAN
+    return _level(xp.abs(xp.einsum("ji,jn->in", weakest.conj(), unseen)))
 
 
 def _of_one_coil(magnitude: Array, radius: Array, rules: NoiseRules) -> float:
@@ -74,15 +74,15 @@ def _of_one_coil(magnitude: Array, radius: Array, rules: NoiseRules) -> float:
     xp = array_module(magnitude)
     edge, before = (xp.quantile(radius, max(0.0, 1 - rings * rules.outer_part)) for rings in (1, 2))
     outer, inner = radius >= edge, (radius >= before) & (radius < edge)
-    power = _power(magnitude[outer])
+    power = _level(magnitude[outer]) ** 2
     if min(int(outer.sum()), int(inner.sum())) >= rules.least_samples:
         here, there = float(radius[outer].mean()), float(radius[inner].mean())
         if there > 0 and (fall := (here / there) ** 3) >= APART:
-            signal = float(np.clip((_power(magnitude[inner]) - power) / (fall - 1), -power, power))
+            signal = float(np.clip((_level(magnitude[inner]) ** 2 - power) / (fall - 1), -power, power))
             power -= signal * (1 - min(here / rules.border, 1.0) ** 3)
     return power**0.5
 
 
-def _power(magnitude: Array) -> float:
-    """Return the variance per real and imaginary part of noise with these magnitudes, from their median."""
-    return (float(array_module(magnitude).median(magnitude)) / RAYLEIGH_MEDIAN) ** 2
+def _level(magnitude: Array) -> float:
+    """Return the standard deviation per real and imaginary part of noise with these magnitudes, from their median."""
+    return float(array_module(magnitude).median(magnitude)) / RAYLEIGH_MEDIAN

@@ -20,6 +20,16 @@ from ..arrays.threads import pieces
 from .fourier import axes_of, field_size
 
 
+def fields(shape: Shape) -> tuple[float, ...]:
+    """Return the samples per field of view along each axis, in which the smoothness of maps is counted.
+
+    The voxels of a volume are often longer along one axis.  Its field of view is therefore the geometric mean of two
+    guesses: that voxels are cubes, and that the fields of view are the same along all axes.
+    """
+    field = field_size(shape)
+    return (field, field) if len(shape) == 2 else tuple((n * field) ** 0.5 for n in shape)
+
+
 @dataclass(frozen=True)
 class SobolevRules:
     """How smooth sensitivities are, and which samples they are fitted to."""
@@ -55,17 +65,7 @@ class SobolevRules:
         It is in cycles per sample.
         """
         highest = ((self.cutoff ** (-1 / self.b) - 1) / self.a) ** 0.5
-        return tuple(min(highest / field, 0.5) for field in self.fields(shape))
-
-    @staticmethod
-    def fields(shape: Shape) -> tuple[float, ...]:
-        """Return the samples per field of view along each axis.
-
-        The voxels of a volume are often longer along one axis.  Its field of view is therefore the geometric mean of
-        two guesses: that voxels are cubes, and that the fields of view are the same along all axes.
-        """
-        field = field_size(shape)
-        return (field, field) if len(shape) == 2 else tuple((n * field) ** 0.5 for n in shape)
+        return tuple(min(highest / field, 0.5) for field in fields(shape))
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +117,7 @@ class SobolevMaps:
                 border: Shape | None = None) -> SobolevMaps:
         """The maps of an image of `shape`, evaluated at `grid` points, and at some beyond either border."""
         waves, frequencies = [], []
-        sizes = zip(grid, shape, border or (0,) * len(grid), rules.fields(shape), rules.bandwidth(shape))
+        sizes = zip(grid, shape, border or (0,) * len(grid), fields(shape), rules.bandwidth(shape))
         for points, n, beyond, field, bandwidth in sizes:
             last = int(bandwidth * rules.padding * n)
             frequency = np.arange(-last, last + 1) / (rules.padding * n)
