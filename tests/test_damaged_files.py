@@ -79,6 +79,32 @@ def test_the_first_signal_ends_a_read_without_an_end(folder, endless, words, sig
     assert time.monotonic() - began < 4 and names(folder) == before
 
 
+ELSEWHERE = """
+import signal, sys, threading, time
+from bart_pogmdm.files.kspace import load
+
+def stop(signum, frame):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGTERM, stop)
+other = threading.Thread(target=time.sleep, args=(60,), daemon=True)
+other.start()
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+threading.Timer(0.5, signal.pthread_kill, (other.ident, signal.SIGTERM)).start()
+began = time.monotonic()
+try:
+    load(sys.argv[1])
+except KeyboardInterrupt:
+    print(time.monotonic() - began)
+"""
+
+
+def test_a_signal_that_comes_just_before_a_read_ends_it_too(endless):
+    """Then the read is not interrupted, as here, where another thread takes the signal."""
+    done = subprocess.run([sys.executable, "-c", ELSEWHERE, str(endless)], capture_output=True, text=True, check=True)
+    assert 0.4 < float(done.stdout) < 3
+
+
 def reader_of(pid):
     with open(f"/proc/{pid}/task/{pid}/children") as file:
         return file.read().split()

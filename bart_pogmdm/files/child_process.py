@@ -10,6 +10,7 @@ import gc
 import os
 import pickle
 import resource
+import select
 import signal
 import warnings
 from collections.abc import Callable, Iterator
@@ -67,6 +68,7 @@ def _in_child(call: Callable[[], Any], seconds: int, memory: int) -> tuple[bool,
         try:
             key.write(b"1")  # A signal that another thread took may end this process before; the child then ends, too.
             handle_signals()
+            _wait_for(results)
             outcome = pickle.load(results)
         except (EOFError, pickle.UnpicklingError):
             pass  # The child ended before it had sent everything.
@@ -78,6 +80,17 @@ def _in_child(call: Callable[[], Any], seconds: int, memory: int) -> tuple[bool,
         ends = ENDS | {OUT_OF_MEMORY: f"it needs more than {size_text(memory)} of memory"}
         return False, ends.get(os.waitstatus_to_exitcode(status), "damaged: reading it crashed")
     return bool(outcome[0]), outcome[1]
+
+
+def _wait_for(pipe: BinaryIO) -> None:
+    """Wait until a pipe can be read, and handle signals on the way.
+
+    A signal just before a call that blocks does not end it, so that no call here lasts longer than a tenth of a second.
+    """
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    while not poll.poll(100):
+        pass
 
 
 @contextlib.contextmanager
