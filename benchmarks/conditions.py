@@ -15,10 +15,12 @@ import numpy as np
 from records import Cases, Places, Row, alone
 from scans import scored
 
+from bart_pogmdm.evaluate import simulate
 from bart_pogmdm.evaluate.cases import cases
 from bart_pogmdm.evaluate.conditions import AS_IT_IS, Condition, reference_of
 from bart_pogmdm.files.references import ReferenceScan, read_references
 from bart_pogmdm.physics.coil_compression import compression
+from bart_pogmdm.physics.coil_model import rss
 from bart_pogmdm.physics.fourier import fft2c, ifft2c, resize
 
 METHODS = ("pogmdm", "pics-tv", "pics-tv-early", "pics-wavelet", "auto-tv", "auto-wavelet")
@@ -76,6 +78,24 @@ def oversampled(scan):
     full = np.zeros((2 * rows, images.shape[2]), np.float32)
     full[rows // 2 + rows % 2:rows // 2 + rows % 2 + rows] = scan.reference
     return ReferenceScan(scan.name, fft2c(wide).astype(np.complex64), full)
+
+
+def with_noise(scan, levels, gains=1.0):
+    """Add noise to the coils, of levels (J,) as parts of the maximum, and multiply them by gains (J,)."""
+    levels, gains = (np.broadcast_to(values, len(scan.kspace))[:, None, None] for values in (levels, gains))
+    unit = float(rss(ifft2c(scan.kspace)).max())
+    noisy = scan.kspace + unit * levels * simulate.noise(scan.kspace.shape, 0)
+    return ReferenceScan(scan.name, (gains * noisy).astype(np.complex64), reference_of(gains * scan.kspace))
+
+
+def broken(scan):
+    """Add noise of 0.02 of the maximum to all coils, and of 0.12 to one of them."""
+    return with_noise(scan, np.where(np.arange(len(scan.kspace)) == 3, 0.12, 0.02))
+
+
+def uneven(scan):
+    """Add noise of 0.02 of the maximum to all coils, and multiply them by gains from 1/2 to 2."""
+    return with_noise(scan, 0.02, np.random.default_rng(0).permutation(np.geomspace(0.5, 2, len(scan.kspace))))
 
 
 class Setting(NamedTuple):
@@ -161,7 +181,12 @@ SETTINGS = (
     brain("gaussian8-cal0", "gaussian8"),
     brain("lines6-4%", "cartesian6acs4"),
     brain("lines3-0%", "cartesian3acs0"),
-    brain("lines4-4%", "cartesian4acs4"))
+    brain("lines4-4%", "cartesian4acs4"),
+    # Coils with noise of different levels, and no noise scan.
+    Setting("brokencoil-uniform2", "uniform2", change=broken),
+    Setting("brokencoil-poisson4", "poisson4", change=broken),
+    Setting("unevencoils-uniform2", "uniform2", change=uneven),
+    Setting("unevencoils-lines4", "cartesian4", change=uneven))
 
 
 def measured(places: Places, setting: Setting) -> Row:

@@ -240,7 +240,9 @@ TABLES = (
           "(knee). The masks are those of `compare`, with an acceleration; PF is partial Fourier, asym25 an echo at "
           "a quarter of the readout, acs and cal the complete lines and points at the centre, 8% and 0% their part "
           "of all. cc4: 4 virtual coils; smallfov: the head folds over; OS2: a readout of twice the field of view; "
-          "ZIP1.5: padded with zeros by 1.5; 64x64: the central samples; noise: added, in the maximum of the image.",
+          "ZIP1.5: padded with zeros by 1.5; 64x64: the central samples; noise: added, in the maximum of the image; "
+          "brokencoil: noise of 0.02, and of 0.12 in one coil; unevencoils: noise of 0.02, and then gains of the coils "
+          "from 1/2 to 2. A noise scan, with which BART's `whiten` would help its methods in these, is not given.",
           conditions, lead_said),
     Table("scans", "Scans and masks", "scans", DEV, CHOSEN,
           "One mask of every kind. Every other method has the parameter that is best in the case, found by climbing "

@@ -90,7 +90,7 @@ def test_python_reference_holds_what_is_public(site):
         assert f'<h4 id="bart_pogmdm.{name}"' in html
     for sentence in ("Reconstruct image and coil sensitivities jointly from undersampled multi-coil k-space.",
                      "p(x, c | z) ∝ p(x) p(c) prod_j N(z_j; M F (c_j x), noise_std^2)",
-                     "noise_std: of the data (samples of weight 1) per real and imaginary part; None: estimated.",
+                     "noise_std: of the data (samples of weight 1) per real and imaginary part, in all coils; None:",
                      "chains: int = 4", "burn_in: int = 10", "thin: int = 6"):
         assert sentence in text
     assert re.search(r"<li><p>?<code>kspace</code>|<li><code>kspace</code>", " ".join(html.split()))

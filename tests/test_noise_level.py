@@ -5,10 +5,13 @@ import pytest
 from conftest import simulate
 from properties import random_complex
 
+from bart_pogmdm import ReconstructionWarning, recon
 from bart_pogmdm.evaluate import masks
+from bart_pogmdm.evaluate.metrics import psnr
+from bart_pogmdm.evaluate.simulate import noise, phantom, sensitivities
 from bart_pogmdm.physics.cartesian_scan import CartesianScan
-from bart_pogmdm.physics.fourier import distances
-from bart_pogmdm.physics.noise_level import NoiseRules, estimate_noise
+from bart_pogmdm.physics.fourier import distances, fft2c
+from bart_pogmdm.physics.noise_level import NoiseRules, coil_levels, estimate_noise
 
 
 def estimate(kspace, mask):
@@ -77,3 +80,111 @@ def test_samples_on_few_rings_do_not_lead_the_level_astray(rings, rng):
 def test_samples_at_zero_frequency_have_a_level(radius, outer_part):
     level = estimate_noise(np.full((1, radius.size), 1 + 1j), radius, NoiseRules(outer_part=outer_part))
     assert level == pytest.approx(2**0.5 / (2 * np.log(2)) ** 0.5)
+
+
+def coils_with_noise(rng, levels, signal=0.0, number=4000):
+    """Samples (J, M) that share signal of power |k|^-3 and have noise of some levels, and their distances (M,)."""
+    radius = 0.5 * rng.uniform(0.001, 1, number) ** 0.5
+    shared = rng.standard_normal((len(levels), 2)) @ (signal * radius**-1.5 * random_complex(rng, (2, number)))
+    return shared + np.array(levels)[:, None] * random_complex(rng, (len(levels), number)), radius
+
+
+@pytest.mark.parametrize("signal", [0, 0.02, 0.1])
+@pytest.mark.parametrize("levels", [(1, 1, 1, 6, 1, 1), (0.5, 2, 1, 1, 0.7, 1.4), (1, 1, 1, 1, 0.5, 1)])
+def test_levels_of_coils_are_found(levels, signal, rng):
+    """As far as the bounds tell: they leave a part of the differences."""
+    samples, radius = coils_with_noise(rng, levels, signal)
+    found = coil_levels([(samples, radius, 1.0)], NoiseRules(audible=0))
+    expected = np.array(levels) / np.exp(np.log(levels).mean())
+    np.testing.assert_allclose(found, expected, rtol=0.35)
+    assert np.isclose(np.log(found).sum(), 0)
+
+
+@pytest.mark.parametrize("signal", [0, 0.02, 0.1])
+def test_coils_of_the_same_noise_have_no_levels(signal, rng):
+    for _ in range(50):
+        assert coil_levels([(*coils_with_noise(rng, np.ones(8), signal, 1500), 1.0)], NoiseRules()) is None
+
+
+def test_levels_follow_the_gain_of_coils(rng):
+    samples, radius = coils_with_noise(rng, (1, 1, 1, 4, 1, 1), 0.1)
+    gains, rules = np.array([1, 3, 0.2, 1, 1, 7]), NoiseRules(audible=0)
+    one, other = (coil_levels([(array, radius, 1.0)], rules) for array in (samples, gains[:, None] * samples))
+    assert abs(np.log(other / one / gains)).max() < 0.5  # those that may be the same stay nearer to each other
+
+
+def test_levels_are_those_of_all_images_that_share_their_coils(rng):
+    """Units do not matter, nor how samples are divided among images, if all have the same distances."""
+    samples, radius = coils_with_noise(rng, (1, 1, 5, 1, 1), 0.3)
+    whole = coil_levels([(samples, radius, 1.0)], NoiseRules())
+    halves = [(samples[:, part] / unit, radius[part], unit) for part, unit in ((slice(0, None, 2), 4.0), (
+        slice(1, None, 2), 0.5))]
+    np.testing.assert_allclose(coil_levels(halves, NoiseRules()), whole, rtol=0.1)
+
+
+@pytest.mark.parametrize("change, reason", [
+    (lambda samples: np.concatenate([samples, samples[:1]]), "a coil that comes twice"),
+    (lambda samples: np.concatenate([samples, samples[:2].sum(0)[None]]), "a coil that is the sum of two"),
+    (lambda samples: samples[:, :200], "few samples"),
+    (lambda samples: np.zeros_like(samples), "no samples")], ids=lambda value: value if isinstance(value, str) else "")
+def test_levels_that_samples_do_not_tell(change, reason, rng):
+    samples, radius = coils_with_noise(rng, (1, 1, 6, 1), 0.3)
+    assert coil_levels([(samples, radius, 1.0)], NoiseRules()) is not None
+    samples = change(samples)
+    assert coil_levels([(samples, radius[:samples.shape[1]], 1.0)], NoiseRules()) is None
+
+
+def test_coils_that_are_not_connected_have_the_common_level(rng):
+    samples, radius = coils_with_noise(rng, (1, 1, 6, 1), 0.3)
+    levels = coil_levels([(samples, radius, 1.0)], NoiseRules())
+    padded = coil_levels([(np.insert(samples, 2, 0, axis=0), radius, 1.0)], NoiseRules())
+    np.testing.assert_allclose(padded, np.insert(levels, 2, 1))
+
+
+def scan_with_a_noisy_coil(kind="uniform2", noise_std=0.02):
+    """k-space with one coil whose noise is six times that of the others, its mask, the true magnitude, the levels."""
+    levels, image = np.ones((6, 1, 1), np.float32), phantom((96, 80))
+    levels[2] = 6
+    mask, kspace = masks.named(kind, image.shape, 0), fft2c(sensitivities(image.shape, 6) * image)
+    measured = mask * (kspace + noise_std * levels * noise(kspace.shape, 1))
+    return measured.astype(np.complex64), mask, abs(image), levels
+
+
+@pytest.mark.parametrize("kind", ["uniform2", "poisson4"])
+def test_a_noisy_coil_does_not_spoil_the_image(kind):
+    """The image is nearly as good as that of coils which are divided by their levels beforehand."""
+    kspace, mask, image, levels = scan_with_a_noisy_coil(kind)
+    known = recon(kspace / levels, mask, iterations=20)
+    known = abs(known.image) * np.sqrt((abs(levels * known.sens) ** 2).sum(0))
+    found, spoiled = recon(kspace, mask, iterations=20), recon(kspace, mask, iterations=20, noise_std=0.02)
+    ours, theirs, best = (psnr(abs(one), image) for one in (found.image, spoiled.image, known))
+    assert ours > best - 1 and ours > theirs + 2.5
+
+
+def test_results_are_those_of_the_coils_as_they_came():
+    kspace, mask, image, _ = scan_with_a_noisy_coil()
+    scaled, plain = (recon(kspace, mask, iterations=8, normalize=normalize) for normalize in (True, False))
+    np.testing.assert_allclose((abs(scaled.sens) ** 2).sum(0), 1, atol=1e-5)
+    np.testing.assert_allclose(plain.image * plain.sens, scaled.image * scaled.sens, atol=1e-5)
+    assert psnr(abs(scaled.image), image) > 25
+
+
+def test_known_sensitivities_stay_as_they_are_given():
+    kspace, mask, image, _ = scan_with_a_noisy_coil()
+    sens = 3 * sensitivities(image.shape, 6)
+    plain, scaled = (recon(kspace, mask, sens=sens, iterations=8, normalize=normalize) for normalize in (False, True))
+    np.testing.assert_allclose(plain.sens, sens, atol=1e-5)
+    np.testing.assert_allclose(abs(plain.image) * 3, abs(scaled.image), atol=1e-5)
+    with pytest.warns(ReconstructionWarning, match="do not explain"):
+        spoiled = recon(kspace, mask, sens=sens, iterations=8, noise_std=0.02)
+    assert psnr(abs(scaled.image), image) > psnr(abs(spoiled.image), image) + 2
+
+
+def test_draws_with_a_noisy_coil():
+    """The band holds the truth, and the sensitivities of the noisy coil are those that are known least."""
+    kspace, mask, image, _ = scan_with_a_noisy_coil()
+    result = recon(kspace, mask, samples=4, iterations=15, keep_samples=True)
+    inside = image > 0.05
+    assert (abs(abs(result.image) - image) < 1.645 * result.std)[inside].mean() > 0.8
+    assert result.sens_std.mean((1, 2)).argmax() == 2
+    assert abs(abs(result.samples).mean(0) - image)[inside].mean() < 0.05

@@ -74,7 +74,7 @@ def example(kind):
                                             (CartesianScan, Scan), (NonCartesianScan, Scan)])
 def test_every_member_of_the_protocol_is_there(kind, protocol):
     wanted, found = members(protocol), example(kind)
-    assert len(wanted) == {Sampling: 16, Scan: 10}[protocol]
+    assert len(wanted) == {Sampling: 16, Scan: 11}[protocol]
     for name, parameters in wanted.items():
         value = getattr(found, name)
         assert callable(value) == (parameters is not None)
@@ -173,3 +173,11 @@ def test_scans_agree(pair, rng):
         residuals = [np.linalg.norm(operator.forward(image.copy()) - z)
                      for operator, z in ((sampling, samples), (cartesian, expected))]
         assert np.isclose(*residuals, rtol=1e-5)
+
+
+def test_scans_agree_on_coils_divided_by_levels(pair, rng):
+    kspace, levels = pair.mask * random_complex(rng, (6, *SHAPE)), rng.uniform(0.5, 2, 6)
+    for scan in (CartesianScan(kspace.copy(), pair.mask),
+                 NonCartesianScan(kspace[:, pair.mask], grid_points(pair.mask), SHAPE)):
+        expected = scan.acquired()[0] / levels[:, None]
+        np.testing.assert_allclose(scan.divided(levels).acquired()[0], expected, atol=1e-12)

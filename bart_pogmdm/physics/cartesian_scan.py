@@ -70,6 +70,12 @@ class CartesianScan:
         """Return the scan of combinations (I, J) of the coils."""
         return replace(self, kspace=combined(matrix, self.kspace))
 
+    def divided(self, levels: Array) -> CartesianScan:
+        """Return the scan with its coils divided by numbers (J,).  Overwrites k-space, as `moved` does."""
+        for of_coil, level in zip(self.kspace, levels):
+            of_coil /= float(level)
+        return self
+
     def moved(self, centre: Shape) -> CartesianScan:
         """Return the scan with the frequency `centre`, in whole samples, in the place of zero frequency.
 

@@ -1,6 +1,10 @@
-"""The noise level of k-space, estimated from its own outermost samples."""
+"""The noise level of k-space, and of its coils beside each other, estimated from its own outermost samples."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -30,8 +34,22 @@ class NoiseRules:
     least_samples: int = 64
     """Samples in a ring from which on the level of one coil is carried to the border: of fewer, chance decides."""
 
+    fall: float = 2.0
+    """What a coil sees and no other coil tells falls with the distance from zero frequency, by this power of it at
+    least: the rest of it at the border of k-space may be noise of this coil."""
+
+    rings: int = 3
+    """Rings of as many samples, before the outermost ones, by which that signal is bounded."""
+
+    errors: float = 3.0
+    """Standard errors from which on coils have noise of different levels."""
+
+    audible: float = 0.1
+    """Power of noise, as a part of the median power of a coil at the border of k-space, that adds to the noise of every
+    coil: levels far below it do not matter."""
+
     def __post_init__(self) -> None:
-        check_fields(self, ["outer_part", "coil_part"])
+        check_fields(self, ["outer_part", "coil_part"], fall=0, errors=0, audible=0)
 
 
 def estimate_noise(samples: Array, radius: Array, rules: NoiseRules) -> float:
@@ -57,11 +75,114 @@ def estimate_noise(samples: Array, radius: Array, rules: NoiseRules) -> float:
     seen = samples[:, ::2]
     energies, coils = np.linalg.eigh(covariance(seen))
     # Combinations of the coils that are only rounding, as of coils that were compressed and expanded, hold no noise.
-    eps_of_samples, eps = np.finfo(samples.dtype).eps, np.finfo(float).eps
-    coils = coils[:, energies > max((len(coils) * eps_of_samples) ** 2, len(coils) * eps) * energies[-1]]
+    coils = coils[:, energies > _rounding(energies, np.finfo(samples.dtype).eps)]
     weakest = xp.asarray(coils[:, :max(1, int(rules.coil_part * coils.shape[1]))], samples.dtype)
     unseen = samples[:, 1::2] if samples.shape[1] > 1 else samples
     return _level(xp.abs(xp.einsum("ji,jn->in", weakest.conj(), unseen)))
+
+
+def coil_levels(scans: Iterable[tuple[Array, Array, float]], rules: NoiseRules) -> Array | None:
+    """Return the noise levels of coils beside each other, (J,) of geometric mean 1; None where they may be the same.
+
+    scans: samples (J, M) at distances (M,) of images that share their coils, and the unit of these samples.  The part
+    of a coil that no combination of the others tells, of variance 1 / (C^-1)_jj for the covariance C, holds its noise,
+    and signal that falls with the distance: how much of it is left in the outermost samples is bounded by those before
+    them.  Coils depart from a common level no more than these bounds ask for; it is that from which they depart least.
+    """
+    rings = [_Ring()] * (1 + rules.rings)
+    for scan in scans:
+        rings = [ring + _Ring.of(*scan, number, rules) for number, ring in enumerate(rings)]
+    connected = np.diag(rings[0].energy).real > 0 if rings[0].number else np.zeros(0, bool)
+    if not connected.any():
+        return None
+    outer, *before = (ring.of_coils(connected) for ring in rings if ring.number)
+    own = outer.own(rules.least_samples)
+    if own is None:
+        return None
+    most, least = own * (1 + rules.errors * outer.error), np.zeros(len(own))
+    for ring in before:
+        if _apart(outer.distance, ring.distance) and (inner := ring.own(rules.least_samples)) is not None:
+            fall = (outer.distance / ring.distance) ** rules.fall - 1
+            error = np.hypot(own * outer.error, np.hypot(own * outer.error, inner * ring.error) / fall)
+            least = np.maximum(least, own - (inner - own).clip(0) / fall - rules.errors * error)
+    if not least.max() > most.min():
+        return None
+    common = np.sort(np.concatenate([least, most]))[len(own)]
+    power = common.clip(least, most) + rules.audible * np.median(np.diag(outer.energy).real) / outer.number
+    levels = np.ones(len(connected))
+    levels[connected] = (power / np.exp(np.log(power).mean())) ** 0.5
+    return levels
+
+
+@dataclass(frozen=True, eq=False)
+class _Ring:
+    """Samples of coils in a ring of k-space: sum of z z^H (J, J), their number, sum of distances, and rounding."""
+
+    energy: Any = 0.0
+    number: int = 0
+    distances: float = 0.0
+    eps: float = 0.0
+
+    @classmethod
+    def of(cls, samples: Array, radius: Array, unit: float, number: int, rules: NoiseRules) -> _Ring:
+        """From the outermost samples that all connected coils have, number 0, or as many before them, 1, 2, …"""
+        xp = array_module(samples)
+        common = ((samples != 0) | ~(samples != 0).any(1)[:, None]).all(0)
+        if not bool(common.any()):
+            return cls()
+        upper, lower = (xp.quantile(radius[common], max(0.0, 1 - rings * rules.outer_part))
+                        for rings in (number, number + 1))
+        ring = common & (radius >= lower) & ((radius < upper) | (number == 0))
+        if not bool(ring.any()):
+            return cls()
+        return cls(unit**2 * covariance(samples[:, ring]), int(ring.sum()), float(radius[ring].sum()),
+                   float(np.finfo(samples.dtype).eps))
+
+    def __add__(self, other: _Ring) -> _Ring:
+        return _Ring(self.energy + other.energy, self.number + other.number, self.distances + other.distances,
+                     max(self.eps, other.eps))
+
+    def of_coils(self, coils: Array) -> _Ring:
+        """Return the ring of some coils, by booleans (J,)."""
+        return replace(self, energy=self.energy[np.ix_(coils, coils)])
+
+    @property
+    def distance(self) -> float:
+        """Mean distance from zero frequency."""
+        return self.distances / self.number
+
+    @property
+    def spare(self) -> int:
+        """Number of samples beyond those that it takes to tell a coil from the others."""
+        return self.number - len(self.energy)
+
+    @property
+    def error(self) -> float:
+        """Standard error of `own`, as a part of it."""
+        return float(self.spare**-0.5)
+
+    def own(self, least_samples: int) -> Array | None:
+        """Return the variance (J,) that no combination of the others tells.
+
+        None for few samples, and where some coil is a combination of others.
+        """
+        if self.spare < least_samples:
+            return None
+        energies = np.linalg.eigvalsh(self.energy)
+        if energies[0] <= _rounding(energies, self.eps):
+            return None
+        return 1 / np.diag(np.linalg.inv(self.energy)).real / self.spare
+
+
+def _apart(here: float, there: float) -> bool:
+    """Return whether rings at two mean distances tell how signal falls."""
+    return 0 < there * APART ** (1 / 3) <= here
+
+
+def _rounding(energies: Array, eps: float) -> float:
+    """Return the energy below which a combination of coils is only rounding, as of coils that were expanded."""
+    number = len(energies)
+    return float(max((number * eps) ** 2, number * np.finfo(float).eps) * energies[-1])
 
 
 def _of_one_coil(magnitude: Array, radius: Array, rules: NoiseRules) -> float:
@@ -77,8 +198,9 @@ def _of_one_coil(magnitude: Array, radius: Array, rules: NoiseRules) -> float:
     power = _level(magnitude[outer]) ** 2
     if min(int(outer.sum()), int(inner.sum())) >= rules.least_samples:
         here, there = float(radius[outer].mean()), float(radius[inner].mean())
-        if there > 0 and (fall := (here / there) ** 3) >= APART:
-            signal = float(np.clip((_level(magnitude[inner]) ** 2 - power) / (fall - 1), -power, power))
+        if _apart(here, there):
+            signal = (_level(magnitude[inner]) ** 2 - power) / ((here / there) ** 3 - 1)
+            signal = float(np.clip(signal, -power, power))
             power -= signal * (1 - min(here / rules.border, 1.0) ** 3)
     return power**0.5
 

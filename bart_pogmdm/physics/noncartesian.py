@@ -80,6 +80,11 @@ class NonCartesianScan:
         """Return the scan of combinations (I, J) of the coils."""
         return replace(self, samples=combined(matrix, self.samples))
 
+    def divided(self, levels: Array) -> NonCartesianScan:
+        """Return the scan with its coils divided by numbers (J,)."""
+        levels = array_module(self.samples).asarray(levels[:, None], self.samples.real.dtype)
+        return replace(self, samples=self.samples / levels)
+
     def moved(self, centre: Shape) -> NonCartesianScan:
         """Return the scan with the frequency `centre`, in whole samples, in the place of zero frequency.
 

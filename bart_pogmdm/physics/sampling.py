@@ -104,6 +104,9 @@ class Scan(Protocol):
     def combined(self, matrix: Array) -> Scan:
         """Return the scan of combinations (I, J) of the coils."""
 
+    def divided(self, levels: Array) -> Scan:
+        """Return the scan with its coils divided by numbers (J,).  May overwrite the samples."""
+
     def moved(self, centre: Shape) -> Scan:
         """Return the scan with the frequency `centre`, in whole samples, in the place of zero frequency.
 

@@ -5,7 +5,7 @@ Its largest sample is about 1, the centre of k-space is at zero frequency, and t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,7 +30,8 @@ class Frame:
     lost: part of the samples of the mask that were left out, because they lay on lines of zeros.
     zeros: part of the others that are zero in a coil, on average over the coils with signal; 0 for masks of each coil.
     ties: how many different samples have the largest real or imaginary part.
-    coils: the coils were combined to fewer by this matrix of orthonormal rows; None if they were not.
+    coils: the coils of this frame are these combinations (I, J) of those of the data; None if they are the same.
+    data_coils: the coils of the data are these combinations (J, I) of those of this frame; None likewise.
     unmapped: the mean power of the samples of a coil that was left out, because its known sensitivities are zero, as a
         multiple of its median, the largest one; 0 if none was.
     """
@@ -47,6 +48,7 @@ class Frame:
     zeros: float = 0.0
     ties: int = 1
     coils: Array | None = None
+    data_coils: Array | None = None
     unmapped: float = 0.0
 
     @property
@@ -67,20 +69,32 @@ class Frame:
         """Return sensitivities (…, *grid) of the data with the size that they have in this frame."""
         return interpolate(sens, self.box) if self.grid else sens
 
+    def with_coils(self, matrix: Array, inverse: Array) -> Frame:
+        """Return the frame of combinations (I, J) of its coils, and these as combinations (J, I) of them."""
+        if self.coils is None or self.data_coils is None:
+            return replace(self, coils=matrix, data_coils=inverse)
+        return replace(self, coils=matrix @ self.coils, data_coils=self.data_coils @ inverse)
+
+    @property
+    def keeps_rss(self) -> bool:
+        """Whether sensitivities have the same RSS in the coils of the data and in those of this frame."""
+        return (self.coils is None or self.data_coils is None
+                or np.array_equal(self.coils, self.data_coils.conj().T))
+
     def coils_into(self, of_coils: Array) -> Array:
         """Return arrays of the coils of the data, (J, …), as arrays of those of this frame."""
         return of_coils if self.coils is None else combined(self.coils, of_coils)
 
     def coils_out_of(self, of_coils: Array) -> Array:
         """Return arrays of the coils of this frame as arrays of those of the data, (J, …)."""
-        return of_coils if self.coils is None else combined(self.coils.conj().T, of_coils)
+        return of_coils if self.data_coils is None else combined(self.data_coils, of_coils)
 
     def std_out_of(self, of_coils: Array) -> Array:
         """Return standard deviations of the coils of this frame, taken as independent, as those of the data."""
-        if self.coils is None:
+        if self.data_coils is None:
             return of_coils
         xp = array_module(of_coils)
-        powers = xp.asarray(abs(self.coils.T) ** 2, of_coils.dtype)
+        powers = xp.asarray(abs(self.data_coils) ** 2, of_coils.dtype)
         variances: Array = xp.tensordot(powers, of_coils**2, 1)
         return variances**0.5
 

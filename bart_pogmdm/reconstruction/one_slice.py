@@ -112,7 +112,7 @@ class Collector:
         else:
             image = frame.out_of(reference.image * reference.weight)
             parts = _maps(reference, frame, known_sens, options)
-        weight = self._write(parts)
+        weight, of_data = self._write(parts)
         coefficients = (None if last.coefficients is None or problem.images.adds_up else
                         frame.coils_out_of(last.coefficients))
         mean_weights, residual_std = reference.mean_weights, reference.info.residual_std
@@ -128,14 +128,14 @@ class Collector:
             spread = float((std**2).sum() / (statistics.std**2).sum().clip(1e-30)) ** 0.5  # one for the whole image
             residual_std = self._residual_var.mean**0.5
             convergence = {"rhat": rhat, "ess": ess}
-        factor: Any = units.scale  # from images times the RSS of their sensitivities to reported images
+        factor: Any = units.scale * of_data  # from images times the RSS of their sensitivities to reported images
         if not options.normalize:
-            factor = (divide(factor, weight) if known_sens is None else
-                      divide(factor, rss(known_sens)) / frame.sens_scale)
+            factor = (divide(units.scale, weight) if known_sens is None else
+                      divide(units.scale, rss(known_sens)) / frame.sens_scale)
         for sample in kept or ():
             sample[...] = (image + spread * (sample - statistics.mean)) * factor
         image, std = image * factor, None if std is None else std * factor
-        sens_std = self._sens_std(weight if not options.normalize else None, prior)
+        sens_std = self._sens_std(divide(1.0, of_data) if options.normalize else weight, prior)
         _check_finite(image, weight, std)
         return SliceResult(image, std, sens_std, units.scale * frame.interpolation, float(units.to_user(residual_std)),
                            convergence, coefficients, problem.images.sets, second, self._steps)
@@ -151,10 +151,13 @@ class Collector:
             step = step - frame.out_of(filtered(weights, frame.into(step), axes_of(weights.shape)))
         return estimate + float(part) * step
 
-    def _write(self, parts: Iterator[tuple[slice, Array]]) -> Array:
-        """Write the sensitivities, of which some rows at a time come, to their place, and return their RSS."""
+    def _write(self, parts: Iterator[tuple[slice, Array]]) -> tuple[Array, Array]:
+        """Write the sensitivities, of which some rows at a time come, to their place, and return their RSS.
+
+        And the RSS that they have in the coils of the data where it is 1 in those of the frame.
+        """
         xp, normalize, known_sens = array_module(self._final_sens), self._options.normalize, self._known_sens
-        weights, ramp = [], self._frame.sens_ramp(self._final_sens)
+        weights, of_data, ramp = [], [], self._frame.sens_ramp(self._final_sens)
         for rows, sens in parts:
             weight = rss(sens)
             weights.append(weight)
@@ -163,18 +166,22 @@ class Collector:
             elif known_sens is not None:
                 sens = known_sens * self._frame.sens_scale
             sens = self._frame.coils_out_of(sens)
+            if normalize and not self._frame.keeps_rss:
+                of_data.append(rss(sens))
+                sens = divide(sens, of_data[-1])
             self._final_sens[:, rows] = sens if ramp is None else sens * ramp[rows]
-        return xp.concatenate(weights)
+        weight = xp.concatenate(weights)
+        return weight, xp.concatenate(of_data) if of_data else xp.ones_like(weight[:1])
 
-    def _sens_std(self, weight: Array | None, prior: Any) -> Array | None:
-        """Return the standard deviation of the sensitivities, of RSS 1 or of the RSS `weight`; None for known ones."""
+    def _sens_std(self, weight: Any, prior: Any) -> Array | None:
+        """Return the standard deviation of the sensitivities, times a weight; None for known ones."""
         if not self._sens or isinstance(self._options.method, Map):
             return None
         spread = self._options.method.temperature(prior, self._problem) ** -0.5
         squares = array_module(self._final_sens).concatenate([part.squares for part in self._sens])
         std = spread * (squares / max(self._sens[0].count - 1, 1)) ** 0.5
         std = interpolate(std, self._frame.grid) if self._frame.grid and std.shape[1:] != self._frame.grid else std
-        return self._frame.std_out_of(std if weight is None else std * weight)
+        return self._frame.std_out_of(std * weight)
 
 
 def _check_finite(*arrays: Array | None) -> None:

@@ -71,7 +71,8 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
         deviation are those of all sweeps, at least six times as many, in two to four chains.
     iterations: usual number of steps to the maximum, 45; planes may end earlier or take more, and
         "diffusion" takes none.
-    noise_std: of the data (samples of weight 1) per real and imaginary part; None: estimated.
+    noise_std: of the data (samples of weight 1) per real and imaginary part, in all coils; None: estimated, and the
+        coils are weighted by the levels of their noise beside each other.
     maps: 2 for an object larger than the field of view, so that it folds over: another image with its own
         sensitivities for the folded part, and the result for both together; not for "diffusion".  "auto", the
         default: 2 in the slices whose samples show it (of those that share sensitivities: where all show it), else 1.

@@ -93,7 +93,8 @@ def with_mapped(frame: Frame, kspace: Array, pattern: Array | None, mapped: Arra
         samples = kspace[coil] if pattern is None else kspace[coil][pattern[coil if len(pattern) > 1 else 0] != 0]
         power = abs(samples[samples != 0]).astype(float) ** 2
         peaks.append(float(power.mean() / xp.median(power)) if power.size else 0.0)
-    return replace(frame, coils=np.eye(len(mapped))[move(mapped, np)], unmapped=max(peaks))
+    chosen = np.eye(len(mapped))[move(mapped, np)]
+    return replace(frame, unmapped=max(peaks)).with_coils(chosen, chosen.T)
 
 
 def _inside(kspace: Array, pattern: Array) -> tuple[Array, str]:

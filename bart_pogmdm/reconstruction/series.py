@@ -7,10 +7,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from ..algorithms.problem import Problem
 from ..arrays.array_types import Array, Shape
+from ..arrays.modules import array_module
 from ..physics.coil_compression import CoilRules, above_noise
-from ..physics.noise_level import estimate_noise
+from ..physics.noise_level import NoiseRules, coil_levels, estimate_noise
 from ..physics.sampling import Scan
 from ..prior.image_scale import ImageScale
 from .doubts import of_series
@@ -64,9 +67,23 @@ class Part(Place):
                              " largest sample")
         return cls(index, number, frame, noise_std, sens, (), scan, slices.start(index))
 
+    @property
+    def unit(self) -> float:
+        """Data units in a unit of the samples, for those of weight 1."""
+        return self.frame.weight * self.frame.scale
+
     def with_coils(self, matrix: Array) -> Part:
         """Return the slice with combinations (I, J) of its coils."""
-        return replace(self, scan=self.scan.combined(matrix), frame=replace(self.frame, coils=matrix))
+        return replace(self, scan=self.scan.combined(matrix), frame=self.frame.with_coils(matrix, matrix.conj().T))
+
+    def with_levels(self, levels: Array, rules: NoiseRules) -> Part:
+        """Return the slice with noise of the same level in all coils, which are divided by their levels (J,)."""
+        frame, scan = self.frame.with_coils(np.diag(1 / levels), np.diag(levels)), self.scan.divided(levels)
+        noise_std = self.unit * estimate_noise(*scan.acquired(), rules)
+        sens = self.sens
+        if sens is not None:
+            sens = sens / array_module(sens).asarray(levels, sens.real.dtype).reshape(-1, *(1,) * (sens.ndim - 1))
+        return replace(self, scan=scan, frame=frame, noise_std=float(noise_std), sens=sens)
 
     def with_centre(self, centre: Shape) -> Part:
         """Return the slice with another point of k-space in the place of zero frequency."""
@@ -87,7 +104,9 @@ class Part(Place):
 
 
 def prepared(parts: list[Part], options: Options) -> list[Part]:
-    """Return slices that are solved together about one centre, if they need one, and without coils lost in the noise.
+    """Return slices that are solved together about one centre, if they need one, with coils as their noise asks for.
+
+    The noise has the same level in all coils, and coils whose signal is lost in it are left out.
 
     ValueError for slices that cannot be solved together as the options say.
     """
@@ -97,15 +116,24 @@ def prepared(parts: list[Part], options: Options) -> list[Part]:
         _check_shots(parts)
     if options.sms or options.temporal is not None:
         parts = _about_one_centre(parts)
+    if options.noise_std is None:
+        parts = _with_even_noise(parts, options.rules.noise)
     return _with_fewer_coils(parts, options.rules.coils)
+
+
+def _with_even_noise(parts: list[Part], rules: NoiseRules) -> list[Part]:
+    """Return slices that have the same coils with noise of the same level in all of these."""
+    if any(part.scan.coils == 1 or not part.scan.same_for_coils for part in parts):
+        return parts
+    levels = coil_levels(((*part.scan.acquired(), part.unit / parts[0].unit) for part in parts), rules)
+    return parts if levels is None else [part.with_levels(levels, rules) for part in parts]
 
 
 def _with_fewer_coils(parts: list[Part], rules: CoilRules) -> list[Part]:
     """Return slices that have the same coils, of unknown sensitivities, without those that are lost in the noise."""
     if any(part.sens is not None or not part.scan.same_for_coils for part in parts):
         return parts
-    matrix = above_noise([(part.scan.acquired()[0], part.noise_std / (part.frame.weight * part.frame.scale))
-                          for part in parts], rules)
+    matrix = above_noise([(part.scan.acquired()[0], part.noise_std / part.unit) for part in parts], rules)
     return parts if matrix is None else [part.with_coils(matrix) for part in parts]
 
 
