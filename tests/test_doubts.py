@@ -170,6 +170,24 @@ def test_a_trajectory_of_another_unit_is_refused(factor):
         recon(kspace, traj=factor * traj, dims=(40, 40), **QUICK)
 
 
+@pytest.mark.parametrize("power", [0.5, 1])
+@pytest.mark.parametrize("frames", [False, True])
+def test_a_density_compensation_is_doubtful(power, frames):
+    """It is zero at zero frequency, which every spoke passes; the samples as they were measured raise no doubt."""
+    radius, angles = np.arange(-20.0, 20.0), np.pi * np.arange(32) / 32
+    traj = np.stack([np.outer(radius, np.sin(angles)), np.outer(radius, np.cos(angles)), np.zeros((40, 32))])
+    images = (phantom((40, 40)) * sensitivities((40, 40), 6)).astype(np.complex64)
+    kspace = Nufft(traj[:2].reshape(2, -1), (40, 40), np.complex64).forward(images).reshape(6, 40, 32)
+    kspace = np.moveaxis(kspace, 0, -1)[None]
+    compensated = kspace * abs(radius[:, None, None]) ** power
+    if frames:
+        kspace, compensated = (np.stack([array, array], -1).reshape(*array.shape, *(1,) * 6, 2)
+                               for array in (kspace, compensated))
+    found, measured = (doubts(array.astype(np.complex64), traj=traj) for array in (compensated, kspace))
+    assert any("density compensation" in sentence for sentence in found)
+    assert not any("density compensation" in sentence for sentence in measured)
+
+
 def test_a_point_far_off_is_refused():
     kspace, traj = radial()
     traj[:2, 3, 4] = 824

@@ -101,6 +101,9 @@ class DoubtRules:
     ties: int = 4
     """Different samples that may have the largest real or imaginary part: more come from a saturated receiver."""
 
+    at_zero: float = 0.25
+    """Distance from zero frequency, in cycles per field of view, of points that pass for it."""
+
     pixels: int = 100
     """Pixels for each sample of a coil, above which a point or the unit of a trajectory must be wrong."""
 

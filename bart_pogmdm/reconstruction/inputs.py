@@ -124,7 +124,8 @@ class Inputs:
             scan, frame = noncartesian_scan(kspace[mapped], sought, points[index], size, readouts, rules)
             return scan, with_mapped(frame, kspace, pattern, mapped)
 
-        return scan, shape, sample_doubts.of_trajectory(points, readouts, size, rules.doubts)
+        return scan, shape, [*sample_doubts.of_trajectory(points, readouts, size, rules.doubts),
+                             *sample_doubts.of_zero_frequency(samples, points, rules.doubts)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -67,6 +67,19 @@ def of_trajectory(points: Array, readouts: Array, size: Shape, rules: DoubtRules
     return doubts
 
 
+def of_zero_frequency(samples: Array, points: Array, rules: DoubtRules) -> list[str]:
+    """Return the doubt whether samples (…, J, M) at points (…, D, M) were multiplied by a density compensation.
+
+    All those at zero frequency, which are the largest as a rule, are zero.
+    """
+    at_zero = (points**2).sum(-2) < rules.at_zero**2
+    signal = (samples != 0).any(-2)
+    if not bool(at_zero.any()) or not bool(signal.any()) or bool((signal & at_zero).any()):
+        return []
+    return ["kspace: all of its samples at zero frequency are zero, where it is largest as a rule: was it multiplied by"
+            " a density compensation? It has to be as it was measured"]
+
+
 def of_scan(scan: Scan, frame: Frame, sampling: Sampling, known_sens: bool, rules: DoubtRules) -> list[str]:
     """Return doubts about the samples of a slice in its frame; known_sens: or those of a single coil."""
     doubts, (power, sampled), lost = [], scan.power(), frame.lost
