@@ -523,7 +523,8 @@ def test_data_of_any_scale_give_the_same_image(exponent):
 @pytest.mark.parametrize("exponent", [-300, -170, 160, 300])
 def test_doubts_do_not_depend_on_the_scale(exponent):
     kspace = full().astype(complex)
-    kspace[:, 5, 7] = 10 * (-1) ** np.arange(len(kspace))
+    rows = np.arange(0, 48, 4)  # many spikes: a few are left out
+    kspace[:, rows, 7 * rows % 48] = 10 * (-1.0) ** np.arange(len(kspace))[:, None]
     kspace *= 10.0**exponent
     assert any("do not explain" in sentence for sentence in doubts(kspace))
 

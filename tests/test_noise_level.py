@@ -96,7 +96,7 @@ def test_levels_of_coils_are_found(levels, signal, rng):
     samples, radius = coils_with_noise(rng, levels, signal)
     found = coil_levels([(samples, radius, 1.0)], NoiseRules(audible=0))
     expected = np.array(levels) / np.exp(np.log(levels).mean())
-    np.testing.assert_allclose(found, expected, rtol=0.35)
+    np.testing.assert_allclose(found, expected, rtol=0.4)
     assert np.isclose(np.log(found).sum(), 0)
 
 
@@ -106,11 +106,20 @@ def test_coils_of_the_same_noise_have_no_levels(signal, rng):
         assert coil_levels([(*coils_with_noise(rng, np.ones(8), signal, 1500), 1.0)], NoiseRules()) is None
 
 
+@pytest.mark.parametrize("part", [0.5, 0.9, 0.99])
+def test_noise_that_coils_share_is_not_taken_for_less(part, rng):
+    """Each of two coils with noise in common tells the other's, but has as much of it as all others."""
+    for _ in range(20):
+        (signal, radius), independent = coils_with_noise(rng, np.zeros(6), 0.1), random_complex(rng, (6, 4000))
+        independent[1] = part * independent[0] + (1 - part**2) ** 0.5 * independent[1]
+        assert coil_levels([(signal + independent, radius, 1.0)], NoiseRules()) is None
+
+
 def test_levels_follow_the_gain_of_coils(rng):
     samples, radius = coils_with_noise(rng, (1, 1, 1, 4, 1, 1), 0.1)
     gains, rules = np.array([1, 3, 0.2, 1, 1, 7]), NoiseRules(audible=0)
     one, other = (coil_levels([(array, radius, 1.0)], rules) for array in (samples, gains[:, None] * samples))
-    assert abs(np.log(other / one / gains)).max() < 0.5  # those that may be the same stay nearer to each other
+    assert abs(np.log(other / one / gains)).max() < 0.55  # those that may be the same stay nearer to each other
 
 
 def test_levels_are_those_of_all_images_that_share_their_coils(rng):
@@ -180,10 +189,50 @@ def test_known_sensitivities_stay_as_they_are_given():
     assert psnr(abs(scaled.image), image) > psnr(abs(spoiled.image), image) + 2
 
 
+def test_a_quiet_coil_counts_as_its_noise_says():
+    """The level is the geometric mean of those of the coils, and no warning says that samples are not explained."""
+    kspace, mask, _, levels = scan_with_a_noisy_coil()
+    gains = np.where(levels > 1, 1 / 600, 1)  # a hundredth of the noise of the others
+    result = recon(kspace * gains.astype(np.float32), mask, iterations=20)
+    assert result.info["noise_std"] == pytest.approx(0.02 * 0.01 ** (1 / 6), rel=0.3)
+    assert result.info["warnings"] == []
+
+
+@pytest.mark.parametrize("has_signal", [True, False])
+def test_a_broken_coil_is_left_out(has_signal):
+    kspace, mask, image, _ = scan_with_a_noisy_coil()
+    whole = fft2c(sensitivities(image.shape, 6) * image)
+    broken = kspace.copy()
+    broken[2] = mask * (has_signal * whole[2] + 0.6 * noise(mask.shape, 3))
+    with pytest.warns(ReconstructionWarning, match="noise of a coil is so far above its signal"):
+        found = recon(broken, mask, iterations=20)
+    others = np.arange(6) != 2
+    expected = recon(kspace[others], mask, iterations=20)
+    assert (found.sens[2] == 0).all()
+    np.testing.assert_allclose((abs(found.sens) ** 2).sum(0), 1, atol=1e-5)
+    assert psnr(abs(found.image), abs(expected.image)) > 45
+    known = recon(broken, mask, sens=sensitivities(image.shape, 6), iterations=8)
+    assert known.sens[2].any()  # where its map is known, it does no harm
+
+
+def test_a_spike_in_one_coil_costs_this_coil_only():
+    kspace, mask, image, _ = scan_with_a_noisy_coil()
+    kspace, mask = (mask * fft2c(sensitivities(image.shape, 6) * image)).astype(np.complex64), mask
+    kspace += 0.002 * mask * noise(kspace.shape, 1)
+    kspace[1, 5, np.flatnonzero(mask[5])[3]] += 30
+    with pytest.warns(ReconstructionWarning, match="noise of a coil is so far above its signal"):
+        found = recon(kspace.astype(np.complex64), mask, iterations=20)
+    expected = np.sqrt((abs(np.delete(sensitivities(image.shape, 6) * image, 1, 0)) ** 2).sum(0))
+    assert psnr(abs(found.image), expected) > 35
+
+
 def test_draws_with_a_noisy_coil():
     """The band holds the truth, and the sensitivities of the noisy coil are those that are known least."""
     kspace, mask, image, _ = scan_with_a_noisy_coil()
     result = recon(kspace, mask, samples=4, iterations=15, keep_samples=True)
+    raw = recon(kspace, mask, samples=4, iterations=15, normalize=False)
+    brightness = np.median(abs(raw.sens).mean(0) / abs(result.sens).mean(0))
+    assert np.median(raw.sens_std / result.sens_std) == pytest.approx(brightness, rel=0.1)
     inside = image > 0.05
     assert (abs(abs(result.image) - image) < 1.645 * result.std)[inside].mean() > 0.8
     assert result.sens_std.mean((1, 2)).argmax() == 2

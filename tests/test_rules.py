@@ -33,6 +33,7 @@ from bart_pogmdm.prior.image_scale import ImageScale
 from bart_pogmdm.prior.rules import PriorRules
 from bart_pogmdm.prior.smooth_phase import SmoothPhase
 from bart_pogmdm.reconstruction.doubt_rules import DoubtRules
+from bart_pogmdm.reconstruction.misfit_lines import LineRules
 from bart_pogmdm.reconstruction.options import OptionKeywords, Options, options_of
 from bart_pogmdm.reconstruction.priors import prior_of
 from bart_pogmdm.reconstruction.rules import Rules
@@ -40,7 +41,7 @@ from bart_pogmdm.volume.plan import make_plan
 
 RECORDS = (PriorRules, ImageScale, Calibration, OneCoilScale, SmoothPhase, Likelihood, RingRules, HeldOutRules,
            MessagePassing, CoarseSteps, Map, Gibbs, Diffusion, SensitivityPenalty, CentreRules, CoilRules, DoubtRules,
-           EspiritRules, NoiseRules, ReadoutRules, SobolevRules, StartRules, BoxRules,
+           EspiritRules, LineRules, NoiseRules, ReadoutRules, SobolevRules, StartRules, BoxRules,
            RepeatRules, Options)
 # The one name that tests may patch: the stand-in for CuPy compiles the CUDA kernels as plain C++.
 PATCHED = {("strict_cupy.py", "bart_pogmdm.arrays.kernels.cuda._module")}

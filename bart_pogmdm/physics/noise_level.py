@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays.array_types import Array
 from ..arrays.checks import check_fields
-from ..arrays.modules import array_module
+from ..arrays.modules import array_module, move
 from .coil_compression import covariance
 
 APART = 1.25  # Usual power of signal in one ring of k-space, in that of another, from which on they tell how it falls.
@@ -48,6 +48,9 @@ class NoiseRules:
     """Power of noise, as a part of the median power of a coil at the border of k-space, that adds to the noise of every
     coil: levels far below it do not matter."""
 
+    broken: float = 8.0
+    """Noise of a coil beside that of the median coil from which on it is left out, if its signal is not larger, too."""
+
     def __post_init__(self) -> None:
         check_fields(self, ["outer_part", "coil_part"], fall=0, errors=0, audible=0)
 
@@ -84,10 +87,10 @@ def estimate_noise(samples: Array, radius: Array, rules: NoiseRules) -> float:
 def coil_levels(scans: Iterable[tuple[Array, Array, float]], rules: NoiseRules) -> Array | None:
     """Return the noise levels of coils beside each other, (J,) of geometric mean 1; None where they may be the same.
 
-    scans: samples (J, M) at distances (M,) of images that share their coils, and the unit of these samples.  The part
-    of a coil that no combination of the others tells, of variance 1 / (C^-1)_jj for the covariance C, holds its noise,
-    and signal that falls with the distance: how much of it is left in the outermost samples is bounded by those before
-    them.  Coils depart from a common level no more than these bounds ask for; it is that from which they depart least.
+    scans: samples (J, M) at distances (M,) of images that share their coils, and the unit of these samples.  The noise
+    of a coil has at most the power of its outermost samples, and at least that of what no combination of the others
+    tells, 1 / (C^-1)_jj for the covariance C, but for signal in it: that falls with the distance, so that the samples
+    before bound it.  Coils depart from a common level no more than these bounds ask for.
     """
     rings = [_Ring()] * (1 + rules.rings)
     for scan in scans:
@@ -99,7 +102,8 @@ def coil_levels(scans: Iterable[tuple[Array, Array, float]], rules: NoiseRules) 
     own = outer.own(rules.least_samples)
     if own is None:
         return None
-    most, least = own * (1 + rules.errors * outer.error), np.zeros(len(own))
+    total = np.diag(outer.energy).real / outer.number
+    most, least = total * (1 + rules.errors * outer.error), np.zeros(len(own))
     for ring in before:
         if _apart(outer.distance, ring.distance) and (inner := ring.own(rules.least_samples)) is not None:
             fall = (outer.distance / ring.distance) ** rules.fall - 1
@@ -108,10 +112,27 @@ def coil_levels(scans: Iterable[tuple[Array, Array, float]], rules: NoiseRules) 
     if not least.max() > most.min():
         return None
     common = np.sort(np.concatenate([least, most]))[len(own)]
-    power = common.clip(least, most) + rules.audible * np.median(np.diag(outer.energy).real) / outer.number
+    power = common.clip(least, most)
+    power += rules.audible * np.median(total) * (power / common).clip(max=1)
     levels = np.ones(len(connected))
     levels[connected] = (power / np.exp(np.log(power).mean())) ** 0.5
     return levels
+
+
+def broken_coils(scans: Iterable[tuple[Array, Array, float]], levels: Array, rules: NoiseRules) -> Array:
+    """Return which coils have `broken` times the noise of the median coil, and stand out from it that much less, (J,).
+
+    scans: as for `coil_levels`, which gives the levels.  The map of such a coil is hardly known, and times its level it
+    would spoil the root sum of squares of all maps.
+    """
+    power, border = np.zeros(len(levels)), np.zeros(len(levels))
+    for samples, radius, unit in scans:
+        ring = _Ring.of(samples, radius, unit, 0, rules)
+        if ring.number:
+            power += unit**2 * move((abs(samples) ** 2).mean(1), np)
+            border += np.diag(ring.energy).real / ring.number
+    signal = (power / np.where(border, border, 1) - 1).clip(0)
+    return (levels >= rules.broken * np.median(levels)) & (signal * rules.broken**2 <= np.median(signal))
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from ..physics.coil_model import rss
 from ..physics.fourier import axes_of, divide, filtered, interpolate, power_of_coils
 from ..physics.sobolev_maps import MapsByCoil, SobolevMaps
 from .frame import Frame
+from .misfit_lines import misfits
 from .options import Options
 
 
@@ -29,7 +30,7 @@ class SliceResult:
     scale: of the solver's units; convergence: rhat and ess of a method that samples.
     coefficients: of the last sensitivities, from which a similar slice may start; None if they have none, or two sets.
     maps: the number of sets; second: the part of the energy of the coil images in the second one.
-    steps: to the maximum.
+    steps: to the maximum.  misfits: samples (*grid) of the frame that do not fit the others, or None.
     """
 
     image: Array
@@ -42,6 +43,7 @@ class SliceResult:
     maps: int
     second: float
     steps: int
+    misfits: Array | None
 
 
 def solve(problem: Problem, collectors: Sequence[Collector], prior: Any, options: Options, seed: tuple[int, ...],
@@ -104,7 +106,7 @@ class Collector:
         known_sens, options, kept, statistics = self._known_sens, self._options, self._kept, self._statistics
         assert reference is not None and last is not None, "a method yields at least one State"
         units = reference.units
-        second = 0.0
+        second, found = 0.0, misfits(problem, reference, options.rules.lines)
         if problem.images.adds_up:
             second = _second_part(reference)
             image, sens = _sets_together(reference, frame)
@@ -138,7 +140,7 @@ class Collector:
         sens_std = self._sens_std(divide(1.0, of_data) if options.normalize else weight, prior)
         _check_finite(image, weight, std)
         return SliceResult(image, std, sens_std, units.scale * frame.interpolation, float(units.to_user(residual_std)),
-                           convergence, coefficients, problem.images.sets, second, self._steps)
+                           convergence, coefficients, problem.images.sets, second, self._steps, found)
 
     def _mean(self, estimate: Array, weights: Array | None, part: float) -> Array:
         """Return the estimate (*grid) that was there before the draws, moved a part of the way towards their mean.

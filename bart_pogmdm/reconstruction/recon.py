@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -142,18 +142,25 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
         raise ValueError("temporal: goes with several coils and unknown sensitivities")
     for group in layout.groups(slices.sens_shape, options.together if shares_sens or options.sms else 0):
         numbered = [(int(inputs.first) + number, index) for number, index in group]
-        places, measured = _measured(numbered, slices, prior, options, explained)
-        for solved, problem in problems_of(places, measured, inputs.neighbour, prior, options, explained):
-            each = problem.each() if problem.images.is_series else [problem] * len(solved)
-            with explained(solved[0].index):
-                collectors = [Collector(one, part.frame, part.sens, options, outputs.sens_of(part.index),
-                                        outputs.kept(part.index)) for one, part in zip(each, solved)]
-                results = solve(problem, collectors, solving, options, (options.seed, solved[0].number), report)
-                report.finish(len(solved))
-            for part, one, found in zip(solved, each, results):
-                outputs.put(part.index, part.noise_std, part.frame.weight * found.residual_std, found)
-                doubts[part.index] = [*part.doubts, *of_solution(one, found, options)]
-                coefficients = found.coefficients
+        misfits: dict[Shape, Array] = {}
+        for attempt in (1, 2):  # the second one without samples that do not fit the others, if there are any
+            places, measured = _measured(numbered, slices, prior, options, explained, misfits)
+            for solved, problem in problems_of(places, measured, inputs.neighbour, prior, options, explained):
+                each = problem.each() if problem.images.is_series else [problem] * len(solved)
+                with explained(solved[0].index):
+                    collectors = [Collector(one, part.frame, part.sens, options, outputs.sens_of(part.index),
+                                            outputs.kept(part.index)) for one, part in zip(each, solved)]
+                    results = solve(problem, collectors, solving, options, (options.seed, solved[0].number), report)
+                    report.finish(len(solved))
+                for part, one, found in zip(solved, each, results):
+                    outputs.put(part.index, part.noise_std, part.frame.weight * found.residual_std, found)
+                    doubts[part.index] = [*part.doubts, *of_solution(one, found, options)]
+                    coefficients = found.coefficients
+                    if attempt == 1 and found.misfits is not None:
+                        misfits[part.index] = found.misfits
+            if not misfits or attempt == 2:
+                break
+            report.finish(-len(group))
         if finished:
             finished(outputs, [index for _, index in group])
     info = {"method": options.method.name, "iterations": getattr(options.method, "iterations", None),
@@ -166,12 +173,15 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
 
 
 def _measured(group: list[tuple[int, Shape]], slices: Slices, prior: Any, options: Options,
-              explained: Explained) -> tuple[list[Place], list[Measured]]:
-    """Return the slices of a group, each a number and an index, without their samples, and as the solver sees them."""
+              explained: Explained, misfits: Mapping[Shape, Array]) -> tuple[list[Place], list[Measured]]:
+    """Return the slices of a group, each a number and an index, without their samples, and as the solver sees them.
+
+    misfits: samples of slices that are left out.
+    """
     parts, places, measured, together = [], [], [], tuple(index for _, index in group)
     for number, index in group:
         with explained(index):
-            parts.append(Part.of(slices, index, together, number, options))
+            parts.append(Part.of(slices, index, together, number, options, misfits.get(index)))
     with explained(group[0][1]):
         parts = prepared(parts, options)
     while parts:  # one after the other, so that the samples of all are not held twice
@@ -195,7 +205,7 @@ class _Report:
         self.error: BaseException | None = None
 
     def finish(self, slices: int) -> None:
-        """Note that slices are finished."""
+        """Note that slices are finished; fewer than none are solved again."""
         self._finished += slices
         self._iteration = self._finished * self._most
 

@@ -15,6 +15,7 @@ from ..physics.sampled_box import BoxRules
 from ..physics.sensitivity_start import StartRules
 from ..physics.sobolev_maps import SobolevRules
 from .doubt_rules import DoubtRules
+from .misfit_lines import LineRules
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Rules:
     noise: NoiseRules = NoiseRules()
     coils: CoilRules = CoilRules()
     readouts: ReadoutRules = ReadoutRules()
+    lines: LineRules = LineRules()
     sens: SobolevRules = SobolevRules()
     start: StartRules = StartRules()
     espirit: EspiritRules = EspiritRules()

@@ -12,19 +12,24 @@ import numpy as np
 from ..algorithms.problem import Problem
 from ..arrays.array_types import Array, Shape
 from ..arrays.modules import array_module
+from ..physics.cartesian_scan import CartesianScan
 from ..physics.coil_compression import CoilRules, above_noise
-from ..physics.noise_level import NoiseRules, coil_levels, estimate_noise
+from ..physics.kspace_centre import find_centre
+from ..physics.noise_level import broken_coils, coil_levels, estimate_noise
 from ..physics.sampling import Scan
 from ..prior.image_scale import ImageScale
 from .doubts import of_series
 from .frame import Frame
 from .inputs import Slices
+from .misfit_lines import LEFT_OUT
 from .options import Options
+from .rules import Rules
 from .sample_doubts import of_scan
 from .second_set import folds_over
 from .start import Measured, problem_of
 
 Explained = Callable[[Shape], AbstractContextManager[None]]  # In this context errors name the slice at an index.
+BROKEN = "kspace: the noise of a coil is so far above its signal that the coil is left out: is it broken?"
 MOST_NOISE = 1e6  # In largest samples, about: the squares of much larger numbers are infinite.
 
 
@@ -52,9 +57,15 @@ class Part(Place):
     start: Array | None
 
     @classmethod
-    def of(cls, slices: Slices, index: Shape, group: tuple[Shape, ...], number: int, options: Options) -> Part:
-        """From the slices of a call; group: those that are solved together.  ValueError for unusable samples."""
+    def of(cls, slices: Slices, index: Shape, group: tuple[Shape, ...], number: int, options: Options,
+           misfits: Array | None = None) -> Part:
+        """From the slices of a call; group: those that are solved together; misfits: samples that are left out.
+
+        ValueError for unusable samples.
+        """
         (scan, frame), sens = slices.scan(index, group), slices.sens(index)
+        if misfits is not None and isinstance(scan, CartesianScan):
+            scan = scan.without(misfits)
         # The maps of coils that are sought for a slice alone have a ramp of a few cycles anyway.  So the phase of the
         # image does not jump from slice to slice where the centre is between two samples.
         has_own_sens, width = len(group) == 1 and scan.coils > 1 and sens is None, options.rules.centre.width
@@ -65,7 +76,8 @@ class Part(Place):
         if noise_std > MOST_NOISE * unit:
             raise ValueError(f"noise_std: expected it in the units of kspace, got {noise_std / unit:.3g} times the"
                              " largest sample")
-        return cls(index, number, frame, noise_std, sens, (), scan, slices.start(index))
+        doubts = () if misfits is None else (LEFT_OUT,)
+        return cls(index, number, frame, noise_std, sens, doubts, scan, slices.start(index))
 
     @property
     def unit(self) -> float:
@@ -76,14 +88,21 @@ class Part(Place):
         """Return the slice with combinations (I, J) of its coils."""
         return replace(self, scan=self.scan.combined(matrix), frame=self.frame.with_coils(matrix, matrix.conj().T))
 
-    def with_levels(self, levels: Array, rules: NoiseRules) -> Part:
-        """Return the slice with noise of the same level in all coils, which are divided by their levels (J,)."""
-        frame, scan = self.frame.with_coils(np.diag(1 / levels), np.diag(levels)), self.scan.divided(levels)
-        noise_std = self.unit * estimate_noise(*scan.acquired(), rules)
+    def with_levels(self, levels: Array, kept: Array, rules: Rules) -> Part:
+        """Return the slice with noise of the same level in all coils, which are divided by their levels (J,).
+
+        kept: which coils are not left out, booleans (J,).
+        """
+        frame, scan = self.frame.with_coils(np.diag(1 / levels)[kept], np.diag(levels)[:, kept]), self.scan
+        scan = scan.divided(levels) if kept.all() else scan.combined(np.diag(1 / levels)[kept])
+        noise_std, centre = self.unit * estimate_noise(*scan.acquired(), rules.noise), find_centre(scan, rules.centre)
+        if not any(centre.place):  # the noise of a coil may have hidden the centre, but not led astray
+            frame = replace(frame, fit=centre.fit)
         sens = self.sens
         if sens is not None:
             sens = sens / array_module(sens).asarray(levels, sens.real.dtype).reshape(-1, *(1,) * (sens.ndim - 1))
-        return replace(self, scan=scan, frame=frame, noise_std=float(noise_std), sens=sens)
+        doubts = self.doubts if kept.all() else (*self.doubts, BROKEN)
+        return replace(self, scan=scan, frame=frame, noise_std=float(noise_std), sens=sens, doubts=doubts)
 
     def with_centre(self, centre: Shape) -> Part:
         """Return the slice with another point of k-space in the place of zero frequency."""
@@ -100,7 +119,7 @@ class Part(Place):
         measured = Measured.of(self.scan, self.frame, self.noise_std / self.frame.weight, self.start, scale,
                                options.rules, known_sens=self.sens is not None, alone=alone)
         doubts = of_scan(self.scan, self.frame, measured.sampling, measured.sens_model is None, options.rules.doubts)
-        return Place(self.index, self.number, self.frame, self.noise_std, self.sens, tuple(doubts)), measured
+        return Place(self.index, self.number, self.frame, self.noise_std, self.sens, (*self.doubts, *doubts)), measured
 
 
 def prepared(parts: list[Part], options: Options) -> list[Part]:
@@ -117,16 +136,23 @@ def prepared(parts: list[Part], options: Options) -> list[Part]:
     if options.sms or options.temporal is not None:
         parts = _about_one_centre(parts)
     if options.noise_std is None:
-        parts = _with_even_noise(parts, options.rules.noise)
+        parts = _with_even_noise(parts, options.rules)
     return _with_fewer_coils(parts, options.rules.coils)
 
 
-def _with_even_noise(parts: list[Part], rules: NoiseRules) -> list[Part]:
+def _with_even_noise(parts: list[Part], rules: Rules) -> list[Part]:
     """Return slices that have the same coils with noise of the same level in all of these."""
     if any(part.scan.coils == 1 or not part.scan.same_for_coils for part in parts):
         return parts
-    levels = coil_levels(((*part.scan.acquired(), part.unit / parts[0].unit) for part in parts), rules)
-    return parts if levels is None else [part.with_levels(levels, rules) for part in parts]
+    def scans() -> Iterator[tuple[Array, Array, float]]:
+        return ((*part.scan.acquired(), part.unit / parts[0].unit) for part in parts)
+
+    levels = coil_levels(scans(), rules.noise)
+    if levels is None:
+        return parts
+    # Known maps are no less certain for the noise of their coils.
+    kept = np.ones(len(levels), bool) if parts[0].sens is not None else ~broken_coils(scans(), levels, rules.noise)
+    return [part.with_levels(levels, kept, rules) for part in parts]
 
 
 def _with_fewer_coils(parts: list[Part], rules: CoilRules) -> list[Part]:
