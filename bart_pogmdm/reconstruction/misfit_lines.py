@@ -20,17 +20,16 @@ LEFT_OUT = ("kspace: lines or samples that fit the others far worse than those b
 
 @dataclass(frozen=True)
 class LineRules:
-    """Which lines of a plane do not fit the others."""
+    """When a line of a plane does not fit the others."""
 
     ratio: float = 10.0
-    """A line does not fit if the power of its residual is above this multiple of the median of the lines beside it, and
-    of that of noise,"""
+    """Least power of its residual per sample, as a multiple of the median of the lines beside it, and of noise."""
 
     part: float = 0.1
-    """above this part of the power of the line itself,"""
+    """Least power of its residual, as a part of the power of the line itself."""
 
     audible: float = 0.04
-    """and above this part of the mean power of all samples: what is far below them changes no image."""
+    """Least power of its residual per sample, as a part of the mean power of all samples: less changes no image."""
 
     beside: int = 6
     """Sampled lines that count as those beside it."""
