@@ -97,6 +97,32 @@ def test_many_such_lines_have_another_cause():
     assert not found(kspace, mask)[1]
 
 
+def test_a_burst_that_moves_the_centre_leaves_no_doubt_about_it():
+    """All is as if the line were not in the mask, also where its noise is as strong as the image."""
+    kspace, mask, _ = scan("uniform2")
+    repaired, left_out = found(burst(kspace, 44, 1), mask)
+    expected, _ = found(kspace, mask & (np.arange(SHAPE[1]) != 44))
+    assert left_out and repaired.info["warnings"] == [LEFT_OUT]
+    np.testing.assert_array_equal(repaired.image, expected.image)
+
+
+def test_lines_of_interpolated_k_space_are_those_of_the_data():
+    kspace, mask, _ = scan("uniform2")
+    padded, pattern = (np.pad(array, [(0, 0)] * (array.ndim - 2) + [(16, 16)] * 2) for array in (
+        burst(kspace, 46), mask))
+    repaired, left_out = found(padded, pattern)
+    pattern[:, 46 + 16] = False
+    assert left_out
+    np.testing.assert_array_equal(repaired.image, found(padded * pattern, pattern)[0].image)
+
+
+def test_frames_with_a_temporal_prior_lose_no_line():
+    kspace, mask, _ = scan("uniform2")
+    frames = np.stack([kspace, burst(kspace, 46), kspace], -1).transpose(1, 2, 0, 3)
+    frames = frames.reshape(*SHAPE, 1, COILS, *(1,) * 6, 3)
+    assert not found(frames, mask.reshape(*SHAPE, *(1,) * 9), temporal=0.05, iterations=12)[1]
+
+
 def test_known_sensitivities_that_are_wrong_leave_no_line_out():
     kspace, mask, _ = scan("uniform2")
     with pytest.warns(ReconstructionWarning, match="do not explain"):

@@ -11,7 +11,7 @@ from bart_pogmdm.evaluate.metrics import psnr
 from bart_pogmdm.evaluate.simulate import noise, phantom, sensitivities
 from bart_pogmdm.physics.cartesian_scan import CartesianScan
 from bart_pogmdm.physics.fourier import distances, fft2c
-from bart_pogmdm.physics.noise_level import NoiseRules, coil_levels, estimate_noise
+from bart_pogmdm.physics.noise_level import NoiseRules, broken_coils, coil_levels, estimate_noise
 
 
 def estimate(kspace, mask):
@@ -213,6 +213,18 @@ def test_a_broken_coil_is_left_out(has_signal):
     assert psnr(abs(found.image), abs(expected.image)) > 45
     known = recon(broken, mask, sens=sensitivities(image.shape, 6), iterations=8)
     assert known.sens[2].any()  # where its map is known, it does no harm
+
+
+def test_many_broken_coils_are_left_out_but_two_are_kept():
+    kspace, mask, image, _ = scan_with_a_noisy_coil()
+    whole = mask * fft2c(sensitivities(image.shape, 6) * image)
+    kspace = whole + mask * np.array([40, 1, 40, 1, 1, 40])[:, None, None] * 0.01 * noise(whole.shape, 2)
+    with pytest.warns(ReconstructionWarning, match="noise of a coil is so far above its signal"):
+        result = recon(kspace.astype(np.complex64), mask, iterations=10)
+    np.testing.assert_array_equal((result.sens != 0).any((1, 2)), [False, True, False, True, True, False])
+    assert result.info["noise_std"] == pytest.approx(0.01, rel=0.3)
+    scans = [(*coils_with_noise(np.random.default_rng(0), (1, 40), 0.1), 1.0)]
+    assert not broken_coils(scans, np.array([1, 40.0]), NoiseRules()).any()
 
 
 def test_a_spike_in_one_coil_costs_this_coil_only():

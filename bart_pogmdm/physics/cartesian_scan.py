@@ -66,12 +66,6 @@ class CartesianScan:
         mask = self.mask & (heavy if self.same_for_coils else heavy.any(0))
         return CartesianScan(self.kspace, mask, heavy.astype(self.weights.dtype))
 
-    def without(self, which: Array) -> CartesianScan:
-        """Return the scan without some samples, booleans (*grid).  Overwrites k-space, as `moved` does."""
-        for of_coil in self.kspace:
-            of_coil[which] = 0
-        return CartesianScan(self.kspace, self.mask & ~which, None if self.weights is None else self.weights * ~which)
-
     def combined(self, matrix: Array) -> CartesianScan:
         """Return the scan of combinations (I, J) of the coils."""
         return replace(self, kspace=combined(matrix, self.kspace))

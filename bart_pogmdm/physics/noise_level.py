@@ -122,8 +122,8 @@ def coil_levels(scans: Iterable[tuple[Array, Array, float]], rules: NoiseRules) 
 def broken_coils(scans: Iterable[tuple[Array, Array, float]], levels: Array, rules: NoiseRules) -> Array:
     """Return which coils have `broken` times the noise of the median coil, and stand out from it that much less, (J,).
 
-    scans: as for `coil_levels`, which gives the levels.  The map of such a coil is hardly known, and times its level it
-    would spoil the root sum of squares of all maps.
+    None is where less than two coils would be left.  scans: as for `coil_levels`, which gives the levels.  The map of
+    such a coil is hardly known, and times its level it would spoil the root sum of squares of all maps.
     """
     power, border = np.zeros(len(levels)), np.zeros(len(levels))
     for samples, radius, unit in scans:
@@ -131,8 +131,10 @@ def broken_coils(scans: Iterable[tuple[Array, Array, float]], levels: Array, rul
         if ring.number:
             power += unit**2 * move((abs(samples) ** 2).mean(1), np)
             border += np.diag(ring.energy).real / ring.number
-    signal = (power / np.where(border, border, 1) - 1).clip(0)
-    return (levels >= rules.broken * np.median(levels)) & (signal * rules.broken**2 <= np.median(signal))
+    signal, half = (power / np.where(border, border, 1) - 1).clip(0), len(levels) // 2
+    usual_level, usual_signal = np.sort(levels)[(len(levels) - 1) // 2], np.sort(signal)[half]
+    broken: Array = (levels >= rules.broken * usual_level) & (signal * rules.broken**2 <= usual_signal)
+    return broken & ((~broken).sum() > 1)
 
 
 @dataclass(frozen=True, eq=False)

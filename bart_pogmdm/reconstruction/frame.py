@@ -12,7 +12,7 @@ import numpy as np
 from ..arrays.array_types import Array, Shape
 from ..arrays.modules import array_module
 from ..physics.coil_compression import combined
-from ..physics.fourier import interpolate, resample
+from ..physics.fourier import interpolate, resample, resize
 from ..physics.kspace_centre import phase_ramp
 
 
@@ -64,6 +64,11 @@ class Frame:
     def sens_ramp(self, sens: Array) -> Array | None:
         """Return the phase ramp of sensitivities (J, *grid) of the data, (*grid), or None if it is 1."""
         return phase_ramp(self.centre, sens) if self.in_sens and any(self.centre) else None
+
+    def samples_out_of(self, which: Array) -> Array:
+        """Return booleans of samples (*grid) of this frame, zero frequency at n // 2, as those of the data."""
+        moved: Array = array_module(which).roll(which, self.centre, tuple(range(which.ndim)))
+        return resize(moved, self.grid) if self.grid else moved
 
     def maps_into(self, sens: Array) -> Array:
         """Return sensitivities (…, *grid) of the data with the size that they have in this frame."""

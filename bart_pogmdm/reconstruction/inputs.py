@@ -23,7 +23,7 @@ from .frame import Frame
 from .rules import Rules
 from .scans import box_of_all, cartesian_scan, noncartesian_scan, of_coils, with_mapped
 
-ScanAt: TypeAlias = Callable[[Shape, tuple[Shape, ...], Array | None], tuple[Scan, Frame]]
+ScanAt: TypeAlias = Callable[[Shape, tuple[Shape, ...], Array | None, Array | None], tuple[Scan, Frame]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,11 +95,12 @@ class Inputs:
         def box(group: tuple[Shape, ...]) -> Shape | None:
             return box_of_all(((slices[i], patterns[i]) for i in group), rules.box) if len(group) > 1 else None
 
-        def scan(index: Shape, group: tuple[Shape, ...], mapped: Array | None) -> tuple[Scan, Frame]:
+        def scan(index: Shape, group: tuple[Shape, ...], mapped: Array | None,
+                 misfits: Array | None) -> tuple[Scan, Frame]:
+            kspace, pattern, fitting = slices[index], patterns[index], True if misfits is None else ~misfits
             if mapped is None:
-                return cartesian_scan(slices[index], patterns[index], rules, box(group))
-            kspace, pattern = slices[index], patterns[index]
-            sought = pattern if self.mask is not None else is_acquired(kspace[mapped], len(grid))[None]
+                return cartesian_scan(kspace, pattern * fitting, rules, box(group))
+            sought = (pattern if self.mask is not None else is_acquired(kspace[mapped], len(grid))[None]) * fitting
             scan, frame = cartesian_scan(kspace[mapped], of_coils(sought, mapped), rules, None)
             return scan, with_mapped(frame, kspace, pattern, mapped)
 
@@ -116,7 +117,8 @@ class Inputs:
         shape = (*kspace.shape[:-2], *size) if kspace.ndim <= 3 else (*size, *(1,) * (COIL - len(size)),
                                                                       *kspace.shape[COIL:])
 
-        def scan(index: Shape, group: tuple[Shape, ...], mapped: Array | None) -> tuple[Scan, Frame]:
+        def scan(index: Shape, group: tuple[Shape, ...], mapped: Array | None,
+                 misfits: Array | None) -> tuple[Scan, Frame]:
             kspace, pattern = samples[index], None if patterns is None else patterns[index]
             if mapped is None:
                 return noncartesian_scan(kspace, pattern, points[index], size, readouts, rules)
@@ -159,13 +161,15 @@ class Slices:
         """Number of sets of known sensitivities."""
         return 0 if self._sens is None else self._sens.shape[-1 - len(self.grid)]
 
-    def scan(self, index: Shape, group: tuple[Shape, ...]) -> tuple[Scan, Frame]:
+    def scan(self, index: Shape, group: tuple[Shape, ...], misfits: Array | None = None) -> tuple[Scan, Frame]:
         """Return a slice as it was measured, in its frame; group: slices that have the same box of k-space.
+
+        misfits: samples on a grid that are left out, booleans (*grid), zero frequency at n // 2.
 
         Coils whose known sensitivities are zero are left out: what no image explains would pass for noise of all coils.
         ValueError where all are zero.
         """
-        scan, frame = self._scan(index, group, self._mapped(index))
+        scan, frame = self._scan(index, group, self._mapped(index), misfits)
         return scan, replace(frame, sens_scale=2.0**self._sens_exponent)
 
     def sens(self, index: Shape) -> Array | None:

@@ -30,7 +30,7 @@ class SliceResult:
     scale: of the solver's units; convergence: rhat and ess of a method that samples.
     coefficients: of the last sensitivities, from which a similar slice may start; None if they have none, or two sets.
     maps: the number of sets; second: the part of the energy of the coil images in the second one.
-    steps: to the maximum.  misfits: samples (*grid) of the frame that do not fit the others, or None.
+    steps: to the maximum.  misfits: samples (*grid) of the data that do not fit the others, or None.
     """
 
     image: Array
@@ -140,7 +140,8 @@ class Collector:
         sens_std = self._sens_std(divide(1.0, of_data) if options.normalize else weight, prior)
         _check_finite(image, weight, std)
         return SliceResult(image, std, sens_std, units.scale * frame.interpolation, float(units.to_user(residual_std)),
-                           convergence, coefficients, problem.images.sets, second, self._steps, found)
+                           convergence, coefficients, problem.images.sets, second, self._steps,
+                           None if found is None else frame.samples_out_of(found))
 
     def _mean(self, estimate: Array, weights: Array | None, part: float) -> Array:
         """Return the estimate (*grid) that was there before the draws, moved a part of the way towards their mean.

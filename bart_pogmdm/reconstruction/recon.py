@@ -62,7 +62,8 @@ def recon(kspace: Array, mask: Any = None, *, traj: Any = None, dims: Any = None
         any object with its score and curvature; for "diffusion", any with its score, of images (samples, y, x).  Such
         an object may have an `image_scale`, the ImageScale of its images.
     device: "cpu", "gpu", "auto" (a GPU if there is one); None: where k-space is.  The result is where k-space is.
-    callback: called with the `State` after each iteration, whose arrays are the solver's own, in its units.
+    callback: called with the `State` after each iteration, whose arrays are the solver's own, in its units; again from
+        the first one on for slices that are solved twice, without lines that do not fit the others.
 
     method: "map", the maximum; "gibbs", mean (half-way from the maximum to that of draws around it) and standard
         deviation; "diffusion", Algorithm 1 of the paper; or one of Map, Gibbs, Diffusion with its options, as
@@ -156,7 +157,8 @@ def reconstruct(inputs: Inputs, prior: Any, options: Options, device: str | None
                     outputs.put(part.index, part.noise_std, part.frame.weight * found.residual_std, found)
                     doubts[part.index] = [*part.doubts, *of_solution(one, found, options)]
                     coefficients = found.coefficients
-                    if attempt == 1 and found.misfits is not None:
+                    # A temporal prior smears what does not fit into other frames.
+                    if attempt == 1 and found.misfits is not None and options.temporal is None:
                         misfits[part.index] = found.misfits
             if not misfits or attempt == 2:
                 break

@@ -12,7 +12,6 @@ import numpy as np
 from ..algorithms.problem import Problem
 from ..arrays.array_types import Array, Shape
 from ..arrays.modules import array_module
-from ..physics.cartesian_scan import CartesianScan
 from ..physics.coil_compression import CoilRules, above_noise
 from ..physics.kspace_centre import find_centre
 from ..physics.noise_level import broken_coils, coil_levels, estimate_noise
@@ -63,9 +62,7 @@ class Part(Place):
 
         ValueError for unusable samples.
         """
-        (scan, frame), sens = slices.scan(index, group), slices.sens(index)
-        if misfits is not None and isinstance(scan, CartesianScan):
-            scan = scan.without(misfits)
+        (scan, frame), sens = slices.scan(index, group, misfits), slices.sens(index)
         # The maps of coils that are sought for a slice alone have a ramp of a few cycles anyway.  So the phase of the
         # image does not jump from slice to slice where the centre is between two samples.
         has_own_sens, width = len(group) == 1 and scan.coils > 1 and sens is None, options.rules.centre.width
@@ -152,6 +149,7 @@ def _with_even_noise(parts: list[Part], rules: Rules) -> list[Part]:
         return parts
     # Known maps are no less certain for the noise of their coils.
     kept = np.ones(len(levels), bool) if parts[0].sens is not None else ~broken_coils(scans(), levels, rules.noise)
+    levels = levels / np.exp(np.log(levels[kept]).mean())
     return [part.with_levels(levels, kept, rules) for part in parts]
 
 
