@@ -14,6 +14,7 @@ from ..arrays.modules import array_module, move
 from .coil_compression import covariance
 
 APART = 1.25  # Usual power of signal in one ring of k-space, in that of another, from which on they tell how it falls.
+SAME = 1.1  # Levels of coils within this factor of each other are taken as one: so small a difference may be chance.
 RAYLEIGH_MEDIAN = float(2 * np.log(2)) ** 0.5  # median magnitude of complex noise of standard deviation 1
 
 
@@ -114,6 +115,8 @@ def coil_levels(scans: Iterable[tuple[Array, Array, float]], rules: NoiseRules) 
     common = np.sort(np.concatenate([least, most]))[len(own)]
     power = common.clip(least, most)
     power += rules.audible * np.median(total) * (power / common).clip(max=1)
+    if power.max() < SAME**2 * power.min():
+        return None
     levels = np.ones(len(connected))
     levels[connected] = (power / np.exp(np.log(power).mean())) ** 0.5
     return levels
