@@ -33,7 +33,8 @@ class NoiseRules:
     frequencies of a plane, which have the least signal."""
 
     least_samples: int = 64
-    """Samples in a ring from which on the level of one coil is carried to the border: of fewer, chance decides."""
+    """Samples in a ring from which on it tells the level of one coil at the border, or those of several beside each
+    other, where they are counted beyond the number of coils: of fewer, chance decides."""
 
     fall: float = 2.0
     """What a coil sees and no other coil tells falls with the distance from zero frequency, by this power of it at
@@ -50,7 +51,8 @@ class NoiseRules:
     coil: levels far below it do not matter."""
 
     broken: float = 8.0
-    """Noise of a coil beside that of the median coil from which on it is left out, if its signal is not larger, too."""
+    """Noise of a coil, as a multiple of that of the median coil, from which on it is left out, unless its signal is
+    larger, too."""
 
     def __post_init__(self) -> None:
         check_fields(self, ["outer_part", "coil_part"], fall=0, errors=0, audible=0)

@@ -90,10 +90,11 @@ class Part(Place):
 
         kept: which coils are not left out, booleans (J,).
         """
-        frame, scan = self.frame.with_coils(np.diag(1 / levels)[kept], np.diag(levels)[:, kept]), self.scan
-        scan = scan.divided(levels) if kept.all() else scan.combined(np.diag(1 / levels)[kept])
+        matrix = np.diag(1 / levels)[kept]
+        frame = self.frame.with_coils(matrix, np.diag(levels)[:, kept])
+        scan = self.scan.divided(levels) if kept.all() else self.scan.combined(matrix)  # the first needs less memory
         noise_std, centre = self.unit * estimate_noise(*scan.acquired(), rules.noise), find_centre(scan, rules.centre)
-        if not any(centre.place):  # the noise of a coil may have hidden the centre, but not led astray
+        if not any(centre.place):  # the noise of a coil may have hidden the centre, but it was found
             frame = replace(frame, fit=centre.fit)
         sens = self.sens
         if sens is not None:
@@ -120,11 +121,10 @@ class Part(Place):
 
 
 def prepared(parts: list[Part], options: Options) -> list[Part]:
-    """Return slices that are solved together about one centre, if they need one, with coils as their noise asks for.
+    """Return slices that are solved together about one centre, if they need one, and with even noise in their coils.
 
-    The noise has the same level in all coils, and coils whose signal is lost in it are left out.
-
-    ValueError for slices that cannot be solved together as the options say.
+    Coils whose signal is lost in it are left out.  ValueError for slices that cannot be solved together as the options
+    say.
     """
     if options.temporal is not None and len(parts) < 2:
         raise ValueError("temporal: expected several frames along TIME, got one")
@@ -141,6 +141,7 @@ def _with_even_noise(parts: list[Part], rules: Rules) -> list[Part]:
     """Return slices that have the same coils with noise of the same level in all of these."""
     if any(part.scan.coils == 1 or not part.scan.same_for_coils for part in parts):
         return parts
+
     def scans() -> Iterator[tuple[Array, Array, float]]:
         return ((*part.scan.acquired(), part.unit / parts[0].unit) for part in parts)
 
