@@ -34,6 +34,7 @@ class Frame:
     data_coils: the coils of the data are these combinations (J, I) of those of this frame; None likewise.
     unmapped: the mean power of the samples of a coil that was left out, because its known sensitivities are zero, as a
         multiple of its median, the largest one; 0 if none was.
+    spiked: samples were left out, because they are spikes.
     """
 
     scale: float
@@ -50,6 +51,7 @@ class Frame:
     coils: Array | None = None
     data_coils: Array | None = None
     unmapped: float = 0.0
+    spiked: bool = False
 
     @property
     def interpolation(self) -> float:

@@ -14,6 +14,7 @@ from ..physics.readout_factors import ReadoutRules
 from ..physics.sampled_box import BoxRules
 from ..physics.sensitivity_start import StartRules
 from ..physics.sobolev_maps import SobolevRules
+from ..physics.spikes import SpikeRules
 from .doubt_rules import DoubtRules
 from .misfit_lines import LineRules
 
@@ -27,6 +28,7 @@ class Rules:
     noise: NoiseRules = NoiseRules()
     coils: CoilRules = CoilRules()
     readouts: ReadoutRules = ReadoutRules()
+    spikes: SpikeRules = SpikeRules()
     lines: LineRules = LineRules()
     sens: SobolevRules = SobolevRules()
     start: StartRules = StartRules()

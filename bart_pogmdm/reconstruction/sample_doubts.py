@@ -95,6 +95,9 @@ def of_scan(scan: Scan, frame: Frame, sampling: Sampling, known_sens: bool, rule
         doubts.append("kspace: several of its samples have the same largest value: was the receiver saturated?")
     if frame.unmapped > rules.unmapped:
         doubts.append("sens: it is zero in a coil that holds signal, which is left out: are its sensitivities missing?")
+    if frame.spiked:
+        doubts.append("kspace: samples that are far larger than those about them are left out: were they disturbed, by"
+                      " spikes?")
     heavy = scan.of_weight(rules.weight)
     of_heavy = (power, sampled) if heavy is scan else heavy.power()
     return [*doubts, *_of_centre(*of_heavy, frame.fit, rules), *_of_pattern(scan, heavy, sampling, known_sens, rules)]

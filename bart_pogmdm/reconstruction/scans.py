@@ -14,6 +14,7 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.binary_scale import exponent_of, scaled
 from ..arrays.modules import array_module, move
 from ..arrays.rounding import is_acquired, largest_of_coils
+from ..physics import spikes
 from ..physics.cartesian_scan import CartesianScan
 from ..physics.fourier import resize
 from ..physics.kspace_centre import find_centre
@@ -46,7 +47,8 @@ def cartesian_scan(samples: Array, pattern: Array, rules: Rules, box: Shape | No
     weights, unit = _weights(pattern, kspace)
     zeros = 0.0 if weights is not None and weights.ndim == kspace.ndim else _zeros(kspace, pattern[0] != 0)
     frame = replace(frame, lost=lost, zeros=zeros, weight=unit, grid=grid if padded else (), box=box if padded else ())
-    return _centred(CartesianScan(kspace, (pattern != 0).any(0), weights), frame, rules)
+    scan, frame = _centred(CartesianScan(kspace, (pattern != 0).any(0), weights), frame, rules)
+    return _without_spikes(scan, frame, spikes.on_grid(scan, rules.spikes))
 
 
 def box_of_all(slices: Iterable[tuple[Array, Array]], rules: BoxRules) -> Shape:
@@ -75,6 +77,7 @@ def noncartesian_scan(samples: Array, pattern: Array | None, points: Array, size
     # The grid holds the samples about the centre, so the centre is found first.
     scan = NonCartesianScan(measured, points, size, readouts, weights)
     scan, frame = _centred(scan, replace(frame, weight=unit), rules)
+    scan, frame = _without_spikes(scan, frame, spikes.along_readouts(scan, rules.spikes))
     return align(scan.acquired_on_grid(), rules.readouts, rules.sens, rules.start), frame
 
 
@@ -183,3 +186,8 @@ def _centred(scan: ScanT, frame: Frame, rules: Rules) -> tuple[ScanT, Frame]:
     """Return the scan with the centre of k-space at zero frequency."""
     centre, fit = find_centre(scan, rules.centre)
     return scan.moved(centre) if any(centre) else scan, replace(frame, centre=centre, fit=fit)
+
+
+def _without_spikes(scan: ScanT, frame: Frame, found: Array) -> tuple[ScanT, Frame]:
+    """Return the scan without the samples that were found to be spikes."""
+    return (scan.without(found), replace(frame, spiked=True)) if bool(found.any()) else (scan, frame)

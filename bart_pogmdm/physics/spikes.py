@@ -1,0 +1,113 @@
+"""Spikes: single samples of k-space that outshine all those about them, and would cross the image with stripes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from ..arrays.array_types import Array
+from ..arrays.checks import check_fields
+from ..arrays.modules import array_module
+from .cartesian_scan import CartesianScan
+from .fourier import distances, power_of_coils
+from .noncartesian import NonCartesianScan
+
+
+@dataclass(frozen=True)
+class SpikeRules:
+    """Which samples are spikes."""
+
+    contrast: float = 25.0
+    """Least contrast: the power of a sample, divided by that of the sample of rank `rank` among those beside it."""
+
+    of_centre: float = 4.0
+    """Least contrast, as a multiple of that of the centre of k-space: stripes of an object have no more than that."""
+
+    rank: int = 4
+    """So many less one beside a spike may be spikes, too."""
+
+    audible: float = 1e-4
+    """Least power, as a part of that of all samples: less changes no image."""
+
+    far: float = 4.0
+    """Distance from the centre of k-space, in cycles per field of view, from which on samples may be spikes."""
+
+    beside: int = 24
+    """Nearest samples that count as those beside it: on a grid in a square or cube, along a trajectory of the same
+    readout.  They are those that are sampled beside the centre, too."""
+
+    least: int = 8
+    """Samples beside it that there have to be: fewer tell nothing."""
+
+    sides: tuple[int, int] = (15, 7)
+    """Side of the square, and of the cube."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, ["audible"])
+
+
+def on_grid(scan: CartesianScan, rules: SpikeRules) -> Array:
+    """Return which samples of a scan are spikes, booleans (*grid); zero frequency is at n // 2."""
+    power, sampled = scan.power()
+    xp, side = array_module(power), rules.sides[power.ndim - 2]
+    shape = xp.asarray(power.shape)[:, None, None]
+    steps = _nearest_first(product(range(-(side // 2), side // 2 + 1), repeat=power.ndim))
+
+    def beside(places: Array) -> tuple[Array, Array]:
+        others = xp.stack(xp.unravel_index(places, power.shape))[:, :, None] + xp.asarray(steps.T[:, None])
+        inside = ((others >= 0) & (others < shape)).all(0)
+        others = tuple(xp.where(inside, others, 0))
+        return power[others], inside & sampled[others]
+
+    distance = distances(*(xp.arange(n) - n // 2 for n in power.shape))
+    return _spikes(power.ravel(), sampled.ravel(), distance.ravel(), beside, rules).reshape(power.shape)
+
+
+def along_readouts(scan: NonCartesianScan, rules: SpikeRules) -> Array:
+    """Return which samples of a scan are spikes, booleans (M,)."""
+    xp, power = array_module(scan.samples), power_of_coils(scan.samples)
+    if scan.readouts is None:
+        return xp.zeros(len(power), bool)
+    order = xp.argsort(scan.readouts, kind="stable")
+    power, readouts, distance = power[order], scan.readouts[order], xp.sqrt((scan.points[:, order] ** 2).sum(0))
+    steps = xp.asarray(_nearest_first((step,) for step in range(-rules.beside, rules.beside + 1))[:, 0])
+
+    def beside(places: Array) -> tuple[Array, Array]:
+        others = places[:, None] + steps
+        inside = (others >= 0) & (others < len(power))
+        others = xp.where(inside, others, 0)
+        return power[others], inside & (readouts[others] == readouts[places][:, None])
+
+    found = xp.empty(len(power), bool)
+    found[order] = _spikes(power, xp.ones(len(power), bool), distance, beside, rules)
+    return found
+
+
+def _nearest_first(steps: Iterable[tuple[int, ...]]) -> np.ndarray:
+    """Return steps (K, D) in the order of their lengths, without that to the sample itself."""
+    return np.array(sorted(steps, key=lambda step: sum(part * part for part in step))[1:])
+
+
+def _spikes(power: Array, sampled: Array, distance: Array, beside: Callable[[Array], tuple[Array, Array]],
+            rules: SpikeRules) -> Array:
+    """Return which samples (M,) are spikes.
+
+    beside: returns the power beside places (C,), nearest first, and which of it was sampled, both (C, K).
+    """
+    xp, found = array_module(power), array_module(power).zeros(power.shape, bool)
+    # They are not many, since their power adds up.
+    places = xp.flatnonzero(sampled & (power > rules.audible * power[sampled].sum()) & (distance > rules.far))
+    centre = int((power * sampled * (distance <= rules.far)).argmax())
+    near, known = beside(xp.concatenate([xp.asarray([centre]), places]))
+    known &= known[0]
+    known &= xp.cumsum(known, 1) <= rules.beside
+
+    def ranked(values: Array) -> Array:
+        return xp.sort(xp.where(known[1:], values, 0), 1)[:, -rules.rank]
+
+    least = xp.maximum(rules.contrast, rules.of_centre * power[centre] / ranked(near[0]))
+    found[places] = (known[1:].sum(1) >= rules.least) & (power[places] > least * ranked(near[1:]))
+    return found
