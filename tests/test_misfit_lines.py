@@ -10,6 +10,7 @@ from bart_pogmdm import ReconstructionWarning, Rules, recon
 from bart_pogmdm.evaluate import masks
 from bart_pogmdm.evaluate.simulate import kspace as simulate_kspace
 from bart_pogmdm.evaluate.simulate import noise, phantom
+from bart_pogmdm.physics.spikes import SpikeRules
 from bart_pogmdm.reconstruction.misfit_lines import LEFT_OUT, LineRules
 
 SHAPE, COILS = (96, 80), 6
@@ -56,11 +57,12 @@ def test_it_is_as_if_the_line_were_not_in_the_mask():
     np.testing.assert_array_equal(repaired.sens, expected.sens)
 
 
-def test_a_spike_costs_its_sample_only():
+def test_a_sample_costs_itself_only():
+    """Also where spikes are not sought before."""
     kspace, mask, _ = scan("uniform2")
     spiked = kspace.copy()
     spiked[:, 30, 46] += 2 * noise((COILS,), 3)
-    repaired, left_out = found(spiked, mask)
+    repaired, left_out = found(spiked, mask, rules=Rules(spikes=SpikeRules(contrast=1e9)))
     without = mask.copy()
     without[30, 46] = False
     expected, _ = found(kspace, without)

@@ -41,8 +41,8 @@ from bart_pogmdm.volume.plan import make_plan
 
 RECORDS = (PriorRules, ImageScale, Calibration, OneCoilScale, SmoothPhase, Likelihood, RingRules, HeldOutRules,
            MessagePassing, CoarseSteps, Map, Gibbs, Diffusion, SensitivityPenalty, CentreRules, CoilRules, DoubtRules,
-           EspiritRules, LineRules, NoiseRules, ReadoutRules, SobolevRules, StartRules, BoxRules,
-           RepeatRules, Options)
+           EspiritRules, LineRules, NoiseRules, ReadoutRules, SobolevRules, SpikeRules, StartRules,
+           BoxRules, RepeatRules, Options)
 # The one name that tests may patch: the stand-in for CuPy compiles the CUDA kernels as plain C++.
 PATCHED = {("strict_cupy.py", "bart_pogmdm.arrays.kernels.cuda._module")}
 

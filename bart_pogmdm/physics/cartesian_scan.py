@@ -87,12 +87,6 @@ class CartesianScan:
             of_coil[...] = xp.roll(of_coil, back, axes)
         return CartesianScan(self.kspace, xp.roll(self.mask, back, axes), weights)
 
-    def without(self, which: Array) -> CartesianScan:
-        """Return the scan without some of the samples, booleans (*grid).  Overwrites k-space, as `moved` does."""
-        for array in self.kspace if self.weights is None else (*self.kspace, self.weights):
-            array[..., which] = 0
-        return replace(self, mask=self.mask & ~which)
-
     def low(self, grid: Shape, cut: Shape) -> CartesianScan:
         """Return the frequencies within a window of size `cut` about zero, on a smaller grid."""
         weights = None if self.weights is None else resize(resize(self.weights, cut), grid)

@@ -55,10 +55,6 @@ class NonCartesianScan:
                        readouts=None if self.readouts is None else self.readouts[which],
                        weights=None if self.weights is None else self.weights[which])
 
-    def without(self, which: Array) -> NonCartesianScan:
-        """Return the scan without some of the samples, booleans (M,)."""
-        return self.part(~which)
-
     def acquired(self) -> tuple[Array, Array]:
         """Return the samples (J, M), times their weights, and their distance (M,) from zero, in cycles per pixel."""
         sampling, samples = self.sampled()

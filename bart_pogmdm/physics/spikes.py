@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 
-from ..arrays.array_types import Array
+from ..arrays.array_types import Array, Shape
 from ..arrays.checks import check_fields
 from ..arrays.modules import array_module
 from .cartesian_scan import CartesianScan
@@ -49,7 +49,7 @@ class SpikeRules:
         check_fields(self, ["audible"])
 
 
-def on_grid(scan: CartesianScan, rules: SpikeRules) -> Array:
+def spikes_on_grid(scan: CartesianScan, rules: SpikeRules) -> Array:
     """Return which samples of a scan are spikes, booleans (*grid); zero frequency is at n // 2."""
     power, sampled = scan.power()
     xp, side = array_module(power), rules.sides[power.ndim - 2]
@@ -66,23 +66,24 @@ def on_grid(scan: CartesianScan, rules: SpikeRules) -> Array:
     return _spikes(power.ravel(), sampled.ravel(), distance.ravel(), beside, rules).reshape(power.shape)
 
 
-def along_readouts(scan: NonCartesianScan, rules: SpikeRules) -> Array:
-    """Return which samples of a scan are spikes, booleans (M,)."""
+def spikes_along_readouts(scan: NonCartesianScan, centre: Shape, rules: SpikeRules) -> Array:
+    """Return which samples of a scan are spikes, booleans (M,); centre: that of k-space, in whole samples."""
     xp, power = array_module(scan.samples), power_of_coils(scan.samples)
     if scan.readouts is None:
         return xp.zeros(len(power), bool)
     order = xp.argsort(scan.readouts, kind="stable")
-    power, readouts, distance = power[order], scan.readouts[order], xp.sqrt((scan.points[:, order] ** 2).sum(0))
+    power, readouts = power[order], scan.readouts[order]
+    distance = xp.sqrt(((scan.points[:, order] - xp.asarray(centre)[:, None]) ** 2).sum(0))
     steps = xp.asarray(_nearest_first((step,) for step in range(-rules.beside, rules.beside + 1))[:, 0])
 
     def beside(places: Array) -> tuple[Array, Array]:
         others = places[:, None] + steps
         inside = (others >= 0) & (others < len(power))
         others = xp.where(inside, others, 0)
-        return power[others], inside & (readouts[others] == readouts[places][:, None])
+        return power[others], inside & (readouts[others] == readouts[places][:, None]) & (power[others] > 0)
 
     found = xp.empty(len(power), bool)
-    found[order] = _spikes(power, xp.ones(len(power), bool), distance, beside, rules)
+    found[order] = _spikes(power, power > 0, distance, beside, rules)
     return found
 
 

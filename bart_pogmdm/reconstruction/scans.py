@@ -14,13 +14,13 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.binary_scale import exponent_of, scaled
 from ..arrays.modules import array_module, move
 from ..arrays.rounding import is_acquired, largest_of_coils
-from ..physics import spikes
 from ..physics.cartesian_scan import CartesianScan
 from ..physics.fourier import resize
-from ..physics.kspace_centre import find_centre
+from ..physics.kspace_centre import Centre, find_centre
 from ..physics.noncartesian import NonCartesianScan
 from ..physics.readout_factors import align
 from ..physics.sampled_box import BoxRules, sampled_box
+from ..physics.spikes import spikes_along_readouts, spikes_on_grid
 from .frame import Frame
 from .rules import Rules
 
@@ -30,10 +30,20 @@ ScanT = TypeVar("ScanT", CartesianScan, NonCartesianScan)
 
 
 def cartesian_scan(samples: Array, pattern: Array, rules: Rules, box: Shape | None) -> tuple[CartesianScan, Frame]:
-    """Return k-space (J, *grid) as a scan.
+    """Return k-space (J, *grid) as a scan, without spikes: all is as if these were not in the mask.
 
     pattern: (J or 1, *grid), booleans or weights; box: of k-space that was sampled, None to find it from the samples.
     """
+    scan, frame = _on_grid(samples, pattern, rules, box)
+    while bool((found := spikes_on_grid(scan, rules.spikes)).any()):  # the strongest may hide others
+        pattern = pattern * ~frame.samples_out_of(found)
+        scan, frame = _on_grid(samples, pattern, rules, box)
+        frame = replace(frame, spiked=True)
+    return scan, frame
+
+
+def _on_grid(samples: Array, pattern: Array, rules: Rules, box: Shape | None) -> tuple[CartesianScan, Frame]:
+    """The same with spikes."""
     _check_spikes(samples)
     kspace, where = _inside(samples, pattern)
     acquired, grid = is_acquired(kspace, kspace.ndim - 1), kspace.shape[1:]
@@ -47,8 +57,8 @@ def cartesian_scan(samples: Array, pattern: Array, rules: Rules, box: Shape | No
     weights, unit = _weights(pattern, kspace)
     zeros = 0.0 if weights is not None and weights.ndim == kspace.ndim else _zeros(kspace, pattern[0] != 0)
     frame = replace(frame, lost=lost, zeros=zeros, weight=unit, grid=grid if padded else (), box=box if padded else ())
-    scan, frame = _centred(CartesianScan(kspace, (pattern != 0).any(0), weights), frame, rules)
-    return _without_spikes(scan, frame, spikes.on_grid(scan, rules.spikes))
+    scan = CartesianScan(kspace, (pattern != 0).any(0), weights)
+    return _centred(scan, frame, find_centre(scan, rules.centre))
 
 
 def box_of_all(slices: Iterable[tuple[Array, Array]], rules: BoxRules) -> Shape:
@@ -62,10 +72,24 @@ def box_of_all(slices: Iterable[tuple[Array, Array]], rules: BoxRules) -> Shape:
 
 def noncartesian_scan(samples: Array, pattern: Array | None, points: Array, size: Shape, readouts: Array,
                       rules: Rules) -> tuple[NonCartesianScan, Frame]:
-    """Return samples (J, M) at points (D, M) as a scan, without those off the grid.
+    """Return samples (J, M) at points (D, M) as a scan, without those off the grid, and without spikes.
 
     pattern: (1, M), booleans or weights, or None.  readouts: the number of the readout of each sample, (M,).
     """
+    scan, frame = _along_trajectory(samples, pattern, points, size, readouts)
+    centre = find_centre(scan, rules.centre)
+    while bool((found := spikes_along_readouts(scan, centre.place, rules.spikes)).any()):
+        pattern = (True if pattern is None else pattern) * ~found[None]
+        scan, frame = _along_trajectory(samples, pattern, points, size, readouts)
+        frame, centre = replace(frame, spiked=True), find_centre(scan, rules.centre)
+    # The grid holds the samples about the centre, so the centre is found first.
+    scan, frame = _centred(scan, frame, centre)
+    return align(scan.acquired_on_grid(), rules.readouts, rules.sens, rules.start), frame
+
+
+def _along_trajectory(samples: Array, pattern: Array | None, points: Array, size: Shape,
+                      readouts: Array) -> tuple[NonCartesianScan, Frame]:
+    """Return all samples as a scan, about zero frequency."""
     _check_spikes(samples)
     if pattern is None:
         (measured, frame), weights, unit = _scaled(samples), None, 1.0
@@ -74,11 +98,7 @@ def noncartesian_scan(samples: Array, pattern: Array | None, points: Array, size
         weights, unit = _weights(pattern, measured)
     if weights is not None and weights.ndim > 1:
         raise ValueError("mask: expected the same weights for all coils along a trajectory")
-    # The grid holds the samples about the centre, so the centre is found first.
-    scan = NonCartesianScan(measured, points, size, readouts, weights)
-    scan, frame = _centred(scan, replace(frame, weight=unit), rules)
-    scan, frame = _without_spikes(scan, frame, spikes.along_readouts(scan, rules.spikes))
-    return align(scan.acquired_on_grid(), rules.readouts, rules.sens, rules.start), frame
+    return NonCartesianScan(measured, points, size, readouts, weights), replace(frame, weight=unit)
 
 
 def of_coils(pattern: Array, coils: Array) -> Array:
@@ -182,12 +202,7 @@ def _check_spikes(samples: Array) -> None:
                          f" {largest:.3g} and all others below {float(others.max()):.3g}: spikes?")
 
 
-def _centred(scan: ScanT, frame: Frame, rules: Rules) -> tuple[ScanT, Frame]:
+def _centred(scan: ScanT, frame: Frame, centre: Centre) -> tuple[ScanT, Frame]:
     """Return the scan with the centre of k-space at zero frequency."""
-    centre, fit = find_centre(scan, rules.centre)
-    return scan.moved(centre) if any(centre) else scan, replace(frame, centre=centre, fit=fit)
-
-
-def _without_spikes(scan: ScanT, frame: Frame, found: Array) -> tuple[ScanT, Frame]:
-    """Return the scan without the samples that were found to be spikes."""
-    return (scan.without(found), replace(frame, spiked=True)) if bool(found.any()) else (scan, frame)
+    return (scan.moved(centre.place) if any(centre.place) else scan,
+            replace(frame, centre=centre.place, fit=centre.fit))
