@@ -26,8 +26,8 @@ class SpikeRules:
     of_centre: float = 4.0
     """Least contrast, as a multiple of that of the centre of k-space: stripes of an object have no more than that."""
 
-    rank: int = 4
-    """So many less one beside a spike may be spikes, too."""
+    rank: int = 2
+    """So many less one beside a spike may be spikes, too; more are a burst, of which only the ends would be found."""
 
     audible: float = 1e-4
     """Least power, as a part of that of all samples: less changes no image."""
