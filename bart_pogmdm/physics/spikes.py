@@ -23,7 +23,7 @@ class SpikeRules:
     contrast: float = 25.0
     """Least contrast: the power of a sample, divided by that of the sample of rank `rank` among those beside it."""
 
-    of_centre: float = 4.0
+    of_centre: float = 8.0
     """Least contrast, as a multiple of that of the centre of k-space: stripes of an object have no more than that."""
 
     rank: int = 2
