@@ -11,8 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from properties import random_complex
 
+from bart_pogmdm import ReconstructionWarning
 from bart_pogmdm.arrays.bart_dims import COIL, pad_dims, to_bart
 from bart_pogmdm.commands.main import main
+from bart_pogmdm.evaluate.simulate import kspace as simulate_kspace
+from bart_pogmdm.evaluate.simulate import phantom
 from bart_pogmdm.files.cfl import read, write
 from bart_pogmdm.files.kspace import load, open_kspace
 from bart_pogmdm.physics.coil_compression import by_coil, compression, lost_part, mix, whitening
@@ -122,18 +125,20 @@ def test_a_slice_is_that_of_the_whole(tmp_path, rng):
 
 
 def write_raw(path, kspace, *, rows=None, oversampling=2, noise=None, averages=1, slices=1, encoding="cartesian",
-              missing=0):
-    """k-space (J, ny, nx) as raw data, line by line, the readout oversampled."""
+              missing=0, spikes=()):
+    """k-space (J, ny, nx) as raw data, line by line, the readout oversampled; spikes: places (row, sample)."""
     count, ny, nx = kspace.shape
     image = ifft2c(kspace)
-    wide = np.zeros((count, ny, oversampling * nx), np.complex64)
-    first = oversampling * nx // 2 - nx // 2
+    wide = np.zeros((count, ny, round(oversampling * nx)), np.complex64)
+    first = round(oversampling * nx) // 2 - nx // 2
     wide[:, :, first:first + nx] = image
     lines = fft2c(wide)
+    for place in spikes:
+        lines[(slice(None), *place)] += 2
     header = ismrmrd.xsd.ismrmrdHeader(
         experimentalConditions=ismrmrd.xsd.experimentalConditionsType(H1resonanceFrequency_Hz=123000000),
         encoding=[ismrmrd.xsd.encodingType(
-            encodedSpace=space(oversampling * nx, ny, oversampling), reconSpace=space(nx, ny),
+            encodedSpace=space(round(oversampling * nx), ny, oversampling), reconSpace=space(nx, ny),
             trajectory=ismrmrd.xsd.trajectoryType(encoding),
             encodingLimits=ismrmrd.xsd.encodingLimitsType(kspace_encoding_step_1=ismrmrd.xsd.limitType(
                 minimum=0, maximum=ny - 1, center=ny // 2)))])
@@ -147,10 +152,26 @@ def write_raw(path, kspace, *, rows=None, oversampling=2, noise=None, averages=1
         for _ in range(averages):
             for row in range(ny) if rows is None else rows:
                 line = ismrmrd.Acquisition.from_array(np.ascontiguousarray((number + 1) * lines[:, row, missing:]))
-                line.center_sample = oversampling * nx // 2 - missing
+                line.center_sample = round(oversampling * nx) // 2 - missing
                 line.idx.kspace_encode_step_1, line.idx.slice = row, number
                 dataset.append_acquisition(line)
     dataset.close()
+
+
+@pytest.mark.parametrize("oversampling", [2, 1.25])
+def test_spikes_of_oversampled_readouts_are_replaced(tmp_path, oversampling):
+    """Wherever they are between the samples that remain."""
+    kspace = simulate_kspace(phantom((72, 64)), 4, 0.002, 0)
+    places = [(10, 31), (40, 30), (40, 31), (50, 71)]
+    write_raw(tmp_path / "clean.h5", kspace, oversampling=oversampling)
+    write_raw(tmp_path / "spikes.h5", kspace, oversampling=oversampling, spikes=places)
+    with pytest.warns(ReconstructionWarning, match="replaced by what the others of their readout tell"):
+        found = load(tmp_path / "spikes.h5")[0]
+    expected = load(tmp_path / "clean.h5")[0]
+    errors = abs(found - expected).max((0, 2, 3)).squeeze()
+    assert set(np.flatnonzero(errors > 1e-6)) == {row for row, _ in places}
+    assert errors.max() < {2: 0.02, 1.25: 0.3}[oversampling] * abs(expected[:, 40]).max()  # two beside each other
+    assert errors[10] < {2: 1e-4, 1.25: 0.05}[oversampling] * abs(expected[:, 10]).max()
 
 
 def space(nx, ny, oversampling=1):

@@ -28,6 +28,7 @@ from bart_pogmdm.physics.readout_factors import ReadoutRules
 from bart_pogmdm.physics.sampled_box import BoxRules
 from bart_pogmdm.physics.sensitivity_start import StartRules
 from bart_pogmdm.physics.sobolev_maps import SobolevRules
+from bart_pogmdm.physics.spikes import SpikeRules
 from bart_pogmdm.prior.calibration import Calibration
 from bart_pogmdm.prior.image_scale import ImageScale
 from bart_pogmdm.prior.rules import PriorRules

@@ -113,9 +113,9 @@ def test_weights_and_masks_of_each_coil():
     of_coils = np.stack([mask & (np.random.default_rng(coil).random(SHAPE) < 0.9) for coil in range(COILS)])
     for pattern in (weights, of_coils):
         for place in places:
-            pattern[..., *place] = 1
+            pattern[(..., *place)] = 1
         rest = pattern.copy()
-        rest[..., *np.transpose(places)] = 0
+        rest[(..., *np.transpose(places))] = 0
         repaired, left_out = solved(spiked(kspace, places) * (pattern != 0), pattern)
         expected, _ = solved(kspace * (rest != 0), rest)
         assert left_out

@@ -13,6 +13,7 @@ from ..arrays.bart_dims import BEYOND, COIL, index_of
 from ..arrays.doubts import doubt
 from ..physics.coil_compression import mix, whitening
 from ..physics.fourier import fft2c, ifft2c
+from ..physics.spikes import SpikeRules, fill_spikes
 from .geometry import Geometry, Vector
 from .ismrmrd_acquisitions import Acquisitions
 from .ismrmrd_geometry import slices_of, voxel_of
@@ -78,7 +79,10 @@ class IsmrmrdKspace:
         if self.prewhitening is not None:
             kspace = mix(self.prewhitening, kspace)
         size, width = self.lines.size, self.lines.width
-        if size < width:  # The oversampling is removed by cropping the readout in image space.
+        if size < width:  # The oversampling is removed by cropping the readout in image space, which spreads spikes.
+            if fill_spikes(np.moveaxis(kspace[:, :, 0], -1, 0), counts > 0, size, SpikeRules()):
+                doubt(f"{self.source.path}: samples that are far larger than those about them are replaced by what the"
+                      " others of their readout tell: were they disturbed, by spikes?")
             start = width // 2 - size // 2
             kspace = fft2c(ifft2c(kspace, axes=(0,))[start:start + size], axes=(0,))
         return kspace * self._without_oversampling(counts > 0)[:, :, None, None]

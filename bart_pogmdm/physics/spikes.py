@@ -12,8 +12,10 @@ from ..arrays.array_types import Array, Shape
 from ..arrays.checks import check_fields
 from ..arrays.modules import array_module
 from .cartesian_scan import CartesianScan
-from .fourier import distances, power_of_coils
+from .fourier import distances, fft2c, ifft2c, power_of_coils, resize
 from .noncartesian import NonCartesianScan
+
+ROUNDS = 12  # of 1/2 each, where the readout is oversampled twice
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,25 @@ def spikes_on_grid(scan: CartesianScan, rules: SpikeRules) -> Array:
 
     distance = distances(*(xp.arange(n) - n // 2 for n in power.shape))
     return _spikes(power.ravel(), sampled.ravel(), distance.ravel(), beside, rules).reshape(power.shape)
+
+
+def fill_spikes(kspace: Array, sampled: Array, size: int, rules: SpikeRules) -> bool:
+    """Replace the spikes of a plane (J, nx, ny) by what its image tells, which has `size` pixels along x.
+
+    Oversampled readouts are told by half of their samples.  Each round projects onto such images (A. Papoulis, IEEE
+    Trans. Circuits Syst. 22, 1975, doi 10.1109/TCS.1975.1084118), and takes size / nx off the error of a single sample.
+    sampled: (nx, ny).  Returns whether there are any.
+    """
+    spikes = np.zeros(sampled.shape, bool)
+    while (found := spikes_on_grid(CartesianScan(kspace, sampled & ~spikes), rules)).any():  # these may hide others
+        spikes |= found
+        kspace[:, found] = 0
+    lines = spikes.any(0)
+    for _ in range(ROUNDS if lines.any() else 0):
+        image = ifft2c(kspace[:, :, lines], (1,))
+        narrow = resize(resize(image, (size, image.shape[2])), image.shape[1:])
+        kspace[:, spikes] = fft2c(narrow, (1,))[:, spikes[:, lines]]
+    return bool(lines.any())
 
 
 def spikes_along_readouts(scan: NonCartesianScan, centre: Shape, rules: SpikeRules) -> Array:

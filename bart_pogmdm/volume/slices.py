@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -11,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..arrays.array_types import Array, Shape
-from ..arrays.doubts import without_doubts
+from ..arrays.doubts import ReconstructionWarning, without_doubts
 from ..files.cfl import paths_of
 from ..files.kspace import KspaceFile, open_kspace
 from ..reconstruction.inputs import Inputs
@@ -110,7 +111,9 @@ def _reconstruct_slice(job: Job, task: SliceTask, source: KspaceFile | None, nei
     """Reconstruct a slice, and return its outcome and the coefficients of its sensitivities."""
     identity = None
     try:
-        kspace: Any = source.slice(task.place) if source else task.kspace
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ReconstructionWarning)
+            kspace: Any = source.slice(task.place) if source else task.kspace
         identity = input_digest(kspace, task.mask)
         inputs = Inputs(kspace, task.mask, neighbour=neighbour, first=task.number)
         result, coefficients = reconstruct(inputs, _prior(job.prior), job.options, job.device, callback)
@@ -119,7 +122,8 @@ def _reconstruct_slice(job: Job, task: SliceTask, source: KspaceFile | None, nei
         return SliceOutcome(task.number, identity, error=known or f"{type(error).__name__}: {error}"), None
     facts = {key: float(result.info[key]) for key in FACTS if key in result.info}
     arrays = {"image": result.image, "sens": result.sens, "std": result.std}
-    return SliceOutcome(task.number, identity, arrays, facts, tuple(result.info["warnings"])), coefficients
+    doubts = *(str(warning.message) for warning in caught), *result.info["warnings"]
+    return SliceOutcome(task.number, identity, arrays, facts, tuple(dict.fromkeys(doubts))), coefficients
 
 
 @lru_cache(maxsize=1)
