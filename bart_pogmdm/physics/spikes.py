@@ -44,7 +44,7 @@ class SpikeRules:
     least: int = 8
     """Samples beside it that there have to be: fewer tell nothing."""
 
-    sides: tuple[int, int] = (15, 7)
+    sides: tuple[int, int] = (31, 7)
     """Side of the square, and of the cube."""
 
     def __post_init__(self) -> None:
