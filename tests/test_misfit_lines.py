@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import psnr
 
-from bart_pogmdm import ReconstructionWarning, Rules, recon
+from bart_pogmdm import ReconstructionWarning, Rules, bart, recon
 from bart_pogmdm.evaluate import masks
 from bart_pogmdm.evaluate.simulate import kspace as simulate_kspace
 from bart_pogmdm.evaluate.simulate import noise, phantom
@@ -68,6 +68,25 @@ def test_a_sample_costs_itself_only():
     expected, _ = found(kspace, without)
     assert left_out
     np.testing.assert_array_equal(repaired.image, expected.image)
+
+
+@pytest.mark.parametrize("size, left_out", [(1.0, True), (0.0, False)])
+def test_readouts_along_a_trajectory(size, left_out):
+    """As if the readout were not in the mask, in the frames of a series, too."""
+    traj = bart(1, "traj -r -x 96 -y 40 -o 2")
+    kspace = bart(1, "phantom -s 4 -k -t", traj)
+    kspace = kspace / abs(kspace).max() * 30 + 0.005 * noise(kspace.shape, 0)
+    disturbed, mask = kspace.copy(), np.ones((*kspace.shape[:3], 1), bool)
+    disturbed[0, :, 9] += size * noise(disturbed[0, :, 9].shape, 1)
+    mask[0, :, 9] = not left_out
+    along = {"traj": traj.real, "dims": (96, 96)}
+    repaired, found_one = found(disturbed, None, **along)
+    expected, undisturbed = found(kspace, mask, **along)
+    assert found_one == left_out and not undisturbed
+    np.testing.assert_array_equal(repaired.image, expected.image)
+    pair = np.stack([kspace, disturbed], -1)[:, :, :, :, None]  # along TE, which shares sensitivities
+    result, _ = found(pair, None, **along)
+    assert [one.endswith("(TE 1)") for one in result.info["warnings"]] == [True] * left_out
 
 
 def test_slices_are_judged_one_by_one_and_series_together():

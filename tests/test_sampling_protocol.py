@@ -74,7 +74,7 @@ def example(kind):
                                             (CartesianScan, Scan), (NonCartesianScan, Scan)])
 def test_every_member_of_the_protocol_is_there(kind, protocol):
     wanted, found = members(protocol), example(kind)
-    assert len(wanted) == {Sampling: 16, Scan: 11}[protocol]
+    assert len(wanted) == {Sampling: 16, Scan: 12}[protocol]
     for name, parameters in wanted.items():
         value = getattr(found, name)
         assert callable(value) == (parameters is not None)

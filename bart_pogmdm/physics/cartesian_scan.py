@@ -24,6 +24,8 @@ class CartesianScan:
     mask: Array
     weights: Array | None = None
 
+    readouts = None
+
     @property
     def shape(self) -> Shape:
         """Grid of the image."""

@@ -95,6 +95,10 @@ class Scan(Protocol):
         """Number of coils."""
 
     @property
+    def readouts(self) -> Array | None:
+        """The number of the readout of each sample along a trajectory, (M,), if known."""
+
+    @property
     def same_for_coils(self) -> bool:
         """Whether all coils have the same samples, with the same weights."""
 

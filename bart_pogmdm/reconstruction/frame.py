@@ -35,6 +35,7 @@ class Frame:
     unmapped: the mean power of the samples of a coil that was left out, because its known sensitivities are zero, as a
         multiple of its median, the largest one; 0 if none was.
     spiked: samples were left out, because they are spikes.
+    readouts: the number of the readout of each sample along a trajectory that was kept, (M,); None on a grid.
     """
 
     scale: float
@@ -52,6 +53,7 @@ class Frame:
     data_coils: Array | None = None
     unmapped: float = 0.0
     spiked: bool = False
+    readouts: Array | None = None
 
     @property
     def interpolation(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ from ..arrays.checks import check_fields
 from ..arrays.modules import array_module, move
 from ..physics.cartesian import CartesianSampling
 from ..physics.fourier import power_of_coils
+from ..physics.nufft import Nufft
+from .frame import Frame
 
 LEFT_OUT = ("kspace: lines or samples that fit the others far worse than those beside them are left out: were they"
             " disturbed, by spikes or bursts of noise, or do they have another phase?")
@@ -20,7 +23,7 @@ LEFT_OUT = ("kspace: lines or samples that fit the others far worse than those b
 
 @dataclass(frozen=True)
 class LineRules:
-    """When a line of a plane does not fit the others."""
+    """When a line of a plane, or a readout along a trajectory, does not fit the others."""
 
     ratio: float = 10.0
     """Least power of its residual per sample, as a multiple of the median of the lines beside it, and of noise."""
@@ -41,32 +44,40 @@ class LineRules:
         check_fields(self, ["part", "most"])
 
 
-def misfits(problem: Problem, state: State, rules: LineRules) -> Array | None:
-    """Return the samples of a plane that do not fit the others, by a maximum: booleans (*grid), or None for none.
+def misfits(problem: Problem, state: State, frame: Frame, rules: LineRules) -> Array | None:
+    """Return the samples of a plane in the data that do not fit the others, by a maximum; None for none.
 
-    Zero frequency is at n // 2.  They are rows or columns; where there are both, they are the crossings, as of a spike.
+    They are booleans (*grid), zero frequency at n // 2: rows or columns, or where there are both, the crossings, as of
+    a spike.  Along a trajectory they are readouts, booleans (R,).
     """
-    sampling = problem.sampling
-    if not isinstance(sampling, CartesianSampling) or sampling.ndim > 2 or state.info.chain is not None:
+    sampling, readouts = problem.sampling, frame.readouts
+    on_grid = isinstance(sampling, CartesianSampling)
+    if not on_grid and (readouts is None or not isinstance(sampling, Nufft)):
+        return None
+    if len(problem.images.grid) > 2 or state.info.chain is not None:
         return None
     problem = problem.started_from(state)
     image = state.image if state.maximum is None else state.maximum
     _, power = problem.model(state.sens_by_coil).gradient(image, problem.samples)
-    noise = 2 * problem.coils * problem.noise_std**2
-    power, signal, count = (array_module(power).fft.fftshift(array)
-                            for array in (power, power_of_coils(problem.samples), sampling.coil_part))
-    rows, columns = (_of_lines(move(power.sum(axis), np), move(signal.sum(axis), np), move(count.sum(axis), np), noise,
-                               rules) for axis in (1, 0))
+    noise, xp = 2 * problem.coils * problem.noise_std**2, array_module(power)
+    arrays = power, power_of_coils(problem.samples), sampling.coil_part
+    if not on_grid:
+        wrong = _of_lines((move(xp.bincount(readouts, array), np) for array in arrays), noise, rules)
+        return xp.asarray(wrong) if wrong.any() else None
+    rows, columns = (_of_lines((move(xp.fft.fftshift(array.sum(axis)), np) for array in arrays), noise, rules)
+                     for axis in (1, 0))
     crossings = rows[:, None] & columns if rows.any() and columns.any() else rows[:, None] | columns
-    return array_module(power).asarray(crossings) if crossings.any() else None
+    return frame.samples_out_of(xp.asarray(crossings)) if crossings.any() else None
 
 
-def _of_lines(power: Array, signal: Array, count: Array, noise: float, rules: LineRules) -> Array:
-    """Return which lines (n,) do not fit, by their residual, power and number of samples; noise: power of a sample.
+def _of_lines(sums: Iterable[Array], noise: float, rules: LineRules) -> Array:
+    """Return which lines (n,) do not fit.
 
+    sums: over each line, (n,): power of the residual, of the samples, and their number; noise: power of a sample.
     Lines with less than half as many samples as the fullest tell nothing, and none does where not even the median line
     fits: then something else is wrong.
     """
+    power, signal, count = sums
     full, wrong = np.flatnonzero(2 * count >= count.max()), np.zeros(len(count), bool)
     if len(full) <= rules.beside or not np.isfinite(power).all():
         return wrong

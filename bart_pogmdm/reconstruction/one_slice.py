@@ -30,7 +30,7 @@ class SliceResult:
     scale: of the solver's units; convergence: rhat and ess of a method that samples.
     coefficients: of the last sensitivities, from which a similar slice may start; None if they have none, or two sets.
     maps: the number of sets; second: the part of the energy of the coil images in the second one.
-    steps: to the maximum.  misfits: samples (*grid) of the data that do not fit the others, or None.
+    steps: to the maximum.  misfits: samples (*grid), or readouts (R,), that do not fit the others, or None.
     """
 
     image: Array
@@ -106,7 +106,7 @@ class Collector:
         known_sens, options, kept, statistics = self._known_sens, self._options, self._kept, self._statistics
         assert reference is not None and last is not None, "a method yields at least one State"
         units = reference.units
-        second, found = 0.0, misfits(problem, reference, options.rules.lines)
+        second, found = 0.0, misfits(problem, reference, frame, options.rules.lines)
         if problem.images.adds_up:
             second = _second_part(reference)
             image, sens = _sets_together(reference, frame)
@@ -141,7 +141,7 @@ class Collector:
         _check_finite(image, weight, std)
         return SliceResult(image, std, sens_std, units.scale * frame.interpolation, float(units.to_user(residual_std)),
                            convergence, coefficients, problem.images.sets, second, self._steps,
-                           None if found is None else frame.samples_out_of(found))
+                           found)
 
     def _mean(self, estimate: Array, weights: Array | None, part: float) -> Array:
         """Return the estimate (*grid) that was there before the draws, moved a part of the way towards their mean.

@@ -117,7 +117,8 @@ class Part(Place):
         measured = Measured.of(self.scan, self.frame, self.noise_std / self.frame.weight, self.start, scale,
                                options.rules, known_sens=self.sens is not None, alone=alone)
         doubts = of_scan(self.scan, self.frame, measured.sampling, measured.sens_model is None, options.rules.doubts)
-        return Place(self.index, self.number, self.frame, self.noise_std, self.sens, (*self.doubts, *doubts)), measured
+        frame = replace(self.frame, readouts=self.scan.readouts)
+        return Place(self.index, self.number, frame, self.noise_std, self.sens, (*self.doubts, *doubts)), measured
 
 
 def prepared(parts: list[Part], options: Options) -> list[Part]:
