@@ -121,7 +121,7 @@ class Inputs:
                  misfits: Array | None) -> tuple[Scan, Frame]:
             kspace, pattern = samples[index], None if patterns is None else patterns[index]
             if misfits is not None:
-                pattern = (True if pattern is None else pattern) * ~misfits[readouts][None]
+                pattern = (True if pattern is None else pattern) * ~array_module(misfits).isin(readouts, misfits)[None]
             if mapped is None:
                 return noncartesian_scan(kspace, pattern, points[index], size, readouts, rules)
             sought = None if pattern is None else of_coils(pattern, mapped)
@@ -166,7 +166,7 @@ class Slices:
     def scan(self, index: Shape, group: tuple[Shape, ...], misfits: Array | None = None) -> tuple[Scan, Frame]:
         """Return a slice as it was measured, in its frame; group: slices that have the same box of k-space.
 
-        misfits: samples on a grid that are left out, booleans (*grid), zero frequency at n // 2, or readouts, (R,).
+        misfits: samples that are left out: booleans (*grid), zero frequency at n // 2, or numbers of readouts.
 
         Coils whose known sensitivities are zero are left out: what no image explains would pass for noise of all coils.
         ValueError where all are zero.

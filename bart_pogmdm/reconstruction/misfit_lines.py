@@ -48,11 +48,10 @@ def misfits(problem: Problem, state: State, frame: Frame, rules: LineRules) -> A
     """Return the samples of a plane in the data that do not fit the others, by a maximum; None for none.
 
     They are booleans (*grid), zero frequency at n // 2: rows or columns, or where there are both, the crossings, as of
-    a spike.  Along a trajectory they are readouts, booleans (R,).
+    a spike.  Along a trajectory they are numbers of readouts.
     """
     sampling, readouts = problem.sampling, frame.readouts
-    on_grid = isinstance(sampling, CartesianSampling)
-    if not on_grid and (readouts is None or not isinstance(sampling, Nufft)):
+    if not isinstance(sampling, CartesianSampling if readouts is None else Nufft):
         return None
     if len(problem.images.grid) > 2 or state.info.chain is not None:
         return None
@@ -61,9 +60,10 @@ def misfits(problem: Problem, state: State, frame: Frame, rules: LineRules) -> A
     _, power = problem.model(state.sens_by_coil).gradient(image, problem.samples)
     noise, xp = 2 * problem.coils * problem.noise_std**2, array_module(power)
     arrays = power, power_of_coils(problem.samples), sampling.coil_part
-    if not on_grid:
-        wrong = _of_lines((move(xp.bincount(readouts, array), np) for array in arrays), noise, rules)
-        return xp.asarray(wrong) if wrong.any() else None
+    if readouts is not None:
+        own = len(readouts)  # those of a series have some more at the end, without weight
+        wrong = _of_lines((move(xp.bincount(readouts, array[:own]), np) for array in arrays), noise, rules)
+        return xp.asarray(np.flatnonzero(wrong)) if wrong.any() else None
     rows, columns = (_of_lines((move(xp.fft.fftshift(array.sum(axis)), np) for array in arrays), noise, rules)
                      for axis in (1, 0))
     crossings = rows[:, None] & columns if rows.any() and columns.any() else rows[:, None] | columns

@@ -30,7 +30,7 @@ class SliceResult:
     scale: of the solver's units; convergence: rhat and ess of a method that samples.
     coefficients: of the last sensitivities, from which a similar slice may start; None if they have none, or two sets.
     maps: the number of sets; second: the part of the energy of the coil images in the second one.
-    steps: to the maximum.  misfits: samples (*grid), or readouts (R,), that do not fit the others, or None.
+    steps: to the maximum.  misfits: samples (*grid), or numbers of readouts, that do not fit the others, or None.
     """
 
     image: Array
