@@ -16,6 +16,7 @@ from .fourier import distances, fft2c, ifft2c, power_of_coils, resize
 from .noncartesian import NonCartesianScan
 
 ROUNDS = 12  # of 1/2 each, where the readout is oversampled twice
+BLOCK = 1 << 15  # samples beside others that are looked at together
 
 
 @dataclass(frozen=True)
@@ -122,14 +123,19 @@ def _spikes(power: Array, sampled: Array, distance: Array, beside: Callable[[Arr
     xp, found = array_module(power), array_module(power).zeros(power.shape, bool)
     # They are not many, since their power adds up.
     places = xp.flatnonzero(sampled & (power > rules.audible * power[sampled].sum()) & (distance > rules.far))
-    centre = int((power * sampled * (distance <= rules.far)).argmax())
-    near, known = beside(xp.concatenate([xp.asarray([centre]), places]))
-    known &= known[0]
-    known &= xp.cumsum(known, 1) <= rules.beside
+    centre = (power * sampled * (distance <= rules.far)).argmax()
+    of_centre, by_centre = beside(xp.reshape(centre, 1))
 
-    def ranked(values: Array) -> Array:
-        return xp.sort(xp.where(known[1:], values, 0), 1)[:, -rules.rank]
+    def outshine(places: Array) -> Array:
+        near, known = beside(places)
+        known &= by_centre
+        known &= xp.cumsum(known, 1) <= rules.beside
+        second, of_second = (xp.sort(xp.where(known, values, 0), 1)[:, -rules.rank] for values in (near, of_centre))
+        least = xp.maximum(rules.contrast, rules.of_centre * power[centre] / of_second)
+        return (known.sum(1) >= rules.least) & (power[places] > least * second)
 
-    least = xp.maximum(rules.contrast, rules.of_centre * power[centre] / ranked(near[0]))
-    found[places] = (known[1:].sum(1) >= rules.least) & (power[places] > least * ranked(near[1:]))
+    step = max(1, BLOCK // of_centre.size)
+    for first in range(0, len(places), step):  # those beside all of them may need much memory
+        some = places[first:first + step]
+        found[some] = outshine(some)
     return found
