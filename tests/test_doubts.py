@@ -527,8 +527,8 @@ def test_doubts_do_not_depend_on_the_scale(exponent):
     rows = np.arange(0, 48, 4)
     kspace[:, rows, 7 * rows % 48] = 10 * (-1.0) ** np.arange(len(kspace))[:, None]
     kspace *= 10.0**exponent
-    for spikes, doubt in ((SpikeRules(), "far larger than those about"), (SpikeRules(contrast=1e9), "do not explain")):
-        assert any(doubt in sentence for sentence in doubts(kspace, rules=Rules(spikes=spikes)))
+    rules = Rules(spikes=SpikeRules(contrast=1e9))  # none is left out
+    assert any("do not explain" in sentence for sentence in doubts(kspace, rules=rules))
 
 
 @pytest.mark.parametrize("exponent", [-30, 25])

@@ -100,6 +100,16 @@ def test_stripes_of_an_object_are_no_spikes(coils, kind, period):
         assert not spikes_on_grid(CartesianScan(kspace * mask, mask), SpikeRules()).any()
 
 
+@pytest.mark.parametrize("coils, kind", [(1, "uniform2"), (4, "gaussian8")])
+def test_nothing_is_left_out_where_no_centre_stands_out(coils, kind):
+    """A chequered field of view has its peaks far from the centre."""
+    rows, columns = np.indices(SHAPE)
+    mask = masks.named(kind, SHAPE, 0)
+    kspace = fft2c(sensitivities(SHAPE, coils) * ((rows + columns) // 5 % 2)) + 0.003 * noise((coils, *SHAPE), 1)
+    result, left_out = solved(kspace * mask, mask)
+    assert not left_out and any("its centre" in one for one in result.info["warnings"])
+
+
 def test_the_centre_is_no_spike():
     """A flat object that fills the field of view has all of its energy in one sample."""
     kspace = fft2c(np.ones((1, *SHAPE), complex)) + 0.005 * noise((1, *SHAPE), 0)

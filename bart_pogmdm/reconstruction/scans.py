@@ -35,7 +35,8 @@ def cartesian_scan(samples: Array, pattern: Array, rules: Rules, box: Shape | No
     pattern: (J or 1, *grid), booleans or weights; box: of k-space that was sampled, None to find it from the samples.
     """
     scan, frame = _on_grid(samples, pattern, rules, box)
-    while bool((found := spikes_on_grid(scan, rules.spikes)).any()):  # the strongest may hide others
+    # The strongest may hide others.  Without a centre that stands out, peaks of the object may look like them.
+    while frame.fit >= rules.doubts.fit and bool((found := spikes_on_grid(scan, rules.spikes)).any()):
         pattern = pattern * ~frame.samples_out_of(found)
         scan, frame = _on_grid(samples, pattern, rules, box)
         frame = replace(frame, spiked=True)
@@ -78,7 +79,8 @@ def noncartesian_scan(samples: Array, pattern: Array | None, points: Array, size
     """
     scan, frame = _along_trajectory(samples, pattern, points, size, readouts)
     centre = find_centre(scan, rules.centre)
-    while bool((found := spikes_along_readouts(scan, centre.place, rules.spikes)).any()):
+    while (centre.fit >= rules.doubts.fit
+           and bool((found := spikes_along_readouts(scan, centre.place, rules.spikes)).any())):
         pattern = (True if pattern is None else pattern) * ~found[None]
         scan, frame = _along_trajectory(samples, pattern, points, size, readouts)
         frame, centre = replace(frame, spiked=True), find_centre(scan, rules.centre)
