@@ -34,6 +34,7 @@ def cartesian_scan(samples: Array, pattern: Array, rules: Rules, box: Shape | No
 
     pattern: (J or 1, *grid), booleans or weights; box: of k-space that was sampled, None to find it from the samples.
     """
+    _check_spikes(samples)
     scan, frame = _on_grid(samples, pattern, rules, box)
     # The strongest may hide others.  Without a centre that stands out, peaks of the object may look like them.
     while frame.fit >= rules.doubts.fit and bool((found := spikes_on_grid(scan, rules.spikes)).any()):
@@ -44,8 +45,7 @@ def cartesian_scan(samples: Array, pattern: Array, rules: Rules, box: Shape | No
 
 
 def _on_grid(samples: Array, pattern: Array, rules: Rules, box: Shape | None) -> tuple[CartesianScan, Frame]:
-    """The same with spikes."""
-    _check_spikes(samples)
+    """Return k-space as a scan, spikes and all."""
     kspace, where = _inside(samples, pattern)
     acquired, grid = is_acquired(kspace, kspace.ndim - 1), kspace.shape[1:]
     # The box lies about the centre of the grid, so it comes before the centre that the data have.
@@ -77,6 +77,7 @@ def noncartesian_scan(samples: Array, pattern: Array | None, points: Array, size
 
     pattern: (1, M), booleans or weights, or None.  readouts: the number of the readout of each sample, (M,).
     """
+    _check_spikes(samples)
     scan, frame = _along_trajectory(samples, pattern, points, size, readouts)
     centre = find_centre(scan, rules.centre)
     while (centre.fit >= rules.doubts.fit
@@ -91,8 +92,7 @@ def noncartesian_scan(samples: Array, pattern: Array | None, points: Array, size
 
 def _along_trajectory(samples: Array, pattern: Array | None, points: Array, size: Shape,
                       readouts: Array) -> tuple[NonCartesianScan, Frame]:
-    """Return all samples as a scan, about zero frequency."""
-    _check_spikes(samples)
+    """Return all samples as a scan about zero frequency, spikes and all."""
     if pattern is None:
         (measured, frame), weights, unit = _scaled(samples), None, 1.0
     else:
